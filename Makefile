@@ -1,0 +1,89 @@
+# Everything a newcomer needs: `make run`, then `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+MANAGE := $(PY) manage.py
+SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format schema lock clean setup setup-dev
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
+		while IFS='|' read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo "Variables: PORT (8000), DATABASE_URL (unset: an embedded PostgreSQL in DATA_DIR, .data), WEB_CONCURRENCY (2), PYTHON."
+
+run: setup  ## Start the site with its database and worker; Ctrl-C stops all of it
+	@exec $(MANAGE) serve
+
+test: setup-dev  ## Run the whole test suite, in a real browser too
+	@exec $(PY) -m pytest -n 2
+
+lint: setup-dev  ## Check style, types, architecture, templates, migrations and settings
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy $(SOURCES)
+	$(VENV)/bin/lint-imports
+	find templates -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 --check {} +
+	find templates -name '*.html' -exec $(VENV)/bin/djhtml --tabwidth 2 --check {} +
+	$(PY) -m codespell_lib $(SOURCES) templates docs README.md Makefile
+	$(MANAGE) makemigrations --check --dry-run
+	$(MANAGE) spectacular --validate --fail-on-warn --file .schema.yaml
+	@diff -u docs/openapi.yaml .schema.yaml && rm .schema.yaml || \
+		{ rm -f .schema.yaml; echo "docs/openapi.yaml is not in step with the code: run make schema."; exit 1; }
+	DJANGO_SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+		DATABASE_URL=postgresql://owner:none@localhost/none ALLOWED_HOSTS=care.example \
+		CSRF_TRUSTED_ORIGINS=https://care.example \
+		$(MANAGE) check --deploy --fail-level WARNING
+
+format: setup-dev  ## Rewrite the sources in the project's style
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	-find templates -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 {} +
+	-find templates -name '*.html' -exec $(VENV)/bin/djhtml --tabwidth 2 {} +
+
+schema: setup-dev  ## Write docs/openapi.yaml anew
+	$(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+lock:  ## Compile the pinned requirements from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" $(LOCK_OPTIONS) pyproject.toml -o requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" $(LOCK_OPTIONS) --group dev -c requirements.txt \
+		pyproject.toml -o requirements-dev.txt
+
+clean:  ## Remove caches and the virtual environment; the data in DATA_DIR stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage htmlcov .schema.yaml
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment is made once and again only when its lock file says something else.
+
+setup:
+	@$(call install,requirements.txt)
+
+setup-dev:
+	@$(call install,requirements-dev.txt)
+
+define install
+set -e; \
+wanted="$$(cat $(1) | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d' ' -f1)"; \
+stamp=$(VENV)/$(1).sha256; \
+if [ -x $(PY) ] && [ "$$(cat $$stamp 2>/dev/null)" = "$$wanted" ]; then exit 0; fi; \
+if ! $(PY) -m pip --version >/dev/null 2>&1; then \
+	python=; \
+	for candidate in "$(PYTHON)" python3.13 python3.12 python3.11; do \
+		if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then echo "Python 3.11 or newer is needed: install it, or name it with PYTHON=/path/to/python3."; exit 1; fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$$python cannot make a virtual environment: install the package python3-venv (apt-get install python3-venv)."; exit 1; fi; \
+	echo "Making the virtual environment with $$("$$python" --version) ..."; \
+	"$$python" -m venv --clear $(VENV); \
+fi; \
+echo "Installing $(1) ..."; \
+rm -f $$stamp; \
+$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+echo "$$wanted" > $$stamp
+endef

@@ -1,0 +1,109 @@
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from carecollective.accounts.models import User, VerificationStatus
+from carecollective.accounts.services import approve_member, reject_member
+from carecollective.core.errors import DomainError
+
+
+class ReasonForm(ActionForm):
+    """The bar above the list, with room for what a member who is not approved shall read."""
+
+    reason = forms.CharField(label=_("Reason, shown to the member:"), required=False, max_length=500)
+
+
+@admin.register(User)
+class MemberAdmin(UserAdmin):
+    """The members, those who wait for approval first."""
+
+    action_form = ReasonForm
+    actions: ClassVar[list[str]] = ["approve", "reject"]
+    ordering = ("verification_status", "created_at")
+    list_display = ("name", "email", "location", "verification_status", "application_reason", "created_at", "is_staff")
+    list_filter = ("verification_status", "is_staff", "is_active", "groups")
+    search_fields = ("name", "email", "location")
+    list_per_page = 50
+    readonly_fields = (
+        "email",
+        "verification_status",
+        "application_reason",
+        "rejection_reason",
+        "approved_at",
+        "approved_by",
+        "created_at",
+        "last_login",
+    )
+    fieldsets = (
+        (None, {"fields": ("name", "email", "location", "password")}),
+        (
+            _("Membership"),
+            {
+                "fields": (
+                    "verification_status",
+                    "application_reason",
+                    "rejection_reason",
+                    "approved_at",
+                    "approved_by",
+                    "created_at",
+                    "last_login",
+                )
+            },
+        ),
+        (_("May do"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+    )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Whoever is not an administrator could otherwise make one of themselves.
+        fixed = super().get_readonly_fields(request, obj)
+        return fixed if _is_superuser(request) else (*fixed, "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Members join by themselves; staff approve."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A member's conversations are the other's too."""
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_active and getattr(request.user, "is_staff", False))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    @admin.action(description=_("Approve the selected members"))
+    def approve(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._decide(request, queryset, VerificationStatus.APPROVED)
+
+    @admin.action(description=_("Do not approve the selected members"))
+    def reject(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._decide(request, queryset, VerificationStatus.REJECTED)
+
+    def _decide(self, request: HttpRequest, queryset: QuerySet[User], decision: VerificationStatus) -> None:
+        assert isinstance(request.user, User)
+        reason = request.POST.get("reason", "").strip()
+        decided = 0
+        try:
+            for member in queryset:
+                if decision is VerificationStatus.APPROVED:
+                    approve_member(actor=request.user, member_id=member.pk)
+                else:
+                    reject_member(actor=request.user, member_id=member.pk, reason=reason)
+                self.log_change(request, member, str(decision.label))
+                decided += 1
+        except DomainError as refusal:
+            self.message_user(request, str(refusal.message), messages.ERROR)
+        sentence = ngettext("%(count)d member: %(decision)s.", "%(count)d members: %(decision)s.", decided)
+        self.message_user(request, sentence % {"count": decided, "decision": decision.label}, messages.SUCCESS)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))

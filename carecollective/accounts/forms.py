@@ -1,0 +1,66 @@
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.pages import TypedForm
+
+
+class SignInForm(TypedForm):
+    email = forms.Field(
+        label=_("E-mail"),
+        widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True}),
+    )
+    password = forms.Field(
+        label=_("Password"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+
+class SignUpForm(TypedForm):
+    name = forms.Field(
+        label=_("Your name"),
+        help_text=_("As your neighbours know you."),
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    email = forms.Field(
+        label=_("E-mail"),
+        help_text=_("For signing in. Other members do not see it."),
+        widget=forms.EmailInput(attrs={"autocomplete": "username"}),
+    )
+    password = forms.Field(
+        label=_("Password"),
+        help_text=_("At least 10 characters. Three or four words in a row are easy to remember."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    location = forms.Field(
+        label=_("Town"),
+        required=False,
+        help_text=_("So that help can be found near you."),
+        widget=forms.TextInput(attrs={"autocomplete": "address-level2"}),
+    )
+    reason = forms.Field(
+        label=_("Why would you like to join?"),
+        required=False,
+        help_text=_("A sentence or two helps us to welcome you sooner."),
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+
+class ProfileForm(TypedForm):
+    name = forms.Field(
+        label=_("Name"), widget=forms.TextInput(attrs={"autocomplete": "name"})
+    )
+    location = forms.Field(
+        label=_("Town"), required=False, widget=forms.TextInput(attrs={"autocomplete": "address-level2"})
+    )
+
+
+class PreferencesForm(forms.Form):
+    """Unlike the other forms it reads values, as a time is not a text."""
+
+    email_notifications = forms.BooleanField(label=_("E-mail me when I get a message"), required=False)
+    quiet_hours_start = forms.TimeField(
+        label=_("Quiet from"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
+    quiet_hours_end = forms.TimeField(
+        label=_("Quiet until"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )

@@ -1,0 +1,172 @@
+"""Membership: joining, approving, keeping one's details, getting a token."""
+
+from dataclasses import dataclass
+from datetime import datetime, time
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from knox.models import AuthToken
+
+from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
+from carecollective.core.database import ClockTimestamp
+from carecollective.core.errors import NotApproved, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
+from carecollective.core.text import normalise
+
+NAME_MAX = 100
+LOCATION_MAX = 100
+REASON_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token in clear text, this once: only its hash is kept."""
+
+    token: str
+    expiry: datetime
+
+
+def require_approved(member: User) -> None:
+    """Raise NotApproved unless staff have approved the membership."""
+    if not member.is_approved:
+        raise NotApproved()
+
+
+def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason: Any = "") -> User:
+    """Make a member who waits for approval.
+
+    Raises ValidationRefused naming each field that cannot be taken.
+    """
+    refused: dict[str, list[Any]] = {}
+    texts = {"email": str(email).strip().lower()}
+    for field, value, longest in (("name", name, NAME_MAX), ("location", location, LOCATION_MAX), ("reason", reason, REASON_MAX)):
+        texts[field] = _short_text(field, value, longest, refused)
+    if "name" not in refused and not texts["name"]:
+        refused["name"] = [_("Please tell us your name.")]
+    try:
+        validate_email(texts["email"])
+    except ValidationError:
+        refused["email"] = [_("Please check your e-mail address.")]
+    applicant = User(email=texts["email"], name=texts["name"], location=texts["location"] or None)
+    try:
+        validate_password(str(password), user=applicant)
+    except ValidationError as error:
+        refused["password"] = list(error.messages)
+    if "\0" in str(password):
+        refused["password"] = [_("This password holds a character that cannot be used.")]
+    if refused:
+        raise ValidationRefused(refused)
+    applicant.application_reason = texts["reason"] or None
+    applicant.set_password(password)
+    try:
+        with transaction.atomic():
+            applicant.save(force_insert=True)
+    except IntegrityError:
+        raise ValidationRefused(
+            {"email": [_("There is already a member with this e-mail address. Try signing in instead.")]}
+        ) from None
+    return applicant
+
+
+def update_profile(*, actor: User, name: Any, location: Any) -> None:
+    """Change how the others see the member. Raises ValidationRefused."""
+    refused: dict[str, list[Any]] = {}
+    new_name = _short_text("name", name, NAME_MAX, refused)
+    new_location = _short_text("location", location, LOCATION_MAX, refused)
+    if "name" not in refused and not new_name:
+        refused["name"] = [_("Please tell us your name.")]
+    if refused:
+        raise ValidationRefused(refused)
+    actor.name, actor.location = new_name, new_location or None
+    actor.save(update_fields=["name", "location"])
+
+
+def update_preferences(
+    *, actor: User, email_notifications: bool, quiet_hours_start: time | None, quiet_hours_end: time | None
+) -> None:
+    """Change what the member hears of, and when. Raises ValidationRefused when only one end of the quiet hours is given."""
+    if (quiet_hours_start is None) != (quiet_hours_end is None):
+        raise ValidationRefused({"quiet_hours_end": [_("Please give both ends of the quiet hours, or neither.")]})
+    MessagingPreferences.objects.update_or_create(
+        user=actor,
+        defaults={
+            "email_notifications": email_notifications,
+            "quiet_hours_start": quiet_hours_start,
+            "quiet_hours_end": quiet_hours_end,
+            "updated_at": ClockTimestamp(),
+        },
+    )
+
+
+def approve_member(*, actor: User, member_id: UUID) -> None:
+    """Let a waiting member take part. Raises NotPermitted unless `actor` is staff."""
+    _require_staff(actor)
+    User.objects.filter(pk=member_id).update(
+        verification_status=VerificationStatus.APPROVED,
+        approved_at=ClockTimestamp(),
+        approved_by=actor,
+        rejection_reason=None,
+    )
+
+
+def reject_member(*, actor: User, member_id: UUID, reason: str) -> None:
+    """Turn an application down, or a membership back. Raises NotPermitted unless `actor` is staff."""
+    _require_staff(actor)
+    User.objects.filter(pk=member_id).update(
+        verification_status=VerificationStatus.REJECTED, rejection_reason=reason, approved_at=None, approved_by=None
+    )
+
+
+def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedToken:
+    """Exchange e-mail and password for an expiring token.
+
+    Raises ValidationRefused for what is no text, Unauthorized when they do not match, RateLimitExceeded when the account is
+    locked after failed sign-ins from this address.
+    """
+    refused: dict[str, list[Any]] = {}
+    for field, value in (("email", email), ("password", password)):
+        if not isinstance(value, str) or not value or "\0" in value:
+            refused[field] = [_("This is needed, as text.")]
+    if refused:
+        raise ValidationRefused(refused)
+    user = authenticate(request, username=email.strip().lower(), password=password)
+    if getattr(request, "axes_locked_out", False):
+        raise RateLimitExceeded(
+            _("Too many sign-ins failed. Please wait half an hour, or ask staff for help."), retry_after=1800
+        )
+    if not isinstance(user, User):
+        raise Unauthorized(_("E-mail address and password do not match."))
+    instance, token = AuthToken.objects.create(user=user)
+    return IssuedToken(token, instance.expiry)
+
+
+def prune_sessions_and_tokens() -> int:
+    """Delete sessions and tokens that have run out; return how many."""
+    now = timezone.now()
+    sessions, _by_model = Session.objects.filter(expire_date__lt=now).delete()
+    tokens, _by_model = AuthToken.objects.filter(expiry__lt=now).delete()
+    return sessions + tokens
+
+
+def _short_text(field: str, value: Any, longest: int, refused: dict[str, list[Any]]) -> str:
+    try:
+        text = " ".join(normalise(value or "", field=field).split())
+    except ValidationRefused as refusal:
+        refused.update(refusal.fields)
+        return ""
+    if len(text) > longest:
+        refused[field] = [_("Please shorten this to %(longest)d characters.") % {"longest": longest}]
+    return text
+
+
+def _require_staff(actor: User) -> None:
+    if not actor.is_staff:
+        raise NotPermitted()

@@ -1,0 +1,142 @@
+"""Pages of membership: signing in and out, joining, one's account, help."""
+
+from typing import Any
+
+from django.contrib.auth import authenticate, login, logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
+
+from carecollective.accounts import services
+from carecollective.accounts.forms import PreferencesForm, ProfileForm, SignInForm, SignUpForm
+from carecollective.accounts.models import MessagingPreferences
+from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.core.errors import DomainError, RateLimitExceeded, ValidationRefused
+from carecollective.core.pages import Refusable, page, render_page
+from carecollective.core.views import answer_error
+
+LOCKED_SECONDS = 30 * 60
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+class SignInLocked(RateLimitExceeded):
+    message = _("Too many sign-ins failed. Please wait half an hour, or ask staff for help.")
+
+
+def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Answer for an account that is locked after too many failed sign-ins from one address."""
+    return answer_error(request, SignInLocked(retry_after=LOCKED_SECONDS))
+
+
+@sensitive_post_parameters("password")
+@page
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Sign a member in and lead back to where they came from, on this site only."""
+    destination = _safe_next(request)
+    if request.method != "POST":
+        if request.user.is_authenticated:
+            return redirect(destination)
+        return _render_sign_in(request, SignInForm())
+    form = SignInForm(request.POST)
+    email, password = form.typed("email").strip().lower(), form.typed("password")
+    with Refusable(form) as attempt:
+        if not email or not password or "\0" in email + password:
+            raise ValidationRefused({"form": [_("Please give your e-mail address and your password.")]})
+        member = authenticate(request, username=email, password=password)
+        if member is None:
+            raise ValidationRefused({"form": [_("E-mail address and password do not match. Please try again.")]})
+        login(request, member)
+        return redirect(destination)
+    return _render_sign_in(request, form, refusal=attempt.error)
+
+
+def _render_sign_in(request: HttpRequest, form: SignInForm, *, refusal: DomainError | None = None) -> HttpResponse:
+    context = {"form": form, "next": request.POST.get("next") or request.GET.get("next", "")}
+    return render_page(request, "accounts/login.html", context, refusal=refusal)
+
+
+def _safe_next(request: HttpRequest) -> str:
+    wanted = request.POST.get("next") or request.GET.get("next", "")
+    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+        return wanted
+    return resolve_url("requests")
+
+
+@page
+def sign_out(request: HttpRequest) -> HttpResponse:
+    """Ask first: a link alone, followed by a browser in advance, signs nobody out."""
+    if request.method == "POST":
+        logout(request)
+        return redirect("requests")
+    return render(request, "accounts/logout.html")
+
+
+@sensitive_post_parameters("password")
+@page
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """Take an application, sign the new member in, and say what happens next."""
+    if request.user.is_authenticated:
+        return redirect("account")
+    if request.method != "POST":
+        return render(request, "accounts/signup.html", {"form": SignUpForm()})
+    form = SignUpForm(request.POST)
+    with Refusable(form) as attempt:
+        member = services.sign_up(
+            name=form.typed("name"),
+            email=form.typed("email"),
+            password=form.typed("password"),
+            location=form.typed("location"),
+            reason=form.typed("reason"),
+        )
+        login(request, member, backend=BACKEND)
+        return redirect(f"{reverse('account')}?welcome=1")
+    return render_page(request, "accounts/signup.html", {"form": form}, refusal=attempt.error)
+
+
+@member_page
+def show_account(request: MemberRequest) -> HttpResponse:
+    """Show the member's own details and preferences, and change them."""
+    member = request.user
+    preferences = MessagingPreferences.objects.filter(user=member).first() or MessagingPreferences(user=member)
+    profile_form = ProfileForm(initial={"name": member.name, "location": member.location})
+    preferences_form = PreferencesForm(
+        initial={
+            "email_notifications": preferences.email_notifications,
+            "quiet_hours_start": preferences.quiet_hours_start,
+            "quiet_hours_end": preferences.quiet_hours_end,
+        },
+        label_suffix="",
+    )
+    refusal = None
+    if request.method == "POST" and request.POST.get("form") == "preferences":
+        preferences_form = PreferencesForm(request.POST, label_suffix="")
+        if preferences_form.is_valid():
+            with Refusable(preferences_form) as attempt:
+                services.update_preferences(actor=member, **preferences_form.cleaned_data)
+                return redirect(f"{request.path}?saved=preferences")
+            refusal = attempt.error
+        else:
+            refusal = ValidationRefused({"quiet_hours_start": [_("Please check the times.")]})
+    elif request.method == "POST":
+        profile_form = ProfileForm(request.POST)
+        with Refusable(profile_form) as attempt:
+            services.update_profile(
+                actor=member, name=profile_form.typed("name"), location=profile_form.typed("location")
+            )
+            return redirect(f"{request.path}?saved=profile")
+        refusal = attempt.error
+    context = {
+        "profile_form": profile_form,
+        "preferences_form": preferences_form,
+        "saved": request.GET.get("saved", ""),
+        "is_welcome": "welcome" in request.GET,
+    }
+    return render_page(request, "accounts/account.html", context, refusal=refusal)
+
+
+@page
+def show_help(request: HttpRequest) -> HttpResponse:
+    return render(request, "help.html")

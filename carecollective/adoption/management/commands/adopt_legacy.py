@@ -1,0 +1,77 @@
+import argparse
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from carecollective.accounts.models import User
+from carecollective.adoption import legacy
+from carecollective.adoption.proof import prove_readable
+from carecollective.adoption.services import take_over
+
+SAMPLE_SUPERUSER = "amina@example.org"
+
+
+class Command(BaseCommand):
+    help = (
+        "Take over a restored legacy database: bring the tables up to date, let members sign in with the passwords they have,"
+        " and prove that every legacy conversation is readable. Safe to repeat."
+    )
+    requires_system_checks = []
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--superuser", default="", metavar="EMAIL", help="make this member a superuser")
+        parser.add_argument(
+            "--sample",
+            action="store_true",
+            help="load the sample of a legacy database first, if this one is empty; do nothing once it is taken over",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        superuser = options["superuser"]
+        if options["sample"]:
+            if legacy.is_empty():
+                self.stdout.write("Loading the sample of a legacy database …")
+                legacy.load_sample()
+            if not legacy.is_waiting():
+                return
+            superuser = superuser or SAMPLE_SUPERUSER
+        if not legacy.is_there():
+            raise CommandError("There is no legacy database here: the table auth.users is missing.")
+        self.stdout.write("Taking over the legacy database …")
+        before = legacy.checksums()
+        call_command("create_roles", verbosity=0)
+        call_command("migrate", interactive=False, verbosity=0)
+        try:
+            outcome = take_over(superuser_email=superuser)
+        except User.DoesNotExist:
+            raise CommandError(f"No member has the e-mail address {superuser}.") from None
+        proof = prove_readable()
+        after = legacy.checksums()
+        changed = [table for table in legacy.V1_TABLES if before[table] != after[table]]
+        self._print(
+            [
+                ("Members who can sign in with their legacy password", outcome.members_given_sign_in),
+                ("Members without an e-mail address (cannot sign in)", outcome.members_without_sign_in),
+                ("Legacy sign-ins without a member (left alone)", outcome.sign_ins_without_member),
+                ("Staff", outcome.staff),
+                ("Internal testers", outcome.testers),
+                ("Open requests given their full time again", outcome.requests_prolonged),
+                ("Legacy conversations", proof.conversations),
+                ("  of them without a message", proof.without_a_message),
+                ("Conversations read, once for each participant", proof.readings),
+                ("Messages read", proof.messages),
+                ("Differences between tables and application", len(proof.differences)),
+                ("Legacy tables whose rows changed", len(changed)),
+            ]
+        )
+        connection.close()
+        if proof.differences or changed:
+            raise CommandError("\n".join([*proof.differences, *(f"the rows of {table} changed" for table in changed)]))
+        self.stdout.write("Every legacy conversation is readable by its participants, and no legacy row has changed.")
+
+    def _print(self, rows: list[tuple[str, int]]) -> None:
+        width = max(len(label) for label, _count in rows)
+        for label, count in rows:
+            self.stdout.write(f"  {label:<{width}}  {count:>6}")

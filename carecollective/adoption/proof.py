@@ -1,0 +1,156 @@
+"""The proof that nothing legacy was lost: every row read again through the application, as the web role."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+
+from django.db import connection
+
+from carecollective import postgres
+from carecollective.settings import role_url
+from carecollective.accounts.models import User
+from carecollective.core.errors import ConversationNotFound
+from carecollective.core.pagination import Cursor
+from carecollective.inbox.records import MessageRecord
+from carecollective.inbox.selectors import list_conversations, open_thread
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was read, and every difference found, in words that name rows and never quote them."""
+
+    conversations: int
+    readings: int
+    messages: int
+    without_a_message: int
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A legacy conversation as the owner of the tables sees it."""
+
+    id: UUID
+    readers: tuple[UUID, ...]
+    left: tuple[UUID, ...]
+    texts: dict[UUID, str]
+    withheld: frozenset[UUID]
+
+
+def prove_readable() -> Proof:
+    """Read every legacy conversation as each of its participants, and compare with the tables themselves."""
+    expected = _expected()
+    members = {user.pk: user for user in User.objects.all()}
+    differences: list[str] = []
+    readings = messages = 0
+    with connected_as("web"):
+        listed = {reader: _listed(members[reader]) for one in expected for reader in (*one.readers, *one.left)}
+        for one in expected:
+            for reader in one.readers:
+                readings += 1
+                found = _read(members[reader], one.id)
+                messages += len(found)
+                differences += _compare(one, reader, found)
+                if one.id not in listed[reader]:
+                    differences.append(f"conversation {one.id} is missing from the inbox of {reader}")
+            for gone in one.left:
+                if one.id in listed[gone] or _can_read(members[gone], one.id):
+                    differences.append(f"conversation {one.id} is still shown to {gone}, who left it")
+    return Proof(
+        conversations=len(expected),
+        readings=readings,
+        messages=messages,
+        without_a_message=sum(not one.texts for one in expected),
+        differences=tuple(differences),
+    )
+
+
+@contextmanager
+def connected_as(role: str) -> Iterator[None]:
+    """Let Django's connection be another role's for a while; outside any transaction."""
+    before = dict(connection.settings_dict)
+    there = postgres.database_settings(role_url(role))
+    connection.close()
+    connection.settings_dict.update(USER=there["USER"], PASSWORD=there["PASSWORD"])
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(before)
+
+
+def _expected() -> list[Expected]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT c.id,
+              ARRAY(SELECT user_id FROM conversation_participants p WHERE p.conversation_id = c.id AND left_at IS NULL),
+              ARRAY(SELECT user_id FROM conversation_participants p WHERE p.conversation_id = c.id AND left_at IS NOT NULL)
+            FROM conversations c ORDER BY c.id
+            """
+        )
+        conversations = cursor.fetchall()
+        cursor.execute(
+            """
+            SELECT conversation_id, id, content,
+              deleted_at IS NOT NULL OR coalesce(moderation_status, '') IN ('hidden', 'removed')
+            FROM messages
+            """
+        )
+        rows = cursor.fetchall()
+    texts: dict[UUID, dict[UUID, str]] = {}
+    withheld: set[UUID] = set()
+    for conversation, key, content, is_withheld in rows:
+        texts.setdefault(conversation, {})[key] = content
+        if is_withheld:
+            withheld.add(key)
+    return [
+        Expected(key, tuple(readers), tuple(left), texts.get(key, {}), frozenset(withheld))
+        for key, readers, left in conversations
+    ]
+
+
+def _listed(reader: User) -> set[UUID]:
+    found: set[UUID] = set()
+    cursor: Cursor | None = None
+    while True:
+        page = list_conversations(reader=reader, cursor=cursor, size=100)
+        found |= {row.id for row in page.rows}
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+def _read(reader: User, conversation_id: UUID) -> dict[UUID, MessageRecord]:
+    found: dict[UUID, MessageRecord] = {}
+    before: UUID | None = None
+    while True:
+        try:
+            thread = open_thread(reader=reader, conversation_id=conversation_id, before=before, mark_read=False)
+        except ConversationNotFound:
+            return found
+        found |= {message.id: message for message in thread.messages}
+        if not thread.has_older:
+            return found
+        before = thread.messages[0].id
+
+
+def _can_read(reader: User, conversation_id: UUID) -> bool:
+    try:
+        open_thread(reader=reader, conversation_id=conversation_id, mark_read=False)
+    except ConversationNotFound:
+        return False
+    return True
+
+
+def _compare(one: Expected, reader: UUID, found: dict[UUID, MessageRecord]) -> Iterator[str]:
+    for key in one.texts.keys() ^ found.keys():
+        yield f"message {key} of conversation {one.id} is {'missing for' if key in one.texts else 'new to'} {reader}"
+    for key in one.texts.keys() & found.keys():
+        if found[key].is_withheld != (key in one.withheld):
+            yield f"message {key} of conversation {one.id} is wrongly shown or withheld"
+        elif not found[key].is_withheld and found[key].content != one.texts[key]:
+            yield f"message {key} of conversation {one.id} reads differently"

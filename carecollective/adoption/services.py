@@ -1,0 +1,90 @@
+"""Taking over a legacy database: sign-ins, staff, testers and requests. The V1 messaging tables are left as they are."""
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import Group
+from django.db import connection, models, transaction
+
+from carecollective.accounts.hashers import from_legacy_hash
+from carecollective.accounts.models import User
+from carecollective.adoption import legacy
+from carecollective.adoption.models import Takeover
+from carecollective.help_requests.services import LIFETIME_DAYS, expire_requests
+from rollout.cohort import INTERNAL_TESTERS
+
+OPERATORS = "Rollout operators"
+
+# An address that two sign-ins share, but for its capitals, belongs to the older one.
+_SIGN_INS = """
+SELECT DISTINCT ON (lower(u.email)) p.id, lower(u.email), u.encrypted_password
+FROM auth.users u JOIN profiles p ON p.id = u.id
+WHERE p.email IS NULL AND u.email <> ''
+  AND NOT EXISTS (SELECT FROM profiles taken WHERE taken.email = lower(u.email))
+ORDER BY lower(u.email), u.created_at, u.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run took over; every number is 0 in a second run."""
+
+    members_given_sign_in: int
+    members_without_sign_in: int
+    sign_ins_without_member: int
+    staff: int
+    testers: int
+    requests_prolonged: int
+
+
+@transaction.atomic
+def take_over(*, superuser_email: str = "") -> Outcome:
+    """Bring over what the legacy system kept elsewhere. Safe to repeat: what members have changed since is left alone.
+
+    Raises User.DoesNotExist when no member has `superuser_email`.
+    """
+    is_first = not Takeover.objects.exists()
+    with connection.cursor() as cursor:
+        cursor.execute(_SIGN_INS)
+        sign_ins = cursor.fetchall()
+        for member_id, email, hashed in sign_ins:
+            password = from_legacy_hash(hashed) if (hashed or "").startswith("$2") else "!"
+            cursor.execute("UPDATE profiles SET email = %s, password = %s WHERE id = %s", [email, password, member_id])
+        cursor.execute("SELECT count(*) FROM auth.users u WHERE NOT EXISTS (SELECT FROM profiles p WHERE p.id = u.id)")
+        without_member = cursor.fetchone()[0]
+        prolonged = 0
+        if is_first:
+            # The legacy system set an end to every request and never kept to it: each open one gets its full time again.
+            cursor.execute(
+                """
+                UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s)
+                WHERE status = 'open' AND NOT coalesce(is_ongoing, false)
+                """,
+                [LIFETIME_DAYS],
+            )
+            prolonged = cursor.rowcount
+    staff = _join(OPERATORS, User.objects.filter(is_staff=True)) if is_first else 0
+    testers = _join(INTERNAL_TESTERS, User.objects.filter(is_beta_tester=True)) if is_first else 0
+    if superuser_email:
+        superuser = User.objects.get(email=superuser_email.lower())
+        User.objects.filter(pk=superuser.pk).update(is_superuser=True, is_staff=True)
+    if is_first:
+        Takeover.objects.create()
+    return Outcome(
+        members_given_sign_in=len(sign_ins),
+        members_without_sign_in=User.objects.filter(email=None).count(),
+        sign_ins_without_member=without_member,
+        staff=staff,
+        testers=testers,
+        requests_prolonged=prolonged,
+    )
+
+
+def expire_requests_once_taken_over() -> int:
+    """Close the requests whose time is over, unless a legacy database still waits to be taken over; return how many."""
+    return 0 if legacy.is_waiting() else expire_requests()
+
+
+def _join(group: str, members: models.QuerySet[User]) -> int:
+    found = list(members)
+    Group.objects.get(name=group).user_set.add(*found)
+    return len(found)

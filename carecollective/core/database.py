@@ -1,0 +1,52 @@
+"""Who acts, and what time it is, as the database knows it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+from uuid import UUID
+
+from django.db import connection, models, transaction
+
+
+class Member(Protocol):
+    @property
+    def pk(self) -> UUID: ...
+
+
+_acting: ContextVar[UUID | None] = ContextVar("acting_member", default=None)
+
+
+@contextmanager
+def acting_as(member: Member) -> Iterator[None]:
+    """Run one transaction in the name of `member`: the policies see nobody else.
+
+    The name lives in the transaction (`set_config(…, true)`), so that no later request on the same connection inherits it.
+    Inside itself, for the same member, it changes nothing.
+    """
+    if _acting.get() == member.pk and connection.in_atomic_block:
+        yield
+        return
+    within = connection.in_atomic_block
+    before = _acting.get()
+    with transaction.atomic():
+        _set_actor(str(member.pk))
+        token = _acting.set(member.pk)
+        try:
+            yield
+        finally:
+            _acting.reset(token)
+        if within:
+            _set_actor(str(before or ""))
+
+
+def _set_actor(value: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.user_id', %s, true)", [value])
+
+
+class ClockTimestamp(models.Func):
+    """The database's clock at this very statement. `Now()` would be the start of the transaction, before its locks."""
+
+    function = "clock_timestamp"
+    output_field = models.DateTimeField()

@@ -1,0 +1,67 @@
+import time
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from carecollective import postgres
+from carecollective.core.site import Site, StartError, StaticFiles, Stopped
+
+
+class Command(BaseCommand):
+    help = "Prepare everything that the site needs, then serve it with its worker until Ctrl-C."
+    # `migrate` comes first here, and its checks with it.
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        site = Site(say=self.say)
+        try:
+            with site.claimed():
+                self.prepare(site)
+                code = site.serve()
+        except (StartError, OperationalError) as problem:
+            raise SystemExit(str(problem).strip()) from None
+        except Stopped:
+            code = 0
+        finally:
+            connections.close_all()
+            if settings.LOCAL_MODE:
+                postgres.leave(settings.DATA_DIR)
+        self.say("Stopped.")
+        if code:
+            raise SystemExit(code)
+
+    def prepare(self, site: Site) -> None:
+        began = time.monotonic()
+        if settings.LOCAL_MODE:
+            self.say("Starting the database …")
+            postgres.ensure_running(settings.DATA_DIR)
+        else:
+            call_command("create_roles", verbosity=0)
+        if settings.LOCAL_MODE:
+            # Before the migrations: the sample is a legacy database, and they take over what they find.
+            call_command("adopt_legacy", sample=True, stdout=self.stdout)
+        self.migrate()
+        static_files = StaticFiles(settings.STATIC_ROOT)
+        fingerprint = static_files.fingerprint(get_finders())
+        if not static_files.are_current(fingerprint):
+            self.say("Collecting the static files …")
+            call_command("collectstatic", interactive=False, verbosity=0)
+            static_files.mark_current(fingerprint)
+        connections.close_all()
+        self.say(f"Ready after {time.monotonic() - began:.1f} s; starting the site …")
+
+    def migrate(self) -> None:
+        """Bring the tables up to date."""
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            self.say("Bringing the tables up to date …")
+            call_command("migrate", interactive=False, verbosity=0)
+
+    def say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()

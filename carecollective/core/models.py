@@ -1,0 +1,28 @@
+from django.conf import settings
+from django.db import models
+
+from carecollective.core.database import ClockTimestamp
+
+
+class WorkerHeartbeat(models.Model):
+    """When the background worker last went round its loop."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    beat_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RateLimitHit(models.Model):
+    """One use of a limited action: the shared store that every process counts in."""
+
+    member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_index=False, related_name="+")
+    action = models.CharField(max_length=40)
+    at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        indexes = [models.Index(fields=["member", "action", "at"], name="rate_limit_by_member")]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.member_id}"

@@ -1,0 +1,19 @@
+"""The id that ties an answer to its log lines."""
+
+import re
+import uuid
+from contextvars import ContextVar
+
+_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_current: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def adopt(offered: str | None) -> str:
+    """Take the caller's id when it is well formed, or make one, and keep it for this request."""
+    request_id = offered if offered and _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
+    _current.set(request_id)
+    return request_id
+
+
+def current() -> str:
+    return _current.get()

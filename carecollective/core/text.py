@@ -1,0 +1,83 @@
+"""What people type, made one thing before anything counts or keeps it: page, API and service all come here."""
+
+import unicodedata
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
+
+from carecollective.core.errors import ValidationRefused
+
+MESSAGE_MAX = 1000
+INITIAL_MESSAGE_MIN = 10
+
+# Letters and symbols by category that nevertheless show nothing: Hangul fillers, the blank Braille pattern.
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs", "Mn", "Me"})
+_OPENS_EMBEDDING = frozenset("\u202a\u202b\u202d\u202e")
+_CLOSES_EMBEDDING = "\u202c"
+_OPENS_ISOLATE = frozenset("\u2066\u2067\u2068")
+_CLOSES_ISOLATE = "\u2069"
+
+
+def normalise(value: Any, *, field: str) -> str:
+    """Return `value` with one kind of line end and no space around it.
+
+    Raises ValidationRefused, naming `field`, for what is no text, holds NUL or half a character, or turns the direction of
+    the text around it.
+    """
+    if not isinstance(value, str):
+        raise ValidationRefused({field: [_("This must be text.")]})
+    text = value.replace("\r\n", "\n").replace("\r", "\n").strip()
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text) or not _balanced(text):
+        raise ValidationRefused({field: [_("This holds a character that cannot be shown. Please type it again.")]})
+    return text
+
+
+def normalise_message(value: Any, *, field: str, minimum: int = 1) -> str:
+    """Return a message ready to keep: normalised, visible, `minimum` to 1,000 characters (code points).
+
+    Raises ValidationRefused naming `field`.
+    """
+    text = normalise(value, field=field)
+    if not any(_is_visible(character) for character in text):
+        raise ValidationRefused({field: [_("Please write a message first.")]})
+    if len(text) < minimum:
+        raise ValidationRefused(
+            {field: [_("Please write a little more: at least %(minimum)d characters.") % {"minimum": minimum}]}
+        )
+    if len(text) > MESSAGE_MAX:
+        over = len(text) - MESSAGE_MAX
+        raise ValidationRefused(
+            {
+                field: [
+                    ngettext_lazy(
+                        "Please shorten your message: it is %(over)d character over 1,000.",
+                        "Please shorten your message: it is %(over)d characters over 1,000.",
+                        "over",
+                    )
+                    % {"over": over}
+                ]
+            }
+        )
+    return text
+
+
+def _is_visible(character: str) -> bool:
+    return character not in _BLANK and unicodedata.category(character) not in _INVISIBLE_CATEGORIES
+
+
+def _balanced(text: str) -> bool:
+    """Whether every direction control is closed in its own line, as the bidirectional algorithm ends them there."""
+    for line in text.split("\n"):
+        stack: list[str] = []
+        for character in line:
+            if character in _OPENS_EMBEDDING:
+                stack.append(_CLOSES_EMBEDDING)
+            elif character in _OPENS_ISOLATE:
+                stack.append(_CLOSES_ISOLATE)
+            elif character in (_CLOSES_EMBEDDING, _CLOSES_ISOLATE) and (not stack or stack.pop() != character):
+                return False
+        if stack:
+            return False
+    return True

@@ -1,0 +1,63 @@
+"""Answers that belong to no room of the house: errors and health."""
+
+import logging
+import sys
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core import errors, health, request_ids
+from carecollective.core.api import InternalServerError
+
+logger = logging.getLogger(__name__)
+
+
+def answer_error(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
+    """Answer a refusal as a page, or in the API's envelope under /api/."""
+    response: HttpResponse
+    if request.path.startswith("/api/"):
+        response = JsonResponse(errors.envelope(error), status=error.status)
+    else:
+        response = render(
+            request,
+            "error.html",
+            {"error": error, "request_id": request_ids.current()},
+            status=error.status,
+        )
+    response.headers.update(errors.retry_headers(error))
+    return response
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer_error(request, errors.DomainNotFound())
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer_error(request, errors.NotPermitted())
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return answer_error(request, errors.InvalidInput(_("We could not understand this request. Please go back and try again.")))
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Answer what no view answered: a database that is away is a 503, anything else a 500 with the request's id."""
+    exception = sys.exc_info()[1]
+    error = errors.as_domain_error(exception) if exception else None
+    return answer_error(request, error or InternalServerError(request_id=request_ids.current()))
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    logger.warning("CSRF check failed: %s", reason)
+    return answer_error(
+        request, errors.NotPermitted(_("This page was open for too long. Please go back, reload it and try again."))
+    )
+
+
+def health_check(request: HttpRequest) -> JsonResponse:
+    checks = health.checks()
+    healthy = all(check["ok"] for check in checks.values())
+    body: dict[str, Any] = {"status": "ok" if healthy else "failing", "checks": checks}
+    return JsonResponse(body, status=200 if healthy else 503)

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class HelpRequestsConfig(AppConfig):
+    name = "carecollective.help_requests"

@@ -1,0 +1,45 @@
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.pages import TypedForm
+from carecollective.help_requests.models import Category, Status, Urgency
+from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
+
+
+class HelpRequestForm(TypedForm):
+    title = forms.Field(
+        label=_("What do you need?"),
+        help_text=_("A few words, for example: Milk and bread by Friday."),
+        widget=forms.TextInput(attrs={"data-max": TITLE_MAX}),
+    )
+    description = forms.Field(
+        label=_("Tell a little more"),
+        required=False,
+        help_text=_("What, where roughly, and when. Everybody can read this, so leave out your address and phone number."),
+        widget=forms.Textarea(attrs={"rows": 6, "data-max": DESCRIPTION_MAX}),
+    )
+    category = forms.Field(
+        label=_("What kind of help?"),
+        initial=Category.OTHER,
+        widget=forms.Select(choices=Category.choices),
+    )
+    urgency = forms.Field(
+        label=_("How soon?"),
+        initial=Urgency.NORMAL,
+        widget=forms.Select(choices=Urgency.choices),
+    )
+
+
+class FiltersForm(TypedForm):
+    q = forms.Field(label=_("Search"), required=False, widget=forms.TextInput(attrs={"type": "search"}))
+    category = forms.Field(
+        label=_("Kind of help"),
+        required=False,
+        widget=forms.Select(choices=[("", _("All kinds")), *Category.choices]),
+    )
+    urgency = forms.Field(
+        label=_("How soon"), required=False, widget=forms.Select(choices=[("", _("Any")), *Urgency.choices])
+    )
+    status = forms.Field(
+        label=_("Status"), required=False, widget=forms.Select(choices=[("", _("All")), *Status.choices])
+    )

@@ -1,0 +1,67 @@
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.database import ClockTimestamp
+
+
+class Category(models.TextChoices):
+    HEALTH_CAREGIVING = "health-caregiving", _("Health and caregiving")
+    GROCERIES_MEALS = "groceries-meals", _("Groceries and meals")
+    TRANSPORTATION_ERRANDS = "transportation-errands", _("Rides and errands")
+    HOUSEHOLD_YARD = "household-yard", _("House and yard")
+    TECHNOLOGY_ADMINISTRATIVE = "technology-administrative", _("Technology and paperwork")
+    SOCIAL_COMPANIONSHIP = "social-companionship", _("Company")
+    OTHER = "other", _("Something else")
+
+
+class Urgency(models.TextChoices):
+    NORMAL = "normal", _("Any time")
+    URGENT = "urgent", _("Soon")
+    CRITICAL = "critical", _("Very urgent")
+
+
+class Status(models.TextChoices):
+    OPEN = "open", _("Open")
+    IN_PROGRESS = "in_progress", _("In progress")
+    COMPLETED = "completed", _("Completed")
+    CANCELLED = "cancelled", _("Cancelled")
+    CLOSED = "closed", _("Closed")
+
+
+AVAILABLE = (Status.OPEN, Status.IN_PROGRESS)
+
+
+class HelpRequest(models.Model):
+    """What a member asks of the others, on the legacy system's table; its trigger sets when a request expires."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="help_requests", db_index=False)
+    title = models.TextField(_("title"))
+    description = models.TextField(_("description"), null=True, blank=True)
+    category = models.TextField(_("category"), choices=Category.choices, default=Category.OTHER)
+    urgency = models.TextField(_("how soon"), choices=Urgency.choices, default=Urgency.NORMAL)
+    status = models.TextField(_("status"), choices=Status.choices, default=Status.OPEN)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    is_ongoing = models.BooleanField(default=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(_("posted"), db_default=ClockTimestamp(), editable=False)
+    updated_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+
+    class Meta:
+        db_table = "help_requests"
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="help_requests_newest"),
+            models.Index(fields=["status", "-created_at", "-id"], name="help_requests_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_available(self) -> bool:
+        """Whether help can still be offered."""
+        return self.status in AVAILABLE

@@ -1,0 +1,63 @@
+"""How help requests are read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.errors import HelpRequestNotFound, ValidationRefused
+from carecollective.core.pagination import Cursor, Page, beyond, paginate
+from carecollective.help_requests.models import Category, HelpRequest, Status, Urgency
+
+SEARCH_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFilters:
+    """What a reader narrowed the list to; an empty text narrows nothing."""
+
+    status: str = ""
+    category: str = ""
+    urgency: str = ""
+    q: str = ""
+
+    @classmethod
+    def parse(cls, given: Mapping[str, str]) -> "RequestFilters":
+        """Read query parameters. Raises ValidationRefused naming each that holds an unknown choice."""
+        refused = {}
+        for name, choices in (("status", Status), ("category", Category), ("urgency", Urgency)):
+            if given.get(name) and given[name] not in choices.values:
+                refused[name] = [_("This is not one of the choices.")]
+        search = given.get("q", "").strip()
+        if "\0" in search or len(search) > SEARCH_MAX:
+            refused["q"] = [_("Please search for something shorter.")]
+        if refused:
+            raise ValidationRefused(refused)
+        return cls(given.get("status", ""), given.get("category", ""), given.get("urgency", ""), search)
+
+
+def list_requests(
+    *, filters: RequestFilters, cursor: Cursor | None = None, size: int = 20
+) -> Page[HelpRequest]:
+    """Return one page of requests, newest first, each with its owner."""
+    chosen = HelpRequest.objects.select_related("user")
+    for name in ("status", "category", "urgency"):
+        if value := getattr(filters, name):
+            chosen = chosen.filter(**{name: value})
+    for word in filters.q.split():
+        chosen = chosen.filter(Q(title__icontains=word) | Q(description__icontains=word))
+
+    def fetch(place: Cursor | None, limit: int) -> Sequence[HelpRequest]:
+        return list(beyond(chosen, place, field="created_at")[:limit])
+
+    return paginate(fetch, cursor=cursor, size=size, key=lambda request: request.created_at)
+
+
+def find_request(help_request_id: UUID) -> HelpRequest:
+    """Return one request with its owner. Raises HelpRequestNotFound."""
+    request = HelpRequest.objects.select_related("user").filter(pk=help_request_id).first()
+    if request is None:
+        raise HelpRequestNotFound()
+    return request

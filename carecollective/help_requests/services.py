@@ -1,0 +1,113 @@
+"""What can be done with a help request, each in one transaction."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.accounts.models import User
+from carecollective.accounts.services import require_approved
+from carecollective.core.database import ClockTimestamp
+from carecollective.core.errors import DomainError, HelpRequestNotFound, ValidationRefused
+from carecollective.core.text import normalise
+from carecollective.help_requests.locks import lock_help_request
+from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Status, Urgency
+
+TITLE_MAX = 120
+DESCRIPTION_MAX = 2000
+LIFETIME_DAYS = 30
+
+
+class StatusChangeRefused(DomainError):
+    code = "help_request_unavailable"
+    status = 400
+    message = _("This request has already been changed. Please reload the page.")
+
+
+def post_request(*, actor: User, title: Any, description: Any, category: Any, urgency: Any) -> HelpRequest:
+    """Publish a request for help in the member's own name.
+
+    Raises NotApproved while the membership is waiting, ValidationRefused naming every field that cannot be taken.
+    """
+    require_approved(actor)
+    refused: dict[str, list[Any]] = {}
+    texts = {}
+    for name, value, longest, required in (
+        ("title", title, TITLE_MAX, True),
+        ("description", description if description is not None else "", DESCRIPTION_MAX, False),
+    ):
+        try:
+            texts[name] = normalise(value, field=name)
+        except ValidationRefused as refusal:
+            refused |= refusal.fields
+            continue
+        if required and not texts[name]:
+            refused[name] = [_("Please say in a few words what you need.")]
+        elif len(texts[name]) > longest:
+            refused[name] = [_("Please shorten this to %(longest)d characters.") % {"longest": longest}]
+    if category not in Category.values:
+        refused["category"] = [_("Please choose one of the categories.")]
+    if urgency not in Urgency.values:
+        refused["urgency"] = [_("Please choose how soon help is needed.")]
+    if refused:
+        raise ValidationRefused(refused)
+    return HelpRequest.objects.create(
+        user=actor,
+        title=" ".join(texts["title"].split()),
+        description=texts["description"] or None,
+        category=category,
+        urgency=urgency,
+    )
+
+
+@transaction.atomic
+def complete_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
+    """Say that the help has been given. Raises HelpRequestNotFound when it is not the member's own."""
+    return _move(actor, help_request_id, AVAILABLE, Status.COMPLETED, completed_at=ClockTimestamp())
+
+
+@transaction.atomic
+def cancel_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
+    """Take the request back. Raises HelpRequestNotFound when it is not the member's own."""
+    return _move(actor, help_request_id, AVAILABLE, Status.CANCELLED, cancelled_at=ClockTimestamp())
+
+
+@transaction.atomic
+def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
+    """Ask again, for another thirty days. Raises HelpRequestNotFound when it is not the member's own."""
+    ended = (Status.COMPLETED, Status.CANCELLED, Status.CLOSED)
+    request = _move(actor, help_request_id, ended, Status.OPEN, completed_at=None, cancelled_at=None)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s) WHERE id = %s",
+            [LIFETIME_DAYS, request.pk],
+        )
+    return request
+
+
+def _move(
+    actor: User, help_request_id: UUID, allowed: tuple[Status, ...], status: Status, **stamps: Any
+) -> HelpRequest:
+    request = lock_help_request(help_request_id)
+    if request.user_id != actor.pk:
+        raise HelpRequestNotFound()
+    if request.status == status:
+        return request
+    if request.status not in allowed:
+        raise StatusChangeRefused()
+    HelpRequest.objects.filter(pk=request.pk).update(status=status, updated_at=ClockTimestamp(), **stamps)
+    request.refresh_from_db()
+    return request
+
+
+def expire_requests() -> int:
+    """Close the open requests whose time is over; return how many. In-progress and ongoing ones are left alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE help_requests SET status = 'closed', updated_at = clock_timestamp()
+            WHERE status = 'open' AND NOT coalesce(is_ongoing, false) AND expires_at < clock_timestamp()
+            """
+        )
+        return cursor.rowcount

@@ -1,0 +1,76 @@
+"""Pages about help requests. One request's own page, where help is offered, belongs to the inbox."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.core.errors import ValidationRefused
+from carecollective.core.pages import Refusable, page, parse_cursor, render_page
+from carecollective.help_requests import selectors, services
+from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
+from carecollective.help_requests.models import Category, Status, Urgency
+from carecollective.help_requests.selectors import RequestFilters
+
+
+@page
+def list_help_requests(request: HttpRequest) -> HttpResponse:
+    """Show help requests, newest first: the open ones, unless the address asks for others."""
+    asked = {"status": Status.OPEN.value} | request.GET.dict()
+    form = FiltersForm(asked)
+    filters, refusal = RequestFilters(status=Status.OPEN), None
+    try:
+        filters = RequestFilters.parse(asked)
+    except ValidationRefused as refused:
+        refusal = refused
+    found = selectors.list_requests(filters=filters, cursor=parse_cursor(request))
+    context = {
+        "form": form,
+        "page": found,
+        "refusal": refusal,
+        "is_filtered": filters != RequestFilters(status=Status.OPEN),
+    }
+    return render_page(request, "help_requests/list.html", context, refusal=refusal)
+
+
+@member_page
+def ask_for_help(request: MemberRequest) -> HttpResponse:
+    """Post a request for help."""
+    if request.method != "POST":
+        return render_page(request, "help_requests/new.html", {"form": HelpRequestForm()})
+    form = HelpRequestForm(request.POST)
+    with Refusable(form) as attempt:
+        posted = services.post_request(
+            actor=request.user,
+            title=form.typed("title"),
+            description=form.typed("description"),
+            category=form.typed("category") or Category.OTHER,
+            urgency=form.typed("urgency") or Urgency.NORMAL,
+        )
+        return redirect("request-detail", posted.pk)
+    return render_page(request, "help_requests/new.html", {"form": form}, refusal=attempt.error)
+
+
+# These change something by POST only. Somebody who arrives by GET, from a reload or the sign-in page, sees the request.
+
+
+@member_page
+def complete_request(request: MemberRequest, help_request_id: UUID) -> HttpResponse:
+    if request.method == "POST":
+        services.complete_request(actor=request.user, help_request_id=help_request_id)
+    return redirect("request-detail", help_request_id)
+
+
+@member_page
+def cancel_request(request: MemberRequest, help_request_id: UUID) -> HttpResponse:
+    if request.method == "POST":
+        services.cancel_request(actor=request.user, help_request_id=help_request_id)
+    return redirect("request-detail", help_request_id)
+
+
+@member_page
+def reopen_request(request: MemberRequest, help_request_id: UUID) -> HttpResponse:
+    if request.method == "POST":
+        services.reopen_request(actor=request.user, help_request_id=help_request_id)
+    return redirect("request-detail", help_request_id)

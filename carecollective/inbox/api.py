@@ -1,0 +1,263 @@
+"""Conversations of both versions for programs: the twin of the pages, above the same services."""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+
+from carecollective.accounts.authentication import member_of
+from carecollective.core import errors
+from carecollective.core.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
+from carecollective.core.errors import ConversationExists
+from carecollective.core.schema import CURSOR, LOCATION, path_id, refusals
+from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord
+from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
+from carecollective.inbox.serializers import (
+    ConversationPageSerializer,
+    NewerMessagesSerializer,
+    NewMessageSerializer,
+    NothingSerializer,
+    OfferSerializer,
+    SentSerializer,
+    StartedSerializer,
+    ThreadSerializer,
+)
+from carecollective.inbox.services import mark_read, offer_help, send_message
+from rollout.versions import MessagingVersion
+
+CONVERSATION_ID = path_id("conversation_id")
+NOT_YOURS = (errors.InvalidInput(), errors.ConversationNotFound())
+
+
+class StartConversationView(ApiView):
+    @extend_schema(
+        operation_id="start_conversation",
+        summary="Offer help: open a conversation together with its first message, or neither",
+        description="The helper is whoever signs the call; a body that names somebody else is refused.",
+        tags=["conversations"],
+        parameters=[path_id("help_request_id"), LOCATION],
+        request=OfferSerializer,
+        responses={
+            201: StartedSerializer,
+            **refusals(
+                errors.ValidationRefused({"initial_message": ["Please write a little more: at least 10 characters."]}),
+                errors.InvalidInput(),
+                errors.OwnRequest(),
+                errors.HelpRequestUnavailable(),
+                errors.NotApproved(),
+                errors.ActingAsAnother(),
+                errors.HelpRequestNotFound(),
+                ConversationExists(
+                    conversation_id=UUID("8e6f7a70-5c0e-4d3a-9a53-1d1f5b6c2f10"), version=MessagingVersion.V2
+                ),
+                errors.RateLimitExceeded(retry_after=1200),
+                errors.MessagingUnavailable(),
+            ),
+        },
+    )
+    def post(self, request: Request, help_request_id: str) -> Response:
+        request_id = parse_uuid(help_request_id)
+        given = read_fields(request, OfferSerializer)
+        started = offer_help(
+            actor=member_of(request), help_request_id=request_id, initial_message=given["initial_message"]
+        )
+        body = {
+            "success": True,
+            "conversation_id": started.conversation_id,
+            "version": started.version,
+            "message": "Conversation created successfully",
+        }
+        location = request.build_absolute_uri(reverse("api-conversation", args=[started.conversation_id]))
+        return Response(body, status=201, headers={"Location": location})
+
+
+class ConversationsView(ApiView):
+    @extend_schema(
+        operation_id="list_conversations",
+        summary="The inbox: conversations of both versions, newest activity first",
+        tags=["conversations"],
+        parameters=[CURSOR],
+        responses={200: ConversationPageSerializer, **refusals(errors.ValidationRefused({"cursor": ["…"]}))},
+    )
+    def get(self, request: Request) -> Response:
+        page = list_conversations(reader=member_of(request), cursor=read_cursor(request))
+        return Response(page_body(request, page, render_row))
+
+
+class ConversationView(ApiView):
+    @extend_schema(
+        operation_id="get_conversation",
+        summary="One conversation and its latest messages",
+        description="Reading marks nothing as read.",
+        tags=["conversations"],
+        parameters=[
+            CONVERSATION_ID,
+            OpenApiParameter("before", OpenApiTypes.UUID, description="Only messages older than this one."),
+        ],
+        responses={200: ThreadSerializer, **refusals(*NOT_YOURS, errors.MessageNotFound())},
+    )
+    def get(self, request: Request, conversation_id: str) -> Response:
+        thread = open_thread(
+            reader=member_of(request),
+            conversation_id=parse_uuid(conversation_id),
+            before=message_named(request, "before"),
+            mark_read=False,
+        )
+        here = request.build_absolute_uri()
+        older = replace_query_param(here, "before", str(thread.messages[0].id)) if thread.has_older else None
+        return Response(
+            {
+                "conversation": render_conversation(thread.conversation),
+                "messages": [render_message(message) for message in thread.messages],
+                "previous": older,
+            }
+        )
+
+
+class MessagesView(ApiView):
+    @extend_schema(
+        operation_id="list_newer_messages",
+        summary="What has been said since: what a client polls",
+        tags=["conversations"],
+        parameters=[
+            CONVERSATION_ID,
+            OpenApiParameter("after", OpenApiTypes.UUID, description="Only messages newer than this one."),
+            OpenApiParameter("If-None-Match", location=OpenApiParameter.HEADER, description="The last answer's ETag."),
+            OpenApiParameter("ETag", location=OpenApiParameter.HEADER, response=[200, 304]),
+        ],
+        responses={
+            200: NewerMessagesSerializer,
+            304: OpenApiResponse(description="Nothing has changed since that ETag."),
+            **refusals(*NOT_YOURS, errors.MessageNotFound()),
+        },
+    )
+    def get(self, request: Request, conversation_id: str) -> HttpResponseBase:
+        messages = messages_after(
+            reader=member_of(request),
+            conversation_id=parse_uuid(conversation_id),
+            after=message_named(request, "after"),
+        )
+        body = {"messages": [render_message(message) for message in messages]}
+        etag = etag_of(messages)
+        response = Response(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+        return get_conditional_response(request._request, etag=etag, response=response) or response
+
+    @extend_schema(
+        operation_id="send_message",
+        summary="Say something",
+        tags=["conversations"],
+        parameters=[CONVERSATION_ID],
+        request=NewMessageSerializer,
+        responses={
+            200: OpenApiResponse(SentSerializer, description="This message had already been stored: nothing new was."),
+            201: SentSerializer,
+            **refusals(
+                errors.ValidationRefused({"content": ["Please write a message first."]}),
+                errors.InvalidInput(),
+                errors.NotApproved(),
+                errors.ActingAsAnother(),
+                errors.ConversationNotFound(),
+                errors.ConversationInactive(),
+                errors.IdempotencyConflict(),
+                errors.RateLimitExceeded(retry_after=20),
+                errors.MessagingUnavailable(),
+            ),
+        },
+    )
+    def post(self, request: Request, conversation_id: str) -> Response:
+        thread_id = parse_uuid(conversation_id)
+        given = read_fields(request, NewMessageSerializer)
+        sent = send_message(
+            actor=member_of(request),
+            conversation_id=thread_id,
+            content=given["content"],
+            message_id=given.get("id"),
+        )
+        body = {
+            "success": True,
+            "message_id": sent.message.id,
+            "version": sent.version,
+            "message": render_message(sent.message),
+        }
+        return Response(body, status=201 if sent.is_new else 200)
+
+
+class ReadView(ApiView):
+    @extend_schema(
+        operation_id="mark_read",
+        summary="Mark a conversation as read up to now",
+        tags=["conversations"],
+        parameters=[CONVERSATION_ID],
+        request=None,
+        responses={
+            204: OpenApiResponse(description="Done."),
+            **refusals(*NOT_YOURS, errors.ActingAsAnother()),
+        },
+    )
+    def post(self, request: Request, conversation_id: str) -> Response:
+        thread_id = parse_uuid(conversation_id)
+        read_fields(request, NothingSerializer)
+        mark_read(actor=member_of(request), conversation_id=thread_id)
+        return Response(status=204)
+
+
+def message_named(request: Request, parameter: str) -> UUID | None:
+    """Return the message that a query parameter names, if there is one. Raises InvalidInput for a malformed id."""
+    text = request.query_params.get(parameter)
+    return parse_uuid(text) if text else None
+
+
+def etag_of(messages: Sequence[MessageRecord]) -> str:
+    """Return a tag that changes with every message, edit and moderation among `messages`."""
+    digest = sha256()
+    for message in messages:
+        digest.update(f"{message.id} {message.updated_at.isoformat()} {message.content}\0".encode())
+    return f'"{digest.hexdigest()[:32]}"'
+
+
+def render_row(row: ConversationRow) -> dict[str, Any]:
+    request, other, last = row.help_request, row.other_participant, row.last_message
+    return {
+        "id": row.id,
+        "version": row.version,
+        "help_request": request and {"id": request.id, "title": request.title, "status": request.status},
+        "other_participant": other and {"id": other.id, "name": other.name},
+        "status": row.status,
+        "last_message": last
+        and {"id": last.id, "sender_id": last.sender_id, "content": last.content, "created_at": last.created_at},
+        "unread_count": row.unread_count,
+        "updated_at": row.updated_at,
+    }
+
+
+def render_conversation(conversation: ConversationRecord) -> dict[str, Any]:
+    return {
+        "id": conversation.id,
+        "version": conversation.version,
+        "help_request_id": conversation.help_request_id,
+        "requester_id": conversation.requester_id,
+        "helper_id": conversation.helper_id,
+        "initial_message": conversation.initial_message,
+        "status": conversation.status,
+        "created_at": conversation.created_at,
+        "updated_at": conversation.updated_at,
+    }
+
+
+def render_message(message: MessageRecord) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "sender_id": message.sender_id,
+        "content": message.content,
+        "created_at": message.created_at,
+        "updated_at": message.updated_at,
+    }

@@ -1,0 +1,56 @@
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+from carecollective.core.database import ClockTimestamp
+from rollout.versions import MessagingVersion
+
+
+class ReadPointer(models.Model):
+    """Up to when a member has read a conversation of either version. Our own table: legacy rows are never updated."""
+
+    pk = models.CompositePrimaryKey("member_id", "conversation_id")
+    member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    conversation_id = models.UUIDField()
+    read_to = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.member_id} in {self.conversation_id}"
+
+
+class ContinuationRequest(models.Model):
+    """A requester's wish to go on with a frozen legacy conversation in the new messaging."""
+
+    legacy_conversation_id = models.UUIDField(primary_key=True)
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    asked_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    def __str__(self) -> str:
+        return f"About {self.legacy_conversation_id}"
+
+
+class NotificationKind(models.TextChoices):
+    NEW_CONVERSATION = "new_conversation"
+    NEW_MESSAGE = "new_message"
+    ASKED_TO_CONTINUE = "asked_to_continue"
+
+
+class Notification(models.Model):
+    """Something a member should hear of by e-mail; it names the conversation and never holds what was said."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    conversation_id = models.UUIDField()
+    version = models.TextField(choices=[(version.value, version.value) for version in MessagingVersion])
+    kind = models.TextField(choices=NotificationKind.choices)
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["recipient", "created_at"], name="inbox_notification_waiting", condition=models.Q(settled_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.recipient_id}"

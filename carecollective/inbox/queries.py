@@ -1,0 +1,97 @@
+"""The two statements that read both versions at once. Everything else goes through each version's own selectors."""
+
+# Both sides in one shape. The policies already show no conversation of others'; the conditions say it again.
+_BOTH = """
+  SELECT c.id, 'v2' AS version, c.help_request_id, c.requester_id, c.helper_id,
+         CASE WHEN c.requester_id = %(reader)s THEN c.helper_id ELSE c.requester_id END AS other_id,
+         c.status, c.updated_at AS activity, c.initial_message, c.created_at
+  FROM conversations_v2 c
+  WHERE %(reader)s IN (c.requester_id, c.helper_id)
+  UNION ALL
+  SELECT c.id, 'v1', c.help_request_id, NULL, NULL,
+         (SELECT p.user_id FROM conversation_participants p
+          WHERE p.conversation_id = c.id AND p.user_id <> %(reader)s ORDER BY p.joined_at, p.user_id LIMIT 1),
+         c.status, coalesce(c.last_message_at, c.updated_at, c.created_at), NULL, c.created_at
+  FROM conversations c
+  JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = %(reader)s AND me.left_at IS NULL
+"""
+
+# A page of the inbox: the rows first, by key, then what each row shows.
+LIST = """
+WITH page AS (
+  SELECT * FROM ({both}) both_versions
+  WHERE {{place}}
+  ORDER BY activity {{direction}}, id {{direction}}
+  LIMIT %(limit)s
+)
+SELECT page.id, page.version, page.status, page.activity,
+       request.id, request.title, request.status,
+       other.id, other.name,
+       last.id, last.sender_id, last.content, last.created_at, last.deleted, last.moderation_status,
+       coalesce(unread.messages, 0)
+FROM page
+LEFT JOIN help_requests request ON request.id = page.help_request_id
+LEFT JOIN profiles other ON other.id = page.other_id
+LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = page.id
+LEFT JOIN LATERAL (
+  SELECT * FROM (
+    (SELECT m.id, m.sender_id, m.content, m.created_at, false AS deleted, NULL AS moderation_status
+     FROM messages_v2 m WHERE page.version = 'v2' AND m.conversation_id = page.id
+     ORDER BY m.created_at DESC, m.id DESC LIMIT 1)
+    UNION ALL
+    (SELECT NULL, page.helper_id, page.initial_message, page.created_at, false, NULL WHERE page.version = 'v2')
+    UNION ALL
+    (SELECT m.id, m.sender_id, m.content, m.created_at, m.deleted_at IS NOT NULL, m.moderation_status
+     FROM messages m WHERE page.version = 'v1' AND m.conversation_id = page.id
+     ORDER BY m.created_at DESC, m.id DESC LIMIT 1)
+  ) newest ORDER BY created_at DESC LIMIT 1
+) last ON true
+LEFT JOIN LATERAL (
+  SELECT sum(found) AS messages FROM (
+    SELECT count(*) AS found FROM messages_v2 m
+    WHERE page.version = 'v2' AND m.conversation_id = page.id AND m.sender_id <> %(reader)s
+      AND (pointer.read_to IS NULL OR m.created_at > pointer.read_to)
+    UNION ALL
+    SELECT count(*) WHERE page.version = 'v2' AND page.helper_id <> %(reader)s
+      AND (pointer.read_to IS NULL OR page.created_at > pointer.read_to)
+    UNION ALL
+    SELECT count(*) FROM messages m
+    WHERE page.version = 'v1' AND m.conversation_id = page.id AND m.recipient_id = %(reader)s AND m.read_at IS NULL
+      AND m.deleted_at IS NULL AND coalesce(m.moderation_status, '') NOT IN ('hidden', 'removed')
+      AND (pointer.read_to IS NULL OR m.created_at > pointer.read_to)
+  ) counted
+) unread ON true
+ORDER BY page.activity {{direction}}, page.id {{direction}}
+""".format(both=_BOTH)
+
+PLACES = {
+    "first": "true",
+    "older": "(activity, id) < (%(at)s, %(key)s)",
+    "newer": "(activity, id) > (%(at)s, %(key)s)",
+}
+
+# Which version a conversation is, up to where it can be read, and how a legacy one goes on. With `mark` the reader's pointer
+# moves there in the same statement: to what is visible now, so that a message on its way still counts as new.
+LOCATE = """
+WITH found AS (
+  SELECT c.id, 'v2' AS version,
+         coalesce((SELECT max(m.created_at) FROM messages_v2 m WHERE m.conversation_id = c.id), c.created_at) AS latest,
+         NULL::uuid AS continued_as, false AS asked
+  FROM conversations_v2 c WHERE c.id = %(conversation)s AND %(reader)s IN (c.requester_id, c.helper_id)
+  UNION ALL
+  SELECT c.id, 'v1',
+         coalesce((SELECT max(m.created_at) FROM messages m WHERE m.conversation_id = c.id), c.created_at),
+         (SELECT n.id FROM conversations_v2 n JOIN conversation_participants p ON p.conversation_id = c.id
+          WHERE n.help_request_id = c.help_request_id AND n.helper_id = p.user_id LIMIT 1),
+         EXISTS (SELECT FROM inbox_continuationrequest a WHERE a.legacy_conversation_id = c.id)
+  FROM conversations c
+  JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = %(reader)s AND me.left_at IS NULL
+  WHERE c.id = %(conversation)s
+), moved AS (
+  INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
+  SELECT %(reader)s, id, latest FROM found WHERE %(mark)s
+  ON CONFLICT (member_id, conversation_id) DO UPDATE SET read_to = excluded.read_to
+  WHERE inbox_readpointer.read_to < excluded.read_to
+)
+SELECT version, continued_as, asked FROM found
+"""

@@ -1,0 +1,136 @@
+"""What crosses from the inbox to pages and API: one shape for both versions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from rollout.versions import MessagingVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSummary:
+    id: UUID
+    title: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastMessage:
+    """The newest message of a conversation; `id` is None for a V2 conversation's first one, which lives in the conversation."""
+
+    id: UUID | None
+    sender_id: UUID
+    content: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """One line of the inbox. `last_message` is None where the first message never arrived (legacy only)."""
+
+    id: UUID
+    version: MessagingVersion
+    help_request: RequestSummary | None
+    other_participant: Person | None
+    status: str
+    last_message: LastMessage | None
+    unread_count: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """One message; for one that was deleted or moderated, `content` is the sentence shown in its place."""
+
+    id: UUID
+    sender_id: UUID
+    content: str
+    created_at: datetime
+    updated_at: datetime
+    is_withheld: bool = False
+    is_system: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRecord:
+    id: UUID
+    version: MessagingVersion
+    help_request_id: UUID | None
+    requester_id: UUID | None
+    helper_id: UUID | None
+    initial_message: str | None
+    status: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class ReadOnlyReason(StrEnum):
+    """Why a thread takes no new message."""
+
+    CLOSED = "closed"
+    BLOCKED = "blocked"
+    OTHER_LEFT = "other_left"
+    LEGACY_FROZEN = "legacy_frozen"
+
+
+class WayOn(StrEnum):
+    """What a reader of a frozen legacy thread can do to go on."""
+
+    CONTINUE = "continue"  # its helper: open the same request's conversation in the new messaging
+    ASK = "ask"  # its requester: ask the helper to
+    ASKED = "asked"  # its requester, once asked
+    CONTINUED = "continued"  # either: the new conversation exists, `continued_as` names it
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A conversation as one reader sees it: the latest messages, oldest first.
+
+    A V2 conversation's first message is `conversation.initial_message` by `conversation.helper_id`, not in `messages`;
+    `has_older` tells that more messages lie before the first of `messages`.
+    """
+
+    conversation: ConversationRecord
+    messages: Sequence[MessageRecord]
+    has_older: bool
+    help_request: RequestSummary | None
+    other_participant: Person | None
+    read_only: ReadOnlyReason | None
+    way_on: WayOn | None = None
+    continued_as: UUID | None = None
+    asked_to_continue: bool = False  # for the helper: the requester has asked
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A conversation that a call has just opened."""
+
+    conversation_id: UUID
+    version: MessagingVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The outcome of a send; `is_new` is False when the same message had already been stored."""
+
+    message: MessageRecord
+    version: MessagingVersion
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A conversation about a request, as the request's page shows it to its owner."""
+
+    conversation_id: UUID
+    version: MessagingVersion
+    helper: Person
+    updated_at: datetime

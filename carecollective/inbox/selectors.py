@@ -1,0 +1,252 @@
+"""How conversations are read, both versions as one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+import messaging_v1.selectors as v1
+import messaging_v2.selectors as v2
+from carecollective.accounts.models import User
+from carecollective.core.database import acting_as
+from carecollective.core.errors import ConversationNotFound
+from carecollective.core.pagination import Cursor, Page, paginate
+from carecollective.help_requests.models import HelpRequest
+from carecollective.inbox.queries import LIST, LOCATE, PLACES
+from carecollective.inbox.records import (
+    ConversationRecord,
+    ConversationRow,
+    LastMessage,
+    MessageRecord,
+    Offer,
+    Person,
+    ReadOnlyReason,
+    RequestSummary,
+    Started,
+    Thread,
+    WayOn,
+)
+from messaging_v2.services import get_conversation_v2
+from rollout.cohort import v1_writes_are_on
+from rollout.versions import MessagingVersion
+
+POLL_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a conversation lives; for a legacy one, the new conversation of the same pair and whether it was asked for."""
+
+    version: MessagingVersion
+    continued_as: UUID | None
+    asked_to_continue: bool
+
+
+def list_conversations(*, reader: User, cursor: Cursor | None = None, size: int = 20) -> Page[ConversationRow]:
+    """Return one page of the member's conversations of both versions, newest activity first."""
+
+    def fetch(place: Cursor | None, limit: int) -> Sequence[ConversationRow]:
+        kind = "first" if place is None else "newer" if place.newer else "older"
+        statement = LIST.format(place=PLACES[kind], direction="ASC" if kind == "newer" else "DESC")
+        given = {"reader": reader.pk, "limit": limit}
+        if place is not None:
+            given |= {"at": place.at, "key": place.id}
+        with connection.cursor() as rows:
+            rows.execute(statement, given)
+            return [_conversation_row(row) for row in rows.fetchall()]
+
+    with acting_as(reader):
+        return paginate(fetch, cursor=cursor, size=size, key=lambda row: row.updated_at)
+
+
+def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = None, mark_read: bool) -> Thread:
+    """Return a conversation with its latest messages, or the latest before one; with `mark_read`, nothing in it is new any more.
+
+    Raises ConversationNotFound, the same for what does not exist and what is others'; MessageNotFound for an unknown `before`.
+    """
+    with acting_as(reader):
+        location = locate(reader=reader, conversation_id=conversation_id, mark_read=mark_read)
+        match location.version:
+            case MessagingVersion.V2:
+                found = get_conversation_v2(
+                    actor=reader, conversation_id=conversation_id, reader_id=reader.pk, before=before
+                )
+                return _thread(found, reader)
+            case MessagingVersion.V1:
+                legacy = v1.read_conversation(conversation_id=conversation_id, before=before)
+                return _legacy_thread(legacy, reader, location)
+
+
+def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -> Sequence[MessageRecord]:
+    """Return what has come after a message, oldest first, at most 200 at a time.
+
+    Raises ConversationNotFound; MessageNotFound when `after` is not of this conversation.
+    """
+    with acting_as(reader):
+        location = locate(reader=reader, conversation_id=conversation_id, mark_read=False)
+        match location.version:
+            case MessagingVersion.V2:
+                new = v2.messages_after(conversation_id=conversation_id, after=after, limit=POLL_LIMIT)
+                return [message_record(message) for message in new]
+            case MessagingVersion.V1:
+                old = v1.messages_after(conversation_id=conversation_id, after=after, limit=POLL_LIMIT)
+                return [legacy_message_record(message) for message in old]
+
+
+def offers_on(*, owner: User, help_request_id: UUID) -> Sequence[Offer]:
+    """Return who has offered help on the member's own request, latest activity first, both versions."""
+    with acting_as(owner):
+        offers = [
+            Offer(found.pk, MessagingVersion.V2, Person(found.helper_id, found.helper.name), found.updated_at)
+            for found in v2.conversations_about(help_request_id=help_request_id)
+        ] + [
+            Offer(found.pk, MessagingVersion.V1, Person(found.created_by_id, found.created_by.name), found.last_message_at)
+            for found in v1.conversations_about(help_request_id=help_request_id)
+        ]
+    return sorted(offers, key=lambda offer: offer.updated_at, reverse=True)
+
+
+def conversation_about(*, member: User, help_request_id: UUID) -> Started | None:
+    """Return the member's own conversation as a helper about a request, if one stands."""
+    with acting_as(member):
+        return standing_conversation(helper=member, help_request_id=help_request_id)
+
+
+def standing_conversation(*, helper: User, help_request_id: UUID) -> Started | None:
+    """Return the pair's conversation of either version, the new messaging first. The caller holds `acting_as`."""
+    if new := v2.conversation_of_pair(help_request_id=help_request_id, helper=helper):
+        return Started(new.pk, MessagingVersion.V2)
+    if legacy := v1.conversation_of_pair(help_request_id=help_request_id, helper=helper):
+        return Started(legacy.pk, MessagingVersion.V1)
+    return None
+
+
+def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
+    """Tell which version a conversation of the member's is. The caller holds `acting_as`. Raises ConversationNotFound."""
+    with connection.cursor() as rows:
+        rows.execute(LOCATE, {"reader": reader.pk, "conversation": conversation_id, "mark": mark_read})
+        row = rows.fetchone()
+    if row is None:
+        raise ConversationNotFound()
+    return Location(MessagingVersion(row[0]), row[1], row[2])
+
+
+def message_record(message: Any) -> MessageRecord:
+    return MessageRecord(message.id, message.sender_id, message.content, message.created_at, message.updated_at)
+
+
+def legacy_message_record(message: v1.LegacyMessage) -> MessageRecord:
+    return MessageRecord(
+        message.id,
+        message.sender_id,
+        message.content,
+        message.created_at,
+        message.updated_at,
+        is_withheld=message.is_withheld,
+        is_system=message.is_system,
+    )
+
+
+def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
+    (key, version, status, activity, request_id, title, request_status, other_id, other_name) = row[:9]
+    (last_id, sender_id, content, created_at, is_deleted, moderation_status, unread) = row[9:]
+    if sender_id and v1.is_withheld_row(deleted=is_deleted, moderation_status=moderation_status):
+        content = v1.placeholder(deleted=is_deleted)
+    return ConversationRow(
+        id=key,
+        version=MessagingVersion(version),
+        help_request=RequestSummary(request_id, title, request_status) if request_id else None,
+        other_participant=Person(other_id, other_name) if other_id else None,
+        status=status,
+        last_message=LastMessage(last_id, sender_id, content, created_at) if sender_id else None,
+        unread_count=int(unread),
+        updated_at=activity,
+    )
+
+
+def _thread(found: v2.ConversationThread, reader: User) -> Thread:
+    conversation = found.conversation
+    other = conversation.helper if conversation.requester_id == reader.pk else conversation.requester
+    return Thread(
+        conversation=ConversationRecord(
+            id=conversation.pk,
+            version=MessagingVersion.V2,
+            help_request_id=conversation.help_request_id,
+            requester_id=conversation.requester_id,
+            helper_id=conversation.helper_id,
+            initial_message=conversation.initial_message,
+            status=conversation.status,
+            created_at=conversation.created_at,
+            updated_at=conversation.updated_at,
+        ),
+        messages=[message_record(message) for message in found.messages],
+        has_older=found.has_older,
+        help_request=_summary(conversation.help_request),
+        other_participant=Person(other.pk, other.name),
+        read_only=None if conversation.status == "active" else ReadOnlyReason.CLOSED,
+    )
+
+
+def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> Thread:
+    conversation, request = found.conversation, found.conversation.help_request
+    other = next((person for person in found.people if person.id != reader.pk), None)
+    requester_id, helper_id = _legacy_roles(found, request)
+    read_only = _legacy_read_only(found, other)
+    frozen = read_only is ReadOnlyReason.LEGACY_FROZEN
+    return Thread(
+        conversation=ConversationRecord(
+            id=conversation.pk,
+            version=MessagingVersion.V1,
+            help_request_id=conversation.help_request_id,
+            requester_id=requester_id,
+            helper_id=helper_id,
+            initial_message=found.first_message,
+            status=conversation.status,
+            created_at=conversation.created_at,
+            updated_at=conversation.updated_at,
+        ),
+        messages=[legacy_message_record(message) for message in found.messages],
+        has_older=found.has_older,
+        help_request=_summary(request) if request else None,
+        other_participant=Person(other.id, other.name) if other else None,
+        read_only=read_only,
+        way_on=_way_on(location, is_helper=reader.pk == helper_id, request=request) if frozen else None,
+        continued_as=location.continued_as,
+        asked_to_continue=location.asked_to_continue,
+    )
+
+
+def _legacy_roles(found: v1.LegacyThread, request: HelpRequest | None) -> tuple[UUID | None, UUID | None]:
+    """Who asked and who offered: the request tells, or, where it is gone, who opened the conversation offered."""
+    requester_id = request.user_id if request else None
+    people = [person.id for person in found.people]
+    if requester_id not in people:
+        helper_id = found.conversation.created_by_id
+        return next((person for person in people if person != helper_id), None), helper_id
+    return requester_id, next((person for person in people if person != requester_id), None)
+
+
+def _legacy_read_only(found: v1.LegacyThread, other: v1.LegacyPerson | None) -> ReadOnlyReason | None:
+    if found.conversation.status == "blocked":
+        return ReadOnlyReason.BLOCKED
+    if found.conversation.status == "closed":
+        return ReadOnlyReason.CLOSED
+    if other is None or other.has_left:
+        return ReadOnlyReason.OTHER_LEFT
+    return None if v1_writes_are_on() else ReadOnlyReason.LEGACY_FROZEN
+
+
+def _way_on(location: Location, *, is_helper: bool, request: HelpRequest | None) -> WayOn | None:
+    if location.continued_as:
+        return WayOn.CONTINUED
+    if request is None or not request.is_available:
+        return None
+    if is_helper:
+        return WayOn.CONTINUE
+    return WayOn.ASKED if location.asked_to_continue else WayOn.ASK
+
+
+def _summary(request: HelpRequest) -> RequestSummary:
+    return RequestSummary(request.pk, request.title, request.status)

@@ -1,0 +1,109 @@
+"""The shapes that conversations have in the API.
+
+Answers are written by hand in `api.py`, for an inbox of nested serializers costs five times as much; the tests hold
+each answer against these shapes.
+"""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from carecollective.accounts.serializers import PersonSerializer
+from carecollective.core.api import RawTextField, StrictUUIDField
+from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
+from rollout.versions import MessagingVersion
+
+VERSIONS = [version.value for version in MessagingVersion]
+
+
+class OfferSerializer(serializers.Serializer[Any]):
+    initial_message = RawTextField(documented={"minLength": INITIAL_MESSAGE_MIN, "maxLength": MESSAGE_MAX})
+
+
+class NewMessageSerializer(serializers.Serializer[Any]):
+    content = RawTextField(documented={"minLength": 1, "maxLength": MESSAGE_MAX})
+    id = StrictUUIDField(
+        required=False, allow_null=True, help_text="Chosen by you: sending the same again then stores nothing twice."
+    )
+
+
+class NothingSerializer(serializers.Serializer[Any]):
+    """A body that needs to say nothing."""
+
+
+class StartedSerializer(serializers.Serializer[Any]):
+    success = serializers.BooleanField()
+    conversation_id = serializers.UUIDField()
+    version = serializers.ChoiceField(choices=VERSIONS)
+    message = serializers.CharField()
+
+
+class MessageSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    sender_id = serializers.UUIDField()
+    content = serializers.CharField(help_text="For a message that was deleted or moderated: the sentence in its place.")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class SentSerializer(serializers.Serializer[Any]):
+    success = serializers.BooleanField()
+    message_id = serializers.UUIDField()
+    version = serializers.ChoiceField(choices=VERSIONS)
+    message = MessageSerializer()
+
+
+class RequestSummarySerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    title = serializers.CharField()
+    status = serializers.CharField()
+
+
+class LastMessageSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField(allow_null=True, help_text="Null for the first message of a V2 conversation.")
+    sender_id = serializers.UUIDField()
+    content = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class ConversationRowSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    version = serializers.ChoiceField(choices=VERSIONS)
+    help_request = RequestSummarySerializer(allow_null=True, help_text="Null where the request is gone (legacy).")
+    other_participant = PersonSerializer(allow_null=True)
+    status = serializers.CharField()
+    last_message = LastMessageSerializer(
+        allow_null=True, help_text="Null where the first message never arrived (legacy)."
+    )
+    unread_count = serializers.IntegerField(min_value=0)
+    updated_at = serializers.DateTimeField()
+
+
+class ConversationPageSerializer(serializers.Serializer[Any]):
+    results = ConversationRowSerializer(many=True)
+    next = serializers.URLField(allow_null=True, help_text="The older ones.")
+    previous = serializers.URLField(allow_null=True, help_text="The newer ones.")
+
+
+class ConversationSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    version = serializers.ChoiceField(choices=VERSIONS)
+    help_request_id = serializers.UUIDField(allow_null=True)
+    requester_id = serializers.UUIDField(allow_null=True)
+    helper_id = serializers.UUIDField(allow_null=True)
+    initial_message = serializers.CharField(
+        allow_null=True, help_text="What the helper opened with. In V2 it is not repeated among `messages`."
+    )
+    status = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class ThreadSerializer(serializers.Serializer[Any]):
+    conversation = ConversationSerializer()
+    messages = MessageSerializer(many=True, help_text="Oldest first, the latest 50.")
+    previous = serializers.URLField(allow_null=True, help_text="The older ones.")
+
+
+class NewerMessagesSerializer(serializers.Serializer[Any]):
+    messages = MessageSerializer(many=True, help_text="Oldest first.")

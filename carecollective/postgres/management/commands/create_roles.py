@@ -1,0 +1,26 @@
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from carecollective.postgres import ensure_running
+from carecollective.postgres.operators import prepare_server
+from carecollective.postgres.urls import ROLE_NAMES
+
+
+class Command(BaseCommand):
+    help = "Create the database roles, or bring them to what they must be. Safe to repeat."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.LOCAL_MODE:
+            ensure_running(settings.DATA_DIR)
+        else:
+            try:
+                prepare_server(settings.DATABASE_URL, secret_key=settings.SECRET_KEY)
+            except psycopg.OperationalError as problem:
+                reason = str(problem).strip().splitlines()[0]
+                raise CommandError(f"The database behind DATABASE_URL cannot be reached: {reason}") from None
+        if options["verbosity"]:
+            self.stdout.write(f"Roles are in place: {', '.join(ROLE_NAMES[role] for role in ('web', 'ops', 'guard'))}.")

@@ -1,0 +1,140 @@
+"""The roles that the database knows, and what each may do before any table exists.
+
+What web and guard may do with a table is granted by the migration that makes the table.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from carecollective.postgres.urls import ROLE_NAMES
+
+# Any number will do, as long as nothing else of ours uses it.
+LOCK_KEY = 7_262_001
+ATTRIBUTES: Mapping[str, tuple[str, LiteralString, LiteralString]] = {
+    "rolsuper": ("superuser", "SUPERUSER", "NOSUPERUSER"),
+    "rolbypassrls": ("bypassrls", "BYPASSRLS", "NOBYPASSRLS"),
+    "rolcreatedb": ("createdb", "CREATEDB", "NOCREATEDB"),
+    "rolcreaterole": ("createrole", "CREATEROLE", "NOCREATEROLE"),
+    "rolreplication": ("replication", "REPLICATION", "NOREPLICATION"),
+    "rolcanlogin": ("login", "LOGIN", "NOLOGIN"),
+}
+GRANTED_ATTRIBUTES: Mapping[str, frozenset[str]] = {
+    # Databases for the tests are the owner's to make.
+    "owner": frozenset({"login", "createdb"}),
+    "web": frozenset({"login"}),
+    "ops": frozenset({"login", "bypassrls"}),
+    "guard": frozenset({"login"}),
+}
+TIME_LIMITS = {
+    "statement_timeout": "5s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "15s",
+}
+LIMITED_ROLES = ("web", "guard")
+
+Connection = psycopg.Connection[Any]
+
+
+def create_roles(connection: Connection, *, passwords: Mapping[str, str], owner: str) -> None:
+    """Create the roles named in `passwords`, or bring those that exist to what they must be.
+
+    Safe to repeat and to run twice at once. Raises InsufficientPrivilege where `connection` may not.
+    """
+    with connection.transaction():
+        _wait_for_others(connection)
+        for statement in role_statements(connection, passwords=passwords, owner=owner):
+            connection.execute(statement)
+
+
+def role_statements(
+    connection: Connection, *, passwords: Mapping[str, str], owner: str
+) -> Iterable[sql.Composed | sql.SQL]:
+    """Yield the statements that are missing between the roles as they are and as they must be."""
+    for role, password in passwords.items():
+        name = owner if role == "owner" else ROLE_NAMES[role]
+        # Hashed here, so that no password stands in a statement, in a log or on an administrator's screen.
+        verifier = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+        changes = [*_attribute_changes(connection, role, name), sql.SQL("PASSWORD {}").format(verifier)]
+        verb = sql.SQL("ALTER" if role_exists(connection, name) else "CREATE")
+        yield sql.SQL("{} ROLE {} {}").format(verb, sql.Identifier(name), sql.SQL(" ").join(changes))
+        for setting, limit in TIME_LIMITS.items() if role in LIMITED_ROLES else ():
+            yield sql.SQL("ALTER ROLE {} SET {} = {}").format(sql.Identifier(name), sql.Identifier(setting), limit)
+
+
+def create_database(connection: Connection, *, database: str, owner: str) -> None:
+    """Create the database where it is missing; `connection` is in autocommit and belongs to a superuser."""
+    name = sql.Identifier(database)
+    if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone():
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(owner)))
+
+
+def grant_database(connection: Connection, *, database: str, owner: str) -> None:
+    """Open the database that `connection` is in to the roles, as far as no table is concerned."""
+    with connection.transaction():
+        _wait_for_others(connection)
+        for statement in database_statements(connection, database=database, owner=owner):
+            connection.execute(statement)
+
+
+def database_statements(connection: Connection, *, database: str, owner: str) -> Iterable[sql.Composed | sql.SQL]:
+    """Yield what lets the roles in: schema public for all, reading all that there is and will be for operations."""
+    ours = sql.SQL(", ").join(sql.Identifier(ROLE_NAMES[role]) for role in ("web", "ops", "guard"))
+    ops, owns = sql.Identifier(ROLE_NAMES["ops"]), sql.Identifier(owner)
+    yield sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), ours)
+    yield sql.SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    yield sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(ours)
+    if owner != _current_user(connection):
+        yield sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(owns)
+    for kind in ("TABLES", "SEQUENCES"):
+        yield sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} GRANT SELECT ON {} TO {}").format(owns, sql.SQL(kind), ops)
+    yield sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} GRANT USAGE ON SCHEMAS TO {}").format(owns, ops)
+    for schema in _schemas_with_tables(connection, owner):
+        name = sql.Identifier(schema)
+        yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(name, ops)
+        for kind in ("TABLES", "SEQUENCES"):
+            yield sql.SQL("GRANT SELECT ON ALL {} IN SCHEMA {} TO {}").format(sql.SQL(kind), name, ops)
+
+
+def role_exists(connection: Connection, name: str) -> bool:
+    return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
+
+
+def has_right_attributes(connection: Connection, role: str) -> bool:
+    """Tell whether the role exists and can do neither more nor less than it must."""
+    name = ROLE_NAMES[role]
+    return role_exists(connection, name) and not _attribute_changes(connection, role, name)
+
+
+def _attribute_changes(connection: Connection, role: str, name: str) -> list[sql.Composable]:
+    # Only what differs: naming SUPERUSER or BYPASSRLS at all is refused to who may not grant it.
+    columns = sql.SQL(", ").join(map(sql.Identifier, ATTRIBUTES))
+    query = sql.SQL("SELECT {} FROM pg_roles WHERE rolname = %s").format(columns)
+    found = connection.execute(query, [name]).fetchone() or (False,) * len(ATTRIBUTES)
+    changes: list[sql.Composable] = []
+    for has, (attribute, yes, no) in zip(found, ATTRIBUTES.values(), strict=True):
+        wanted = attribute in GRANTED_ATTRIBUTES[role]
+        if has != wanted:
+            changes.append(sql.SQL(yes if wanted else no))
+    return changes
+
+
+def _schemas_with_tables(connection: Connection, owner: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT DISTINCT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE pg_get_userbyid(c.relowner) = %s AND c.relkind IN ('r', 'p', 'v', 'm', 'S')"
+        " AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema' ORDER BY 1",
+        [owner],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _current_user(connection: Connection) -> str:
+    row = connection.execute("SELECT current_user").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _wait_for_others(connection: Connection) -> None:
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])

@@ -1,0 +1,105 @@
+"""Connection URLs of the database's roles, and what Django makes of them."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from carecollective.postgres.credentials import passwords
+from carecollective.postgres.errors import PostgresError
+from carecollective.postgres.layout import DataDirectory
+
+DATABASE = "carecollective"
+ROLE_NAMES = {
+    "owner": "carecollective_owner",
+    "web": "carecollective_web",
+    "ops": "carecollective_ops",
+    "guard": "carecollective_guard",
+}
+SUPERUSER = "postgres"
+
+
+def connection_url(data_dir: Path, role: str = "web", database: str = DATABASE) -> str:
+    """Return the embedded server's URL for one role, whether or not the server runs."""
+    name = SUPERUSER if role == "superuser" else _name_of(role)
+    return build_url(
+        {
+            "user": name,
+            "password": passwords(data_dir)[role],
+            "dbname": database,
+            "host": str(DataDirectory.at(data_dir).sockets),
+        }
+    )
+
+
+def derived_url(database_url: str, role: str, secret_key: str) -> str:
+    """Return an operator's URL for one role: the owner's as given, the others with a password of their own."""
+    name = _name_of(role)
+    if role == "owner":
+        return database_url
+    return build_url({**parse_url(database_url), "user": name, "password": derived_password(role, secret_key)})
+
+
+def derived_password(role: str, secret_key: str) -> str:
+    """Return the password of a role on an operator's server: the same as long as the secret key is the same."""
+    digest = hmac.digest(secret_key.encode(), f"carecollective database role {role}".encode(), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def database_settings(url: str) -> dict[str, Any]:
+    """Return Django's settings for the database behind this URL."""
+    parameters = parse_url(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parameters.pop("dbname", ""),
+        "USER": parameters.pop("user", ""),
+        "PASSWORD": parameters.pop("password", ""),
+        "HOST": parameters.pop("host", ""),
+        "PORT": parameters.pop("port", ""),
+        # Bound on the client, message bodies would stand in the statements and so in the server's log.
+        "OPTIONS": {**parameters, "server_side_binding": True},
+    }
+
+
+def parse_url(url: str) -> dict[str, str]:
+    """Return the URL's parameters as libpq itself reads them."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise PostgresError("DATABASE_URL must be postgresql://user:password@host:port/database.")
+    try:
+        parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
+    except psycopg.Error as problem:
+        raise PostgresError(f"DATABASE_URL cannot be read: {str(problem).strip()}.") from None
+    if not all(port.isdecimal() for port in parameters.get("port", "").split(",") if port):
+        raise PostgresError(f"DATABASE_URL must have a number for its port, not {parameters['port']!r}.")
+    return parameters
+
+
+def build_url(parameters: Mapping[str, str]) -> str:
+    """Write parameters as one URL that libpq, psql and Django's tools take."""
+    rest = dict(parameters)
+    user = quote(rest.pop("user", ""), safe="")
+    password = quote(rest.pop("password", ""), safe="")
+    database = quote(rest.pop("dbname", ""), safe="")
+    host, port = rest.get("host", ""), rest.get("port", "")
+    place = ""
+    # Folders, lists of hosts and IPv6 addresses go into the query, where they need no rules of their own.
+    if host and not set("/,:@").intersection(host) and "," not in port:
+        place = quote(host, safe="") + (f":{port}" if port else "")
+        rest.pop("host")
+        rest.pop("port", None)
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    query = "&".join(f"{key}={quote(value, safe='')}" for key, value in rest.items())
+    return f"postgresql://{login}{place}/{database}" + (f"?{query}" if query else "")
+
+
+def _name_of(role: str) -> str:
+    try:
+        return ROLE_NAMES[role]
+    except KeyError:
+        raise PostgresError(f"DATABASE_ROLE must be owner, web, ops or guard, not {role!r}.") from None

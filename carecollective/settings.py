@@ -1,0 +1,298 @@
+"""All configuration, from the environment or `.env`. A value that cannot be read stops the start with one sentence."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from carecollective import postgres
+from rollout.stages import Stage
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+environ.Env.read_env(BASE_DIR / ".env")
+
+T = TypeVar("T")
+
+
+def read(name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
+    """Return the variable `name` parsed, or `default` where it is unset or empty.
+
+    Raises ImproperlyConfigured with one sentence that names the variable and what it takes.
+    """
+    raw = os.environ.get(name, "").strip()
+    if not raw:
+        return default
+    try:
+        return parse(raw)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be {expected}, not {raw!r}.") from None
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
+            raise ValueError
+        return int(raw)
+
+    return parse
+
+
+def on_or_off(raw: str) -> bool:
+    if raw.lower() not in ("true", "1", "on", "false", "0", "off"):
+        raise ValueError
+    return raw.lower() in ("true", "1", "on")
+
+
+def web_address(raw: str) -> str:
+    if urlsplit(raw).scheme not in ("http", "https") or not urlsplit(raw).hostname:
+        raise ValueError
+    return raw
+
+
+def database_address(raw: str) -> str:
+    if urlsplit(raw).scheme not in ("postgres", "postgresql") or not urlsplit(raw).path.strip("/"):
+        raise ValueError
+    return raw
+
+
+def names(raw: str) -> list[str]:
+    return [name.strip() for name in raw.split(",") if name.strip()]
+
+
+def origins(raw: str) -> list[str]:
+    return [web_address(origin) for origin in names(raw)]
+
+
+# Where the data lives
+
+DATA_DIR = read("DATA_DIR", BASE_DIR / ".data", lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a folder")
+DATABASE_URL = read("DATABASE_URL", "", database_address, "postgresql://user:password@host:port/database")
+LOCAL_MODE = not DATABASE_URL
+
+DEBUG = read("DEBUG", False, on_or_off, "true or false")
+SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "").strip()
+if not SECRET_KEY:
+    if not LOCAL_MODE and not DEBUG:
+        raise ImproperlyConfigured("DJANGO_SECRET_KEY must be set to a long random text when DATABASE_URL is set.")
+    SECRET_KEY = postgres.secret_key(DATA_DIR)
+
+DATABASE_ROLE = os.environ.get("DATABASE_ROLE", "web")
+
+
+def role_url(role: str) -> str:
+    """Return the connection URL of one database role: owner, web, ops or guard."""
+    if LOCAL_MODE:
+        return postgres.connection_url(DATA_DIR, role)
+    return postgres.derived_url(DATABASE_URL, role, SECRET_KEY)
+
+
+DATABASES = {"default": {**postgres.database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 60}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Serving
+
+PORT = read("PORT", 8000, whole_number(1, 65535), "a port from 1 to 65535")
+WEB_CONCURRENCY = read("WEB_CONCURRENCY", 2, whole_number(1, 64), "a number of workers from 1 to 64")
+LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = [*read("ALLOWED_HOSTS", [], names, "host names with commas between"), *LOOPBACK]
+CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", [], origins, "origins such as https://care.example with commas between")
+# A site that answers to a public name speaks HTTPS; one on this machine alone cannot.
+HTTPS = ALLOWED_HOSTS != LOOPBACK
+
+ROOT_URLCONF = "carecollective.urls"
+WSGI_APPLICATION = "carecollective.wsgi.application"
+APPEND_SLASH = False
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# What the product does
+
+CONVERSATIONS_PER_HOUR = read("CONVERSATIONS_PER_HOUR", 10, whole_number(1, 1_000_000), "a whole number from 1")
+MESSAGES_PER_MINUTE = read("MESSAGES_PER_MINUTE", 50, whole_number(1, 1_000_000), "a whole number from 1")
+MESSAGING_V2_ROLLOUT: Stage | None = read(
+    "MESSAGING_V2_ROLLOUT", None, Stage.parse, "disabled, internal, percentage:N (0.1 to 100) or enabled"
+)
+SLACK_WEBHOOK_URL = read("SLACK_WEBHOOK_URL", "", web_address, "a web address")
+SENTRY_DSN = read("SENTRY_DSN", "", web_address, "a Sentry address (https://key@host/project)")
+# "thread" keeps an in-process copy of the rollout's state, as wsgi.py wants; "query" reads it at each call, as commands do.
+ROLLOUT_SNAPSHOT = os.environ.get("ROLLOUT_SNAPSHOT", "query")
+WORKER_TASKS = (
+    ("carecollective.adoption.services.expire_requests_once_taken_over", 60),
+    ("carecollective.accounts.services.prune_sessions_and_tokens", 3600),
+    ("carecollective.core.rate_limits.prune_hits", 600),
+    ("carecollective.inbox.notifications.send_waiting", 5),
+)
+
+INSTALLED_APPS = [
+    "rollout",
+    "messaging_v1",
+    "messaging_v2",
+    "carecollective.adoption",
+    "carecollective.inbox",
+    "carecollective.help_requests",
+    "carecollective.accounts",
+    "carecollective.core",
+    "carecollective.postgres",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "axes",
+    "csp",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
+    "rest_framework",
+    "waffle",
+]
+
+MIDDLEWARE = [
+    "carecollective.core.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "carecollective.core.middleware.PrivacyHeadersMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# Who is signed in
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("email", "name")}},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "carecollective.accounts.hashers.LegacyBcryptHasher",
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "requests"
+LOGOUT_REDIRECT_URL = "requests"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.5  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_LOCKOUT_CALLABLE = "carecollective.accounts.views.locked_out"
+AXES_VERBOSE = False
+
+# What the browser may do
+
+CSRF_FAILURE_VIEW = "carecollective.core.views.csrf_failed"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^api/health$"]
+SECURE_HSTS_SECONDS = 2 * 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+    }
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+
+# Feature flag and API
+
+WAFFLE_FLAG_MODEL = "rollout.Flag"
+WAFFLE_CREATE_MISSING_FLAGS = False
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["carecollective.core.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "carecollective.core.api.answer_exception",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "URL_FORMAT_OVERRIDE": None,
+}
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(days=30),
+    "TOKEN_LIMIT_PER_USER": 20,
+    "AUTO_REFRESH": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Care Collective API",
+    "DESCRIPTION": "Help requests and conversations, both messaging versions behind one interface.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+}
+
+# What leaves the process
+
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = "Care Collective <no-reply@localhost>"
+
+if SENTRY_DSN:
+    import sentry_sdk
+
+    # The SDK's defaults would send message bodies, frame locals and query strings.
+    sentry_sdk.init(
+        dsn=SENTRY_DSN, max_request_body_size="never", include_local_variables=False, send_default_pii=False
+    )

@@ -1,0 +1,25 @@
+"""Every address of the site. No trailing slashes; the admin keeps Django's own."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from carecollective.core import views
+
+urlpatterns = [
+    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin/", admin.site.urls),
+    path("api/health", views.health_check, name="api-health"),
+    path("", include("carecollective.accounts.api_urls")),
+    path("", include("carecollective.help_requests.api_urls")),
+    path("", include("carecollective.inbox.api_urls")),
+    path("", include("rollout.urls")),
+    path("", include("carecollective.accounts.urls")),
+    path("", include("carecollective.help_requests.urls")),
+    path("", include("carecollective.inbox.urls")),
+]
+
+handler400 = "carecollective.core.views.bad_request"
+handler403 = "carecollective.core.views.forbidden"
+handler404 = "carecollective.core.views.not_found"
+handler500 = "carecollective.core.views.failed"

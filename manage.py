@@ -1,0 +1,52 @@
+#!/usr/bin/env python
+"""Django's command line: as the database role that the command needs, with the embedded server running."""
+
+import os
+import sys
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+
+from carecollective.postgres import PostgresError, ensure_running
+
+# These change tables or own them; everything else runs as the web role, policies and all.
+OWNER_COMMANDS = frozenset(
+    {
+        *("adopt_legacy", "create_roles", "dbshell", "flush", "inspectdb", "lintmigrations", "makemigrations"),
+        *("migrate", "optimizemigration", "serve", "showmigrations", "sqlflush", "sqlmigrate", "sqlsequencereset"),
+        "squashmigrations",
+    }
+)
+# `serve` starts the server itself, after it has looked whether it may.
+WITHOUT_DATABASE = frozenset(
+    {
+        *("check", "collectstatic", "compilemessages", "database_url", "diffsettings", "findstatic", "help"),
+        *("makemessages", "serve", "spectacular", "startapp", "startproject", "version"),
+    }
+)
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carecollective.settings")
+    arguments = sys.argv[1:]
+    command = arguments[0] if arguments else "help"
+    os.environ.setdefault("DATABASE_ROLE", "owner" if command in OWNER_COMMANDS else "web")
+
+    try:
+        if needs_database(command, arguments) and settings.LOCAL_MODE:
+            ensure_running(settings.DATA_DIR)
+        execute_from_command_line(sys.argv)
+    except (ImproperlyConfigured, PostgresError) as problem:
+        sys.exit(str(problem))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def needs_database(command: str, arguments: list[str]) -> bool:
+    if command.startswith("-") or {"--help", "-h", "--version"}.intersection(arguments):
+        return False
+    return command not in WITHOUT_DATABASE or (command == "check" and "--database" in arguments)
+
+
+if __name__ == "__main__":
+    main()

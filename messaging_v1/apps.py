@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class MessagingV1Config(AppConfig):
+    name = "messaging_v1"

@@ -1,0 +1,82 @@
+"""The legacy system's tables. They are not ours: no column, constraint, trigger or policy of theirs may change, and no row of
+theirs is updated or deleted. What we add are rows of our own, and grants and policies for our own roles.
+"""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from carecollective.help_requests.models import HelpRequest
+
+
+class Status(models.TextChoices):
+    ACTIVE = "active"
+    CLOSED = "closed"
+    BLOCKED = "blocked"
+
+
+class Conversation(models.Model):
+    """A legacy conversation. Its trigger keeps `last_message_at`; we insert, and never update it ourselves."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    help_request = models.ForeignKey(HelpRequest, models.DO_NOTHING, null=True, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, db_column="created_by", related_name="+")
+    title = models.TextField(null=True)
+    status = models.TextField(choices=Status.choices, default=Status.ACTIVE)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    last_message_at = models.DateTimeField()
+
+    class Meta:
+        managed = False
+        db_table = "conversations"
+
+    def __str__(self) -> str:
+        return f"Legacy conversation {self.pk}"
+
+
+class Participant(models.Model):
+    """Who takes part in a legacy conversation; one who left keeps the row and no longer sees the conversation."""
+
+    pk = models.CompositePrimaryKey("conversation_id", "user_id")
+    conversation = models.ForeignKey(Conversation, models.DO_NOTHING, related_name="participants")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, related_name="+")
+    joined_at = models.DateTimeField()
+    left_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "conversation_participants"
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.conversation_id}"
+
+
+class Message(models.Model):
+    """A legacy message. `deleted_at` and `moderation_status` were set by the legacy system and decide what is shown."""
+
+    WITHHELD_BY_MODERATORS: ClassVar[tuple[str, ...]] = ("hidden", "removed")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, models.DO_NOTHING, related_name="messages")
+    sender = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, related_name="+")
+    recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, related_name="+")
+    help_request = models.ForeignKey(HelpRequest, models.DO_NOTHING, null=True, related_name="+")
+    content = models.TextField()
+    message_type = models.TextField(default="text")
+    status = models.TextField(default="sent")
+    read_at = models.DateTimeField(null=True)
+    is_flagged = models.BooleanField(default=False)
+    moderation_status = models.TextField(null=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "messages"
+
+    def __str__(self) -> str:
+        return f"Legacy message {self.pk}"

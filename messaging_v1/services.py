@@ -1,0 +1,132 @@
+"""The legacy writer, for members outside the cohort while V1 writes are on. It adds rows and changes none."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+
+from carecollective.accounts.models import User
+from carecollective.accounts.services import require_approved
+from carecollective.core.database import acting_as
+from carecollective.core.errors import (
+    ConversationExists,
+    ConversationInactive,
+    ConversationNotFound,
+    HelpRequestUnavailable,
+    IdempotencyConflict,
+    OwnRequest,
+)
+from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
+from carecollective.help_requests.locks import lock_help_request
+from messaging_v1.models import Conversation, Message, Participant, Status
+from messaging_v1.selectors import LegacyMessage, as_seen, conversation_of_pair
+
+VERSION = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class SentLegacyMessage:
+    """A stored message, to whom it went, and whether this very call stored it."""
+
+    message: LegacyMessage
+    recipient_id: UUID
+    is_new: bool
+
+
+def start_legacy_conversation(*, actor: User, help_request_id: UUID, initial_message: Any) -> Conversation:
+    """Write conversation, both participants and first message the legacy way, but in one transaction: no orphan is left.
+
+    Raises NotApproved; ValidationRefused naming `initial_message`; HelpRequestNotFound; OwnRequest; ConversationExists with
+    the one that stands; HelpRequestUnavailable.
+    """
+    require_approved(actor)
+    text = normalise_message(initial_message, field="initial_message", minimum=INITIAL_MESSAGE_MIN)
+    with acting_as(actor):
+        request = lock_help_request(help_request_id)
+        if request.user_id == actor.pk:
+            raise OwnRequest()
+        standing = conversation_of_pair(help_request_id=request.pk, helper=actor)
+        if standing is not None:
+            raise ConversationExists(conversation_id=standing.pk, version=VERSION)
+        if not request.is_available:
+            raise HelpRequestUnavailable()
+        now = _clock()
+        conversation = Conversation(
+            help_request=request, created_by=actor, created_at=now, updated_at=now, last_message_at=now
+        )
+        conversation.save(force_insert=True)
+        Participant.objects.bulk_create(
+            Participant(conversation=conversation, user_id=member, joined_at=now)
+            for member in (actor.pk, request.user_id)
+        )
+        _add_message(conversation, actor, request.user_id, text, None)
+        return conversation
+
+
+def send_legacy_message(
+    *, actor: User, conversation_id: UUID, content: Any, message_id: UUID | None = None
+) -> SentLegacyMessage:
+    """Add a message to an active legacy conversation; with the caller's `message_id`, once however often it is called.
+
+    Raises NotApproved; ValidationRefused naming `content`; ConversationNotFound; ConversationInactive, also when the other
+    participant has left; IdempotencyConflict when the id names another message.
+    """
+    require_approved(actor)
+    text = normalise_message(content, field="content")
+    with acting_as(actor):
+        conversation = lock_legacy_conversation(conversation_id)
+        if message_id is not None:
+            sent_before = Message.objects.filter(pk=message_id).first()
+            if sent_before is not None:
+                if (sent_before.conversation_id, sent_before.sender_id, sent_before.content) != (
+                    conversation.pk,
+                    actor.pk,
+                    text,
+                ):
+                    raise IdempotencyConflict()
+                return SentLegacyMessage(as_seen(sent_before), sent_before.recipient_id, is_new=False)
+        others = Participant.objects.filter(conversation=conversation, left_at=None).exclude(user=actor)
+        other = others.order_by("joined_at", "user_id").first()
+        if conversation.status != Status.ACTIVE or other is None:
+            raise ConversationInactive()
+        try:
+            with transaction.atomic():
+                message = _add_message(conversation, actor, other.user_id, text, message_id)
+        except IntegrityError:
+            # The id names a message that this member may not see.
+            raise IdempotencyConflict() from None
+        return SentLegacyMessage(as_seen(message), other.user_id, is_new=True)
+
+
+def lock_legacy_conversation(pk: UUID) -> Conversation:
+    """Hold a legacy conversation still until this transaction ends. Raises ConversationNotFound."""
+    conversation = Conversation.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
+    if conversation is None:
+        raise ConversationNotFound()
+    return conversation
+
+
+def _add_message(
+    conversation: Conversation, sender: User, recipient_id: UUID, text: str, message_id: UUID | None
+) -> Message:
+    now = _clock()
+    message = Message(
+        conversation=conversation,
+        sender=sender,
+        recipient_id=recipient_id,
+        help_request_id=conversation.help_request_id,
+        content=text,
+        created_at=now,
+        updated_at=now,
+        **({"pk": message_id} if message_id else {}),
+    )
+    message.save(force_insert=True)
+    return message
+
+
+def _clock() -> Any:
+    """The database's clock now, after the lock: the legacy default would be the transaction's start."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]

@@ -1,0 +1,19 @@
+"""The second lock. First comes `help_requests.locks.lock_help_request`, then this one, then a message."""
+
+from uuid import UUID
+
+from carecollective.core.database import Member
+from carecollective.core.errors import ConversationNotFound
+from messaging_v2.models import Conversation
+
+
+def lock_conversation(pk: UUID, *, member: Member) -> Conversation:
+    """Hold the conversation still: nobody closes it or writes into it until this transaction ends.
+
+    Raises ConversationNotFound, also for a conversation that the member takes no part in.
+    """
+    visible = Conversation.objects.visible_to(member)
+    conversation = visible.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
+    if conversation is None:
+        raise ConversationNotFound()
+    return conversation

@@ -1,0 +1,108 @@
+"""How the new messaging is read. The caller holds `acting_as`; the policies hold the caller."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet
+from django.db.models.functions import JSONObject
+
+from carecollective.core.database import Member
+from carecollective.core.errors import ConversationNotFound, MessageNotFound
+from messaging_v2.models import Conversation, Message
+
+THREAD_PAGE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadMessage:
+    id: UUID
+    sender_id: UUID
+    content: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationThread:
+    """A conversation with its request, its two people, and a page of messages, oldest first."""
+
+    conversation: Conversation
+    messages: Sequence[ThreadMessage]
+    has_older: bool
+
+
+def conversation_of_pair(*, help_request_id: UUID, helper: Member) -> Conversation | None:
+    """Return the helper's conversation about the request, if there is one."""
+    return Conversation.objects.filter(help_request=help_request_id, helper=helper.pk).first()
+
+
+def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | None) -> ConversationThread:
+    """Return the latest messages of a conversation, or the latest before one, in a single query.
+
+    Raises ConversationNotFound, also for a conversation of others'; MessageNotFound when `before` is not of this one.
+    """
+    messages = Message.objects.filter(conversation=OuterRef("pk"))
+    if before is not None:
+        messages = _before(messages, conversation_id, before)
+    latest = messages.order_by("-created_at", "-pk")[: THREAD_PAGE + 1]
+    conversation = (
+        Conversation.objects.visible_to(reader)
+        .select_related("help_request", "requester", "helper")
+        .annotate(
+            latest_messages=ArraySubquery(
+                latest.values(
+                    json=JSONObject(
+                        id="id", sender_id="sender_id", content="content", created_at="created_at", updated_at="updated_at"
+                    )
+                )
+            )
+        )
+        .filter(pk=conversation_id)
+        .first()
+    )
+    if conversation is None:
+        raise ConversationNotFound()
+    found = [_thread_message(item) for item in conversation.latest_messages]
+    return ConversationThread(conversation, found[:THREAD_PAGE][::-1], has_older=len(found) > THREAD_PAGE)
+
+
+def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> Sequence[Message]:
+    """Return the messages that came after one, oldest first. Raises MessageNotFound when it is not of this conversation."""
+    messages = Message.objects.filter(conversation=conversation_id).order_by("created_at", "pk")
+    if after is not None:
+        anchor = Message.objects.filter(conversation=conversation_id, pk=after).values("created_at", "pk").first()
+        if anchor is None:
+            raise MessageNotFound()
+        messages = messages.filter(
+            Q(created_at__gt=anchor["created_at"]) | Q(created_at=anchor["created_at"], pk__gt=anchor["pk"])
+        )
+    return list(messages[:limit])
+
+
+def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
+    """Return the conversations about a request that the acting member may see, latest activity first, with their helpers."""
+    found = Conversation.objects.filter(help_request=help_request_id).select_related("helper")
+    return list(found.order_by("-updated_at", "-pk"))
+
+
+def _before(messages: QuerySet[Message], conversation_id: UUID, before: UUID) -> QuerySet[Message]:
+    anchor = Message.objects.filter(conversation=conversation_id, pk=before).values("created_at", "pk").first()
+    if anchor is None:
+        raise MessageNotFound()
+    return messages.filter(
+        Q(created_at__lt=anchor["created_at"]) | Q(created_at=anchor["created_at"], pk__lt=anchor["pk"])
+    )
+
+
+def _thread_message(item: dict[str, Any]) -> ThreadMessage:
+    return ThreadMessage(
+        UUID(item["id"]),
+        UUID(item["sender_id"]),
+        item["content"],
+        datetime.fromisoformat(item["created_at"]),
+        datetime.fromisoformat(item["updated_at"]),
+    )

@@ -1,0 +1,119 @@
+"""The three operations of the new messaging. Each acts in the name of one member, and the database holds it to that."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from carecollective.accounts.models import User
+from carecollective.accounts.services import require_approved
+from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.errors import (
+    ActingAsAnother,
+    ConversationExists,
+    ConversationInactive,
+    HelpRequestUnavailable,
+    IdempotencyConflict,
+    OwnRequest,
+)
+from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
+from carecollective.help_requests.locks import lock_help_request
+from messaging_v2.locks import lock_conversation
+from messaging_v2.models import Conversation, Message, Status
+from messaging_v2.selectors import ConversationThread, conversation_of_pair, read_conversation
+
+VERSION = "v2"
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A stored message, and whether this very call stored it."""
+
+    message: Message
+    is_new: bool
+
+
+def create_conversation_atomic(
+    *, actor: User, help_request_id: UUID, helper_id: UUID, initial_message: Any
+) -> Conversation:
+    """Open a conversation together with its first message, or neither.
+
+    Raises ActingAsAnother unless the actor is the helper; NotApproved; ValidationRefused naming `initial_message`;
+    HelpRequestNotFound; OwnRequest; ConversationExists with the one that stands; HelpRequestUnavailable when the request is
+    neither open nor in progress.
+    """
+    if helper_id != actor.pk:
+        raise ActingAsAnother()
+    require_approved(actor)
+    text = normalise_message(initial_message, field="initial_message", minimum=INITIAL_MESSAGE_MIN)
+    with acting_as(actor):
+        request = lock_help_request(help_request_id)
+        if request.user_id == actor.pk:
+            raise OwnRequest()
+        standing = conversation_of_pair(help_request_id=request.pk, helper=actor)
+        if standing is not None:
+            raise ConversationExists(conversation_id=standing.pk, version=VERSION)
+        if not request.is_available:
+            raise HelpRequestUnavailable()
+        return Conversation.objects.create(
+            help_request=request, requester_id=request.user_id, helper=actor, initial_message=text
+        )
+
+
+def send_message_v2(
+    *, actor: User, conversation_id: UUID, sender_id: UUID, content: Any, message_id: UUID | None = None
+) -> SentMessage:
+    """Add a message to an active conversation; with the caller's `message_id`, once however often it is called.
+
+    Raises ActingAsAnother unless the actor is the sender; NotApproved; ValidationRefused naming `content`;
+    ConversationNotFound; ConversationInactive; IdempotencyConflict when the id names another message.
+    """
+    if sender_id != actor.pk:
+        raise ActingAsAnother()
+    require_approved(actor)
+    text = normalise_message(content, field="content")
+    with acting_as(actor):
+        conversation = lock_conversation(conversation_id, member=actor)
+        if message_id is not None:
+            sent_before = Message.objects.filter(pk=message_id).first()
+            if sent_before is not None:
+                return SentMessage(_same_message(sent_before, conversation, actor, text), is_new=False)
+        if conversation.status != Status.ACTIVE:
+            raise ConversationInactive()
+        try:
+            with transaction.atomic():
+                given = {"pk": message_id} if message_id else {}
+                message = Message.objects.create(conversation=conversation, sender=actor, content=text, **given)
+        except IntegrityError:
+            # The id names a message that this member may not see.
+            raise IdempotencyConflict() from None
+        Conversation.objects.filter(pk=conversation.pk).update(updated_at=message.created_at)
+        return SentMessage(message, is_new=True)
+
+
+def get_conversation_v2(
+    *, actor: User, conversation_id: UUID, reader_id: UUID, before: UUID | None = None
+) -> ConversationThread:
+    """Return a conversation with its latest messages, oldest first; with the latest of those before `before` when given.
+
+    Raises ActingAsAnother unless the actor is the reader; ConversationNotFound; MessageNotFound for an unknown `before`.
+    """
+    if reader_id != actor.pk:
+        raise ActingAsAnother()
+    with acting_as(actor):
+        return read_conversation(reader=actor, conversation_id=conversation_id, before=before)
+
+
+def set_status(*, actor: User, conversation_id: UUID, status: Status) -> None:
+    """Close a conversation or open it again; either participant may. Raises ConversationNotFound."""
+    with acting_as(actor):
+        conversation = lock_conversation(conversation_id, member=actor)
+        if conversation.status != status:
+            Conversation.objects.filter(pk=conversation.pk).update(status=status, updated_at=ClockTimestamp())
+
+
+def _same_message(message: Message, conversation: Conversation, actor: User, text: str) -> Message:
+    if (message.conversation_id, message.sender_id, message.content) != (conversation.pk, actor.pk, text):
+        raise IdempotencyConflict()
+    return message

@@ -1,0 +1,46 @@
+from typing import TYPE_CHECKING, cast
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from rollout.cohort import Reason, decision_for
+from rollout.stages import BUCKETS
+from rollout.versions import MessagingVersion
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
+
+
+class DecisionSerializer(serializers.Serializer):  # type: ignore[type-arg]
+    version = serializers.ChoiceField(
+        choices=[version.value for version in MessagingVersion],
+        allow_null=True,
+        help_text="The version a new conversation would use; null while none can be started.",
+    )
+    reason = serializers.ChoiceField(choices=[reason.value for reason in Reason])
+    stage = serializers.CharField(help_text="disabled, internal, percentage:N or enabled")
+    bucket = serializers.IntegerField(min_value=0, max_value=BUCKETS - 1)
+
+
+class MyRollout(APIView):
+    """Which version a new conversation of mine would use, and why."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(operation_id="rollout_me", responses=DecisionSerializer, tags=["rollout"])
+    def get(self, request: Request) -> Response:
+        member = cast("User", request.user)
+        decision = decision_for(member)
+        return Response(
+            {
+                "version": decision.version,
+                "reason": decision.reason,
+                "stage": str(decision.stage),
+                "bucket": decision.bucket,
+            },
+            headers={"Cache-Control": "private, no-store"},
+        )

@@ -1,0 +1,143 @@
+"""Which version a new conversation of a member uses: one pure function, and the one way to ask it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+
+from rollout import snapshot
+from rollout.stages import BUCKETS, DISABLED, ENABLED, Stage, StageKind
+from rollout.state import RolloutState
+from rollout.versions import MessagingVersion
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
+
+INTERNAL_TESTERS = "Internal testers"
+
+
+class Reason(StrEnum):
+    """Why a decision fell as it did; each code stays the same for ever, because events and monitors keep it."""
+
+    DISABLED_BY_ENVIRONMENT = "disabled_by_environment"
+    STALE_SNAPSHOT = "stale_snapshot"
+    DISABLED = "disabled"
+    NOT_INTERNAL = "not_internal"
+    OUT_OF_PERCENTAGE = "out_of_percentage"
+    V1_FROZEN = "v1_frozen"
+    STAFF = "staff"
+    INTERNAL_TESTER = "internal_tester"
+    IN_PERCENTAGE = "in_percentage"
+    ENABLED = "enabled"
+
+
+_SENTENCES = {
+    Reason.DISABLED_BY_ENVIRONMENT: "MESSAGING_V2_ROLLOUT=disabled switches the new messaging off for everybody.",
+    Reason.STALE_SNAPSHOT: "The rollout's state could not be read in the last five seconds, so V2 stays off.",
+    Reason.DISABLED: "The new messaging is switched off for everybody.",
+    Reason.NOT_INTERNAL: "The new messaging is open to staff and internal testers only, for now.",
+    Reason.OUT_OF_PERCENTAGE: "This member's bucket is above the share of members that has the new messaging.",
+    Reason.V1_FROZEN: "This member is not in the new messaging, and the legacy messaging takes no new conversations.",
+    Reason.STAFF: "Staff use the new messaging at every stage but disabled.",
+    Reason.INTERNAL_TESTER: "Internal testers use the new messaging at every stage but disabled.",
+    Reason.IN_PERCENTAGE: "This member's bucket is within the share of members that has the new messaging.",
+    Reason.ENABLED: "Everybody uses the new messaging.",
+}
+
+
+def explain(reason: Reason) -> str:
+    """Word a reason as a sentence for people."""
+    return _SENTENCES[reason]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFacts:
+    """All that the decision may know about a member."""
+
+    id: UUID
+    is_staff: bool
+    is_tester: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one member; `version` is None when neither messaging takes a new conversation of theirs."""
+
+    version: MessagingVersion | None
+    reason: Reason
+    stage: Stage
+    bucket: int
+
+
+def bucket(*, member_id: UUID, salt: str) -> int:
+    """Place a member in one of 100,000 buckets, the same one wherever and whenever it is asked."""
+    digest = sha256(f"{salt}:{member_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % BUCKETS
+
+
+def decide(*, state: RolloutState, member: MemberFacts, override: Stage | None) -> Decision:
+    """Decide from the rollout's state and the member alone. `override` is the environment's stage, if it names one.
+
+    Only a DISABLED override counts: any other is merely where an empty database began.
+    The members that are in at one stage are in at every higher one.
+    """
+    stage = DISABLED if override == DISABLED else state.stage
+    place = bucket(member_id=member.id, salt=state.salt)
+    is_in, reason = _place(state=state, stage=stage, member=member, place=place, override=override)
+    if is_in:
+        return Decision(MessagingVersion.V2, reason, stage, place)
+    if v1_takes_writes(state=state, override=override):
+        return Decision(MessagingVersion.V1, reason, stage, place)
+    return Decision(None, Reason.V1_FROZEN, stage, place)
+
+
+def _place(
+    *, state: RolloutState, stage: Stage, member: MemberFacts, place: int, override: Stage | None
+) -> tuple[bool, Reason]:
+    if override == DISABLED:
+        return False, Reason.DISABLED_BY_ENVIRONMENT
+    if not state.fresh:
+        return False, Reason.STALE_SNAPSHOT
+    if stage.kind is StageKind.DISABLED:
+        return False, Reason.DISABLED
+    if stage.kind is StageKind.ENABLED:
+        return True, Reason.ENABLED
+    if member.is_staff:
+        return True, Reason.STAFF
+    if member.is_tester:
+        return True, Reason.INTERNAL_TESTER
+    if stage.kind is StageKind.INTERNAL:
+        return False, Reason.NOT_INTERNAL
+    if place < stage.threshold:
+        return True, Reason.IN_PERCENTAGE
+    return False, Reason.OUT_OF_PERCENTAGE
+
+
+def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
+    """Tell whether V1 takes new conversations and messages.
+
+    The environment's `disabled` does to a database at `enabled` what a rollback would: V1 writes count as on,
+    or switching the new messaging off would leave nobody able to write at all.
+    """
+    return state.v1_writes or (override == DISABLED and state.stage == ENABLED)
+
+
+def decision_for(member: "User") -> Decision:
+    """Decide for a member from the current state of the rollout, at the cost of one query at most."""
+    state, override = snapshot.current(), settings.MESSAGING_V2_ROLLOUT
+    return decide(state=state, member=gather_facts(member=member, state=state, override=override), override=override)
+
+
+def gather_facts(*, member: "User", state: RolloutState, override: Stage | None) -> MemberFacts:
+    """Collect what `decide` needs, and look up the group only where it could make a difference."""
+    settled = override == DISABLED or not state.fresh or state.stage in (DISABLED, ENABLED) or member.is_staff
+    is_tester = not settled and member.groups.filter(name=INTERNAL_TESTERS).exists()
+    return MemberFacts(id=member.pk, is_staff=member.is_staff, is_tester=is_tester)
+
+
+def v1_writes_are_on() -> bool:
+    """Tell whether V1 takes writes now; what the pages, the API and the legacy writer ask."""
+    return v1_takes_writes(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)

@@ -1,0 +1,159 @@
+import getpass
+import json
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from carecollective.core.errors import DomainError
+from rollout import selectors, services, snapshot
+from rollout.cohort import explain, v1_writes_are_on
+from rollout.models import Change, Source
+from rollout.stages import Stage
+
+OVERRIDDEN = "MESSAGING_V2_ROLLOUT=disabled overrides this: the new messaging stays off until it is unset."
+
+
+class Command(BaseCommand):
+    help = "Show and move the rollout of the new messaging, with the rules and the record of the control room."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+        status = actions.add_parser("status", help="the stage, V1 writes and the last change")
+        stage = actions.add_parser("stage", help="move to a stage")
+        stage.add_argument("stage", help="disabled, internal, percentage:N or enabled")
+        stage.add_argument("--override", action="store_true", help="skip stages; the record shows it")
+        back = actions.add_parser("rollback", help="turn the new messaging off for everybody")
+        who = actions.add_parser("explain", help="which version a member's new conversation uses, and why")
+        who.add_argument("email")
+        preview = actions.add_parser("preview", help="who would enter at a stage")
+        preview.add_argument("stage", help="disabled, internal, percentage:N or enabled")
+        for action in (stage, back):
+            action.add_argument("--reason", required=True, help="kept in the record")
+        for action in (status, stage, back, who, preview):
+            action.add_argument("--json", action="store_true", help="answer in JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            facts, sentences = getattr(self, f"_{options['action']}")(options)
+        except DomainError as refusal:
+            raise CommandError(str(refusal.message)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps(facts, default=str))
+        else:
+            self.stdout.write("\n".join(sentences))
+
+    def _status(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        state = snapshot.current()
+        if not state.fresh:
+            raise CommandError("The rollout's state cannot be read, so the new messaging is off.")
+        last = Change.objects.first()
+        facts = {
+            "stage": state.stage,
+            "v1_writes": state.v1_writes,
+            "version": state.version,
+            "overridden_by_environment": selectors.environment_disables(),
+            "last_change": _facts_of(last) if last else None,
+        }
+        sentences = [f"Stage: {state.stage}", f"V1 writes: {'on' if v1_writes_are_on() else 'off'}"]
+        if last:
+            sentences.append(f"Last change: {_sentence_of(last)}")
+        return facts, sentences + _notice()
+
+    def _stage(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        change = services.change_stage(
+            actor=None,
+            stage=_parse(options["stage"]),
+            reason=options["reason"],
+            source=Source.COMMAND,
+            override=options["override"],
+            actor_label=_operator(),
+        )
+        return _facts_of(change), [_sentence_of(change), *_notice()]
+
+    def _rollback(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        change = services.roll_back(
+            actor=None, reason=options["reason"], source=Source.COMMAND, actor_label=_operator()
+        )
+        return _facts_of(change), [_sentence_of(change), *_notice()]
+
+    def _explain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        found = selectors.explain_member(options["email"])
+        if found is None:
+            raise CommandError(f"No member has the e-mail address {options['email']!r}.")
+        decision = found.decision
+        facts = {
+            "email": found.email,
+            "version": decision.version,
+            "reason": decision.reason,
+            "stage": decision.stage,
+            "bucket": decision.bucket,
+            "explanation": explain(decision.reason),
+        }
+        version = decision.version.upper() if decision.version else "no version (messaging_unavailable)"
+        return facts, [
+            f"{found.name} would start a conversation in {version}.",
+            explain(decision.reason),
+            f"Stage: {decision.stage}. Bucket: {decision.bucket:,} of 100,000.",
+        ]
+
+    def _preview(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        found = selectors.preview(_parse(options["stage"]))
+        facts = {
+            "stage": found.stage,
+            "current": found.current,
+            "members": found.members,
+            "entering": found.entering,
+            "leaving": found.leaving,
+            "sample": found.sample,
+        }
+        sentences = [
+            f"From {found.current} to {found.stage}, of {found.members} active members:",
+            f"{found.entering} would enter, {found.leaving} would leave.",
+        ]
+        if found.sample:
+            sentences.append(f"Among them: {', '.join(found.sample)}")
+        return facts, sentences + _notice()
+
+
+def _parse(text: str) -> Stage:
+    try:
+        return Stage.parse(text)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def _operator() -> str:
+    try:
+        return f"{getpass.getuser()} (system user)"
+    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"uid {os.getuid()} (system user)"
+
+
+def _notice() -> list[str]:
+    return [OVERRIDDEN] if selectors.environment_disables() else []
+
+
+def _facts_of(change: Change) -> dict[str, Any]:
+    return {
+        "at": change.at.isoformat(),
+        "actor": change.actor_label,
+        "source": change.source,
+        "from_stage": change.from_stage,
+        "to_stage": change.to_stage,
+        "from_v1_writes": change.from_v1_writes,
+        "to_v1_writes": change.to_v1_writes,
+        "reason": change.reason,
+        "override": change.override,
+        "version": change.flag_version,
+    }
+
+
+def _sentence_of(change: Change) -> str:
+    override = ", overriding the rules" if change.override else ""
+    writes = "on" if change.to_v1_writes else "off"
+    return (
+        f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {change.actor_label}: {change.from_stage or 'nothing'} to "
+        f"{change.to_stage or 'nothing'}, V1 writes {writes}{override}. {change.reason}"
+    )

@@ -1,0 +1,113 @@
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.http import HttpRequest
+from waffle.models import AbstractUserFlag
+
+from carecollective.core.database import ClockTimestamp
+from rollout.cohort import decision_for
+from rollout.stages import Stage
+from rollout.state import FLAG_NAME
+from rollout.versions import MessagingVersion
+
+# One spelling for each stage, the one that `str(stage)` gives.
+STAGE_SPELLING = r"^(disabled|internal|enabled|percentage:(100|0\.[1-9]|[1-9][0-9]?(\.[1-9])?))$"
+
+
+class Source(models.TextChoices):
+    """Where a change of the rollout came from."""
+
+    ADMIN = "admin", "Control room"
+    COMMAND = "command", "Command line"
+    GUARD = "guard", "Guard"
+    ENVIRONMENT = "environment", "Environment"
+    OUTSIDE = "outside", "Outside the application"
+
+
+class FlagManager(models.Manager["Flag"]):
+    def get_by_natural_key(self, name: str) -> "Flag":
+        return self.get(name=name)
+
+
+class Flag(AbstractUserFlag):
+    """The rollout's one row, `messaging_v2`, in the shape that waffle expects.
+
+    waffle's own columns (everyone, percent, superusers, users, groups and the rest) and its cookies, query parameters
+    and headers are never consulted: whoever asks, `rollout.cohort.decide` answers.
+    The database keeps `version` and `changed_at` and records each change; change it through `rollout.services`.
+    """
+
+    stage = models.TextField(default="disabled")
+    v1_writes = models.BooleanField(default=True)
+    salt = models.TextField(editable=False)
+    version = models.BigIntegerField(default=1, editable=False)
+    changed_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+
+    objects: ClassVar[FlagManager] = FlagManager()  # type: ignore[assignment]
+
+    class Meta(AbstractUserFlag.Meta):
+        abstract = False
+        db_table = "rollout_flag"
+        default_permissions = ()
+        permissions: ClassVar = [
+            ("view", "Can see the rollout's control room"),
+            ("propose", "Can move the rollout up and freeze V1"),
+            ("approve", "Can approve a promotion"),
+            ("rollback", "Can roll back"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(stage__regex=STAGE_SPELLING), name="rollout_flag_stage_is_known")
+        ]
+
+    @classmethod
+    def get(cls, name: str) -> "Flag":
+        """Return a flag by name without a query: only the name matters to the answer, and a cache would age."""
+        return cls(name=name)
+
+    def is_active(self, request: HttpRequest, read_only: bool = False) -> bool:
+        """Tell whether the request's member starts conversations in V2; leaves no trace on the request."""
+        return self.is_active_for_user(getattr(request, "user", None) or AnonymousUser())
+
+    def is_active_for_user(self, user: Any) -> bool:
+        """Tell whether this member starts conversations in V2."""
+        if self.name != FLAG_NAME or not user.is_authenticated:
+            return False
+        return decision_for(user).version is MessagingVersion.V2
+
+    def _is_active_for_percent(self, request: HttpRequest, read_only: bool) -> None:
+        # waffle would draw lots here and keep the result in a cookie.
+        return None
+
+    def current_stage(self) -> Stage:
+        return Stage.parse(self.stage)
+
+
+class Change(models.Model):
+    """One change of the rollout's row: who, when, from, to and why.
+
+    Only the trigger on `rollout_flag` writes here, and nobody changes or removes what it wrote.
+    `actor_id` is no foreign key: the record outlives the account.
+    """
+
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    actor_id = models.UUIDField(null=True)
+    actor_label = models.TextField()
+    source = models.TextField(choices=Source.choices)
+    from_stage = models.TextField(null=True)
+    to_stage = models.TextField(null=True)
+    from_v1_writes = models.BooleanField(null=True)
+    to_v1_writes = models.BooleanField(null=True)
+    reason = models.TextField()
+    override = models.BooleanField(default=False)
+    database_role = models.TextField()
+    flag_version = models.BigIntegerField()
+
+    class Meta:
+        db_table = "rollout_change"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+        verbose_name = "change"
+
+    def __str__(self) -> str:
+        return f"{self.from_stage or 'nothing'} to {self.to_stage or 'nothing'}"

@@ -1,0 +1,58 @@
+"""The stages of the rollout and the one spelling each has. Imports nothing of Django: settings read it."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+BUCKETS = 100_000
+_PERCENTAGE = re.compile(r"percentage:(\d{1,3})(?:\.(\d))?", re.ASCII)
+
+
+class StageKind(StrEnum):
+    DISABLED = "disabled"
+    INTERNAL = "internal"
+    PERCENTAGE = "percentage"
+    ENABLED = "enabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of the rollout; `permille` counts in tenths of a percent and is 0 unless `kind` is PERCENTAGE."""
+
+    kind: StageKind
+    permille: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Stage":
+        """Read `disabled`, `internal`, `percentage:N` (0.1 to 100 in steps of 0.1) or `enabled`.
+
+        White space around it is forgiven: one trailing line end once kept a whole rollout switched off.
+        Raises ValueError with a sentence that lists the accepted forms.
+        """
+        cleaned = text.strip()
+        match = _PERCENTAGE.fullmatch(cleaned)
+        if match:
+            permille = int(match[1]) * 10 + int(match[2] or 0)
+            if 1 <= permille <= 1000:
+                return cls(StageKind.PERCENTAGE, permille)
+        elif cleaned in (StageKind.DISABLED, StageKind.INTERNAL, StageKind.ENABLED):
+            return cls(StageKind(cleaned))
+        raise ValueError(
+            f"{cleaned!r} is not a stage: use disabled, internal, percentage:N (0.1 to 100, one decimal) or enabled."
+        )
+
+    @property
+    def threshold(self) -> int:
+        """How many of the 100,000 buckets are in by percentage alone."""
+        return self.permille * (BUCKETS // 1000)
+
+    def __str__(self) -> str:
+        if self.kind is not StageKind.PERCENTAGE:
+            return self.kind.value
+        whole, tenth = divmod(self.permille, 10)
+        return f"percentage:{whole}.{tenth}" if tenth else f"percentage:{whole}"
+
+
+DISABLED = Stage(StageKind.DISABLED)
+INTERNAL = Stage(StageKind.INTERNAL)
+ENABLED = Stage(StageKind.ENABLED)

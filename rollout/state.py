@@ -1,0 +1,21 @@
+from dataclasses import dataclass
+
+from rollout.stages import DISABLED, Stage
+
+FLAG_NAME = "messaging_v2"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState:
+    """The rollout's row as it was last read; `fresh` is False once that is too long ago to act upon."""
+
+    stage: Stage
+    v1_writes: bool
+    salt: str
+    version: int
+    fresh: bool
+
+
+# What holds where there is no row, or none that can be read: as on the day before the rollout.
+UNKNOWN = RolloutState(stage=DISABLED, v1_writes=True, salt="", version=0, fresh=False)
+MISSING = RolloutState(stage=DISABLED, v1_writes=True, salt="", version=0, fresh=True)

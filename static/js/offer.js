@@ -1,0 +1,86 @@
+// Offering help without leaving the page. Without this module the same dialog is a plain form.
+
+import { call, mayPass, sentence } from "./api.js";
+
+const section = document.querySelector("[data-offer]");
+if (section) prepare(section);
+
+function prepare(section) {
+  const dialog = section.querySelector("dialog");
+  const opener = section.querySelector("[data-open] button");
+  const form = section.querySelector("[data-form]");
+  const text = form.elements.initial_message;
+  const send = section.querySelector("[data-send]");
+  const retry = section.querySelector("[data-retry]");
+  const failure = section.querySelector("[data-failure]");
+  let isSending = false;
+
+  function open() {
+    if (!dialog.open) dialog.show();
+    opener.setAttribute("aria-expanded", "true");
+    text.focus();
+    dialog.scrollIntoView({ block: "nearest" });
+  }
+
+  function close() {
+    dialog.close();
+    opener.setAttribute("aria-expanded", "false");
+    opener.focus();
+  }
+
+  function setSending(sending) {
+    isSending = sending;
+    form.setAttribute("aria-busy", String(sending));
+    for (const button of [send, retry]) button.setAttribute("aria-disabled", String(sending));
+  }
+
+  function showFailure(title, message, canRetry) {
+    failure.querySelector("[data-failure-title]").textContent = title;
+    failure.querySelector("[data-failure-message]").textContent = message;
+    failure.hidden = false;
+    retry.hidden = !canRetry;
+    send.hidden = canRetry;
+    (canRetry ? retry : text).focus();
+  }
+
+  async function submit() {
+    if (isSending) return;
+    setSending(true);
+    failure.hidden = true;
+    const answer = await call(section.dataset.api, {
+      method: "POST",
+      body: { initial_message: text.value },
+      token: form.elements.csrfmiddlewaretoken.value,
+    });
+    const conversation = answer.data.conversation_id ?? answer.data.error?.conversation_id;
+    if (conversation) {
+      location.assign(`${section.dataset.messages}/${conversation}`);
+      return;
+    }
+    setSending(false);
+    if (mayPass(answer)) showFailure("Failed to start conversation.", sentence(answer), true);
+    else showFailure("", sentence(answer) || "This could not be sent. Please reload the page and try again.", false);
+  }
+
+  section.querySelector("[data-open]").addEventListener("submit", (event) => {
+    event.preventDefault();
+    open();
+  });
+  form.addEventListener("submit", (event) => {
+    if (event.submitter?.hasAttribute("data-close")) return;
+    event.preventDefault();
+    submit();
+  });
+  document.getElementById("offer-close").addEventListener("submit", (event) => {
+    event.preventDefault();
+    close();
+  });
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") close();
+  });
+  // Coming back by the Back button finds the page as it was left, in the middle of sending.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) setSending(false);
+  });
+  if (dialog.open) text.focus();
+}

@@ -1,0 +1,128 @@
+// New messages appear by themselves, and sending keeps the place and the text. Without this module it is a plain form.
+
+import { call, mayPass, sentence } from "./api.js";
+import { localiseTimes } from "./times.js";
+
+const POLL_MS = 5000;
+const list = document.querySelector("[data-thread]");
+const compose = document.querySelector("[data-compose]");
+const { api, me, myName, otherName } = list.dataset;
+const known = new Map([...list.querySelectorAll("[data-id]")].map((element) => [element.dataset.id, element]));
+const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
+// Only polling moves this on: what somebody else wrote just before our own message lies before it.
+let latest = list.dataset.latest;
+let etag = null;
+let polling = null;
+
+function bubble(message) {
+  const isMine = message.sender_id === me;
+  const item = document.createElement("li");
+  item.className = isMine ? "bubble mine" : "bubble";
+  item.dataset.id = message.id;
+  const time = document.createElement("time");
+  time.dateTime = message.created_at;
+  time.dataset.format = "full";
+  const when = paragraph("when", "");
+  when.append(time);
+  item.append(paragraph("who", isMine ? myName : otherName), paragraph("words", message.content), when);
+  localiseTimes(item);
+  return item;
+}
+
+function paragraph(name, text) {
+  const element = document.createElement("p");
+  element.className = name;
+  element.textContent = text;
+  return element;
+}
+
+function show(messages) {
+  for (const message of messages) {
+    const element = known.get(message.id) ?? bubble(message);
+    known.set(message.id, element);
+    // In the server's order: one that is already here moves behind what came before it.
+    list.append(element);
+  }
+  document.querySelector("[data-empty]")?.remove();
+}
+
+async function poll() {
+  const address = latest ? `${api}/messages?after=${latest}` : `${api}/messages`;
+  const answer = await call(address, { headers: etag ? { "If-None-Match": etag } : {} });
+  if (!answer.ok) return answer.status === 304;
+  etag = answer.etag;
+  const messages = answer.data.messages ?? answer.data.results ?? [];
+  if (messages.length === 0) return true;
+  const atEnd = isAtEnd();
+  const fromOthers = messages.some((message) => message.sender_id !== me && !known.has(message.id));
+  show(messages);
+  latest = messages.at(-1).id;
+  etag = null;
+  if (fromOthers) call(`${api}/read`, { method: "POST", token });
+  if (atEnd) list.lastElementChild.scrollIntoView({ block: "nearest" });
+  return true;
+}
+
+/** One poll at a time; who asks meanwhile gets the one under way. */
+function pollOnce() {
+  polling ??= poll().finally(() => (polling = null));
+  return polling;
+}
+
+function isAtEnd() {
+  const last = list.lastElementChild;
+  return !last || last.getBoundingClientRect().bottom <= innerHeight;
+}
+
+function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+function prepareCompose() {
+  const { id, message: text } = compose.elements;
+  const failure = compose.querySelector("[data-failure]");
+  let isSending = false;
+  let tried = null;
+
+  compose.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (isSending) return;
+    isSending = true;
+    compose.setAttribute("aria-busy", "true");
+    // The same text keeps its id, so that a lost answer makes no second message; another text is another message.
+    if (tried !== null && tried !== text.value) id.value = newId();
+    const sent = text.value;
+    tried = sent;
+    const answer = await call(`${api}/messages`, { method: "POST", token, body: { content: sent, id: id.value } });
+    failure.hidden = answer.ok;
+    if (answer.ok) {
+      tried = null;
+      id.value = newId();
+      if (text.value === sent) text.value = "";
+      text.dispatchEvent(new Event("input"));
+      await pollOnce();
+      if (!known.has(answer.data.message.id)) show([answer.data.message]);
+      text.focus({ preventScroll: true });
+      compose.scrollIntoView({ block: "nearest" });
+    } else {
+      const again = mayPass(answer) ? "Your message did not get through. It is still here; please try again." : "";
+      failure.textContent = `${again} ${sentence(answer)}`.trim() || "This could not be sent. Please reload the page.";
+      text.focus();
+    }
+    isSending = false;
+    compose.removeAttribute("aria-busy");
+  });
+}
+
+if (compose) prepareCompose();
+if (!location.hash && !isAtEnd()) (compose ?? list.lastElementChild)?.scrollIntoView({ block: "end" });
+setInterval(() => {
+  if (!document.hidden) pollOnce();
+}, POLL_MS);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) pollOnce();
+});

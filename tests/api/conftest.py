@@ -1,0 +1,108 @@
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from knox.models import AuthToken
+
+from carecollective.accounts.models import User
+from carecollective.help_requests.models import HelpRequest
+from tests.api.documented import DocumentedClient
+
+TABLES = (
+    "help_requests",
+    "conversations",
+    "conversation_participants",
+    "messages",
+    "conversations_v2",
+    "messages_v2",
+    "core_ratelimithit",
+    "inbox_notification",
+    "inbox_readpointer",
+)
+
+Make = Callable[..., Any]
+Caller = Callable[[User], DocumentedClient]
+Block = Callable[[], AbstractContextManager[Any]]
+
+
+@pytest.fixture
+def anyone() -> DocumentedClient:
+    return DocumentedClient()
+
+
+@pytest.fixture
+def caller(db: None) -> Caller:
+    """Make clients that sign in by token, as programs do."""
+
+    def sign_in(member: User) -> DocumentedClient:
+        client = DocumentedClient()
+        _stored, token = AuthToken.objects.create(user=member)
+        client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def owner(db: None, member: Make) -> User:
+    return member(name="Olga")
+
+
+@pytest.fixture
+def helper(db: None, member: Make) -> User:
+    return member(name="Henry")
+
+
+@pytest.fixture
+def outsider(db: None, member: Make) -> User:
+    return member(name="Oscar")
+
+
+@pytest.fixture
+def groceries(owner: User, help_request: Make) -> HelpRequest:
+    """An open request of the owner's."""
+    return help_request(user=owner, title="Groceries", description="Milk and bread")
+
+
+@pytest.fixture(autouse=True)
+def everybody_in_v2(db: None, stage: Make) -> None:
+    stage("enabled")
+
+
+@pytest.fixture
+def nothing_written(beyond_policies: Block) -> Block:
+    """Hold every table, past its policies, against what was in it before."""
+
+    def footprint() -> dict[str, int]:
+        with beyond_policies() as cursor:
+            counts = {}
+            for table in TABLES:
+                cursor.execute(f"SELECT count(*) FROM {table}")
+                counts[table] = cursor.fetchone()[0]
+            return counts
+
+    @contextmanager
+    def compare() -> Iterator[None]:
+        before = footprint()
+        yield
+        assert footprint() == before
+
+    return compare
+
+
+@pytest.fixture
+def statements() -> Block:
+    """Collect the SQL of a block, without the transaction control that only tests make into statements."""
+
+    @contextmanager
+    def collect() -> Iterator[list[str]]:
+        found: list[str] = []
+        with CaptureQueriesContext(connection) as captured:
+            yield found
+        control = ("SAVEPOINT", "RELEASE SAVEPOINT", "ROLLBACK TO SAVEPOINT", "BEGIN", "COMMIT")
+        found += [query["sql"] for query in captured if not query["sql"].startswith(control)]
+
+    return collect

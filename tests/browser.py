@@ -1,0 +1,131 @@
+"""A real browser and the real server: gunicorn as `make run` starts it, on the test's own database."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from carecollective.accounts.models import User
+from tests import databases
+
+FLAGS = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+]
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+
+
+def find_browser() -> str | None:
+    """Return a browser's path: $CHROMIUM or one of the system's; None for Playwright's own."""
+    named = os.environ.get("CHROMIUM")
+    candidates = [named] if named else ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+    return next((found for name in candidates if (found := shutil.which(name))), None)
+
+
+def provide_browser() -> str | None:
+    """Find a browser or install one; without any, fail with the one line that says what to install."""
+    if found := find_browser():
+        return found
+    if subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False).returncode == 0:
+        return None
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "update", "-qq"], check=False)
+        install = ["apt-get", "install", "-y", "-qq", "chromium", "fonts-dejavu"]
+        subprocess.run(install, check=False, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+        if found := find_browser():
+            return found
+    pytest.exit("No browser: install Chromium (Debian: apt-get install chromium) or set CHROMIUM to its path.", 1)
+
+
+@pytest.fixture(scope="session")
+def playwright_driver() -> Iterator[Playwright]:
+    # Playwright keeps an event loop in this thread; Django would take it for asynchronous code.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="session")
+def browser(playwright_driver: Playwright) -> Iterator[Browser]:
+    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
+    started = playwright_driver.chromium.launch(executable_path=provide_browser(), args=flags)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def gunicorn_address(django_db_setup: None) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "TEST_ROLLOUT_SNAPSHOT": "thread",
+        "PORT": str(port),
+        "WEB_CONCURRENCY": "2",
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "carecollective.wsgi"],
+        cwd=databases.ROOT,
+        env=environment,
+    )
+    address = f"http://127.0.0.1:{port}"
+    _wait_for(f"{address}/help", server)
+    yield address
+    server.terminate()
+    server.wait(20)
+
+
+@pytest.fixture
+def site(committed_db: None, gunicorn_address: str) -> str:
+    """The address of a running site on the test's own database."""
+    return gunicorn_address
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: str, signed_in: Any) -> Iterator[Callable[..., Page]]:
+    """Open a page of the site in a context of its own: `open_page("/requests", user, javascript=False)`."""
+    contexts: list[BrowserContext] = []
+
+    def open_one(path: str, user: User | None = None, *, viewport: Any = PHONE, **options: Any) -> Page:
+        javascript = options.pop("javascript", True)
+        context = browser.new_context(base_url=site, viewport=viewport, java_script_enabled=javascript, **options)
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        if user is not None:
+            session = signed_in(user).cookies["sessionid"].value
+            context.add_cookies([{"name": "sessionid", "value": session, "url": site}])
+        page = context.new_page()
+        page.goto(path)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+def _wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
+    for _try in range(200):
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            if server.poll() is not None:
+                break
+            time.sleep(0.1)
+    pytest.fail("The site under test did not start.")

@@ -1,0 +1,139 @@
+"""What every test may ask for. `db` tests roll back; `committed_db` tests commit, and get a fresh copy afterwards."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+from django.test import Client
+from knox.models import AuthToken
+from rest_framework.test import APIClient
+
+from carecollective import postgres
+from carecollective.accounts.models import User
+from carecollective.help_requests.models import HelpRequest
+from tests import databases
+from tests.factories import HelpRequestFactory, UserFactory
+
+pytest_plugins = ["tests.browser"]
+
+
+@pytest.fixture(scope="session")
+def template_database() -> str:
+    return databases.prepare_template(settings.DATA_DIR)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(template_database: str) -> Iterator[None]:
+    """One database for each worker of the run, acted on as the web role."""
+    parameters = connections["default"].settings_dict
+    superuser = postgres.database_settings(databases.superuser_url(settings.DATA_DIR, parameters["NAME"]))
+    parameters |= {"USER": superuser["USER"], "PASSWORD": superuser["PASSWORD"]}
+    databases.recreate(settings.DATA_DIR, parameters["NAME"], template_database)
+    yield
+    connections.close_all()
+    databases.drop(settings.DATA_DIR, parameters["NAME"])
+
+
+@pytest.fixture
+def committed_db(django_db_setup: None, django_db_blocker: Any, template_database: str) -> Iterator[None]:
+    """A database that other threads, processes and browsers see too; thrown away afterwards."""
+    with django_db_blocker.unblock():
+        yield
+        connections.close_all()
+    databases.recreate(settings.DATA_DIR, settings.DATABASES["default"]["NAME"], template_database)
+
+
+@pytest.fixture
+def beyond_policies() -> Callable[[], AbstractContextManager[Any]]:
+    """Step out of the web role on the test's own connection: `with beyond_policies() as cursor`."""
+
+    @contextmanager
+    def step_out() -> Iterator[Any]:
+        with connection.cursor() as cursor:
+            cursor.execute("SET ROLE NONE")
+            try:
+                yield cursor
+            finally:
+                if not connection.needs_rollback:
+                    cursor.execute("SET ROLE carecollective_web")
+
+    return step_out
+
+
+@pytest.fixture
+def connect_as(django_db_setup: None) -> Iterator[Callable[..., psycopg.Connection[Any]]]:
+    """Open a real connection of a role's own to the test's database: web, owner, ops, guard or superuser."""
+    opened: list[psycopg.Connection[Any]] = []
+
+    def connect(role: str = "web", **options: Any) -> psycopg.Connection[Any]:
+        url = postgres.connection_url(settings.DATA_DIR, role, settings.DATABASES["default"]["NAME"])
+        opened.append(psycopg.connect(url, **options))
+        return opened[-1]
+
+    yield connect
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def member() -> Callable[..., User]:
+    """Make an approved member: `member(name="Ada")`."""
+    return UserFactory.create
+
+
+@pytest.fixture
+def staff() -> Callable[..., User]:
+    """Make a staff member who may do everything in the control room."""
+
+    def make(**fields: Any) -> User:
+        return UserFactory.create(**({"is_staff": True, "is_superuser": True} | fields))
+
+    return make
+
+
+@pytest.fixture
+def help_request() -> Callable[..., HelpRequest]:
+    """Make an open request: `help_request(user=…, title=…)`."""
+    return HelpRequestFactory.create
+
+
+@pytest.fixture
+def stage() -> Callable[[str], None]:
+    """Put the rollout in a stage: `stage("enabled")`. V1 writes follow, as the services would have it."""
+
+    def put(name: str, *, v1_writes: bool | None = None) -> None:
+        writes = name != "enabled" if v1_writes is None else v1_writes
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE rollout_flag SET stage = %s, v1_writes = %s WHERE name = 'messaging_v2'", [name, writes])
+
+    return put
+
+
+@pytest.fixture
+def signed_in() -> Callable[[User], Client]:
+    """Return a browser-like client with the member's session."""
+
+    def sign_in(user: User, **options: Any) -> Client:
+        client = Client(**options)
+        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def api_client() -> Callable[..., APIClient]:
+    """Return an API client with the member's token, or without any."""
+
+    def make(user: User | None = None) -> APIClient:
+        client = APIClient()
+        if user is not None:
+            _token, key = AuthToken.objects.create(user)
+            client.credentials(HTTP_AUTHORIZATION=f"Token {key}")
+        return client
+
+    return make

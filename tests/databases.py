@@ -1,0 +1,110 @@
+"""Databases of the tests' own on the embedded server: migrated once, copied for every worker and after every commit."""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from carecollective import postgres
+from carecollective.postgres import roles
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT_TEMPLATES = 5
+OWNER = postgres.ROLE_NAMES["owner"]
+
+
+def superuser_url(data_dir: Path, database: str = "postgres") -> str:
+    return postgres.connection_url(data_dir, "superuser", database)
+
+
+def prepare_template(data_dir: Path) -> str:
+    """Return the name of a database with every migration applied, making it where no earlier run has left it."""
+    postgres.ensure_running(data_dir)
+    name = f"template_{_fingerprint()}"
+    with _one_at_a_time(data_dir), psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
+        if server.execute("SELECT FROM pg_database WHERE datname = %s AND datistemplate", [name]).fetchone():
+            return name
+        _drop_what_earlier_runs_left(server)
+        roles.create_database(server, database=name, owner=OWNER)
+        migrate(data_dir, name)
+        server.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(sql.Identifier(name)))
+    return name
+
+
+def migrate(data_dir: Path, database: str, *arguments: str) -> None:
+    """Run `migrate` as the owner on a database of the tests', in a process of its own."""
+    with psycopg.connect(superuser_url(data_dir, database), autocommit=True) as connection:
+        roles.grant_database(connection, database=database, owner=OWNER)
+    manage(data_dir, database, "migrate", "--verbosity", "0", *arguments)
+
+
+def manage(data_dir: Path, database: str, *arguments: str, role: str = "owner") -> "subprocess.CompletedProcess[str]":
+    """Run a management command on a database of the tests'; raises CalledProcessError with its output when it fails."""
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "tests.scratch_settings",
+        "DATABASE_ROLE": role,
+        "TEST_DATABASE": database,
+        "TEST_DATA_DIR": str(data_dir),
+    }
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+def recreate(data_dir: Path, database: str, template: str) -> None:
+    """Replace a database by a fresh copy of the template, whoever is connected to it."""
+    with psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        server.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+                sql.Identifier(database), sql.Identifier(template), sql.Identifier(OWNER)
+            )
+        )
+    with psycopg.connect(superuser_url(data_dir, database), autocommit=True) as connection:
+        roles.grant_database(connection, database=database, owner=OWNER)
+
+
+def drop(data_dir: Path, database: str) -> None:
+    with psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+def _drop_what_earlier_runs_left(server: psycopg.Connection[Any]) -> None:
+    """Drop all but the newest templates, and the databases of processes that are gone."""
+    templates = server.execute("SELECT datname FROM pg_database WHERE datname ~ '^template_[0-9a-f]{16}$' ORDER BY oid DESC")
+    stale = [name for (name,) in templates.fetchall()[KEPT_TEMPLATES:]]
+    for (name,) in server.execute("SELECT datname FROM pg_database WHERE datname ~ '^test_[0-9]+$'").fetchall():
+        if not Path(f"/proc/{name.removeprefix('test_')}").exists():
+            stale.append(name)
+    for name in stale:
+        server.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(name)))
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256()
+    files = [*ROOT.glob("*/migrations/*.py"), *ROOT.glob("*/*/migrations/*.py"), ROOT / "requirements.txt"]
+    for path in sorted([*files, *(ROOT / "carecollective/postgres").glob("*.py"), *ROOT.glob("*/models.py")]):
+        if ".venv" not in path.parts:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _one_at_a_time(data_dir: Path) -> Iterator[Any]:
+    with (data_dir / "template.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield held

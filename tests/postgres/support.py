@@ -1,0 +1,114 @@
+"""Programs that use the embedded server, each in a process of its own that a test may kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import psycopg
+
+from carecollective.postgres.layout import DataDirectory
+from carecollective.postgres.locks import is_locked
+from carecollective.postgres.processes import is_postmaster_of
+from carecollective.postgres.urls import connection_url
+
+PROJECT = Path(__file__).resolve().parents[2]
+USE = """
+import sys
+from pathlib import Path
+from carecollective.postgres import PostgresError, ensure_running
+try:
+    ensure_running(Path(sys.argv[1]))
+except PostgresError as problem:
+    sys.exit(str(problem))
+print("up", flush=True)
+sys.stdin.read()
+"""
+
+
+class User:
+    """A process that uses the server until it is ended."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", USE, str(data_dir)],
+            cwd=PROJECT,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_until_up(self) -> None:
+        line = self._pipe(self.process.stdout).readline()
+        assert line == "up\n", self._pipe(self.process.stderr).read()
+
+    def fail(self) -> str:
+        """Return what the process said when it gave up."""
+        _, complaint = self.process.communicate(timeout=60)
+        assert self.process.returncode == 1
+        return complaint.strip()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def end(self) -> None:
+        self.process.communicate("")
+
+    @staticmethod
+    def _pipe(pipe: IO[str] | None) -> IO[str]:
+        assert pipe is not None
+        return pipe
+
+
+def ask(data_dir: Path, query: str, *, role: str = "web", database: str = "carecollective") -> object:
+    with psycopg.connect(connection_url(data_dir, role, database), autocommit=True) as connection:
+        cursor = connection.execute(query.encode())
+        row = cursor.fetchone() if cursor.description else None
+        return row[0] if row else None
+
+
+def recorded_pid(data_dir: Path) -> int | None:
+    try:
+        return int((DataDirectory.at(data_dir).cluster / "postmaster.pid").read_text().split()[0])
+    except (OSError, IndexError):
+        return None
+
+
+def keeper_pid(data_dir: Path) -> int | None:
+    """Find the keeper by its arguments; only /proc knows."""
+    wanted = ["carecollective.postgres.keeper", str(DataDirectory.at(data_dir).root)]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
+        except OSError:
+            continue
+        if [argument for argument in arguments if argument][-2:] == wanted:
+            return int(folder.name)
+    return None
+
+
+def is_running(data_dir: Path) -> bool:
+    data = DataDirectory.at(data_dir)
+    if data.root.is_dir() and is_locked(data.keeper_lock):
+        return True
+    pid = recorded_pid(data_dir)
+    return pid is not None and is_postmaster_of(pid, data.cluster)
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.05)
+
+
+def kill(pid: int | None) -> None:
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,151 @@
+"""What each role may do before any table of the applications exists, on our server and on an operator's."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from carecollective.postgres import credentials, roles
+from carecollective.postgres.errors import PostgresError
+from carecollective.postgres.operators import prepare_server
+from carecollective.postgres.urls import build_url, connection_url, derived_url, parse_url
+from tests.postgres.conftest import Use
+from tests.postgres.support import User, ask, eventually, is_running
+
+SECRET_KEY = "a secret key for these tests"
+SERVICE_ROLES = ("web", "ops", "guard")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="care-") as folder:
+        user = User(Path(folder))
+        user.wait_until_up()
+        yield Path(folder)
+        user.end()
+        eventually(lambda: not is_running(Path(folder)), seconds=30)
+
+
+@pytest.fixture
+def operator_url(data_dir: Path, use: Use) -> str:
+    """A server as an operator brings it: a database, the role that owns it, and none of our other roles."""
+    use()
+    with psycopg.connect(connection_url(data_dir, "superuser", "postgres"), autocommit=True) as superuser:
+        for role in ("carecollective_web", "carecollective_ops", "carecollective_guard"):
+            superuser.execute(f"ALTER ROLE {role} RENAME TO {role}_of_the_embedded_server".encode())
+        superuser.execute("CREATE ROLE operator LOGIN PASSWORD 'theirs'")
+        superuser.execute("CREATE DATABASE care OWNER operator")
+    parameters = parse_url(connection_url(data_dir, "owner", "care"))
+    return build_url({**parameters, "user": "operator", "password": "theirs"})
+
+
+@pytest.mark.parametrize("role", ["owner", *SERVICE_ROLES])
+def test_no_role_but_operations_may_bypass_policies_and_none_is_a_superuser(server: Path, role: str) -> None:
+    rights = "SELECT rolsuper || ' ' || rolbypassrls || ' ' || rolcreaterole FROM pg_roles WHERE rolname = current_user"
+    assert ask(server, rights, role=role) == ("false true false" if role == "ops" else "false false false")
+
+
+@pytest.mark.parametrize("role", ["owner", *SERVICE_ROLES])
+def test_no_role_may_become_another(server: Path, role: str) -> None:
+    with psycopg.connect(connection_url(server, role), autocommit=True) as connection:
+        for other in {"owner", *SERVICE_ROLES} - {role}:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SET ROLE carecollective_{other}".encode())
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SET ROLE postgres")
+
+
+@pytest.mark.parametrize("role", SERVICE_ROLES)
+def test_only_the_owner_makes_tables(server: Path, role: str) -> None:
+    with (
+        psycopg.connect(connection_url(server, role)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("CREATE TABLE mine ()")
+
+
+def test_operations_read_every_table_there_is_and_will_be_and_web_none(server: Path) -> None:
+    ask(server, "CREATE TABLE later AS SELECT 1 AS one", role="owner")
+    ask(server, "CREATE SCHEMA elsewhere CREATE TABLE too (one integer)", role="owner")
+    assert ask(server, "SELECT one FROM later", role="ops") == 1
+    assert ask(server, "SELECT count(*) FROM elsewhere.too", role="ops") == 0
+    for role in ("web", "guard"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            ask(server, "SELECT one FROM later", role=role)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        ask(server, "DELETE FROM later", role="ops")
+
+
+def test_the_web_gives_up_on_what_takes_too_long(server: Path) -> None:
+    assert ask(server, "SHOW statement_timeout") == "5s"
+    assert ask(server, "SHOW lock_timeout") == "2s"
+    assert ask(server, "SHOW idle_in_transaction_session_timeout") == "15s"
+    assert ask(server, "SHOW statement_timeout", role="owner") == "0"
+
+
+def test_a_database_made_by_the_owner_for_tests_has_the_same_rights(server: Path) -> None:
+    ask(server, "CREATE DATABASE made_for_a_test", role="owner")
+    ask(server, "CREATE TABLE later AS SELECT 1 AS one", role="owner", database="made_for_a_test")
+    assert ask(server, "SELECT one FROM later", role="ops", database="made_for_a_test") == 1
+
+
+def test_creating_the_roles_many_times_at_once_changes_nothing(server: Path) -> None:
+    passwords = {role: credentials.passwords(server)[role] for role in ("owner", *SERVICE_ROLES)}
+
+    def create(_: int) -> None:
+        with psycopg.connect(connection_url(server, "superuser"), autocommit=True) as connection:
+            roles.create_roles(connection, passwords=passwords, owner="carecollective_owner")
+            roles.grant_database(connection, database="carecollective", owner="carecollective_owner")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(create, range(24)))
+    for role in passwords:
+        assert ask(server, "SELECT 1", role=role) == 1
+
+
+def test_a_role_that_was_given_too_much_is_cut_back(server: Path) -> None:
+    with psycopg.connect(connection_url(server, "superuser"), autocommit=True) as connection:
+        connection.execute("ALTER ROLE carecollective_web SUPERUSER BYPASSRLS CREATEDB CREATEROLE")
+        assert not roles.has_right_attributes(connection, "web")
+        passwords = {"web": credentials.passwords(server)["web"]}
+        roles.create_roles(connection, passwords=passwords, owner="carecollective_owner")
+        assert roles.has_right_attributes(connection, "web")
+
+
+def test_an_operators_owner_with_the_rights_makes_the_roles(data_dir: Path, operator_url: str) -> None:
+    with psycopg.connect(connection_url(data_dir, "superuser", "postgres"), autocommit=True) as superuser:
+        superuser.execute("ALTER ROLE operator CREATEROLE BYPASSRLS")
+    for _ in range(2):
+        prepare_server(operator_url, secret_key=SECRET_KEY)
+    for role in SERVICE_ROLES:
+        with psycopg.connect(derived_url(operator_url, role, SECRET_KEY)) as connection:
+            assert connection.info.user == f"carecollective_{role}"
+
+
+def test_an_operators_owner_without_the_rights_learns_what_to_ask_an_administrator_for(
+    data_dir: Path, operator_url: str
+) -> None:
+    with pytest.raises(PostgresError) as refusal:
+        prepare_server(operator_url, secret_key=SECRET_KEY)
+    request = str(refusal.value)
+    statements = re.findall(r"^    (.*);$", request, re.MULTILINE)
+    assert any("BYPASSRLS" in statement for statement in statements)
+    for role in SERVICE_ROLES:
+        password = parse_url(derived_url(operator_url, role, SECRET_KEY))["password"]
+        assert password not in request
+    with psycopg.connect(connection_url(data_dir, "superuser", "care"), autocommit=True) as administrator:
+        for statement in statements:
+            administrator.execute(statement.encode())
+
+    prepare_server(operator_url, secret_key=SECRET_KEY)
+    with psycopg.connect(derived_url(operator_url, "web", SECRET_KEY)) as connection:
+        assert connection.info.user == "carecollective_web"
+
+
+def test_a_database_url_of_the_web_role_is_refused(server: Path) -> None:
+    with pytest.raises(PostgresError, match="DATABASE_URL must name the role that owns the database"):
+        prepare_server(connection_url(server, "web"), secret_key=SECRET_KEY)

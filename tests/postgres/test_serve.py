@@ -1,0 +1,251 @@
+"""`make run` as its user sees it: the real command with a DATA_DIR of its own, on a free port."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from carecollective.postgres.urls import build_url, connection_url, parse_url
+from tests.postgres.conftest import Use
+from tests.postgres.support import PROJECT, ask, eventually, is_running, keeper_pid, kill, recorded_pid
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+
+# What the run of the tests has set for itself is not for the site.
+OURS = {
+    *("ALLOWED_HOSTS", "DATABASE_ROLE", "DATABASE_URL", "DATA_DIR", "DEBUG", "DJANGO_SECRET_KEY"),
+    *("DJANGO_SETTINGS_MODULE", "MESSAGING_V2_ROLLOUT", "PORT", "WEB_CONCURRENCY"),
+}
+
+BEATS = "SELECT beat_at > clock_timestamp() - interval '2.5 s' FROM core_workerheartbeat"
+
+
+class Site:
+    def __init__(self, data_dir: Path, *, port: int | None = None, **environment: str) -> None:
+        self.port = port or free_port()
+        kept = {name: value for name, value in os.environ.items() if name not in OURS}
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=PROJECT,
+            env={**kept, "DATA_DIR": str(data_dir), "PORT": str(self.port), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.output = self.process.stdout
+        self.said = ""
+
+    def wait_until_up(self) -> str:
+        for line in self.output:
+            self.said += line
+            if " is at http" in line:
+                return self.said
+        raise AssertionError(self.said)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.finish()
+
+    def finish(self) -> int:
+        # The output ends when its last writer does: the site with all of its children.
+        with self.output:
+            self.said += self.output.read()
+        return self.process.wait(60)
+
+    def abandon(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        if not self.output.closed:
+            self.finish()
+
+    def health(self) -> int | None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/api/health")
+            return connection.getresponse().status
+        except OSError:
+            return None
+        finally:
+            connection.close()
+
+
+Serve = Callable[..., Site]
+
+
+@pytest.fixture(scope="module")
+def prepared() -> Iterator[Path]:
+    """A DATA_DIR after its first run, which the tests of this module start from."""
+    with tempfile.TemporaryDirectory(prefix="care-") as folder:
+        data_dir = Path(folder) / "data"
+        site = Site(data_dir)
+        try:
+            site.wait_until_up()
+            assert site.end() == 0, site.said
+            assert "amina@example.org" in site.said
+        finally:
+            site.abandon()
+        yield data_dir
+
+
+@pytest.fixture
+def serve(prepared: Path) -> Iterator[Serve]:
+    sites: list[Site] = []
+
+    def start(data_dir: Path = prepared, **options: object) -> Site:
+        site = Site(data_dir, **options)  # type: ignore[arg-type]
+        sites.append(site)
+        return site
+
+    yield start
+    for site in sites:
+        site.abandon()
+    eventually(lambda: not processes_of(prepared), seconds=30)
+
+
+def test_the_second_start_takes_seconds_and_keeps_the_data(prepared: Path, serve: Serve) -> None:
+    began = time.monotonic()
+    site = serve()
+    said = site.wait_until_up()
+    assert time.monotonic() - began < 10
+    assert "sample data" not in said
+    assert site.health() == 200
+    assert ask(prepared, "SELECT count(*) > 0 FROM profiles", role="ops") is True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_stop_it_leaves_nothing_running(prepared: Path, serve: Serve, number: signal.Signals) -> None:
+    site = serve()
+    site.wait_until_up()
+    assert site.end(number) == 0
+    assert processes_of(prepared) == []
+    assert not is_running(prepared)
+    assert "Traceback" not in site.said
+
+
+def test_killed_it_leaves_nothing_running(prepared: Path, serve: Serve) -> None:
+    site = serve()
+    site.wait_until_up()
+    site.process.kill()
+    eventually(lambda: not processes_of(prepared), seconds=20)
+    assert not is_running(prepared)
+
+
+def test_a_second_site_of_the_same_data_is_told_where_the_first_is(serve: Serve) -> None:
+    first = serve()
+    first.wait_until_up()
+    second = serve()
+    assert second.finish() == 1
+    assert second.said.count("\n") == 1
+    assert f"already running at http://127.0.0.1:{first.port}" in second.said
+    assert first.health() == 200
+
+
+def test_a_port_in_use_is_named_in_one_sentence(home: Path, serve: Serve) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        site = serve(home / "data", port=other.getsockname()[1])
+        assert site.finish() == 1
+    assert site.said.startswith(f"PORT {site.port} is already in use")
+    assert site.said.count("\n") == 1
+
+
+def test_a_bad_setting_is_named_in_one_sentence(home: Path, serve: Serve) -> None:
+    site = serve(home / "data", WEB_CONCURRENCY="many")
+    assert site.finish() == 1
+    assert "WEB_CONCURRENCY" in site.said
+    assert site.said.count("\n") == 1
+
+
+def test_it_survives_the_death_of_its_worker_its_database_and_its_keeper(prepared: Path, serve: Serve) -> None:
+    site = serve()
+    site.wait_until_up()
+
+    worker = worker_of(prepared)
+    kill(worker)
+    eventually(lambda: worker_of(prepared) not in (None, worker))
+    eventually(lambda: ask(prepared, BEATS, role="superuser") is True)
+
+    postmaster = recorded_pid(prepared)
+    kill(postmaster)
+    eventually(lambda: recorded_pid(prepared) not in (None, postmaster) and site.health() == 200)
+
+    before = keeper_pid(prepared)
+    kill(before)
+    eventually(lambda: keeper_pid(prepared) not in (None, before))
+    assert site.health() == 200
+    assert site.end() == 0
+    assert not is_running(prepared)
+
+
+def test_a_standby_worker_takes_over_within_two_seconds(prepared: Path, serve: Serve) -> None:
+    serve().wait_until_up()
+    holder = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262002 AND granted"
+    standby = subprocess.Popen(
+        [sys.executable, "manage.py", "worker"], cwd=PROJECT, env={**os.environ, "DATA_DIR": str(prepared)}
+    )
+    try:
+        first = ask(prepared, holder, role="ops")
+        time.sleep(2)
+        assert ask(prepared, holder, role="ops") == first
+        ask(prepared, f"SELECT pg_terminate_backend({first})", role="superuser")
+        eventually(lambda: ask(prepared, holder, role="ops") not in (None, first), seconds=2)
+    finally:
+        standby.terminate()
+        assert standby.wait(10) == 0
+
+
+def test_an_operators_database_is_prepared_and_given_no_sample_data(
+    home: Path, data_dir: Path, use: Use, serve: Serve
+) -> None:
+    use()
+    with psycopg.connect(connection_url(data_dir, "superuser", "postgres"), autocommit=True) as superuser:
+        superuser.execute("CREATE ROLE operator LOGIN PASSWORD 'theirs' CREATEROLE BYPASSRLS")
+        superuser.execute("CREATE DATABASE care OWNER operator")
+        for role in ("web", "ops", "guard"):
+            superuser.execute(f"GRANT carecollective_{role} TO operator WITH ADMIN OPTION".encode())
+    parameters = parse_url(connection_url(data_dir, "owner", "care"))
+    url = build_url({**parameters, "user": "operator", "password": "theirs"})
+
+    site = serve(home / "site", DATABASE_URL=url, DJANGO_SECRET_KEY="long enough and random enough for a test " * 2)
+    site.wait_until_up()
+    assert ask(data_dir, "SELECT count(*) FROM profiles", role="superuser", database="care") == 0
+    assert not (home / "site" / "postgres").exists()
+    assert site.end() == 0
+    assert "Sign in with" not in site.said
+
+
+def worker_of(data_dir: Path) -> int | None:
+    return next((pid for pid, arguments in processes_of(data_dir) if arguments[-1:] == ["worker"]), None)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def processes_of(data_dir: Path) -> list[tuple[int, list[str]]]:
+    """Find every living process with this DATA_DIR in its environment or its arguments."""
+    found = []
+    wanted = os.fsencode(data_dir)
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (folder / "cmdline").read_bytes()
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if int(folder.name) != os.getpid() and (b"DATA_DIR=" + wanted in environment or wanted in arguments):
+            found.append((int(folder.name), [part for part in os.fsdecode(arguments).split("\0") if part]))
+    return found

@@ -1,0 +1,77 @@
+import pytest
+from django.test import Client
+from django.urls import resolve
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from rollout.cohort import decision_for
+from rollout.stages import DISABLED
+from tests.rollout.conftest import MakeUser, Move
+
+pytestmark = pytest.mark.django_db
+
+ME = "/api/rollout/me"
+
+
+@pytest.fixture
+def api() -> APIClient:
+    return APIClient()
+
+
+def test_me_answers_with_version_reason_stage_and_bucket(api: APIClient, make_user: MakeUser, move: Move) -> None:
+    member = make_user()
+    api.force_authenticate(member)
+    for stage in ("disabled", "internal", "percentage:33.3", "enabled"):
+        move(stage)
+        decision = decision_for(member)
+        assert api.get(ME).json() == {
+            "version": decision.version,
+            "reason": decision.reason,
+            "stage": stage,
+            "bucket": decision.bucket,
+        }
+
+
+def test_the_version_is_null_when_no_messaging_takes_a_new_conversation(
+    api: APIClient, make_user: MakeUser, move: Move
+) -> None:
+    move("internal", v1_writes=False)
+    api.force_authenticate(make_user())
+    answer = api.get(ME).json()
+    assert (answer["version"], answer["reason"]) == (None, "v1_frozen")
+
+
+def test_two_devices_and_a_token_get_the_same_answer_and_no_waffle_cookie(
+    api: APIClient, make_user: MakeUser, move: Move
+) -> None:
+    member = make_user()
+    move("percentage:50")
+    api.force_authenticate(member)
+    expected = api.get(ME).json()
+    for cookies in ({}, {"dwf_messaging_v2": "True", "dwft_messaging_v2": "True"}):
+        device = Client()
+        device.force_login(member, backend="django.contrib.auth.backends.ModelBackend")
+        device.cookies.load(cookies)
+        response = device.get(f"{ME}?messaging_v2=1&dwft_messaging_v2=1", headers={"dwft-messaging-v2": "1"})
+        assert response.json() == expected
+        assert not [name for name in response.cookies if name.startswith("dwf")]
+
+
+def test_disabled_in_the_environment_beats_a_query_parameter_a_header_and_a_cookie(
+    make_user: MakeUser, move: Move, settings: Settings
+) -> None:
+    settings.MESSAGING_V2_ROLLOUT = DISABLED
+    move("enabled", v1_writes=False)
+    device = Client(headers={"dwft-messaging-v2": "1"})
+    device.force_login(make_user(is_staff=True, is_superuser=True), backend="django.contrib.auth.backends.ModelBackend")
+    device.cookies.load({"dwf_messaging_v2": "True"})
+    answer = device.get(f"{ME}?messaging_v2=1&dwft_messaging_v2=1").json()
+    assert (answer["version"], answer["reason"], answer["stage"]) == ("v1", "disabled_by_environment", "disabled")
+
+
+def test_somebody_signed_out_is_told_to_sign_in() -> None:
+    assert Client().get(ME).status_code == 401
+
+
+def test_the_call_has_its_contracted_address() -> None:
+    assert resolve(ME).url_name == "api-rollout-me"

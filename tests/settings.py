@@ -1,0 +1,43 @@
+"""The real settings on a server and a database of the tests' own, whatever the environment or `.env` say."""
+
+import os
+
+# Named after the process, so that two runs at once keep out of each other's way; its children inherit the name.
+DATABASE = os.environ.setdefault("TEST_DATABASE", f"test_{os.getpid()}")
+
+for name in (
+    "ALLOWED_HOSTS",
+    "CONVERSATIONS_PER_HOUR",
+    "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_URL",
+    "DEBUG",
+    "DJANGO_SECRET_KEY",
+    "MESSAGES_PER_MINUTE",
+    "MESSAGING_V2_ROLLOUT",
+    "SENTRY_DSN",
+    "SLACK_WEBHOOK_URL",
+):
+    os.environ[name] = os.environ.get(f"TEST_{name}", "")
+os.environ["DATA_DIR"] = os.environ.get("TEST_DATA_DIR", ".data/tests")
+
+from carecollective.settings import *  # noqa: E402, F403
+from carecollective.settings import DATA_DIR, DATABASES, REST_FRAMEWORK  # noqa: E402
+
+# Tests sign in as the superuser and act as the web role: `beyond_policies` steps out for what only the legacy system wrote.
+DATABASES["default"] |= {
+    "NAME": DATABASE,
+    "CONN_MAX_AGE": 0,
+    "TEST": {"NAME": DATABASE},
+}
+DATABASES["default"]["OPTIONS"] = {**DATABASES["default"]["OPTIONS"], "options": "-c role=carecollective_web"}
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+WHITENOISE_AUTOREFRESH = True
+WHITENOISE_USE_FINDERS = True
+ROLLOUT_SNAPSHOT = os.environ.get("TEST_ROLLOUT_SNAPSHOT", "query")
+CONVERSATIONS_PER_HOUR = int(os.environ.get("CONVERSATIONS_PER_HOUR") or 1000)
+MESSAGES_PER_MINUTE = int(os.environ.get("MESSAGES_PER_MINUTE") or 1000)
