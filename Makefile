@@ -19,7 +19,7 @@ run: setup  ## Start the site with its database and worker; Ctrl-C stops all of 
 	@exec $(MANAGE) serve
 
 test: setup-dev  ## Run the whole test suite, in a real browser too
-	@exec $(PY) -m pytest -n 2
+	@exec $(PY) -m pytest -n 2 --dist loadgroup
 
 lint: setup-dev  ## Check style, types, architecture, templates, migrations and settings
 	$(PY) -m ruff check .

@@ -3,6 +3,7 @@
 
 import os
 import sys
+
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line

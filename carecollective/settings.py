@@ -93,7 +93,9 @@ def role_url(role: str) -> str:
     return postgres.derived_url(DATABASE_URL, role, SECRET_KEY)
 
 
-DATABASES = {"default": {**postgres.database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 60}}
+DATABASES = {
+    "default": {**postgres.database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 60}
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Serving
@@ -101,8 +103,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PORT = read("PORT", 8000, whole_number(1, 65535), "a port from 1 to 65535")
 WEB_CONCURRENCY = read("WEB_CONCURRENCY", 2, whole_number(1, 64), "a number of workers from 1 to 64")
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS = [*read("ALLOWED_HOSTS", [], names, "host names with commas between"), *LOOPBACK]
-CSRF_TRUSTED_ORIGINS = read("CSRF_TRUSTED_ORIGINS", [], origins, "origins such as https://care.example with commas between")
+ALLOWED_HOSTS: list[str] = [*read("ALLOWED_HOSTS", list[str](), names, "host names with commas between"), *LOOPBACK]
+CSRF_TRUSTED_ORIGINS: list[str] = read(
+    "CSRF_TRUSTED_ORIGINS", list[str](), origins, "origins such as https://care.example with commas between"
+)
 # A site that answers to a public name speaks HTTPS; one on this machine alone cannot.
 HTTPS = ALLOWED_HOSTS != LOOPBACK
 
@@ -201,7 +205,10 @@ USE_TZ = True
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("email", "name")}},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("email", "name")},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
@@ -285,6 +292,21 @@ SPECTACULAR_SETTINGS = {
 }
 
 # What leaves the process
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "carecollective.core.request_ids.LogFilter"}},
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # Refusals are answers, not incidents; what is our fault comes as an error all the same.
+        "django.request": {"level": "ERROR"},
+        "axes": {"level": "WARNING"},
+    },
+}
 
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 DEFAULT_FROM_EMAIL = "Care Collective <no-reply@localhost>"

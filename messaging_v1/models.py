@@ -22,7 +22,9 @@ class Conversation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     help_request = models.ForeignKey(HelpRequest, models.DO_NOTHING, null=True, related_name="+")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, db_column="created_by", related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, db_column="created_by", related_name="+"
+    )
     title = models.TextField(null=True)
     status = models.TextField(choices=Status.choices, default=Status.ACTIVE)
     created_at = models.DateTimeField()

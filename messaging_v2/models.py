@@ -78,7 +78,8 @@ class Message(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(GreaterThanOrEqual(Length(Trim("content")), 1)) & Q(LessThanOrEqual(Length("content"), MESSAGE_MAX)),
+                condition=Q(GreaterThanOrEqual(Length(Trim("content")), 1))
+                & Q(LessThanOrEqual(Length("content"), MESSAGE_MAX)),
                 name="messages_v2_content_length",
             ),
         ]

@@ -56,7 +56,11 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
             latest_messages=ArraySubquery(
                 latest.values(
                     json=JSONObject(
-                        id="id", sender_id="sender_id", content="content", created_at="created_at", updated_at="updated_at"
+                        id="id",
+                        sender_id="sender_id",
+                        content="content",
+                        created_at="created_at",
+                        updated_at="updated_at",
                     )
                 )
             )

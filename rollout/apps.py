@@ -3,6 +3,7 @@ from typing import Any
 from django.apps import AppConfig
 
 from carecollective.core import health
+from rollout import snapshot
 
 
 class RolloutConfig(AppConfig):
@@ -15,7 +16,8 @@ class RolloutConfig(AppConfig):
 
 def check_snapshot() -> dict[str, Any]:
     """Tell whether this process knows the rollout's state well enough to use it."""
-    from rollout import snapshot
-
     age = snapshot.age_seconds()
-    return {"ok": age is not None and age <= snapshot.STALE_AFTER, "age_seconds": None if age is None else round(age, 2)}
+    return {
+        "ok": age is not None and age <= snapshot.STALE_AFTER,
+        "age_seconds": None if age is None else round(age, 2),
+    }

@@ -78,7 +78,18 @@ def gunicorn_address(django_db_setup: None) -> Iterator[str]:
         "WEB_CONCURRENCY": "2",
     }
     server = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "gunicorn", "-c", "gunicorn.conf.py", "--bind", f"127.0.0.1:{port}", "carecollective.wsgi"],
+        [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "gunicorn",
+            "-c",
+            "gunicorn.conf.py",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "carecollective.wsgi",
+        ],
         cwd=databases.ROOT,
         env=environment,
     )

@@ -1,5 +1,6 @@
 """What every test may ask for. `db` tests roll back; `committed_db` tests commit, and get a fresh copy afterwards."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -108,7 +109,9 @@ def stage() -> Callable[[str], None]:
     def put(name: str, *, v1_writes: bool | None = None) -> None:
         writes = name != "enabled" if v1_writes is None else v1_writes
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE rollout_flag SET stage = %s, v1_writes = %s WHERE name = 'messaging_v2'", [name, writes])
+            cursor.execute(
+                "UPDATE rollout_flag SET stage = %s, v1_writes = %s WHERE name = 'messaging_v2'", [name, writes]
+            )
 
     return put
 
@@ -137,3 +140,15 @@ def api_client() -> Callable[..., APIClient]:
         return client
 
     return make
+
+
+@pytest.fixture
+def settled_stage(stage: Callable[..., None], site: str) -> Callable[..., None]:
+    """Put the rollout in a stage and wait until every worker of the site has seen it."""
+
+    def put(name: str, **options: Any) -> None:
+        stage(name, **options)
+        # Each worker is told at once and looks again every second in any case.
+        time.sleep(1.2)
+
+    return put

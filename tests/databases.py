@@ -30,9 +30,11 @@ def prepare_template(data_dir: Path) -> str:
     postgres.ensure_running(data_dir)
     name = f"template_{_fingerprint()}"
     with _one_at_a_time(data_dir), psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
-        if server.execute("SELECT FROM pg_database WHERE datname = %s AND datistemplate", [name]).fetchone():
+        if server.execute("SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate", [name]).fetchone():
             return name
         _drop_what_earlier_runs_left(server)
+        # A run that was cut off may have left it half made.
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         roles.create_database(server, database=name, owner=OWNER)
         migrate(data_dir, name)
         server.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(sql.Identifier(name)))
@@ -43,7 +45,7 @@ def migrate(data_dir: Path, database: str, *arguments: str) -> None:
     """Run `migrate` as the owner on a database of the tests', in a process of its own."""
     with psycopg.connect(superuser_url(data_dir, database), autocommit=True) as connection:
         roles.grant_database(connection, database=database, owner=OWNER)
-    manage(data_dir, database, "migrate", "--verbosity", "0", *arguments)
+    manage(data_dir, database, "migrate", "--skip-checks", "--verbosity", "0", *arguments)
 
 
 def manage(data_dir: Path, database: str, *arguments: str, role: str = "owner") -> "subprocess.CompletedProcess[str]":
@@ -54,14 +56,18 @@ def manage(data_dir: Path, database: str, *arguments: str, role: str = "owner") 
         "TEST_DATABASE": database,
         "TEST_DATA_DIR": str(data_dir),
     }
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "manage.py", *arguments],
-        cwd=ROOT,
-        env=environment,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    try:
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", "manage.py", *arguments],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except subprocess.CalledProcessError as failure:
+        failure.add_note(failure.stdout + failure.stderr)
+        raise
 
 
 def recreate(data_dir: Path, database: str, template: str) -> None:
@@ -84,7 +90,9 @@ def drop(data_dir: Path, database: str) -> None:
 
 def _drop_what_earlier_runs_left(server: psycopg.Connection[Any]) -> None:
     """Drop all but the newest templates, and the databases of processes that are gone."""
-    templates = server.execute("SELECT datname FROM pg_database WHERE datname ~ '^template_[0-9a-f]{16}$' ORDER BY oid DESC")
+    templates = server.execute(
+        "SELECT datname FROM pg_database WHERE datname ~ '^template_[0-9a-f]{16}$' ORDER BY oid DESC"
+    )
     stale = [name for (name,) in templates.fetchall()[KEPT_TEMPLATES:]]
     for (name,) in server.execute("SELECT datname FROM pg_database WHERE datname ~ '^test_[0-9]+$'").fetchall():
         if not Path(f"/proc/{name.removeprefix('test_')}").exists():

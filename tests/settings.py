@@ -21,9 +21,9 @@ for name in (
 os.environ["DATA_DIR"] = os.environ.get("TEST_DATA_DIR", ".data/tests")
 
 from carecollective.settings import *  # noqa: E402, F403
-from carecollective.settings import DATA_DIR, DATABASES, REST_FRAMEWORK  # noqa: E402
+from carecollective.settings import DATABASES  # noqa: E402
 
-# Tests sign in as the superuser and act as the web role: `beyond_policies` steps out for what only the legacy system wrote.
+# Tests sign in as the superuser and act as the web role: `beyond_policies` steps out for what only the legacy system did.
 DATABASES["default"] |= {
     "NAME": DATABASE,
     "CONN_MAX_AGE": 0,

@@ -1,3 +1,4 @@
+import bcrypt
 from django.contrib.auth.hashers import BCryptPasswordHasher
 
 BCRYPT_MAX_BYTES = 72
@@ -9,7 +10,6 @@ class LegacyBcryptHasher(BCryptPasswordHasher):
     algorithm = "legacy_bcrypt"
 
     def encode(self, password: str, salt: bytes) -> str:  # type: ignore[override]
-        bcrypt = self._load_library()
         hashed = bcrypt.hashpw(password.encode()[:BCRYPT_MAX_BYTES], salt)
         return f"{self.algorithm}${hashed.decode('ascii')}"
 

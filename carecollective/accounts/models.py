@@ -53,7 +53,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     application_reason = models.TextField(_("why they would like to join"), null=True, blank=True)
     rejection_reason = models.TextField(null=True, blank=True)
     approved_at = models.DateTimeField(null=True, blank=True)
-    approved_by = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, db_column="approved_by", related_name="+")
+    approved_by = models.ForeignKey(
+        "self", models.SET_NULL, null=True, blank=True, db_column="approved_by", related_name="+"
+    )
     created_at = models.DateTimeField(_("member since"), db_default=ClockTimestamp(), editable=False)
 
     USERNAME_FIELD = "email"
@@ -70,7 +72,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def is_approved(self) -> bool:
-        return self.verification_status == VerificationStatus.APPROVED
+        return bool(self.verification_status == VerificationStatus.APPROVED)
 
     def get_full_name(self) -> str:
         return self.name

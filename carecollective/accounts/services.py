@@ -47,7 +47,11 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
     """
     refused: dict[str, list[Any]] = {}
     texts = {"email": str(email).strip().lower()}
-    for field, value, longest in (("name", name, NAME_MAX), ("location", location, LOCATION_MAX), ("reason", reason, REASON_MAX)):
+    for field, value, longest in (
+        ("name", name, NAME_MAX),
+        ("location", location, LOCATION_MAX),
+        ("reason", reason, REASON_MAX),
+    ):
         texts[field] = _short_text(field, value, longest, refused)
     if "name" not in refused and not texts["name"]:
         refused["name"] = [_("Please tell us your name.")]
@@ -153,7 +157,7 @@ def prune_sessions_and_tokens() -> int:
     now = timezone.now()
     sessions, _by_model = Session.objects.filter(expire_date__lt=now).delete()
     tokens, _by_model = AuthToken.objects.filter(expiry__lt=now).delete()
-    return sessions + tokens
+    return int(sessions + tokens)
 
 
 def _short_text(field: str, value: Any, longest: int, refused: dict[str, list[Any]]) -> str:

@@ -16,7 +16,9 @@ def is_there() -> bool:
 def is_empty() -> bool:
     """Tell whether this database holds no table of anybody's."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT NOT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))")
+        cursor.execute(
+            "SELECT NOT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
+        )
         return bool(cursor.fetchone()[0])
 
 
@@ -46,7 +48,9 @@ def checksums() -> dict[str, str]:
     found = {}
     with connection.cursor() as cursor:
         for table in V1_TABLES:
-            cursor.execute(f"SELECT count(*), md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '')) FROM {table} t")  # noqa: S608
+            cursor.execute(
+                f"SELECT count(*), md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '')) FROM {table} t"
+            )  # noqa: S608
             rows, checksum = cursor.fetchone()
             found[table] = f"{rows} rows, {checksum}"
     return found
@@ -55,5 +59,7 @@ def checksums() -> dict[str, str]:
 def _exists(schema: str, table: str) -> bool:
     with connection.cursor() as cursor:
         # Not to_regclass(): that needs the right to use the schema.
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s)", [schema, table])
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s)", [schema, table]
+        )
         return bool(cursor.fetchone()[0])

@@ -64,7 +64,9 @@ class NotPermitted(DomainError):
 
 
 class NotApproved(NotPermitted):
-    message = _("Your membership is waiting for approval. You can read requests; offering and asking open once approved.")
+    message = _(
+        "Your membership is waiting for approval. You can read requests; offering and asking open once approved."
+    )
 
 
 class ActingAsAnother(NotPermitted):

@@ -88,7 +88,8 @@ def render_page(
     """Render a page, with the status of the refusal that it shows."""
     response = render(request, template, context, status=refusal.status if refusal else 200)
     if refusal:
-        response.headers.update(retry_headers(refusal))
+        for name, value in retry_headers(refusal).items():
+            response[name] = value
     return response
 
 

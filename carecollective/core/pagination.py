@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -15,12 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.core.errors import ValidationRefused
 
 
-class Keyed(Protocol):
-    @property
-    def id(self) -> UUID: ...
-
-
-Row = TypeVar("Row", bound=Keyed)
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +39,9 @@ class Cursor:
             if cursor.at.tzinfo is None:
                 raise ValueError("no time zone")
         except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
-            raise ValidationRefused({"cursor": [_("This page link is no longer valid. Please start from the first page.")]}) from None
+            raise ValidationRefused(
+                {"cursor": [_("This page link is no longer valid. Please start from the first page.")]}
+            ) from None
         return cursor
 
 
@@ -60,11 +57,11 @@ def paginate(
     *,
     cursor: Cursor | None,
     size: int,
-    key: Callable[[Row], datetime],
+    key: Callable[[Row], tuple[datetime, UUID]],
 ) -> Page[Row]:
     """Return one page of at most `size` rows, newest first.
 
-    `fetch(cursor, limit)` returns rows beyond the cursor in reading order: newest first, or oldest first when `cursor.newer`.
+    `key(row)` is what the rows are ordered by. `fetch(cursor, limit)` returns rows beyond the cursor in reading order: newest first, or oldest first when `cursor.newer`.
     """
     found = list(fetch(cursor, size + 1))
     more, rows = len(found) > size, found[:size]
@@ -73,8 +70,8 @@ def paginate(
     if not rows:
         return Page(rows, None, None)
     going_back = bool(cursor and cursor.newer)
-    older = Cursor(key(rows[-1]), rows[-1].id) if (more or going_back) else None
-    newer = Cursor(key(rows[0]), rows[0].id, newer=True) if (more if going_back else cursor) else None
+    older = Cursor(*key(rows[-1])) if (more or going_back) else None
+    newer = Cursor(*key(rows[0]), newer=True) if (more if going_back else cursor) else None
     return Page(rows, older, newer)
 
 

@@ -50,7 +50,12 @@ def count_use(*, member: Member, limit: Limit) -> None:
             SELECT EXISTS (SELECT FROM used),
                    (SELECT extract(epoch FROM min(at) + %(window)s::interval - clock_timestamp()) FROM recent)
             """,
-            {"member": member.pk, "action": limit.action, "window": limit.window, "times": limit.times},
+            {
+                "member": member.pk,
+                "action": limit.action,
+                "window": f"{limit.window.total_seconds()} seconds",
+                "times": limit.times,
+            },
         )
         allowed, seconds = cursor.fetchone()
     if not allowed:
@@ -61,4 +66,4 @@ def prune_hits() -> int:
     """Delete what no window reaches any more; return how many."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM core_ratelimithit WHERE at < clock_timestamp() - interval '1 hour'")
-        return cursor.rowcount
+        return int(cursor.rowcount)

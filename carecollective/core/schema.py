@@ -175,7 +175,7 @@ def _complete_response(status: str, response: Schema) -> None:
 
 
 @cache
-def _document() -> Schema:
+def published_document() -> Schema:
     """The document, made once: it depends on nothing but the code."""
     return dict(SchemaGenerator().get_schema(request=None, public=True))  # type: ignore[no-untyped-call]
 
@@ -185,7 +185,7 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        return Response(_document(), headers={"Cache-Control": "public, max-age=300"})
+        return Response(published_document(), headers={"Cache-Control": "public, max-age=300"})
 
 
 class DocsView(SpectacularSwaggerSplitView):
@@ -221,6 +221,7 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 class RawTextScheme(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     target_class = "carecollective.core.api.RawTextField"
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> Schema:
         return {"type": "string"} | dict(self.target.documented)

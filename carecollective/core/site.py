@@ -5,6 +5,7 @@ import ctypes
 import errno
 import hashlib
 import http.client
+import json
 import os
 import signal
 import socket
@@ -163,7 +164,7 @@ class Site:
     def _announce(self) -> None:
         deadline = time.monotonic() + HEALTH_SECONDS
         while not self.stopping and self.children["web"].poll() is None:
-            status = self._health()
+            status, failing = self._health()
             if status == 200 or (status and time.monotonic() > deadline):
                 break
             if time.monotonic() > deadline:
@@ -173,7 +174,7 @@ class Site:
         if self.stopping or self.children["web"].poll() is not None:
             return
         if status != 200:
-            self.say(f"Something is not well: {self.address}/api/health answers {status}.")
+            self.say(f"Something is not well: {self.address}/api/health answers {status} ({failing}).")
         self.say(f"\nCare Collective is at {self.address}  (Ctrl-C stops it)")
         if settings.LOCAL_MODE:
             self.say("\nSign in with:")
@@ -181,13 +182,16 @@ class Site:
                 self.say(f"  {email:<22} {password:<16} {role}")
             self.say("")
 
-    def _health(self) -> int | None:
+    def _health(self) -> tuple[int | None, str]:
+        """Return the status of the health page, and the names of the checks that fail."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/api/health", headers={"Connection": "close"})
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            return None
+            answer = connection.getresponse()
+            checks: dict[str, dict[str, object]] = json.loads(answer.read()).get("checks", {})
+            return answer.status, ", ".join(name for name, found in checks.items() if not found.get("ok"))
+        except (OSError, ValueError, http.client.HTTPException):
+            return None, ""
         finally:
             connection.close()
 

@@ -1,5 +1,6 @@
 """What people type, made one thing before anything counts or keeps it: page, API and service all come here."""
 
+import re
 import unicodedata
 from typing import Any
 
@@ -13,7 +14,9 @@ INITIAL_MESSAGE_MIN = 10
 
 # Letters and symbols by category that nevertheless show nothing: Hangul fillers, the blank Braille pattern.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs", "Mn", "Me"})
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs", "Mn", "Me"})
+# Unassigned for good, or reserved for what is ignored. Other unassigned characters may be emoji younger than Python's tables.
+_UNASSIGNED_BLANK = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\ufffe\uffff\U000e0000-\U000e0fff]")
 _OPENS_EMBEDDING = frozenset("\u202a\u202b\u202d\u202e")
 _CLOSES_EMBEDDING = "\u202c"
 _OPENS_ISOLATE = frozenset("\u2066\u2067\u2068")
@@ -64,7 +67,10 @@ def normalise_message(value: Any, *, field: str, minimum: int = 1) -> str:
 
 
 def _is_visible(character: str) -> bool:
-    return character not in _BLANK and unicodedata.category(character) not in _INVISIBLE_CATEGORIES
+    category = unicodedata.category(character)
+    if category == "Cn":
+        return _UNASSIGNED_BLANK.match(character) is None
+    return character not in _BLANK and category not in _INVISIBLE_CATEGORIES
 
 
 def _balanced(text: str) -> bool:

@@ -26,7 +26,8 @@ def answer_error(request: HttpRequest, error: errors.DomainError) -> HttpRespons
             {"error": error, "request_id": request_ids.current()},
             status=error.status,
         )
-    response.headers.update(errors.retry_headers(error))
+    for name, value in errors.retry_headers(error).items():
+        response[name] = value
     return response
 
 
@@ -39,7 +40,9 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return answer_error(request, errors.InvalidInput(_("We could not understand this request. Please go back and try again.")))
+    return answer_error(
+        request, errors.InvalidInput(_("We could not understand this request. Please go back and try again."))
+    )
 
 
 def failed(request: HttpRequest) -> HttpResponse:

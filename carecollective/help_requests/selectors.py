@@ -38,9 +38,7 @@ class RequestFilters:
         return cls(given.get("status", ""), given.get("category", ""), given.get("urgency", ""), search)
 
 
-def list_requests(
-    *, filters: RequestFilters, cursor: Cursor | None = None, size: int = 20
-) -> Page[HelpRequest]:
+def list_requests(*, filters: RequestFilters, cursor: Cursor | None = None, size: int = 20) -> Page[HelpRequest]:
     """Return one page of requests, newest first, each with its owner."""
     chosen = HelpRequest.objects.select_related("user")
     for name in ("status", "category", "urgency"):
@@ -52,7 +50,7 @@ def list_requests(
     def fetch(place: Cursor | None, limit: int) -> Sequence[HelpRequest]:
         return list(beyond(chosen, place, field="created_at")[:limit])
 
-    return paginate(fetch, cursor=cursor, size=size, key=lambda request: request.created_at)
+    return paginate(fetch, cursor=cursor, size=size, key=lambda request: (request.created_at, request.pk))
 
 
 def find_request(help_request_id: UUID) -> HelpRequest:

@@ -110,4 +110,4 @@ def expire_requests() -> int:
             WHERE status = 'open' AND NOT coalesce(is_ongoing, false) AND expires_at < clock_timestamp()
             """
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -49,7 +49,11 @@ class Notification(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["recipient", "created_at"], name="inbox_notification_waiting", condition=models.Q(settled_at=None)),
+            models.Index(
+                fields=["recipient", "created_at"],
+                name="inbox_notification_waiting",
+                condition=models.Q(settled_at=None),
+            ),
         ]
 
     def __str__(self) -> str:

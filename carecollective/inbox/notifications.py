@@ -36,9 +36,7 @@ LIMIT %s FOR UPDATE OF n SKIP LOCKED
 
 def notify(*, recipient_id: UUID, conversation_id: UUID, version: MessagingVersion, kind: NotificationKind) -> None:
     """Note that a member should hear of a conversation. Part of the caller's transaction; the worker sends it after."""
-    Notification.objects.create(
-        recipient_id=recipient_id, conversation_id=conversation_id, version=version, kind=kind
-    )
+    Notification.objects.create(recipient_id=recipient_id, conversation_id=conversation_id, version=version, kind=kind)
 
 
 def send_waiting() -> int:

@@ -50,7 +50,7 @@ def list_conversations(*, reader: User, cursor: Cursor | None = None, size: int 
     def fetch(place: Cursor | None, limit: int) -> Sequence[ConversationRow]:
         kind = "first" if place is None else "newer" if place.newer else "older"
         statement = LIST.format(place=PLACES[kind], direction="ASC" if kind == "newer" else "DESC")
-        given = {"reader": reader.pk, "limit": limit}
+        given: dict[str, Any] = {"reader": reader.pk, "limit": limit}
         if place is not None:
             given |= {"at": place.at, "key": place.id}
         with connection.cursor() as rows:
@@ -58,7 +58,7 @@ def list_conversations(*, reader: User, cursor: Cursor | None = None, size: int 
             return [_conversation_row(row) for row in rows.fetchall()]
 
     with acting_as(reader):
-        return paginate(fetch, cursor=cursor, size=size, key=lambda row: row.updated_at)
+        return paginate(fetch, cursor=cursor, size=size, key=lambda row: (row.updated_at, row.id))
 
 
 def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = None, mark_read: bool) -> Thread:
@@ -102,7 +102,9 @@ def offers_on(*, owner: User, help_request_id: UUID) -> Sequence[Offer]:
             Offer(found.pk, MessagingVersion.V2, Person(found.helper_id, found.helper.name), found.updated_at)
             for found in v2.conversations_about(help_request_id=help_request_id)
         ] + [
-            Offer(found.pk, MessagingVersion.V1, Person(found.created_by_id, found.created_by.name), found.last_message_at)
+            Offer(
+                found.pk, MessagingVersion.V1, Person(found.created_by_id, found.created_by.name), found.last_message_at
+            )
             for found in v1.conversations_about(help_request_id=help_request_id)
         ]
     return sorted(offers, key=lambda offer: offer.updated_at, reverse=True)

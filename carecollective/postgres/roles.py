@@ -67,7 +67,7 @@ def role_statements(
 def create_database(connection: Connection, *, database: str, owner: str) -> None:
     """Create the database where it is missing; `connection` is in autocommit and belongs to a superuser."""
     name = sql.Identifier(database)
-    if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [database]).fetchone():
+    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database]).fetchone():
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(owner)))
 
 

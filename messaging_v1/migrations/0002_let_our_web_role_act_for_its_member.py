@@ -38,7 +38,7 @@ CREATE POLICY carecollective_send ON messages FOR INSERT TO carecollective_web
   WITH CHECK (sender_id = (SELECT public.current_member()) AND message_type = 'text'
     AND EXISTS (SELECT FROM conversations c WHERE c.id = messages.conversation_id AND c.status = 'active')
     AND EXISTS (SELECT FROM conversation_participants p WHERE p.conversation_id = messages.conversation_id
-                AND p.user_id = messages.recipient_id AND p.user_id <> messages.sender_id));
+                AND p.user_id = messages.recipient_id AND p.user_id <> messages.sender_id AND p.left_at IS NULL));
 """
 
 BACKWARDS = """

@@ -145,15 +145,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="conversation",
-            index=models.Index(
-                fields=["created_at"], name="conversations_v2_created_at"
-            ),
+            index=models.Index(fields=["created_at"], name="conversations_v2_created_at"),
         ),
         migrations.AddConstraint(
             model_name="conversation",
-            constraint=models.UniqueConstraint(
-                fields=("help_request", "helper"), name="conversations_v2_one_per_pair"
-            ),
+            constraint=models.UniqueConstraint(fields=("help_request", "helper"), name="conversations_v2_one_per_pair"),
         ),
         migrations.AddConstraint(
             model_name="conversation",
@@ -174,9 +170,7 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     django.db.models.lookups.GreaterThanOrEqual(
-                        django.db.models.functions.text.Length(
-                            django.db.models.functions.text.Trim("initial_message")
-                        ),
+                        django.db.models.functions.text.Length(django.db.models.functions.text.Trim("initial_message")),
                         10,
                     ),
                     django.db.models.lookups.LessThanOrEqual(
@@ -188,9 +182,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="message",
-            index=models.Index(
-                fields=["conversation", "created_at", "id"], name="messages_v2_thread"
-            ),
+            index=models.Index(fields=["conversation", "created_at", "id"], name="messages_v2_thread"),
         ),
         migrations.AddIndex(
             model_name="message",
@@ -201,14 +193,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     django.db.models.lookups.GreaterThanOrEqual(
-                        django.db.models.functions.text.Length(
-                            django.db.models.functions.text.Trim("content")
-                        ),
+                        django.db.models.functions.text.Length(django.db.models.functions.text.Trim("content")),
                         1,
                     ),
-                    django.db.models.lookups.LessThanOrEqual(
-                        django.db.models.functions.text.Length("content"), 1000
-                    ),
+                    django.db.models.lookups.LessThanOrEqual(django.db.models.functions.text.Length("content"), 1000),
                 ),
                 name="messages_v2_content_length",
             ),

@@ -4,9 +4,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
     """Forced, so that even the owner sees nothing by accident; operations have a bypassing role of their own."""
 
-    dependencies = [
-        ("messaging_v2", "0001_open_conversations_with_their_first_message")
-    ]
+    dependencies = [("messaging_v2", "0001_open_conversations_with_their_first_message")]
 
     operations = [
         migrations.RunSQL(

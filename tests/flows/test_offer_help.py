@@ -1,0 +1,155 @@
+"""The playbook's browser flows (2.3), with two members in two browsers, on the real server."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from carecollective.inbox.selectors import list_conversations
+
+from tests.browser import DESKTOP, PHONE
+
+OFFER = "Hi! I can pick those up for you."
+REPLY = "Thank you! Tomorrow at 2pm?"
+THREAD = re.compile(r"/messages/[0-9a-f-]{36}")
+
+
+@pytest.fixture(params=[True, False], ids=["javascript", "no_javascript"])
+def javascript(request):
+    return request.param
+
+
+def open_dialog(page):
+    page.click('button:has-text("Offer Help")')
+    expect(page.locator('[name="initial_message"]')).to_be_visible()
+
+
+@pytest.mark.parametrize(("stage_name", "version"), [("disabled", "v1"), ("enabled", "v2")])
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_a_request_an_offer_and_an_answer(open_page, member, settled_stage, javascript, stage_name, version, viewport):
+    settled_stage(stage_name)
+    asking, helping = member(name="Asta Lund"), member(name="Hugo Brandt")
+
+    asks = open_page("/requests/new", asking, viewport=viewport, javascript=javascript)
+    asks.fill('[name="title"]', "Need groceries")
+    asks.fill('[name="description"]', "Need milk and bread")
+    asks.click('button[type="submit"]')
+    expect(asks).to_have_url(re.compile(r"/requests/[a-z0-9-]+"))
+
+    helps = open_page("/requests", helping, viewport=viewport, javascript=javascript)
+    helps.click("text=Need groceries")
+    open_dialog(helps)
+    helps.fill('[name="initial_message"]', OFFER)
+    helps.click('button:has-text("Send")')
+    expect(helps).to_have_url(THREAD)
+    expect(helps.locator(f"text={OFFER}")).to_be_visible()
+
+    asks.goto("/messages")
+    card = asks.get_by_test_id("conversation-card")
+    expect(card).to_have_count(1)
+    assert ("Legacy Conversation" in card.inner_text()) == (version == "v1")
+    asks.click("text=Need groceries")
+    asks.fill('[name="message"]', REPLY)
+    asks.click('button:has-text("Send")')
+    expect(asks.locator("text=Tomorrow at 2pm")).to_be_visible()
+
+    helps.goto("/messages")
+    expect(helps.get_by_test_id("conversation-card")).to_contain_text("Tomorrow at 2pm")
+    assert [row.version for row in list_conversations(reader=helping).rows] == [version]
+
+
+@pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
+def test_an_impatient_double_click_makes_one_conversation(open_page, member, help_request, settled_stage, stage_name):
+    settled_stage(stage_name)
+    helping, request = member(), help_request()
+    page = open_page(f"/requests/{request.pk}", helping)
+    open_dialog(page)
+    page.click('button:has-text("Offer Help")')
+    page.fill('[name="initial_message"]', OFFER)
+    page.locator('button:has-text("Send")').dblclick()
+    expect(page).to_have_url(THREAD)
+    page.goto("/messages")
+    expect(page.get_by_test_id("conversation-card")).to_have_count(1)
+    assert len(list_conversations(reader=request.user).rows) == 1
+
+
+def test_offering_twice_leads_to_the_one_conversation(open_page, member, help_request, settled_stage, javascript):
+    settled_stage("enabled")
+    helping, request = member(), help_request()
+    first = open_page(f"/requests/{request.pk}", helping, javascript=javascript)
+    second = open_page(f"/requests/{request.pk}", helping, javascript=javascript)
+    addresses = []
+    for page in (first, second):
+        open_dialog(page)
+    for page in (first, second):
+        page.fill('[name="initial_message"]', OFFER)
+        page.click('button:has-text("Send")')
+        expect(page).to_have_url(THREAD)
+        addresses.append(page.url.split("?")[0].split("#")[0])
+    assert addresses[0] == addresses[1]
+
+
+def test_a_failing_network_keeps_the_text_and_retry_leads_on(open_page, member, help_request, settled_stage):
+    settled_stage("enabled")
+    page = open_page(f"/requests/{help_request().pk}", member())
+    page.context.route("**/api/messaging/**", lambda route: route.abort())
+    open_dialog(page)
+    page.fill('[name="initial_message"]', OFFER)
+    page.click('button:has-text("Send")')
+    expect(page.locator("text=Failed to start conversation")).to_be_visible()
+    expect(page.locator('[name="initial_message"]')).to_have_value(OFFER)
+
+    page.click('button:has-text("Retry")')
+    expect(page.locator("text=Failed to start conversation")).to_be_visible()
+
+    page.context.unroute("**/api/messaging/**")
+    page.click('button:has-text("Retry")')
+    expect(page).to_have_url(THREAD)
+    expect(page.locator(f"text={OFFER}")).to_be_visible()
+
+
+def test_a_lost_answer_and_a_retry_make_one_conversation(open_page, member, help_request, settled_stage):
+    settled_stage("enabled")
+    helping = member()
+    page = open_page(f"/requests/{help_request().pk}", helping)
+
+    def deliver_but_lose_the_answer(route):
+        route.fetch()
+        route.abort()
+
+    page.context.route("**/api/messaging/**", deliver_but_lose_the_answer)
+    open_dialog(page)
+    page.fill('[name="initial_message"]', OFFER)
+    page.click('button:has-text("Send")')
+    expect(page.locator("text=Failed to start conversation")).to_be_visible()
+    page.context.unroute("**/api/messaging/**")
+    page.click('button:has-text("Retry")')
+    expect(page).to_have_url(THREAD)
+    assert len(list_conversations(reader=helping).rows) == 1
+
+
+def test_a_message_that_cannot_be_taken_keeps_the_text(open_page, member, help_request, settled_stage, javascript):
+    settled_stage("enabled")
+    helping = member()
+    page = open_page(f"/requests/{help_request().pk}", helping, javascript=javascript)
+    open_dialog(page)
+    page.fill('[name="initial_message"]', "Too short")
+    page.click('button:has-text("Send")')
+    expect(page.locator("text=at least 10 characters")).to_be_visible()
+    expect(page.locator('[name="initial_message"]')).to_have_value("Too short")
+    assert not list_conversations(reader=helping).rows
+
+
+def test_a_new_message_appears_without_reloading(open_page, member, help_request, settled_stage):
+    settled_stage("enabled")
+    helping, request = member(), help_request(title="Need groceries")
+    helps = open_page(f"/requests/{request.pk}", helping)
+    open_dialog(helps)
+    helps.fill('[name="initial_message"]', OFFER)
+    helps.click('button:has-text("Send")')
+    expect(helps).to_have_url(THREAD)
+
+    asks = open_page(helps.url.split("?")[0], request.user)
+    asks.fill('[name="message"]', "<b>Bring</b> the \"big\" bag & a smile 😊")
+    asks.click('button:has-text("Send")')
+    expect(helps.locator("text=<b>Bring</b> the \"big\" bag & a smile 😊")).to_be_visible(timeout=15_000)

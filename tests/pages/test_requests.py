@@ -1,0 +1,164 @@
+"""The list of requests, asking for help, and what an owner does with a request."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils.html import escape
+
+from carecollective.accounts.models import VerificationStatus
+from carecollective.help_requests.models import HelpRequest, Status
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def test_the_first_page_is_the_list_of_requests(visitor):
+    response = visitor.get("/")
+    assert (response.status_code, response["Location"]) == (302, "/requests")
+
+
+def test_anybody_reads_the_open_requests_newest_first(visitor, help_request):
+    help_request(title="An older wish", created_at=NOW - timedelta(days=2))
+    help_request(title="A newer wish", created_at=NOW)
+    help_request(title="A wish come true", status=Status.COMPLETED)
+    page = visitor.get("/requests").content.decode()
+    assert page.index("A newer wish") < page.index("An older wish")
+    assert "A wish come true" not in page
+
+
+def test_what_members_wrote_is_shown_as_written_never_as_markup(visitor, member, help_request):
+    title, text = '<b>Bold</b> & "quoted"', "<script>alert(1)</script>\nsecond line 😊"
+    request = help_request(user=member(name="Zoë <i>X</i>"), title=title, description=text)
+    for address in ("/requests", f"/requests/{request.pk}"):
+        page = visitor.get(address).content.decode()
+        assert escape(title) in page
+        assert "<script>alert" not in page and "<b>Bold" not in page and "<i>X" not in page
+    assert escape(text) in page
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("", {"Bread", "Ride"}),
+        ("?category=groceries-meals", {"Bread"}),
+        ("?urgency=critical", {"Ride"}),
+        ("?status=completed", {"Leaves"}),
+        ("?status=", {"Bread", "Ride", "Leaves"}),
+        ("?q=bReAd", {"Bread"}),
+        ("?q=bread&urgency=critical", set()),
+    ],
+)
+def test_filters_and_search_narrow_the_list(visitor, help_request, asked, found):
+    help_request(title="Bread", category="groceries-meals")
+    help_request(title="Ride", urgency="critical")
+    help_request(title="Leaves", status=Status.COMPLETED)
+    page = visitor.get(f"/requests{asked}").content.decode()
+    assert {title for title in ("Bread", "Ride", "Leaves") if f">{title}</a>" in page} == found
+
+
+def test_an_unknown_choice_is_said_and_the_open_requests_are_shown(visitor, help_request):
+    help_request(title="Bread")
+    response = visitor.get("/requests?urgency=yesterday")
+    assert response.status_code == 400
+    assert "This is not one of the choices." in response.content.decode()
+    assert "Bread" in response.content.decode()
+
+
+@pytest.mark.parametrize("cursor", ["x", "e30", "WzFd", "%00"])
+def test_a_made_up_place_in_the_list_is_refused_kindly(visitor, cursor):
+    response = visitor.get(f"/requests?cursor={cursor}")
+    assert response.status_code == 400
+    assert "no longer valid" in response.content.decode()
+
+
+def test_older_and_newer_lead_through_every_request_once(visitor, help_request):
+    # Every three are of the same moment, so that the key has to tell them apart.
+    for number in range(45):
+        help_request(title=f"Wish {number:02}", created_at=NOW + timedelta(minutes=number // 3))
+    expected = [
+        request.title for request in HelpRequest.objects.order_by("-created_at", "-pk")
+    ]
+    address, seen, pages = "/requests?urgency=normal", [], []
+    while address:
+        page = visitor.get(address).content.decode()
+        pages.append(page)
+        seen += re.findall(r">(Wish \d\d)</a>", page)
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        address = "/requests" + older[1].replace("&amp;", "&") if older else None
+    assert seen == expected
+    newer = re.search(r'rel="prev" href="([^"]+)"', pages[2])[1].replace("&amp;", "&")
+    assert "urgency=normal" in newer
+    assert re.findall(r">(Wish \d\d)</a>", visitor.get("/requests" + newer).content.decode()) == seen[20:40]
+
+
+def test_a_title_and_a_description_are_enough_to_ask(signed_in, member):
+    asking = member()
+    response = signed_in(asking).post("/requests/new", {"title": "Need groceries", "description": "Milk\r\nand bread"})
+    posted = HelpRequest.objects.get()
+    assert response["Location"] == f"/requests/{posted.pk}"
+    assert (posted.user, posted.description) == (asking, "Milk\nand bread")
+    assert (posted.category, posted.urgency) == ("other", "normal")
+
+
+def test_the_first_submit_button_of_the_form_page_is_the_forms_own(signed_in, member):
+    page = signed_in(member()).get("/requests/new").content.decode()
+    first = page.index('type="submit"')
+    assert page.index('name="urgency"') < first < page.index("</form>")
+
+
+def test_a_refused_request_keeps_what_was_typed(signed_in, member):
+    typed = {"title": "", "description": 'So much "<text>"', "category": "other", "urgency": "urgent"}
+    response = signed_in(member()).post("/requests/new", typed)
+    page = response.content.decode()
+    assert response.status_code == 400
+    assert "Please say in a few words what you need." in page
+    assert escape(typed["description"]) in page
+    assert '<option value="urgent" selected>' in page
+    assert not HelpRequest.objects.exists()
+
+
+@pytest.mark.parametrize("status", [VerificationStatus.PENDING, VerificationStatus.REJECTED])
+def test_who_is_not_approved_is_told_and_posts_nothing(signed_in, member, status):
+    client = signed_in(member(verification_status=status))
+    assert "id_title" not in client.get("/requests/new").content.decode()
+    response = client.post("/requests/new", {"title": "Bread", "description": ""})
+    assert response.status_code == 403
+    assert 'id="membership-state"' in response.content.decode()
+    assert not HelpRequest.objects.exists()
+
+
+def test_a_visitor_is_asked_to_sign_in_and_comes_back(visitor):
+    assert visitor.get("/requests/new")["Location"] == "/login?next=/requests/new"
+
+
+@pytest.mark.parametrize(("action", "status"), [("complete", "completed"), ("cancel", "cancelled")])
+def test_the_owner_ends_a_request_and_asks_again(signed_in, help_request, action, status):
+    request = help_request()
+    client = signed_in(request.user)
+    client.post(reverse(f"request-{action}", args=[request.pk]))
+    request.refresh_from_db()
+    assert request.status == status
+    assert "Ask again" in client.get(f"/requests/{request.pk}").content.decode()
+    client.post(reverse("request-reopen", args=[request.pk]))
+    request.refresh_from_db()
+    assert request.status == "open"
+
+
+@pytest.mark.parametrize("action", ["complete", "cancel", "reopen"])
+def test_a_link_alone_or_a_stranger_changes_nothing(signed_in, member, help_request, nothing_written, action):
+    request = help_request()
+    address = reverse(f"request-{action}", args=[request.pk])
+    with nothing_written():
+        assert signed_in(request.user).get(address)["Location"] == f"/requests/{request.pk}"
+        assert signed_in(member()).post(address).status_code == 404
+
+
+def test_the_list_takes_at_most_three_queries(signed_in, member, help_request, queries):
+    for _each in range(25):
+        help_request()
+    client = signed_in(member())
+    with queries() as found:
+        client.get("/requests")
+    assert len(found) <= 3, found
