@@ -149,7 +149,7 @@ INSTALLED_APPS = [
     "carecollective.accounts",
     "carecollective.core",
     "carecollective.postgres",
-    "django.contrib.admin",
+    "carecollective.core.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -263,7 +263,7 @@ WAFFLE_CREATE_MISSING_FLAGS = False
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "carecollective.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -289,6 +289,17 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "carecollective.core.schema.complete_schema",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "HelpRequestStatus": "carecollective.help_requests.models.Status",
+        "HelpRequestCategory": "carecollective.help_requests.models.Category",
+        "HelpRequestUrgency": "carecollective.help_requests.models.Urgency",
+        "MessagingVersion": "carecollective.inbox.serializers.VERSIONS",
+    },
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "tryItOutEnabled": False},
 }
 
 # What leaves the process

@@ -76,16 +76,10 @@ def send_legacy_message(
     text = normalise_message(content, field="content")
     with acting_as(actor):
         conversation = lock_legacy_conversation(conversation_id)
-        if message_id is not None:
-            sent_before = Message.objects.filter(pk=message_id).first()
-            if sent_before is not None:
-                if (sent_before.conversation_id, sent_before.sender_id, sent_before.content) != (
-                    conversation.pk,
-                    actor.pk,
-                    text,
-                ):
-                    raise IdempotencyConflict()
-                return SentLegacyMessage(as_seen(sent_before), sent_before.recipient_id, is_new=False)
+        if sent_before := legacy_message_sent_before(
+            actor=actor, conversation_id=conversation_id, content=content, message_id=message_id
+        ):
+            return sent_before
         others = Participant.objects.filter(conversation=conversation, left_at=None).exclude(user=actor)
         other = others.order_by("joined_at", "user_id").first()
         if conversation.status != Status.ACTIVE or other is None:
@@ -97,6 +91,22 @@ def send_legacy_message(
             # The id names a message that this member may not see.
             raise IdempotencyConflict() from None
         return SentLegacyMessage(as_seen(message), other.user_id, is_new=True)
+
+
+def legacy_message_sent_before(
+    *, actor: User, conversation_id: UUID, content: Any, message_id: UUID | None
+) -> SentLegacyMessage | None:
+    """Return the message that an earlier call with the same `message_id` stored, if one did. The caller holds `acting_as`.
+
+    Raises ValidationRefused naming `content`; IdempotencyConflict when the id names another message.
+    """
+    message = Message.objects.filter(pk=message_id).first() if message_id else None
+    if message is None:
+        return None
+    text = normalise_message(content, field="content")
+    if (message.conversation_id, message.sender_id, message.content) != (conversation_id, actor.pk, text):
+        raise IdempotencyConflict()
+    return SentLegacyMessage(as_seen(message), message.recipient_id, is_new=False)
 
 
 def lock_legacy_conversation(pk: UUID) -> Conversation:

@@ -2,8 +2,16 @@
 
 import os
 
-# Named after the process, so that two runs at once keep out of each other's way; its children inherit the name.
-DATABASE = os.environ.setdefault("TEST_DATABASE", f"test_{os.getpid()}")
+
+def _database_of_this_process() -> str:
+    """Name it after the process, so that two runs and two workers keep out of each other's way; children inherit it."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if os.environ.get("TEST_DATABASE_OF") != worker:
+        os.environ |= {"TEST_DATABASE_OF": worker, "TEST_DATABASE": f"test_{os.getpid()}"}
+    return os.environ["TEST_DATABASE"]
+
+
+DATABASE = _database_of_this_process()
 
 for name in (
     "ALLOWED_HOSTS",

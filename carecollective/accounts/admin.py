@@ -1,4 +1,4 @@
-from typing import Any, ClassVar
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -21,11 +21,11 @@ class ReasonForm(ActionForm):
 
 
 @admin.register(User)
-class MemberAdmin(UserAdmin):
+class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
     """The members, those who wait for approval first."""
 
     action_form = ReasonForm
-    actions: ClassVar[list[str]] = ["approve", "reject"]
+    actions = ("approve", "reject")
     ordering = ("verification_status", "created_at")
     list_display = ("name", "email", "location", "verification_status", "application_reason", "created_at", "is_staff")
     list_filter = ("verification_status", "is_staff", "is_active", "groups")
@@ -88,15 +88,15 @@ class MemberAdmin(UserAdmin):
         self._decide(request, queryset, VerificationStatus.REJECTED)
 
     def _decide(self, request: HttpRequest, queryset: QuerySet[User], decision: VerificationStatus) -> None:
-        assert isinstance(request.user, User)
+        staff = cast("User", request.user)
         reason = request.POST.get("reason", "").strip()
         decided = 0
         try:
             for member in queryset:
                 if decision is VerificationStatus.APPROVED:
-                    approve_member(actor=request.user, member_id=member.pk)
+                    approve_member(actor=staff, member_id=member.pk)
                 else:
-                    reject_member(actor=request.user, member_id=member.pk, reason=reason)
+                    reject_member(actor=staff, member_id=member.pk, reason=reason)
                 self.log_change(request, member, str(decision.label))
                 decided += 1
         except DomainError as refusal:

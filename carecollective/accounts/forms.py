@@ -46,9 +46,7 @@ class SignUpForm(TypedForm):
 
 
 class ProfileForm(TypedForm):
-    name = forms.Field(
-        label=_("Name"), widget=forms.TextInput(attrs={"autocomplete": "name"})
-    )
+    name = forms.Field(label=_("Name"), widget=forms.TextInput(attrs={"autocomplete": "name"}))
     location = forms.Field(
         label=_("Town"), required=False, widget=forms.TextInput(attrs={"autocomplete": "address-level2"})
     )

@@ -16,7 +16,7 @@ P = ParamSpec("P")
 class MemberRequest(HttpRequest):
     """A request by someone who is signed in."""
 
-    user: User  # type: ignore[assignment]
+    user: User
 
 
 def member_page(
@@ -26,9 +26,9 @@ def member_page(
 
     @page
     @wraps(view)
-    def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
             return redirect_to_login(request.get_full_path())
-        return view(cast(MemberRequest, request), *args, **kwargs)
+        return view(cast("MemberRequest", request), *args, **kwargs)
 
     return answer

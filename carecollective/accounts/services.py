@@ -9,7 +9,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -19,9 +19,10 @@ from knox.models import AuthToken
 from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotApproved, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
-from carecollective.core.text import normalise
+from carecollective.core.text import can_be_kept, normalise
 
 NAME_MAX = 100
+EMAIL_MAX = 254
 LOCATION_MAX = 100
 REASON_MAX = 500
 
@@ -56,6 +57,7 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
     if "name" not in refused and not texts["name"]:
         refused["name"] = [_("Please tell us your name.")]
     try:
+        MaxLengthValidator(EMAIL_MAX)(texts["email"])
         validate_email(texts["email"])
     except ValidationError:
         refused["email"] = [_("Please check your e-mail address.")]
@@ -64,7 +66,7 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
         validate_password(str(password), user=applicant)
     except ValidationError as error:
         refused["password"] = list(error.messages)
-    if "\0" in str(password):
+    if not can_be_kept(str(password)):
         refused["password"] = [_("This password holds a character that cannot be used.")]
     if refused:
         raise ValidationRefused(refused)
@@ -137,7 +139,7 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
     """
     refused: dict[str, list[Any]] = {}
     for field, value in (("email", email), ("password", password)):
-        if not isinstance(value, str) or not value or "\0" in value:
+        if not isinstance(value, str) or not value or not can_be_kept(value):
             refused[field] = [_("This is needed, as text.")]
     if refused:
         raise ValidationRefused(refused)

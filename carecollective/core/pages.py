@@ -24,7 +24,7 @@ def page(
     """Answer what the view's services refuse as a page with its sentence and status; a visitor is asked to sign in."""
 
     @wraps(view)
-    def answer(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
         except Unauthorized:

@@ -32,9 +32,14 @@ def normalise(value: Any, *, field: str) -> str:
     if not isinstance(value, str):
         raise ValidationRefused({field: [_("This must be text.")]})
     text = value.replace("\r\n", "\n").replace("\r", "\n").strip()
-    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text) or not _balanced(text):
+    if not can_be_kept(text) or not _balanced(text):
         raise ValidationRefused({field: [_("This holds a character that cannot be shown. Please type it again.")]})
     return text
+
+
+def can_be_kept(text: str) -> bool:
+    """Tell whether the database can take the text: it holds neither NUL nor half a character."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
 
 
 def normalise_message(value: Any, *, field: str, minimum: int = 1) -> str:

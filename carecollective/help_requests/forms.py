@@ -15,7 +15,9 @@ class HelpRequestForm(TypedForm):
     description = forms.Field(
         label=_("Tell a little more"),
         required=False,
-        help_text=_("What, where roughly, and when. Everybody can read this, so leave out your address and phone number."),
+        help_text=_(
+            "What, where roughly, and when. Everybody can read this, so leave out your address and phone number."
+        ),
         widget=forms.Textarea(attrs={"rows": 6, "data-max": DESCRIPTION_MAX}),
     )
     category = forms.Field(

@@ -63,6 +63,7 @@ def send_waiting() -> int:
                 [email],
             )
             sent += 1
-        except OSError:
-            logger.warning("A notification e-mail could not be handed over", exc_info=True)
+        except (OSError, ValueError) as refusal:
+            # The mail server, or an address that is none. Only the kind is logged: the text may hold the address.
+            logger.warning("A notification e-mail could not be handed over (%s).", type(refusal).__name__)
     return sent

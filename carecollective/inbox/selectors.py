@@ -74,7 +74,7 @@ def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = No
                     actor=reader, conversation_id=conversation_id, reader_id=reader.pk, before=before
                 )
                 return _thread(found, reader)
-            case MessagingVersion.V1:
+            case MessagingVersion.V1:  # pragma: no branch
                 legacy = v1.read_conversation(conversation_id=conversation_id, before=before)
                 return _legacy_thread(legacy, reader, location)
 
@@ -90,7 +90,7 @@ def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -
             case MessagingVersion.V2:
                 new = v2.messages_after(conversation_id=conversation_id, after=after, limit=POLL_LIMIT)
                 return [message_record(message) for message in new]
-            case MessagingVersion.V1:
+            case MessagingVersion.V1:  # pragma: no branch
                 old = v1.messages_after(conversation_id=conversation_id, after=after, limit=POLL_LIMIT)
                 return [legacy_message_record(message) for message in old]
 

@@ -20,7 +20,6 @@ from carecollective.core.pages import Refusable, page, parse_cursor, render_page
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import find_request
 from carecollective.inbox import selectors, services
-from carecollective.core.errors import ConversationExists
 from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.records import MessageRecord, Thread
 from rollout.versions import MessagingVersion
@@ -58,7 +57,7 @@ def _render_request(
         "help_request": help_request,
         "form": form,
         "is_offering": form.is_bound or "offer" in request.GET,
-        "sign_in_address": f"{reverse('login')}?next={_offer_address(help_request.pk).replace('#', '%23')}",
+        "sign_in_address": redirect_to_login(_offer_address(help_request.pk)).url,
     }
     if isinstance(request.user, User):
         if help_request.user_id == request.user.pk:

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from carecollective.core import errors
 from carecollective.help_requests.models import Status as RequestStatus
@@ -127,7 +127,7 @@ def test_the_database_promises_the_same(helper, owner, groceries, conversation, 
     with beyond_policies() as cursor:
         if broken != "twice":
             cursor.execute("DELETE FROM conversations_v2")
-        with pytest.raises(IntegrityError, match="conversations_v2_"):
+        with pytest.raises(IntegrityError, match="conversations_v2_"), transaction.atomic():
             cursor.execute(
                 """
                 INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message, status)

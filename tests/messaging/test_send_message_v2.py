@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from carecollective.core import errors
 from carecollective.help_requests.models import Status as RequestStatus
@@ -157,7 +157,8 @@ def test_an_id_that_strangers_have_used_is_a_conflict_and_shows_nothing(owner, c
 
 @pytest.mark.parametrize("content", ["   ", "a" * 1001])
 def test_the_database_promises_the_lengths_too(owner, conversation, beyond_policies, content):
-    with beyond_policies() as cursor, pytest.raises(IntegrityError, match="messages_v2_content_length"):
+    refusal = pytest.raises(IntegrityError, match="messages_v2_content_length")
+    with beyond_policies() as cursor, refusal, transaction.atomic():
         cursor.execute(
             "INSERT INTO messages_v2 (id, conversation_id, sender_id, content) VALUES (gen_random_uuid(), %s, %s, %s)",
             [conversation.pk, owner.pk, content],

@@ -1,7 +1,5 @@
 """One request's page, and offering help there without JavaScript."""
 
-from uuid import uuid4
-
 import pytest
 from django.utils.html import escape
 
@@ -38,9 +36,9 @@ def test_offering_twice_leads_to_the_one_conversation(signed_in, member, help_re
 
 
 def test_a_refused_offer_keeps_the_text_in_the_open_dialog(signed_in, member, help_request, nothing_written):
+    request, client = help_request(), signed_in(member())
     with nothing_written():
-        response = offer(signed_in(member()), help_request(), "<Tiny>")
-        response = offer(signed_in(member()), help_request(), "<Short>")
+        response = offer(client, request, "<Short>")
     page = response.content.decode()
     assert response.status_code == 400
     assert "at least 10 characters" in page
@@ -66,7 +64,8 @@ def test_a_visitor_is_led_to_sign_in_and_back_to_the_offer(visitor, help_request
 def test_a_waiting_member_is_told_so_instead(signed_in, member, help_request, nothing_written):
     request, client = help_request(), signed_in(member(verification_status="pending"))
     page = client.get(f"/requests/{request.pk}").content.decode()
-    assert "waiting for approval" in page and "Offer Help" not in page
+    assert "waiting for approval" in page
+    assert "Offer Help" not in page
     with nothing_written():
         assert offer(client, request).status_code == 403
 
@@ -92,12 +91,11 @@ def test_an_owner_sees_the_offers_and_cannot_offer(signed_in, member, help_reque
         (Status.CLOSED, "This request is closed"),
     ],
 )
-def test_a_request_that_is_over_says_so_kindly(
-    signed_in, member, help_request, nothing_written, status, sentence
-):
+def test_a_request_that_is_over_says_so_kindly(signed_in, member, help_request, nothing_written, status, sentence):
     request, client = help_request(status=status), signed_in(member())
     page = client.get(f"/requests/{request.pk}").content.decode()
-    assert sentence in page and "Offer Help" not in page
+    assert sentence in page
+    assert "Offer Help" not in page
     with nothing_written():
         assert offer(client, request).status_code == 400
 
@@ -112,7 +110,9 @@ def test_too_many_offers_are_asked_to_wait_and_keep_the_text(signed_in, member, 
     assert escape("on <b>Tuesday</b>") in response.content.decode()
 
 
-@pytest.mark.parametrize("address", [f"/requests/{uuid4()}", "/requests/not-an-id", "/requests/1"])
+@pytest.mark.parametrize(
+    "address", ["/requests/00000000-0000-4000-8000-000000000000", "/requests/not-an-id", "/requests/1"]
+)
 def test_what_is_not_there_is_a_page_that_says_so(visitor, address):
     response = visitor.get(address)
     assert response.status_code == 404

@@ -1,0 +1,101 @@
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from carecollective.core import errors
+from carecollective.core.pagination import Cursor
+from carecollective.help_requests.models import HelpRequest
+from carecollective.help_requests.selectors import RequestFilters, find_request, list_requests
+from tests.messaging.refusals import refused
+
+pytestmark = pytest.mark.django_db
+
+
+def titles(**filters):
+    return [request.title for request in list_requests(filters=RequestFilters(**filters)).rows]
+
+
+def test_the_newest_request_comes_first(help_request):
+    made = [help_request(created_at=f"2026-01-0{day}T00:00Z") for day in (1, 3, 2)]
+    assert titles() == [made[number].title for number in (1, 2, 0)]
+
+
+def test_filters_narrow_the_list(help_request):
+    help_request(created_at="2026-01-01T00:00Z", title="A", status="open", category="other", urgency="normal")
+    help_request(created_at="2026-01-02T00:00Z", title="B", status="completed", category="other", urgency="critical")
+    help_request(created_at="2026-01-03T00:00Z", title="C", status="open", category="household-yard", urgency="critical")
+    assert titles(status="open") == ["C", "A"]
+    assert titles(category="other") == ["B", "A"]
+    assert titles(urgency="critical", status="open") == ["C"]
+    assert titles(status="closed") == []
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("milk", ["Milk & bread"]),
+        ("MILK bread", ["Milk & bread"]),
+        ("bread  milk", ["Milk & bread"]),
+        ("milk ladder", []),
+        ("100%", ["Paint, 100% white"]),
+        ("%", ["Paint, 100% white"]),
+        ("_", []),
+        ("wójcik", ["Borrow a ladder"]),
+        ("o'brien", ["Borrow a ladder"]),
+    ],
+)
+def test_every_word_is_searched_in_title_and_description(help_request, q, found):
+    help_request(title="Milk & bread", description=None)
+    help_request(title="Borrow a ladder", description="For Mr O'Brien, Wójcik street")
+    help_request(title="Paint, 100% white")
+    assert titles(q=q) == found
+
+
+def test_filters_are_read_from_a_query():
+    given = {"status": "open", "category": "other", "urgency": "urgent", "q": " milk ", "page": "2"}
+    assert RequestFilters.parse(given) == RequestFilters("open", "other", "urgent", "milk")
+    assert RequestFilters.parse({}) == RequestFilters()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("status", "gone"), ("category", "x"), ("urgency", "now"), ("q", "a\0b"), ("q", "a" * 101)]
+)
+def test_an_unknown_choice_is_refused_by_name(name, value):
+    with refused(errors.ValidationRefused, "validation_error", 400) as refusal:
+        RequestFilters.parse({name: value})
+    assert list(refusal.value.fields) == [name]
+
+
+def test_pages_follow_the_key_both_ways_even_within_one_moment(help_request):
+    for _number in range(7):
+        help_request()
+    HelpRequest.objects.update(created_at="2026-01-01T00:00Z")
+    everything = [request.pk for request in list_requests(filters=RequestFilters()).rows]
+    assert everything == sorted(everything, reverse=True)
+    pages, cursor = [], None
+    while not pages or cursor:
+        page = list_requests(filters=RequestFilters(), cursor=cursor, size=3)
+        pages.append([request.pk for request in page.rows])
+        last, cursor = page, page.next and Cursor.parse(str(page.next))
+    assert [key for page in pages for key in page] == everything
+    back = list_requests(filters=RequestFilters(), cursor=last.previous, size=3)
+    assert [request.pk for request in back.rows] == pages[1]
+
+
+def test_the_list_is_one_query_owners_included(help_request):
+    for _number in range(5):
+        help_request()
+    with CaptureQueriesContext(connection) as queries:
+        assert all(request.user.name for request in list_requests(filters=RequestFilters()).rows)
+    assert len(queries) == 1
+
+
+def test_one_request_is_found_with_its_owner(help_request):
+    request = help_request()
+    with CaptureQueriesContext(connection) as queries:
+        assert find_request(request.pk).user == request.user
+    assert len(queries) == 1
+    with refused(errors.HelpRequestNotFound, "help_request_not_found", 404):
+        find_request(uuid4())

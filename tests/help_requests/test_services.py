@@ -1,0 +1,164 @@
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from carecollective.core import errors
+from carecollective.help_requests.locks import lock_help_request
+from carecollective.help_requests.models import HelpRequest, Status
+from carecollective.help_requests.services import (
+    StatusChangeRefused,
+    cancel_request,
+    complete_request,
+    expire_requests,
+    post_request,
+    reopen_request,
+)
+from tests.messaging.refusals import nothing_written, refused
+
+pytestmark = pytest.mark.django_db
+
+
+def post(actor, **given):
+    texts = {"title": "Groceries", "description": "Milk and bread", "category": "other", "urgency": "normal"}
+    return post_request(actor=actor, **(texts | given))
+
+
+def stored(request):
+    return HelpRequest.objects.get(pk=request.pk)
+
+
+def test_a_request_is_open_for_thirty_days(member):
+    ada = member()
+    found = stored(post(ada, title="  Milk\r\n and   bread ", description=" Two\r\nlitres ", category="groceries-meals", urgency="urgent"))
+    assert (found.user, found.title, found.description) == (ada, "Milk and bread", "Two\nlitres")
+    assert (found.category, found.urgency, found.status) == ("groceries-meals", "urgent", Status.OPEN)
+    assert found.expires_at - found.created_at == timedelta(days=30)
+    assert found.is_available
+    assert str(found) == "Milk and bread"
+
+
+@pytest.mark.parametrize("description", [None, "", "   "])
+def test_a_description_is_not_needed(member, description):
+    assert post(member(), description=description).description is None
+
+
+@pytest.mark.parametrize("verification", ["pending", "rejected"])
+def test_a_member_who_is_not_approved_asks_nothing(member, verification):
+    waiting = member(verification_status=verification)
+    with refused(errors.NotApproved, "permission_denied", 403):
+        post(waiting)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("title", ""),
+        ("title", "  \n "),
+        ("title", "a" * 121),
+        ("title", None),
+        ("title", "a\0b"),
+        ("description", "a" * 2001),
+        ("description", 5),
+        ("description", "\u202e turned"),
+        ("category", "gardening"),
+        ("category", ""),
+        ("category", None),
+        ("category", ["other"]),
+        ("urgency", "now"),
+        ("urgency", {}),
+    ],
+)
+def test_what_cannot_be_taken_is_refused_by_name(member, field, value):
+    ada = member()
+    with refused(errors.ValidationRefused, "validation_error", 400) as refusal:
+        post(ada, **{field: value})
+    assert list(refusal.value.fields) == [field]
+
+
+def test_everything_that_is_wrong_is_said_at_once(member):
+    ada = member()
+    with refused(errors.ValidationRefused, "validation_error", 400) as refusal:
+        post(ada, title="", description="a" * 2001, category="x", urgency="y")
+    assert set(refusal.value.fields) == {"title", "description", "category", "urgency"}
+
+
+@pytest.mark.parametrize("field", ["title", "description"])
+def test_texts_are_kept_as_typed(member, field):
+    text = "Zoë's <b>\"lift\"</b> & 50 % off 😊 {{ 1 }}"
+    assert getattr(stored(post(member(), **{field: text})), field) == text
+
+
+MOVES = {
+    complete_request: {"open": "completed", "in_progress": "completed", "completed": "completed"},
+    cancel_request: {"open": "cancelled", "in_progress": "cancelled", "cancelled": "cancelled"},
+    reopen_request: {"completed": "open", "cancelled": "open", "closed": "open", "open": "open"},
+}
+
+
+@pytest.mark.parametrize("move", MOVES, ids=lambda move: move.__name__)
+@pytest.mark.parametrize("status", Status.values)
+def test_an_owner_moves_a_request_from_where_it_may_be_moved(help_request, move, status):
+    request = help_request(status=status)
+    if status not in MOVES[move]:
+        with refused(StatusChangeRefused, "help_request_unavailable", 400):
+            move(actor=request.user, help_request_id=request.pk)
+        return
+    moved = move(actor=request.user, help_request_id=request.pk)
+    assert moved.status == stored(request).status == MOVES[move][status]
+
+
+def test_the_moment_of_an_ending_is_kept_and_forgotten(help_request):
+    request = help_request()
+    completed = complete_request(actor=request.user, help_request_id=request.pk)
+    assert completed.completed_at is not None
+    assert completed.updated_at > request.created_at
+    with nothing_written():
+        complete_request(actor=request.user, help_request_id=request.pk)
+    reopened = reopen_request(actor=request.user, help_request_id=request.pk)
+    assert (reopened.completed_at, reopened.cancelled_at) == (None, None)
+    assert cancel_request(actor=request.user, help_request_id=request.pk).cancelled_at is not None
+
+
+def test_a_reopened_request_has_another_thirty_days(help_request, beyond_policies):
+    request = help_request(status="closed", expires_at=timezone.now() - timedelta(days=90))
+    reopen_request(actor=request.user, help_request_id=request.pk)
+    assert timedelta(days=29) < stored(request).expires_at - timezone.now() <= timedelta(days=30)
+    assert expire_requests() == 0
+
+
+@pytest.mark.parametrize("move", MOVES, ids=lambda move: move.__name__)
+def test_nobody_moves_anothers_request(help_request, member, staff, move):
+    request = help_request(status="completed" if move is reopen_request else "open")
+    answers = []
+    for actor, key in ((member(), request.pk), (staff(), request.pk), (member(), uuid4())):
+        with refused(errors.HelpRequestNotFound, "help_request_not_found", 404) as refusal:
+            move(actor=actor, help_request_id=key)
+        answers.append(errors.envelope(refusal.value))
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_requests_whose_time_is_over_are_closed(help_request):
+    past = timezone.now() - timedelta(minutes=1)
+    over = help_request(expires_at=past)
+    kept = [
+        help_request(),
+        help_request(expires_at=past, status="in_progress"),
+        help_request(expires_at=past, is_ongoing=True),
+        help_request(expires_at=past, status="completed"),
+    ]
+    before = [request.status for request in kept]
+    assert expire_requests() == 1
+    assert stored(over).status == Status.CLOSED
+    assert [stored(request).status for request in kept] == before
+    assert expire_requests() == 0
+
+
+def test_an_ongoing_request_has_no_end(help_request):
+    assert stored(help_request(is_ongoing=True)).expires_at is None
+
+
+def test_there_is_nothing_to_lock_about_a_request_that_does_not_exist(db):
+    with refused(errors.HelpRequestNotFound, "help_request_not_found", 404):
+        lock_help_request(uuid4())

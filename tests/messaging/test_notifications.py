@@ -1,0 +1,193 @@
+"""E-mail that says that something waits, and never what."""
+
+import smtplib
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+
+from carecollective.accounts.services import update_preferences
+from carecollective.inbox.models import Notification, NotificationKind
+from carecollective.inbox.notifications import notify, send_waiting
+from carecollective.inbox.services import offer_help, send_message
+from rollout.versions import MessagingVersion
+
+pytestmark = pytest.mark.django_db
+
+OFFER = "Hello, I can bring them on Monday."
+
+
+def tell(recipient, kind=NotificationKind.NEW_MESSAGE, times=1):
+    for _time in range(times):
+        notify(recipient_id=recipient.pk, conversation_id=uuid4(), version=MessagingVersion.V2, kind=kind)
+
+
+def waiting():
+    return Notification.objects.filter(settled_at=None).count()
+
+
+@pytest.fixture
+def quiet(rows_of):
+    """Give a member quiet hours around now: `quiet(member, from_hours=-1, to_hours=1)`."""
+
+    def put(user, *, from_hours, to_hours):
+        ((now,),) = rows_of("SELECT localtimestamp")
+        start, end = ((now + timedelta(hours=hours)).time() for hours in (from_hours, to_hours))
+        update_preferences(actor=user, email_notifications=True, quiet_hours_start=start, quiet_hours_end=end)
+
+    return put
+
+
+@pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
+def test_the_recipient_hears_of_it_and_not_what_was_said(helper, owner, groceries, stage, stage_name):
+    stage(stage_name)
+    started = offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    stage(stage_name, v1_writes=True)
+    assert send_waiting() == 1
+    send_message(actor=owner, conversation_id=started.conversation_id, content="The gate code is 4711.")
+    assert send_waiting() == 1
+    to_owner, to_helper = mail.outbox
+    assert (to_owner.to, to_helper.to) == ([owner.email], [helper.email])
+    assert "offered to help" in to_owner.body
+    assert "new messages" in to_helper.body
+    for message in mail.outbox:
+        everything = f"{message.subject} {message.body} {message.message()}"
+        assert not [said for said in ("4711", "gate", "Monday", "Groceries") if said in everything]
+
+
+def test_many_messages_are_one_email(owner):
+    for kind in NotificationKind:
+        tell(owner, kind, times=5)
+    assert send_waiting() == 1
+    assert len(mail.outbox) == 1
+    body = mail.outbox[0].body
+    assert all(said in body for said in ("offered to help", "new messages", "go on talking"))
+    assert waiting() == 0
+
+
+def test_each_member_gets_their_own(member):
+    people = [member(), member()]
+    for person in people:
+        tell(person)
+    assert send_waiting() == 2
+    assert {message.to[0] for message in mail.outbox} == {person.email for person in people}
+    assert all(len(message.to) == 1 for message in mail.outbox)
+
+
+def test_nothing_is_sent_twice(owner):
+    tell(owner)
+    assert (send_waiting(), send_waiting()) == (1, 0)
+
+
+def test_names_are_written_as_they_are(member):
+    tell(member(name="Zoë O'Connell & <Co>"))
+    send_waiting()
+    assert "Zoë O'Connell & <Co>" in mail.outbox[0].body
+
+
+def test_who_wants_no_email_gets_none(owner):
+    update_preferences(actor=owner, email_notifications=False, quiet_hours_start=None, quiet_hours_end=None)
+    tell(owner)
+    assert (send_waiting(), waiting()) == (0, 0)
+
+
+@pytest.mark.parametrize("fields", [{"email": None}, {"is_active": False}])
+def test_who_cannot_get_or_use_it_gets_none(member, fields):
+    tell(member(**fields))
+    assert (send_waiting(), waiting(), mail.outbox) == (0, 0, [])
+
+
+def test_a_member_without_preferences_gets_email(owner, beyond_policies):
+    with beyond_policies() as cursor:
+        cursor.execute("DELETE FROM messaging_preferences")
+    tell(owner)
+    assert send_waiting() == 1
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_quiet"),
+    [
+        ({"from_hours": -1, "to_hours": 1}, True),
+        ({"from_hours": 1, "to_hours": 3}, False),
+        ({"from_hours": -3, "to_hours": -1}, False),
+        ({"from_hours": -11, "to_hours": 11}, True),
+        ({"from_hours": 2, "to_hours": -2}, False),
+        ({"from_hours": -2, "to_hours": -2}, False),
+    ],
+)
+def test_quiet_hours_hold_the_email_back_and_lose_none(owner, quiet, hours, is_quiet):
+    """Some of these reach over midnight, whatever the hour of the test."""
+    quiet(owner, **hours)
+    tell(owner)
+    assert send_waiting() == (0 if is_quiet else 1)
+    assert waiting() == (1 if is_quiet else 0)
+    update_preferences(actor=owner, email_notifications=True, quiet_hours_start=None, quiet_hours_end=None)
+    assert send_waiting() == (1 if is_quiet else 0)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "at", "is_quiet"),
+    [
+        ("22:00", "07:00", "23:30", True),
+        ("22:00", "07:00", "22:00", True),
+        ("22:00", "07:00", "00:00", True),
+        ("22:00", "07:00", "06:59", True),
+        ("22:00", "07:00", "07:00", False),
+        ("22:00", "07:00", "12:00", False),
+        ("01:00", "05:00", "00:59", False),
+        ("01:00", "05:00", "03:00", True),
+        ("01:00", "05:00", "05:00", False),
+    ],
+)
+def test_quiet_hours_may_reach_over_midnight(owner, rows_of, beyond_policies, start, end, at, is_quiet):
+    """The clock is shifted by a time zone, so that it shows `at` now."""
+    ((now,),) = rows_of("SELECT localtimestamp")
+    wanted = datetime.combine(now.date(), datetime.strptime(at, "%H:%M").time())
+    minutes = int((wanted - now).total_seconds() // 60) + 1
+    minutes -= 1440 if minutes > 720 else 0
+    minutes += 1440 if minutes < -720 else 0
+    start_time, end_time = (datetime.strptime(text, "%H:%M").time() for text in (start, end))
+    update_preferences(actor=owner, email_notifications=True, quiet_hours_start=start_time, quiet_hours_end=end_time)
+    tell(owner)
+    with beyond_policies() as cursor:
+        sign = "+" if minutes >= 0 else "-"
+        cursor.execute(f"SET LOCAL TIME ZONE INTERVAL '{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}' HOUR TO MINUTE")
+    assert send_waiting() == (0 if is_quiet else 1)
+
+
+class Unreachable(EmailBackend):
+    refusal: Exception = OSError()
+    broken_for = ""
+
+    def send_messages(self, messages):
+        if messages[0].to[0].startswith(self.broken_for):
+            raise self.refusal
+        return super().send_messages(messages)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPRecipientsRefused({"nobody@example.org": (550, b"no")}), ValueError("Invalid address")],
+    ids=lambda refusal: type(refusal).__name__,
+)
+def test_one_address_that_fails_keeps_nobody_else_from_their_email(member, settings, monkeypatch, caplog, refusal):
+    settings.EMAIL_BACKEND = f"{__name__}.Unreachable"
+    monkeypatch.setattr(Unreachable, "refusal", refusal)
+    monkeypatch.setattr(Unreachable, "broken_for", "nobody")
+    people = [member(), member(email="nobody@example.org"), member()]
+    for person in people:
+        tell(person)
+    assert send_waiting() == 2
+    assert [message.to[0] for message in mail.outbox] == [people[0].email, people[2].email]
+    assert "could not be handed over" in caplog.text
+    assert "nobody@" not in caplog.text
+
+
+def test_what_is_rolled_back_tells_nobody(helper, groceries, stage, settings):
+    settings.CONVERSATIONS_PER_HOUR = 0
+    stage("enabled")
+    with pytest.raises(Exception, match="rate_limit_exceeded"):
+        offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    assert Notification.objects.count() == 0

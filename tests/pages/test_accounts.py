@@ -1,0 +1,158 @@
+"""Signing in and out, joining, and one's account."""
+
+import pytest
+from django.utils.html import escape
+
+from carecollective.accounts.models import MessagingPreferences, User
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "three green apples"
+
+
+@pytest.fixture
+def ada(member):
+    return member(name="Ada", email="ada@example.org", set_password=PASSWORD)
+
+
+def sign_in(client, **fields):
+    return client.post("/login", {"email": "ada@example.org", "password": PASSWORD} | fields)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reached"),
+    [
+        ("", "/requests"),
+        ("/messages", "/messages"),
+        ("/requests/1?offer=1#offer", "/requests/1?offer=1#offer"),
+        ("https://evil.example/", "/requests"),
+        ("//evil.example/", "/requests"),
+        ("javascript:alert(1)", "/requests"),
+    ],
+)
+def test_signing_in_leads_back_but_only_within_the_site(visitor, ada, wanted, reached):
+    response = sign_in(visitor, next=wanted, email=" ADA@example.org ")
+    assert (response.status_code, response["Location"]) == (302, reached)
+    assert "Sign out" in visitor.get("/requests").content.decode()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"password": "wrong"}, {"email": "nobody@example.org"}, {"password": ""}, {"email": "\0"}]
+)
+def test_a_failed_sign_in_keeps_the_address_and_never_the_password(visitor, ada, fields):
+    response = sign_in(visitor, **fields)
+    page = response.content.decode()
+    assert response.status_code == 400
+    assert 'role="alert"' in page
+    assert (fields.get("password") or PASSWORD) not in page
+    assert visitor.get("/account").status_code == 302
+
+
+def test_after_five_failures_the_door_stays_shut_for_a_while(visitor, ada):
+    for _try in range(5):
+        response = sign_in(visitor, password="wrong")
+    assert response.status_code == 429
+    assert response["Retry-After"] == "1800"
+    assert "wait half an hour" in response.content.decode()
+    assert sign_in(visitor).status_code == 429
+
+
+def test_signing_out_asks_first(signed_in, ada):
+    client = signed_in(ada)
+    assert "Sign out?" in client.get("/logout").content.decode()
+    assert client.get("/account").status_code == 200
+    client.post("/logout")
+    assert client.get("/account").status_code == 302
+
+
+def test_who_joins_waits_for_approval_and_is_told_what_is_open(visitor):
+    response = visitor.post(
+        "/signup",
+        {"name": "Zoë <3", "email": "Zoe@Example.org", "password": PASSWORD, "location": "Nixa", "reason": "To help"},
+    )
+    joined = User.objects.get(email="zoe@example.org")
+    assert (joined.verification_status, joined.application_reason) == ("pending", "To help")
+    page = visitor.get(response["Location"]).content.decode()
+    assert "waiting for approval" in page
+    assert "Welcome, Zoë" in page
+
+
+def test_a_refused_application_keeps_what_was_typed(visitor, ada):
+    response = visitor.post("/signup", {"name": "<Zoë>", "email": "ada@example.org", "password": PASSWORD})
+    page = response.content.decode()
+    assert response.status_code == 400
+    assert "already a member" in page
+    assert escape("<Zoë>") in page
+    assert PASSWORD not in page
+    assert User.objects.count() == 1
+
+
+def test_a_member_changes_name_and_town(signed_in, ada):
+    client = signed_in(ada)
+    client.post("/account", {"form": "profile", "name": "Ada  Lovelace", "location": "Ozark"})
+    ada.refresh_from_db()
+    assert (ada.name, ada.location) == ("Ada Lovelace", "Ozark")
+    refused = client.post("/account", {"form": "profile", "name": " ", "location": "Nixa"})
+    assert refused.status_code == 400
+    assert "tell us your name" in refused.content.decode()
+    assert 'value="Nixa"' in refused.content.decode()
+
+
+def test_a_member_chooses_what_to_hear_of_and_when(signed_in, ada):
+    client = signed_in(ada)
+    client.post("/account", {"form": "preferences", "quiet_hours_start": "22:00", "quiet_hours_end": "07:30"})
+    kept = MessagingPreferences.objects.get(user=ada)
+    assert (kept.email_notifications, str(kept.quiet_hours_start), str(kept.quiet_hours_end)) == (
+        False,
+        "22:00:00",
+        "07:30:00",
+    )
+    page = client.get("/account").content.decode()
+    assert 'value="22:00"' in page
+    assert 'value="07:30"' in page
+
+
+@pytest.mark.parametrize("start", ["22:00", "half past ten"])
+def test_half_of_the_quiet_hours_is_refused(signed_in, ada, start):
+    response = signed_in(ada).post("/account", {"form": "preferences", "quiet_hours_start": start})
+    assert response.status_code == 400
+    assert "field-error" in response.content.decode()
+
+
+def test_a_page_kept_open_too_long_says_what_to_do(ada):
+    from django.test import Client
+
+    response = sign_in(Client(enforce_csrf_checks=True))
+    assert response.status_code == 403
+    assert "reload it" in response.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "reason"), [("approve", "approved", None), ("reject", "rejected", "We could not reach you.")]
+)
+def test_staff_decide_on_waiting_members_in_the_admin(signed_in, staff, member, action, status, reason):
+    waiting = member(verification_status="pending")
+    client = signed_in(staff(is_superuser=False))
+    page = client.get("/admin/accounts/user/")
+    assert waiting.name in page.content.decode()
+    client.post(
+        "/admin/accounts/user/",
+        {"action": action, "_selected_action": str(waiting.pk), "reason": reason or ""},
+    )
+    waiting.refresh_from_db()
+    assert (waiting.verification_status, waiting.rejection_reason) == (status, reason)
+
+
+def test_staff_read_requests_and_members_in_the_admin_but_rewrite_neither(signed_in, staff, help_request):
+    request = help_request()
+    client = signed_in(staff())
+    for address in ("/admin/help_requests/helprequest/", f"/admin/help_requests/helprequest/{request.pk}/change/"):
+        assert request.title in client.get(address).content.decode()
+    assert client.get("/admin/help_requests/helprequest/add/").status_code == 403
+    assert client.get(f"/admin/accounts/user/{request.user_id}/change/").status_code == 200
+    assert client.get(f"/admin/accounts/user/{request.user_id}/delete/").status_code == 403
+
+
+def test_a_members_link_to_the_admin_leads_nowhere(signed_in, ada):
+    client = signed_in(ada)
+    assert client.get("/admin/accounts/user/").status_code == 302
+    assert "Staff room" not in client.get("/requests").content.decode()

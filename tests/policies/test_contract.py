@@ -1,0 +1,131 @@
+"""The tables of the new messaging are exactly what was agreed: other people's queries count them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import psycopg
+import pytest
+
+from carecollective.core.startup import POLICIES
+
+Connect = Callable[..., psycopg.Connection[Any]]
+
+COLUMNS = {
+    "conversations_v2": [
+        "id",
+        "help_request_id",
+        "requester_id",
+        "helper_id",
+        "initial_message",
+        "status",
+        "created_at",
+        "updated_at",
+    ],
+    "messages_v2": ["id", "conversation_id", "sender_id", "content", "created_at", "updated_at"],
+}
+INDEXES = {
+    "conversations_v2": [
+        "(created_at)",
+        "(help_request_id, helper_id)",
+        "(helper_id)",
+        "(id)",
+        "(requester_id)",
+    ],
+    "messages_v2": ["(conversation_id, created_at, id)", "(id)", "(sender_id)"],
+}
+CONSTRAINTS = {
+    "conversations_v2": {
+        "conversations_v2_one_per_pair": "UNIQUE (help_request_id, helper_id)",
+        "conversations_v2_two_people": "CHECK (NOT requester_id = helper_id)",
+        "conversations_v2_known_status": "CHECK ",
+        "conversations_v2_initial_message_length": "CHECK ",
+    },
+    "messages_v2": {"messages_v2_content_length": "CHECK "},
+}
+V2_TABLES = pytest.mark.parametrize("table", sorted(COLUMNS))
+
+
+def ask(connect_as: Connect, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    return connect_as("superuser").execute(query.encode(), values).fetchall()
+
+
+@V2_TABLES
+def test_it_has_the_agreed_columns(connect_as: Connect, table: str) -> None:
+    query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s AND table_schema = 'public'"
+    assert sorted(name for (name,) in ask(connect_as, query, table)) == sorted(COLUMNS[table])
+
+
+@V2_TABLES
+def test_no_column_may_be_empty(connect_as: Connect, table: str) -> None:
+    query = "SELECT column_name FROM information_schema.columns WHERE table_name = %s AND is_nullable = 'YES'"
+    assert ask(connect_as, query, table) == []
+
+
+@V2_TABLES
+def test_it_has_the_agreed_indexes_and_no_more(connect_as: Connect, table: str) -> None:
+    found = ask(connect_as, "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename = %s", table)
+    assert sorted(definition[definition.index("(") :] for (definition,) in found) == INDEXES[table]
+
+
+@V2_TABLES
+def test_its_rules_have_names(connect_as: Connect, table: str) -> None:
+    query = (
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE conrelid = %s::regclass AND contype IN ('u', 'c') AND convalidated"
+    )
+    found = dict(ask(connect_as, query, table))
+    assert found.keys() == CONSTRAINTS[table].keys()
+    for name, beginning in CONSTRAINTS[table].items():
+        assert found[name].replace("((", "(").replace("))", ")").startswith(beginning)
+
+
+@V2_TABLES
+def test_row_level_security_is_on_and_forced(connect_as: Connect, table: str) -> None:
+    query = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %s::regclass"
+    assert ask(connect_as, query, table) == [(True, True)]
+
+
+def test_there_are_exactly_five_policies_for_the_web_alone(connect_as: Connect) -> None:
+    query = "SELECT tablename, policyname, roles::text FROM pg_policies WHERE tablename IN ('conversations_v2', 'messages_v2')"
+    found = ask(connect_as, query)
+    assert len(found) == 5
+    assert {(table, policy) for table, policy, _roles in found} == {
+        (table, policy) for table in COLUMNS for policy in POLICIES[table]
+    }
+    assert {roles for _table, _policy, roles in found} == {"{carecollective_web}"}
+
+
+def test_every_policy_asks_for_the_actor_once_a_statement_and_not_once_a_row(connect_as: Connect) -> None:
+    query = (
+        "SELECT policyname, coalesce(qual, '') || coalesce(with_check, '') FROM pg_policies"
+        " WHERE tablename IN ('conversations_v2', 'messages_v2')"
+    )
+    for policy, expression in ask(connect_as, query):
+        calls, asked_once = expression.count("current_member()"), expression.count("( SELECT current_member()")
+        assert calls == asked_once > 0, policy
+
+
+def test_the_functions_look_nothing_up_in_the_callers_schemas(connect_as: Connect) -> None:
+    query = (
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        " AND (prosecdef OR proname = 'current_member')"
+        " AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=\"\"']"
+    )
+    assert ask(connect_as, query) == []
+
+
+def test_a_repeat_of_the_pair_is_refused_even_past_the_policies(
+    db: None, beyond_policies: Callable[[], AbstractContextManager[Any]], help_request: Any, member: Any
+) -> None:
+    from django.db import IntegrityError, transaction
+
+    ask_for_help, helper = help_request(), member()
+    insert = (
+        "INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message)"
+        " VALUES (gen_random_uuid(), %s, %s, %s, 'I can help you.')"
+    )
+    with beyond_policies() as cursor:
+        cursor.execute(insert, [ask_for_help.pk, ask_for_help.user_id, helper.pk])
+        with pytest.raises(IntegrityError, match="conversations_v2_one_per_pair"), transaction.atomic():
+            cursor.execute(insert, [ask_for_help.pk, ask_for_help.user_id, helper.pk])
