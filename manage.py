@@ -2,13 +2,8 @@
 """Django's command line: as the database role that the command needs, with the embedded server running."""
 
 import os
+import signal
 import sys
-
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
-
-from carecollective.postgres import PostgresError, ensure_running
 
 # These change tables or own them; everything else runs as the web role, policies and all.
 OWNER_COMMANDS = frozenset(
@@ -28,13 +23,23 @@ WITHOUT_DATABASE = frozenset(
 
 
 def main() -> None:
+    # Ctrl-C in the first half second, which goes into imports, ends the program without a trace.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carecollective.settings")
     arguments = sys.argv[1:]
     command = arguments[0] if arguments else "help"
     os.environ.setdefault("DATABASE_ROLE", "owner" if command in OWNER_COMMANDS else "web")
 
+    from django.conf import settings  # noqa: PLC0415
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+    from django.core.management import execute_from_command_line  # noqa: PLC0415
+
+    from carecollective.postgres import PostgresError, ensure_running  # noqa: PLC0415
+
     try:
-        if needs_database(command, arguments) and settings.LOCAL_MODE:
+        local = settings.LOCAL_MODE
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if local and needs_database(command, arguments):
             ensure_running(settings.DATA_DIR)
         execute_from_command_line(sys.argv)
     except (ImproperlyConfigured, PostgresError) as problem:

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from carecollective.core import views
 
 urlpatterns = [
+    path("favicon.ico", views.favicon),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/health", views.health_check, name="api-health"),

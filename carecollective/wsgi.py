@@ -1,8 +1,27 @@
 import os
+import sys
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
+from django.db import OperationalError, connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carecollective.settings")
 os.environ.setdefault("ROLLOUT_SNAPSHOT", "thread")
 
+# gunicorn takes this to mean that starting the worker again would not help.
+APP_LOAD_ERROR = 4
+
 application = get_wsgi_application()
+
+from carecollective.core.startup import refuse_unsafe_database  # noqa: E402 -- needs the applications to be loaded
+
+try:
+    refuse_unsafe_database()
+except ImproperlyConfigured as problem:
+    print(problem, file=sys.stderr, flush=True)
+    sys.exit(APP_LOAD_ERROR)
+except OperationalError:
+    # A database that is away shows nobody anything: answer 503 until it is back.
+    pass
+finally:
+    connection.close()

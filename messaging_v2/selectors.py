@@ -70,7 +70,7 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
     )
     if conversation is None:
         raise ConversationNotFound()
-    found = [_thread_message(item) for item in conversation.latest_messages]
+    found = [_thread_message(item) for item in vars(conversation)["latest_messages"]]
     return ConversationThread(conversation, found[:THREAD_PAGE][::-1], has_older=len(found) > THREAD_PAGE)
 
 

@@ -1,9 +1,11 @@
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth.admin import UserAdmin
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -31,6 +33,7 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
     list_filter = ("verification_status", "is_staff", "is_active", "groups")
     search_fields = ("name", "email", "location")
     list_per_page = 50
+    formfield_overrides: ClassVar[dict[Any, Any]] = {models.TextField: {"widget": AdminTextInputWidget}}
     readonly_fields = (
         "email",
         "verification_status",

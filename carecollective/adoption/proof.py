@@ -3,19 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
-
 
 from django.db import connection
 
 from carecollective import postgres
-from carecollective.settings import role_url
 from carecollective.accounts.models import User
 from carecollective.core.errors import ConversationNotFound
 from carecollective.core.pagination import Cursor
 from carecollective.inbox.records import MessageRecord
 from carecollective.inbox.selectors import list_conversations, open_thread
+from carecollective.settings import role_url
 
 
 @dataclass(frozen=True, slots=True)

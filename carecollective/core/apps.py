@@ -4,6 +4,7 @@ from django.contrib.admin import apps as admin_apps
 
 class CoreConfig(AppConfig):
     name = "carecollective.core"
+    verbose_name = "Care Collective"
     default = True
 
     def ready(self) -> None:

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.errors import ValidationRefused
 
-
 Row = TypeVar("Row")
 
 
@@ -61,7 +60,8 @@ def paginate(
 ) -> Page[Row]:
     """Return one page of at most `size` rows, newest first.
 
-    `key(row)` is what the rows are ordered by. `fetch(cursor, limit)` returns rows beyond the cursor in reading order: newest first, or oldest first when `cursor.newer`.
+    `key(row)` is what the rows are ordered by. `fetch(cursor, limit)` returns rows beyond the cursor in reading order: newest
+    first, or oldest first when `cursor.newer`.
     """
     found = list(fetch(cursor, size + 1))
     more, rows = len(found) > size, found[:size]

@@ -1,6 +1,6 @@
 """Nobody is served by a process that the policies do not hold."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,11 @@ from django.db import connection
 
 # Every policy that holds the web role, table by table. The V1 tables have more, which are the legacy system's.
 POLICIES: Mapping[str, frozenset[str]] = {
-    "conversations_v2": frozenset({"participants_read", "helper_opens", "participants_close"}),
-    "messages_v2": frozenset({"participants_read", "participants_send"}),
-    "conversations": frozenset({"carecollective_read", "carecollective_open", "carecollective_bump", "carecollective_gate"}),
+    "conversations_v2": frozenset({"participants_read", "helper_opens", "participants_close", "owner_counts"}),
+    "messages_v2": frozenset({"participants_read", "participants_send", "owner_counts"}),
+    "conversations": frozenset(
+        {"carecollective_read", "carecollective_open", "carecollective_bump", "carecollective_gate"}
+    ),
     "conversation_participants": frozenset({"carecollective_read", "carecollective_join", "carecollective_gate"}),
     "messages": frozenset({"carecollective_read", "carecollective_send", "carecollective_gate"}),
 }
@@ -53,7 +55,7 @@ class _Table:
     is_mine: bool
     is_secured: bool
     is_forced: bool
-    policies: frozenset[str]
+    policies: Sequence[str]
 
 
 def refuse_unsafe_database() -> None:
@@ -71,7 +73,7 @@ def find_dangers() -> Iterator[Danger]:
         cursor.execute(_ROLES)
         roles = cursor.fetchall()
         cursor.execute(_TABLES, [list(POLICIES)])
-        tables = [_Table(*row[:6], policies=frozenset(row[6])) for row in cursor.fetchall()]
+        tables = [_Table(*row) for row in cursor.fetchall()]
     for role in roles:
         yield from _dangers_of_role(*role)
     # A superuser belongs to every role; said once, that is enough.
@@ -105,12 +107,14 @@ def _dangers_of_table(table: _Table, *, role: str) -> Iterator[Danger]:
         yield Danger("core.E004", f"Row-level security is off on the table {table.name}: {_REPAIR}")
     elif table.name in OURS_ALONE and not table.is_forced:
         yield Danger("core.E004", f"Row-level security is not forced on the table {table.name}: {_REPAIR}")
-    missing = POLICIES[table.name] - table.policies
+    missing = POLICIES[table.name].difference(table.policies)
     if missing:
         yield Danger("core.E005", f"The table {table.name} lacks the policy {min(missing)}: {_REPAIR}")
-    strangers = table.policies - POLICIES[table.name]
+    strangers = set(table.policies) - POLICIES[table.name]
     if strangers and table.name in OURS_ALONE:
-        yield Danger("core.E005", f"The table {table.name} has a policy of unknown purpose, {min(strangers)}: {_REPAIR}")
+        yield Danger(
+            "core.E005", f"The table {table.name} has a policy of unknown purpose, {min(strangers)}: {_REPAIR}"
+        )
 
 
 _REMEDY = "run `manage.py create_roles` and let it connect as carecollective_web."

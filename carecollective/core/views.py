@@ -5,7 +5,8 @@ import sys
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core import errors, health, request_ids
@@ -57,6 +58,11 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     return answer_error(
         request, errors.NotPermitted(_("This page was open for too long. Please go back, reload it and try again."))
     )
+
+
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Lead browsers that ask at the usual address to the mark that every page names."""
+    return redirect(static("img/mark.svg"))
 
 
 def health_check(request: HttpRequest) -> JsonResponse:

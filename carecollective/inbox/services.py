@@ -12,7 +12,7 @@ from carecollective.core.errors import ConversationExists, InvalidInput, Messagi
 from carecollective.help_requests.locks import lock_help_request
 from carecollective.inbox.models import ContinuationRequest, NotificationKind
 from carecollective.inbox.notifications import notify
-from carecollective.inbox.records import ReadOnlyReason, Sent, Started, WayOn
+from carecollective.inbox.records import Sent, Started, WayOn
 from carecollective.inbox.selectors import (
     legacy_message_record,
     locate,

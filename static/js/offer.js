@@ -14,6 +14,7 @@ function prepare(section) {
   const retry = section.querySelector("[data-retry]");
   const failure = section.querySelector("[data-failure]");
   let isSending = false;
+  let hasFailed = false;
 
   function open() {
     if (!dialog.open) dialog.show();
@@ -54,10 +55,14 @@ function prepare(section) {
     });
     const conversation = answer.data.conversation_id ?? answer.data.error?.conversation_id;
     if (conversation) {
+      // A conversation that stood before this offer has not taken the text: it waits there in the box. After a failure it
+      // may be our own, made by the try whose answer was lost.
+      if (!answer.ok && !hasFailed) sessionStorage.setItem(`draft:${conversation}`, text.value);
       location.assign(`${section.dataset.messages}/${conversation}`);
       return;
     }
     setSending(false);
+    hasFailed ||= mayPass(answer);
     if (mayPass(answer)) showFailure("Failed to start conversation.", sentence(answer), true);
     else showFailure("", sentence(answer) || "This could not be sent. Please reload the page and try again.", false);
   }

@@ -90,6 +90,11 @@ function prepareCompose() {
   let isSending = false;
   let tried = null;
 
+  // What was typed into an offer while this conversation already stood.
+  const draft = `draft:${api.split("/").at(-1)}`;
+  if (!text.value) text.value = sessionStorage.getItem(draft) ?? "";
+  sessionStorage.removeItem(draft);
+
   compose.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (isSending) return;

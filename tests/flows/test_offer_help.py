@@ -6,7 +6,6 @@ import pytest
 from playwright.sync_api import expect
 
 from carecollective.inbox.selectors import list_conversations
-
 from tests.browser import DESKTOP, PHONE
 
 OFFER = "Hi! I can pick those up for you."
@@ -150,6 +149,22 @@ def test_a_new_message_appears_without_reloading(open_page, member, help_request
     expect(helps).to_have_url(THREAD)
 
     asks = open_page(helps.url.split("?")[0], request.user)
-    asks.fill('[name="message"]', "<b>Bring</b> the \"big\" bag & a smile 😊")
+    asks.fill('[name="message"]', '<b>Bring</b> the "big" bag & a smile 😊')
     asks.click('button:has-text("Send")')
-    expect(helps.locator("text=<b>Bring</b> the \"big\" bag & a smile 😊")).to_be_visible(timeout=15_000)
+    expect(helps.locator('text=<b>Bring</b> the "big" bag & a smile 😊')).to_be_visible(timeout=15_000)
+
+
+def test_offering_again_later_leads_to_the_conversation_and_keeps_the_text(
+    open_page, member, help_request, settled_stage
+):
+    settled_stage("enabled")
+    helping, request = member(), help_request()
+    page = open_page(f"/requests/{request.pk}", helping)
+    for text in (OFFER, "One more thing: I could also bring soup."):
+        page.goto(f"/requests/{request.pk}")
+        open_dialog(page)
+        page.fill('[name="initial_message"]', text)
+        page.click('button:has-text("Send")')
+        expect(page).to_have_url(THREAD)
+    expect(page.locator('[name="message"]')).to_have_value(text)
+    assert len(list_conversations(reader=helping).rows) == 1

@@ -23,9 +23,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "beat_at",
-                    models.DateTimeField(
-                        db_default=carecollective.core.database.ClockTimestamp()
-                    ),
+                    models.DateTimeField(db_default=carecollective.core.database.ClockTimestamp()),
                 ),
             ],
         ),
@@ -44,9 +42,7 @@ class Migration(migrations.Migration):
                 ("action", models.CharField(max_length=40)),
                 (
                     "at",
-                    models.DateTimeField(
-                        db_default=carecollective.core.database.ClockTimestamp()
-                    ),
+                    models.DateTimeField(db_default=carecollective.core.database.ClockTimestamp()),
                 ),
                 (
                     "member",
@@ -58,13 +54,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={
-                "indexes": [
-                    models.Index(
-                        fields=["member", "action", "at"], name="rate_limit_by_member"
-                    )
-                ]
-            },
+            options={"indexes": [models.Index(fields=["member", "action", "at"], name="rate_limit_by_member")]},
         ),
         migrations.RunSQL(
             """
