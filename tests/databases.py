@@ -17,7 +17,7 @@ from carecollective import postgres
 from carecollective.postgres import roles
 
 ROOT = Path(__file__).resolve().parent.parent
-KEPT_TEMPLATES = 5
+KEPT_TEMPLATES = 10
 OWNER = postgres.ROLE_NAMES["owner"]
 
 

@@ -9,8 +9,8 @@ from django.db import connection
 
 # Every policy that holds the web role, table by table. The V1 tables have more, which are the legacy system's.
 POLICIES: Mapping[str, frozenset[str]] = {
-    "conversations_v2": frozenset({"participants_read", "helper_opens", "participants_close", "owner_counts"}),
-    "messages_v2": frozenset({"participants_read", "participants_send", "owner_counts"}),
+    "conversations_v2": frozenset({"participants_read", "helper_opens", "participants_close"}),
+    "messages_v2": frozenset({"participants_read", "participants_send"}),
     "conversations": frozenset(
         {"carecollective_read", "carecollective_open", "carecollective_bump", "carecollective_gate"}
     ),

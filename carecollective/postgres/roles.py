@@ -60,6 +60,9 @@ def role_statements(
         changes = [*_attribute_changes(connection, role, name), sql.SQL("PASSWORD {}").format(verifier)]
         verb = sql.SQL("ALTER" if role_exists(connection, name) else "CREATE")
         yield sql.SQL("{} ROLE {} {}").format(verb, sql.Identifier(name), sql.SQL(" ").join(changes))
+        if role == "ops":
+            # So that the owner can give the operations role the functions that count what the owner itself may not see.
+            yield sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(owner))
         for setting, limit in TIME_LIMITS.items() if role in LIMITED_ROLES else ():
             yield sql.SQL("ALTER ROLE {} SET {} = {}").format(sql.Identifier(name), sql.Identifier(setting), limit)
 

@@ -1,4 +1,7 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -11,6 +14,12 @@ from carecollective.core.rate_limits import Limit, count_use
 THREE_AN_HOUR = Limit("try", 3, timedelta(hours=1))
 
 
+@contextmanager
+def refused() -> Iterator[Any]:
+    with pytest.raises(RateLimitExceeded) as refusal:
+        yield refusal
+
+
 def use(member, times=1, limit=THREE_AN_HOUR):
     for _time in range(times):
         count_use(member=member, limit=limit)
@@ -19,17 +28,18 @@ def use(member, times=1, limit=THREE_AN_HOUR):
 def let_pass(beyond_policies, member, seconds):
     with beyond_policies() as cursor:
         cursor.execute(
-            "UPDATE core_ratelimithit SET at = at - make_interval(secs => %s) WHERE member_id = %s", [seconds, member.pk]
+            "UPDATE core_ratelimithit SET at = at - make_interval(secs => %s) WHERE member_id = %s",
+            [seconds, member.pk],
         )
 
 
 def test_the_use_after_the_last_is_refused_and_not_counted(db, member):
     ada = member()
     use(ada, 3)
-    with pytest.raises(RateLimitExceeded) as refused:
+    with refused() as refusal:
         use(ada)
-    assert (refused.value.code, refused.value.status) == ("rate_limit_exceeded", 429)
-    assert 3590 <= refused.value.retry_after <= 3600
+    assert (refusal.value.code, refusal.value.status) == ("rate_limit_exceeded", 429)
+    assert 3590 <= refusal.value.retry_after <= 3600
     assert RateLimitHit.objects.filter(member=ada).count() == 3
 
 
@@ -38,10 +48,10 @@ def test_retry_after_tells_when_the_oldest_use_runs_out(db, member, beyond_polic
     use(ada)
     let_pass(beyond_policies, ada, 3000)
     use(ada, 2)
-    with pytest.raises(RateLimitExceeded) as refused:
+    with refused() as refusal:
         use(ada)
-    assert 590 <= refused.value.retry_after <= 600
-    let_pass(beyond_policies, ada, refused.value.retry_after)
+    assert 590 <= refusal.value.retry_after <= 600
+    let_pass(beyond_policies, ada, refusal.value.retry_after)
     use(ada)
     with pytest.raises(RateLimitExceeded):
         use(ada)
@@ -51,9 +61,9 @@ def test_retry_after_is_never_zero(db, member, beyond_policies):
     ada = member()
     use(ada, 3)
     let_pass(beyond_policies, ada, 3599.9)
-    with pytest.raises(RateLimitExceeded) as refused:
+    with refused() as refusal:
         use(ada)
-    assert refused.value.retry_after == 1
+    assert refusal.value.retry_after == 1
 
 
 def test_members_and_actions_do_not_share_a_count(db, member):
@@ -81,9 +91,9 @@ def test_the_limits_are_the_contracts(settings):
 def test_a_lowered_limit_counts_what_was_used_before(db, member):
     ada = member()
     use(ada, 3)
-    with pytest.raises(RateLimitExceeded) as refused:
+    with refused() as refusal:
         use(ada, 1, Limit("try", 1, timedelta(hours=1)))
-    assert refused.value.retry_after > 3590
+    assert refusal.value.retry_after > 3590
 
 
 def test_uses_that_no_window_reaches_are_pruned(db, member, beyond_policies):

@@ -77,7 +77,9 @@ def test_text_that_turns_what_stands_around_it_is_refused(text):
     assert "cannot be shown" in refusal_of(text)
 
 
-@pytest.mark.parametrize("text", ["\u2067שלום\u2069 hello", "\u202babc\u202c", "\u2066a\u202ab\u202cc\u2069", "مرحبا", "a\u200fb"])
+@pytest.mark.parametrize(
+    "text", ["\u2067שלום\u2069 hello", "\u202babc\u202c", "\u2066a\u202ab\u202cc\u2069", "مرحبا", "a\u200fb"]
+)
 def test_balanced_direction_controls_and_right_to_left_text_are_kept(text):
     assert normalise_message(text, field="content") == text
 
@@ -115,7 +117,9 @@ def test_a_minimum_counts_characters(length, is_enough):
         assert "at least 10 characters" in refusal_of(text, minimum=10)
 
 
-@pytest.mark.parametrize("text", ["👋", "👨‍👩‍👧", "🇫🇷", "1️⃣", "ñ", "n\u0303", "あ", "ก็", "<b>", "\U0001fa77", "\U0001fae9", "."])
+@pytest.mark.parametrize(
+    "text", ["👋", "👨‍👩‍👧", "🇫🇷", "1️⃣", "ñ", "n\u0303", "あ", "ก็", "<b>", "\U0001fa77", "\U0001fae9", "."]
+)
 def test_anything_that_shows_is_a_message(text):
     """Emoji younger than this Python's tables of characters (pink heart, face with bags) are not blanks."""
     assert normalise_message(text, field="content") == text

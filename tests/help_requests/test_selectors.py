@@ -1,3 +1,4 @@
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -25,7 +26,9 @@ def test_the_newest_request_comes_first(help_request):
 def test_filters_narrow_the_list(help_request):
     help_request(created_at="2026-01-01T00:00Z", title="A", status="open", category="other", urgency="normal")
     help_request(created_at="2026-01-02T00:00Z", title="B", status="completed", category="other", urgency="critical")
-    help_request(created_at="2026-01-03T00:00Z", title="C", status="open", category="household-yard", urgency="critical")
+    help_request(
+        created_at="2026-01-03T00:00Z", title="C", status="open", category="household-yard", urgency="critical"
+    )
     assert titles(status="open") == ["C", "A"]
     assert titles(category="other") == ["B", "A"]
     assert titles(urgency="critical", status="open") == ["C"]
@@ -74,7 +77,7 @@ def test_pages_follow_the_key_both_ways_even_within_one_moment(help_request):
     HelpRequest.objects.update(created_at="2026-01-01T00:00Z")
     everything = [request.pk for request in list_requests(filters=RequestFilters()).rows]
     assert everything == sorted(everything, reverse=True)
-    pages, cursor = [], None
+    pages, cursor = list[Any](), None
     while not pages or cursor:
         page = list_requests(filters=RequestFilters(), cursor=cursor, size=3)
         pages.append([request.pk for request in page.rows])

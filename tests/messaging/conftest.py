@@ -77,7 +77,7 @@ def legacy_conversation(beyond_policies: Any) -> Callable[..., UUID]:
                     [key, person.pk, start, start + timedelta(days=9) if person in left else None],
                 )
             for number, message in enumerate(messages):
-                given = {"content": message} if isinstance(message, str) else dict(message)
+                given: dict[str, Any] = {"content": message} if isinstance(message, str) else dict(message)
                 sender = given.pop("sender", (helper, owner)[number % 2])
                 row = {
                     "id": uuid4(),
@@ -88,7 +88,8 @@ def legacy_conversation(beyond_policies: Any) -> Callable[..., UUID]:
                     "created_at": start + timedelta(minutes=number + 1),
                 } | given
                 cursor.execute(
-                    f"INSERT INTO messages ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", list(row.values())
+                    f"INSERT INTO messages ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
+                    list(row.values()),
                 )
         return key
 
@@ -102,6 +103,6 @@ def rows_of(beyond_policies: Any) -> Callable[..., list[tuple[Any, ...]]]:
     def read(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with beyond_policies() as cursor:
             cursor.execute(statement, parameters)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
     return read

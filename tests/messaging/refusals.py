@@ -11,7 +11,7 @@ from carecollective.core.errors import DomainError
 
 
 @contextmanager
-def refused(kind: type[DomainError], code: str, status: int) -> Iterator[pytest.ExceptionInfo[DomainError]]:
+def refused(kind: type[DomainError], code: str, status: int) -> Iterator[Any]:
     """Expect exactly this refusal, and every table as it was."""
     before = contents()
     with pytest.raises(DomainError) as refusal:

@@ -23,9 +23,9 @@ def create(actor, request, text=OFFER, **given):
 
 def test_a_conversation_is_opened_with_its_first_message(helper, owner, groceries, rows_of):
     made = create(helper, groceries, "  Hello, I can\r\nbring them.  ")
-    assert rows_of("SELECT help_request_id, requester_id, helper_id, initial_message, status FROM conversations_v2") == [
-        (groceries.pk, owner.pk, helper.pk, "Hello, I can\nbring them.", "active")
-    ]
+    assert rows_of(
+        "SELECT help_request_id, requester_id, helper_id, initial_message, status FROM conversations_v2"
+    ) == [(groceries.pk, owner.pk, helper.pk, "Hello, I can\nbring them.", "active")]
     assert made.created_at is not None
     assert rows_of("SELECT count(*) FROM messages_v2") == [(0,)]
 
@@ -61,7 +61,18 @@ def test_a_member_who_is_not_approved_offers_nothing(member, groceries, verifica
 
 
 @pytest.mark.parametrize(
-    "text", ["", "too short", "  too short  \n", "\u200b" * 20, "a" * 1001, None, 1234567890, "ten chars\0x", "\u202e reversed all"]
+    "text",
+    [
+        "",
+        "too short",
+        "  too short  \n",
+        "\u200b" * 20,
+        "a" * 1001,
+        None,
+        1234567890,
+        "ten chars\0x",
+        "\u202e reversed all",
+    ],
 )
 def test_a_first_message_that_cannot_be_taken_is_refused_by_name(helper, groceries, text):
     with refused(errors.ValidationRefused, "validation_error", 400) as refusal:
@@ -76,9 +87,7 @@ def test_ten_to_a_thousand_characters_are_taken(helper, groceries, text):
 
 def test_a_request_that_does_not_exist_is_not_found(helper):
     with refused(errors.HelpRequestNotFound, "help_request_not_found", 404):
-        create_conversation_atomic(
-            actor=helper, help_request_id=uuid4(), helper_id=helper.pk, initial_message=OFFER
-        )
+        create_conversation_atomic(actor=helper, help_request_id=uuid4(), helper_id=helper.pk, initial_message=OFFER)
 
 
 def test_nobody_helps_with_their_own_request(owner, groceries):

@@ -180,7 +180,9 @@ def test_about_a_request_that_is_gone_there_is_nothing_to_continue(helper, owner
     ],
 )
 @pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
-def test_what_ended_before_the_freeze_stays_ended(helper, owner, groceries, legacy_conversation, stage, options, reason, stage_name):
+def test_what_ended_before_the_freeze_stays_ended(
+    helper, owner, groceries, legacy_conversation, stage, options, reason, stage_name
+):
     key = legacy_conversation(helper, owner, groceries, **{name: value or [owner] for name, value in options.items()})
     stage(stage_name)
     found = look(helper, key)
@@ -189,7 +191,9 @@ def test_what_ended_before_the_freeze_stays_ended(helper, owner, groceries, lega
         go_on(helper, key)
 
 
-def test_the_request_tells_who_asked_even_when_the_owner_opened_the_conversation(helper, owner, groceries, legacy_conversation, stage):
+def test_the_request_tells_who_asked_even_when_the_owner_opened_the_conversation(
+    helper, owner, groceries, legacy_conversation, stage
+):
     key = legacy_conversation(owner, helper, groceries)
     stage("enabled")
     found = look(helper, key)
@@ -197,10 +201,14 @@ def test_the_request_tells_who_asked_even_when_the_owner_opened_the_conversation
     assert (found.way_on, look(owner, key).way_on) == (WayOn.CONTINUE, WayOn.ASK)
 
 
-def test_a_thread_with_nobody_else_in_it_is_ended(helper, owner, groceries, legacy_conversation, beyond_policies, stage):
+def test_a_thread_with_nobody_else_in_it_is_ended(
+    helper, owner, groceries, legacy_conversation, beyond_policies, stage
+):
     key = legacy_conversation(helper, owner, groceries)
     with beyond_policies() as cursor:
-        cursor.execute("DELETE FROM conversation_participants WHERE conversation_id = %s AND user_id = %s", [key, owner.pk])
+        cursor.execute(
+            "DELETE FROM conversation_participants WHERE conversation_id = %s AND user_id = %s", [key, owner.pk]
+        )
     stage("enabled")
     found = look(helper, key)
     assert (found.other_participant, found.read_only) == (None, ReadOnlyReason.OTHER_LEFT)

@@ -14,9 +14,7 @@ from tests.messaging.refusals import refused
 
 
 def read(reader, conversation, **given):
-    return get_conversation_v2(
-        actor=reader, **({"conversation_id": conversation.pk, "reader_id": reader.pk} | given)
-    )
+    return get_conversation_v2(actor=reader, **({"conversation_id": conversation.pk, "reader_id": reader.pk} | given))
 
 
 def fill(conversation, sender, count):
@@ -71,7 +69,10 @@ def test_the_latest_fifty_come_first_and_the_older_ones_after(owner, conversatio
 def test_what_lies_before_a_strangers_message_is_not_told(owner, conversation, member, help_request):
     stranger = member()
     theirs = create_conversation_atomic(
-        actor=stranger, help_request_id=help_request().pk, helper_id=stranger.pk, initial_message="Between the two of us."
+        actor=stranger,
+        help_request_id=help_request().pk,
+        helper_id=stranger.pk,
+        initial_message="Between the two of us.",
     )
     key = fill(theirs, stranger, 1)[0].pk
     for before in (uuid4(), key):
@@ -99,7 +100,7 @@ def test_a_thread_is_one_query_however_long(owner, conversation):
 
 
 def test_content_comes_back_as_it_was_typed(owner, conversation):
-    text = "O'Brien said <b>\"50 % off\"</b> & {{ 1+1 }} \\ %s\nÀ bientôt 😊 {\"json\": null}"
+    text = 'O\'Brien said <b>"50 % off"</b> & {{ 1+1 }} \\ %s\nÀ bientôt 😊 {"json": null}'
     send_message_v2(actor=owner, conversation_id=conversation.pk, sender_id=owner.pk, content=text)
     assert read(owner, conversation).messages[0].content == text
 

@@ -35,7 +35,9 @@ def test_conversation_participants_and_message_are_written_together(helper, owne
     assert rows_of("SELECT id, help_request_id, created_by, status FROM conversations") == [
         (made.pk, groceries.pk, helper.pk, "active")
     ]
-    participants = rows_of("SELECT user_id, role, left_at FROM conversation_participants WHERE conversation_id = %s", made.pk)
+    participants = rows_of(
+        "SELECT user_id, role, left_at FROM conversation_participants WHERE conversation_id = %s", made.pk
+    )
     assert sorted(participants) == sorted([(helper.pk, "member", None), (owner.pk, "member", None)])
     assert rows_of("SELECT sender_id, recipient_id, help_request_id, content, message_type, status FROM messages") == [
         (helper.pk, owner.pk, groceries.pk, "Hello, I can\nbring them.", "text", "sent")
@@ -120,7 +122,9 @@ def test_a_conversation_that_the_helper_left_stands_in_nobodys_way(helper, owner
     assert start(helper, groceries).pk != left
 
 
-def test_anothers_conversation_about_the_request_stands_in_nobodys_way(helper, outsider, owner, groceries, legacy_conversation):
+def test_anothers_conversation_about_the_request_stands_in_nobodys_way(
+    helper, outsider, owner, groceries, legacy_conversation
+):
     legacy_conversation(outsider, owner, groceries)
     start(helper, groceries)
 
@@ -132,7 +136,9 @@ def test_both_sides_send_to_the_other(helper, owner, groceries):
     assert [message.content for message in read(owner, made.pk).messages] == [OFFER, "See you then.", "See you then."]
 
 
-def test_an_unknown_conversation_and_anothers_get_the_same_answer(outsider, staff, helper, owner, groceries, legacy_conversation):
+def test_an_unknown_conversation_and_anothers_get_the_same_answer(
+    outsider, staff, helper, owner, groceries, legacy_conversation
+):
     key = legacy_conversation(helper, owner, groceries)
     answers = []
     for reader, found in ((outsider, uuid4()), (outsider, key), (staff(), key)):
@@ -175,7 +181,9 @@ def test_the_same_message_again_is_the_same_message(helper, owner, groceries, le
 
 
 @pytest.mark.parametrize("other", ["content", "sender", "conversation", "stranger"])
-def test_an_id_that_names_another_message_is_a_conflict(helper, owner, outsider, groceries, help_request, legacy_conversation, other):
+def test_an_id_that_names_another_message_is_a_conflict(
+    helper, owner, outsider, groceries, help_request, legacy_conversation, other
+):
     key, message_id = legacy_conversation(helper, owner, groceries), uuid4()
     elsewhere = help_request(user=owner)
     sender, place, content = {
@@ -189,7 +197,9 @@ def test_an_id_that_names_another_message_is_a_conflict(helper, owner, outsider,
         send(sender, place, content, message_id)
 
 
-def test_nothing_legacy_is_changed_by_writing_beside_it(helper, owner, groceries, legacy_conversation, help_request, rows_of):
+def test_nothing_legacy_is_changed_by_writing_beside_it(
+    helper, owner, groceries, legacy_conversation, help_request, rows_of
+):
     legacy_conversation(helper, owner, groceries, ["Hello", {"content": "Psst", "deleted_at": "2025-09-21"}])
     statements = [f"SELECT t::text FROM {table} t ORDER BY 1" for table in ("conversation_participants", "messages")]
     before = [set(rows_of(statement)) for statement in statements]
@@ -210,7 +220,9 @@ def test_nothing_legacy_is_changed_by_writing_beside_it(helper, owner, groceries
         ({"moderation_status": "approved", "is_flagged": True}, "What was said", False),
     ],
 )
-def test_what_was_withheld_is_not_shown_to_anybody(helper, owner, groceries, legacy_conversation, columns, shown, is_withheld):
+def test_what_was_withheld_is_not_shown_to_anybody(
+    helper, owner, groceries, legacy_conversation, columns, shown, is_withheld
+):
     key = legacy_conversation(helper, owner, groceries, [{"content": "What was said", **columns}, "An answer"])
     for reader in (helper, owner):
         thread = read(reader, key)
@@ -245,7 +257,9 @@ def test_the_latest_fifty_come_first_and_the_older_ones_after(helper, owner, gro
     assert [message.content for message in new] == ["Number 50"]
 
 
-def test_an_unknown_message_is_no_place_to_read_from(helper, owner, outsider, groceries, help_request, legacy_conversation):
+def test_an_unknown_message_is_no_place_to_read_from(
+    helper, owner, outsider, groceries, help_request, legacy_conversation
+):
     key = legacy_conversation(helper, owner, groceries)
     elsewhere = read(owner, legacy_conversation(outsider, owner, help_request(user=owner))).messages[0].id
     for unknown in (uuid4(), elsewhere):

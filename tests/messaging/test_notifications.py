@@ -153,7 +153,9 @@ def test_quiet_hours_may_reach_over_midnight(owner, rows_of, beyond_policies, st
     tell(owner)
     with beyond_policies() as cursor:
         sign = "+" if minutes >= 0 else "-"
-        cursor.execute(f"SET LOCAL TIME ZONE INTERVAL '{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}' HOUR TO MINUTE")
+        cursor.execute(
+            f"SET LOCAL TIME ZONE INTERVAL '{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}' HOUR TO MINUTE"
+        )
     assert send_waiting() == (0 if is_quiet else 1)
 
 
@@ -169,7 +171,12 @@ class Unreachable(EmailBackend):
 
 @pytest.mark.parametrize(
     "refusal",
-    [ConnectionRefusedError(), TimeoutError(), smtplib.SMTPRecipientsRefused({"nobody@example.org": (550, b"no")}), ValueError("Invalid address")],
+    [
+        ConnectionRefusedError(),
+        TimeoutError(),
+        smtplib.SMTPRecipientsRefused({"nobody@example.org": (550, b"no")}),
+        ValueError("Invalid address"),
+    ],
     ids=lambda refusal: type(refusal).__name__,
 )
 def test_one_address_that_fails_keeps_nobody_else_from_their_email(member, settings, monkeypatch, caplog, refusal):

@@ -33,7 +33,9 @@ def offer(actor, request, text=OFFER):
         ("enabled", True, "anyone", "v2"),
     ],
 )
-def test_the_helpers_cohort_decides(member, groceries, stage, rows_of, beyond_policies, stage_name, v1_writes, who, version):
+def test_the_helpers_cohort_decides(
+    member, groceries, stage, rows_of, beyond_policies, stage_name, v1_writes, who, version
+):
     helper = member(is_staff=who == "staff")
     if who == "tester":
         with beyond_policies() as cursor:
@@ -67,7 +69,9 @@ def test_anybody_in_the_cohort_meets_anybody_out_of_it(helper, member, help_requ
 
 
 @pytest.mark.parametrize(("before", "after", "version"), [("disabled", "enabled", "v1"), ("enabled", "disabled", "v2")])
-def test_a_conversation_keeps_its_version_whichever_way_the_flag_moves(helper, owner, groceries, stage, before, after, version):
+def test_a_conversation_keeps_its_version_whichever_way_the_flag_moves(
+    helper, owner, groceries, stage, before, after, version
+):
     stage(before)
     started = offer(helper, groceries)
     stage(after, v1_writes=True)
@@ -98,7 +102,9 @@ def test_no_stage_hides_a_conversation(helper, owner, outsider, groceries, stage
 
 
 @pytest.mark.parametrize("status", ["active", "closed", "blocked"])
-def test_a_legacy_conversation_is_given_back_instead_of_a_second_one(helper, owner, groceries, stage, legacy_conversation, status):
+def test_a_legacy_conversation_is_given_back_instead_of_a_second_one(
+    helper, owner, groceries, stage, legacy_conversation, status
+):
     key = legacy_conversation(helper, owner, groceries, status=status)
     stage("enabled")
     with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
@@ -107,7 +113,9 @@ def test_a_legacy_conversation_is_given_back_instead_of_a_second_one(helper, own
 
 
 @pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
-def test_an_orphan_of_the_legacy_failure_stands_in_nobodys_way(helper, owner, groceries, stage, legacy_conversation, stage_name):
+def test_an_orphan_of_the_legacy_failure_stands_in_nobodys_way(
+    helper, owner, groceries, stage, legacy_conversation, stage_name
+):
     orphan = legacy_conversation(helper, owner, groceries, [])
     stage(stage_name)
     assert conversation_about(member=helper, help_request_id=groceries.pk) is None

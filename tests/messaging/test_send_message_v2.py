@@ -147,7 +147,10 @@ def test_the_same_id_in_another_conversation_is_a_conflict(owner, helper, conver
 def test_an_id_that_strangers_have_used_is_a_conflict_and_shows_nothing(owner, conversation, member, help_request):
     key, stranger = uuid4(), member()
     theirs = create_conversation_atomic(
-        actor=stranger, help_request_id=help_request().pk, helper_id=stranger.pk, initial_message="Between the two of us."
+        actor=stranger,
+        help_request_id=help_request().pk,
+        helper_id=stranger.pk,
+        initial_message="Between the two of us.",
     )
     send(stranger, theirs, "Thank you!", message_id=key)
     with refused(errors.IdempotencyConflict, "idempotency_conflict", 409) as refusal:
@@ -166,10 +169,14 @@ def test_the_database_promises_the_lengths_too(owner, conversation, beyond_polic
 
 
 def test_nothing_but_the_status_of_a_conversation_ever_changes(conversation, owner, rows_of):
-    before = rows_of("SELECT id, help_request_id, requester_id, helper_id, initial_message, created_at FROM conversations_v2")
+    before = rows_of(
+        "SELECT id, help_request_id, requester_id, helper_id, initial_message, created_at FROM conversations_v2"
+    )
     send(owner, conversation)
     set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
-    after = rows_of("SELECT id, help_request_id, requester_id, helper_id, initial_message, created_at FROM conversations_v2")
+    after = rows_of(
+        "SELECT id, help_request_id, requester_id, helper_id, initial_message, created_at FROM conversations_v2"
+    )
     assert before == after
     assert not Conversation.objects.exists()
     assert not Message.objects.exists(), "without an acting member the policies show nothing"

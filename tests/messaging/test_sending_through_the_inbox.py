@@ -47,7 +47,9 @@ def test_the_other_side_is_told_and_the_sender_is_not(helper, owner, started, ve
 @both_versions
 def test_no_notification_holds_what_was_said(owner, started, version, rows_of):
     send(owner, started(version), "The gate code is 4711.")
-    assert not [row for (row,) in rows_of("SELECT n::text FROM inbox_notification n") if "4711" in row or "Monday" in row]
+    assert not [
+        row for (row,) in rows_of("SELECT n::text FROM inbox_notification n") if "4711" in row or "Monday" in row
+    ]
 
 
 @both_versions

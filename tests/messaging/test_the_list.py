@@ -1,6 +1,7 @@
 """The one inbox: both versions, newest activity first, and what is unread in each."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -22,6 +23,10 @@ def unread(reader):
     return [row.unread_count for row in list_conversations(reader=reader).rows]
 
 
+def first_row(reader: Any) -> Any:
+    return list_conversations(reader=reader).rows[0]
+
+
 def read(reader, key):
     return open_thread(reader=reader, conversation_id=key, mark_read=True)
 
@@ -36,7 +41,7 @@ def test_an_empty_inbox_is_an_empty_page(helper):
 
 
 def test_a_row_says_what_it_is_about_and_with_whom(helper, owner, groceries, conversation):
-    row = list_conversations(reader=helper).rows[0]
+    row = first_row(helper)
     assert (row.id, row.version, row.status) == (conversation.pk, "v2", "active")
     assert (row.help_request.id, row.help_request.title, row.help_request.status) == (groceries.pk, "Groceries", "open")
     assert (row.other_participant.id, row.other_participant.name) == (owner.pk, "Olga")
@@ -46,18 +51,24 @@ def test_a_row_says_what_it_is_about_and_with_whom(helper, owner, groceries, con
         "Hello, I can bring them on Monday.",
     )
     sent = answer(owner, conversation).message
-    row = list_conversations(reader=owner).rows[0]
-    assert (row.last_message.id, row.last_message.content, row.updated_at) == (sent.pk, "See you then.", sent.created_at)
+    row = first_row(owner)
+    assert (row.last_message.id, row.last_message.content, row.updated_at) == (
+        sent.pk,
+        "See you then.",
+        sent.created_at,
+    )
     assert row.other_participant.name == "Henry"
 
 
-def test_both_versions_stand_in_the_order_of_their_last_activity(helper, owner, groceries, help_request, legacy_conversation, conversation, stage):
+def test_both_versions_stand_in_the_order_of_their_last_activity(
+    helper, owner, groceries, help_request, legacy_conversation, conversation, stage
+):
     stage("disabled")
     old = legacy_conversation(helper, owner, help_request(user=owner, title="Older"))
     orphan = legacy_conversation(helper, owner, help_request(user=owner), [], start=AUTUMN - timedelta(days=1))
     assert [row.id for row in list_conversations(reader=owner).rows] == [conversation.pk, old, orphan]
     send_message(actor=helper, conversation_id=old, content="Remember me?")
-    rows = list_conversations(reader=owner).rows
+    rows: Any = list_conversations(reader=owner).rows
     assert [row.id for row in rows] == [old, conversation.pk, orphan]
     assert [row.version for row in rows] == ["v1", "v2", "v1"]
     assert rows[0].last_message.content == "Remember me?"
@@ -76,7 +87,9 @@ def test_who_left_no_longer_sees_it_and_the_other_does(helper, owner, groceries,
     assert [row.id for row in list_conversations(reader=helper).rows] == [key]
 
 
-def test_nobody_sees_anothers_conversations(outsider, staff, helper, owner, help_request, legacy_conversation, conversation):
+def test_nobody_sees_anothers_conversations(
+    outsider, staff, helper, owner, help_request, legacy_conversation, conversation
+):
     legacy_conversation(helper, owner, help_request(user=owner))
     assert list(list_conversations(reader=outsider).rows) == []
     assert list(list_conversations(reader=staff()).rows) == []
@@ -91,7 +104,7 @@ def test_nobody_sees_anothers_conversations(outsider, staff, helper, owner, help
 )
 def test_a_withheld_message_is_not_shown_in_the_list(helper, owner, groceries, legacy_conversation, columns, shown):
     legacy_conversation(helper, owner, groceries, [{"content": "What was said", **columns}])
-    row = list_conversations(reader=owner).rows[0]
+    row = first_row(owner)
     assert (row.last_message.content, row.unread_count) == (shown, 0)
 
 
@@ -145,7 +158,12 @@ def test_the_legacy_systems_own_marks_count(helper, owner, groceries, legacy_con
         helper,
         owner,
         groceries,
-        [seen, {"content": "Not yet.", "sender": helper}, {"content": "Nor this.", "sender": helper}, "From the owner."],
+        [
+            seen,
+            {"content": "Not yet.", "sender": helper},
+            {"content": "Nor this.", "sender": helper},
+            "From the owner.",
+        ],
     )
     marks = "SELECT id, read_at, status FROM messages ORDER BY id"
     before = rows_of(marks)
@@ -161,7 +179,12 @@ def test_withheld_legacy_messages_are_not_unread(helper, owner, groceries, legac
         helper,
         owner,
         groceries,
-        [said | {"deleted_at": "2025-09-21"}, said | {"moderation_status": "hidden"}, said | {"moderation_status": "removed"}, said],
+        [
+            said | {"deleted_at": "2025-09-21"},
+            said | {"moderation_status": "hidden"},
+            said | {"moderation_status": "removed"},
+            said,
+        ],
     )
     assert unread(owner) == [1]
 
@@ -175,7 +198,9 @@ def test_new_legacy_messages_are_unread(helper, owner, groceries, stage):
     assert (unread(owner), unread(helper)) == ([1], [0])
 
 
-def test_pages_follow_the_key_both_ways_even_within_one_moment(helper, owner, help_request, legacy_conversation, stage, beyond_policies):
+def test_pages_follow_the_key_both_ways_even_within_one_moment(
+    helper, owner, help_request, legacy_conversation, stage, beyond_policies
+):
     stage("enabled")
     for _number in range(4):
         offer_help(actor=helper, help_request_id=help_request(user=owner).pk, initial_message=OFFER)
@@ -188,7 +213,7 @@ def test_pages_follow_the_key_both_ways_even_within_one_moment(helper, owner, he
     assert everything == sorted(everything, reverse=True)
     assert len(everything) == 8
 
-    pages, cursor = [], None
+    pages, cursor = list[Any](), None
     while not pages or cursor:
         page = list_conversations(reader=owner, cursor=cursor, size=3)
         pages.append(page)

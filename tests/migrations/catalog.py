@@ -83,7 +83,9 @@ def checksums(connection: psycopg.Connection[Any], columns: Mapping[str, Sequenc
     found = {}
     for table, names in columns.items():
         row = ", ".join(f'"{name}"' for name in names)
-        query = f"SELECT count(*) || ' ' || md5(coalesce(string_agg(r::text, ';' ORDER BY r::text), ''))"
-        answer = connection.execute(f"{query} FROM (SELECT ROW({row}) AS r FROM public.{table}) AS rows".encode()).fetchone()
+        query = "SELECT count(*) || ' ' || md5(coalesce(string_agg(r::text, ';' ORDER BY r::text), ''))"
+        answer = connection.execute(
+            f"{query} FROM (SELECT ROW({row}) AS r FROM public.{table}) AS rows".encode()
+        ).fetchone()
         found[table] = str(answer[0]) if answer else ""
     return found

@@ -32,7 +32,11 @@ def prepare_taken_over_template(data_dir: Path) -> str:
     for path in sorted(SAMPLE.glob("*.sql")):
         digest.update(path.read_bytes())
     name = f"template_{digest.hexdigest()[:16]}"
-    with databases._one_at_a_time(data_dir), psycopg.connect(databases.superuser_url(data_dir), autocommit=True) as server:
+    with (
+        databases._one_at_a_time(data_dir),
+        psycopg.connect(databases.superuser_url(data_dir), autocommit=True) as server,
+    ):
+        _drop_what_dead_runs_left(server)
         if not _is_template(server, name):
             restore(data_dir, name)
             databases.migrate(data_dir, name)
@@ -43,3 +47,9 @@ def prepare_taken_over_template(data_dir: Path) -> str:
 def _is_template(server: psycopg.Connection[Any], name: str) -> bool:
     found = server.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [name]).fetchone()
     return bool(found and found[0])
+
+
+def _drop_what_dead_runs_left(server: psycopg.Connection[Any]) -> None:
+    for (name,) in server.execute("SELECT datname FROM pg_database WHERE datname ~ '^test_[0-9]+_[a-z]'").fetchall():
+        if not Path("/proc", name.split("_")[1]).exists():
+            server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -40,7 +40,7 @@ def takeover(template_database: str) -> Iterator[Takeover]:
 
 @pytest.fixture(scope="module")
 def born_empty(template_database: str) -> Iterator[Catalog]:
-    name = f"test_{os.getpid()}_born_empty"
+    name = f"test_{os.getpid()}_as_born"
     databases.recreate(settings.DATA_DIR, name, template_database)
     with psycopg.connect(databases.superuser_url(settings.DATA_DIR, name), autocommit=True) as superuser:
         yield catalog.describe(superuser)

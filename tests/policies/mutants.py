@@ -26,10 +26,11 @@ ACTIVE_V2 = (
     f" AND {ACTOR} IN (c.requester_id, c.helper_id))"
 )
 ACTIVE_V1 = "EXISTS (SELECT FROM conversations c WHERE c.id = messages.conversation_id AND c.status = 'active')"
-RECIPIENT_V1 = (
+ANY_RECIPIENT_V1 = (
     "EXISTS (SELECT FROM conversation_participants p WHERE p.conversation_id = messages.conversation_id"
-    " AND p.user_id = messages.recipient_id AND p.user_id <> messages.sender_id{left})"
+    " AND p.user_id = messages.recipient_id AND p.user_id <> messages.sender_id)"
 )
+RECIPIENT_V1 = ANY_RECIPIENT_V1.replace("sender_id)", "sender_id AND p.left_at IS NULL)")
 OPENS = "public.opens_legacy_conversation_to(conversation_id, user_id)"
 V1_OPEN_OTHERS = OPEN_REQUEST.format(v="", owner=f"r.user_id <> {ACTOR}")
 V2_OPEN_REQUESTERS = OPEN_REQUEST.format(v="_v2", owner="r.user_id = conversations_v2.requester_id")
@@ -178,20 +179,20 @@ V1_POLICIES = (
                "INSERT", check=f"role = 'member' AND {OPENS}"))),
     Mutant("a V1 message may be sent in another's name",
            replace("messages", "carecollective_send", for_web(
-               "INSERT", check=f"message_type = 'text' AND {ACTIVE_V1} AND {RECIPIENT_V1.format(left=' AND p.left_at IS NULL')}"))),
+               "INSERT", check=f"message_type = 'text' AND {ACTIVE_V1} AND {RECIPIENT_V1}"))),
     Mutant("a V1 message goes into a closed conversation",
            replace("messages", "carecollective_send", for_web(
                "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text'"
-               f" AND {RECIPIENT_V1.format(left=' AND p.left_at IS NULL')}"))),
+               f" AND {RECIPIENT_V1}"))),
     Mutant("a V1 message goes to anybody",
            replace("messages", "carecollective_send", for_web(
                "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1}"))),
     Mutant("a V1 message goes to one who left",
            replace("messages", "carecollective_send", for_web(
-               "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1} AND {RECIPIENT_V1.format(left='')}"))),
+               "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1} AND {ANY_RECIPIENT_V1}"))),
     Mutant("a member may write as the system",
            replace("messages", "carecollective_send", for_web(
-               "INSERT", check=f"sender_id = {ACTOR} AND {ACTIVE_V1} AND {RECIPIENT_V1.format(left=' AND p.left_at IS NULL')}"))),
+               "INSERT", check=f"sender_id = {ACTOR} AND {ACTIVE_V1} AND {RECIPIENT_V1}"))),
     *(
         Mutant(f"the legacy gateway's claims count in {table}", f"DROP POLICY carecollective_gate ON {table}")
         for table in ("conversations", "conversation_participants", "messages")
@@ -223,7 +224,8 @@ RIGHTS = (
       for table in ALL_TABLES for right in ("DELETE", "TRUNCATE", "UPDATE")),
     *(Mutant(f"the web may change {column} in V2", f"GRANT UPDATE ({column}) ON conversations_v2 TO carecollective_web")
       for column in ("helper_id", "requester_id", "initial_message", "help_request_id", "created_at", "id")),
-    Mutant("the web may not lock a V2 conversation", "REVOKE UPDATE (status, updated_at) ON conversations_v2 FROM carecollective_web"),
+    Mutant("the web may not lock a V2 conversation",
+           "REVOKE UPDATE (status, updated_at) ON conversations_v2 FROM carecollective_web"),
     Mutant("the web may not write what the legacy trigger keeps",
            "REVOKE UPDATE (last_message_at, updated_at) ON conversations FROM carecollective_web"),
     *(Mutant(f"the guard may read {table}", f"GRANT SELECT ON {table} TO carecollective_guard") for table in ALL_TABLES),

@@ -33,7 +33,7 @@ POWERS = (
     Probe("the web gives itself no rights", "ALTER ROLE carecollective_web BYPASSRLS", DENIED),
     Probe("the web hands the owner's rights to nobody", "GRANT carecollective_owner TO carecollective_web", DENIED),
     Probe("the web reads no file of the server's", "SELECT pg_read_file('PG_VERSION')", DENIED),
-    Probe("the web runs no program on the server", "COPY profiles TO PROGRAM 'cat'", DENIED),
+    Probe("the web runs no program on the server", "COPY profiles TO PROGRAM 'cat >/dev/null'", DENIED),
 )  # fmt: skip
 
 PROBES = (*probes_of_v2.PROBES, *probes_of_v1.PROBES, *POWERS, *probes_of_v1.CLAIMED)

@@ -16,7 +16,9 @@ def joining(conversation: str, member: str, **values: str) -> str:
     return f"INSERT INTO conversation_participants ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"
 
 
-def sending(conversation: str = "active_v1", sender: str = "helper", recipient: str = "requester", **values: str) -> str:
+def sending(
+    conversation: str = "active_v1", sender: str = "helper", recipient: str = "requester", **values: str
+) -> str:
     columns = {
         "id": "%(another_new)s",
         "conversation_id": f"%({conversation})s",
@@ -53,7 +55,9 @@ ALLOWED = (
     ),
     Probe("a helper sends in a legacy conversation", sending(), 1, "helper"),
     Probe("a requester answers", sending(sender="requester", recipient="helper"), 1, "requester"),
-    Probe("operations read every legacy message", "SELECT FROM messages WHERE content = 'A legacy secret.'", 4, role="ops"),
+    Probe(
+        "operations read every legacy message", "SELECT FROM messages WHERE content = 'A legacy secret.'", 4, role="ops"
+    ),
 )
 
 UNSEEN = (
@@ -62,7 +66,10 @@ UNSEEN = (
         for table in TABLES
         for actor, words in STRANGERS
     ),
-    *(Probe(f"a garbage actor is an error in {table}", f"SELECT FROM {table}", NOT_A_UUID, GARBAGE) for table in TABLES),
+    *(
+        Probe(f"a garbage actor is an error in {table}", f"SELECT FROM {table}", NOT_A_UUID, GARBAGE)
+        for table in TABLES
+    ),
     *(
         Probe(f"an outsider counts nothing in {table}", f"SELECT FROM {table} HAVING count(*) > 0", 0)
         for table in TABLES
@@ -72,9 +79,14 @@ UNSEEN = (
         Probe(f"{words} locks no legacy conversation", "SELECT FROM conversations FOR UPDATE", 0, actor)
         for actor, words in STRANGERS
     ),
-    *(Probe(f"the guard may not read {table}", f"SELECT FROM {table}", DENIED, "helper", role="guard") for table in TABLES),
     *(
-        Probe(f"who left reads nothing more of {table}", f"SELECT FROM {table} WHERE {column} = %(left_v1)s", 0, "leaver")
+        Probe(f"the guard may not read {table}", f"SELECT FROM {table}", DENIED, "helper", role="guard")
+        for table in TABLES
+    ),
+    *(
+        Probe(
+            f"who left reads nothing more of {table}", f"SELECT FROM {table} WHERE {column} = %(left_v1)s", 0, "leaver"
+        )
         for table, column in zip(TABLES, ("id", "conversation_id", "conversation_id"), strict=True)
     ),
     Probe("the legacy sign-ins are not to be read", "SELECT FROM auth.users", DENIED, "helper", needs_legacy=True),
@@ -171,9 +183,16 @@ FORGED = (
 REWRITTEN = (
     Probe("an outsider touches no legacy conversation", "UPDATE conversations SET updated_at = now()", 0),
     Probe("nor does nobody", "UPDATE conversations SET updated_at = now()", 0, None),
-    Probe("without WHERE the trigger's columns change only in one's own", "UPDATE conversations SET updated_at = now()", 2, "helper"),
+    Probe(
+        "without WHERE the trigger's columns change only in one's own",
+        "UPDATE conversations SET updated_at = now()",
+        2,
+        "helper",
+    ),
     *(
-        Probe(f"{column} of {table} stays the legacy system's", f"UPDATE {table} SET {column} = {value}", DENIED, "helper")
+        Probe(
+            f"{column} of {table} stays the legacy system's", f"UPDATE {table} SET {column} = {value}", DENIED, "helper"
+        )
         for table, column, value in (
             ("conversations", "status", "'closed'"),
             ("conversations", "created_by", "%(helper)s"),

@@ -81,8 +81,14 @@ UNSEEN = (
         )
         for table in TABLES
     ),
-    *(Probe(f"even the owner sees nothing of {table}", f"SELECT FROM {table}", 0, "helper", role="owner") for table in TABLES),
-    *(Probe(f"the guard may not read {table}", f"SELECT FROM {table}", DENIED, "helper", role="guard") for table in TABLES),
+    *(
+        Probe(f"even the owner sees nothing of {table}", f"SELECT FROM {table}", 0, "helper", role="owner")
+        for table in TABLES
+    ),
+    *(
+        Probe(f"the guard may not read {table}", f"SELECT FROM {table}", DENIED, "helper", role="guard")
+        for table in TABLES
+    ),
     Probe(
         "a helper does not see what the requester talks about with another",
         "SELECT FROM conversations_v2 WHERE id = %(others_v2)s",
@@ -191,7 +197,9 @@ REWRITTEN = (
         )
     ),
     *(
-        Probe(f"the {column} of a message never changes", f"UPDATE messages_v2 SET {column} = {value}", DENIED, "helper")
+        Probe(
+            f"the {column} of a message never changes", f"UPDATE messages_v2 SET {column} = {value}", DENIED, "helper"
+        )
         for column, value in (
             ("content", "'Something else.'"),
             ("conversation_id", "%(others_v2)s"),

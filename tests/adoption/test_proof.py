@@ -1,0 +1,101 @@
+"""The proof at the end: it fails, and names the rows, when anything legacy reads differently."""
+
+from dataclasses import replace
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from carecollective import postgres
+from carecollective.adoption import proof
+from carecollective.inbox.selectors import open_thread
+from tests.adoption.test_taking_over import refusal_of
+
+HELLO = "14090ff7-9a68-40f4-be5b-e706297db165"
+PAIR = "6fdf937d-cab1-4667-99ef-e4149da40d62"
+LEFT_BY_EWAN = "f2f30c81-bff8-4c67-a32f-c0db643b40cc"
+
+
+def test_a_message_that_the_web_cannot_see_fails_the_proof(legacy, as_superuser):
+    as_superuser(legacy).execute(
+        f"CREATE POLICY forgotten ON messages AS RESTRICTIVE TO carecollective_web USING (id <> '{HELLO}')"
+    )
+    said = refusal_of(legacy)
+    assert said.count(f"message {HELLO} of conversation {PAIR} is missing for") == 2
+    assert "Happy to take this on" not in said
+
+
+def test_a_conversation_that_the_web_cannot_see_fails_the_proof(legacy, as_superuser):
+    as_superuser(legacy).execute(
+        f"CREATE POLICY forgotten ON conversations AS RESTRICTIVE TO carecollective_web USING (id <> '{PAIR}')"
+    )
+    said = refusal_of(legacy)
+    assert said.count(f"conversation {PAIR} is missing from the inbox of") == 2
+
+
+def test_a_row_that_changes_on_the_way_fails_the_proof(legacy, as_superuser):
+    as_superuser(legacy).execute(
+        """
+        CREATE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+        BEGIN UPDATE messages SET status = 'delivered' WHERE sender_id = NEW.id; RETURN NEW; END $$;
+        CREATE TRIGGER meddle AFTER UPDATE ON profiles FOR EACH ROW EXECUTE FUNCTION meddle();
+        """
+    )
+    said = refusal_of(legacy)
+    assert "the rows of messages changed" in said
+    assert "the rows of conversations changed" not in said
+
+
+@pytest.fixture
+def prove(adopted, monkeypatch):
+    """Run the proof here, as the owner of the tables, on the database taken over."""
+    monkeypatch.setattr(proof, "role_url", lambda role: postgres.connection_url(settings.DATA_DIR, role, adopted))
+    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", adopted))
+    before = dict(connection.settings_dict)
+    connection.close()
+    options = {name: value for name, value in before["OPTIONS"].items() if name != "options"}
+    connection.settings_dict.update(USER=owner["USER"], PASSWORD=owner["PASSWORD"], OPTIONS=options)
+    yield proof.prove_readable
+    connection.close()
+    connection.settings_dict.update(before)
+
+
+def test_the_proof_counts_what_it_read(prove):
+    found = prove()
+    assert (found.conversations, found.readings, found.without_a_message, found.differences) == (16, 31, 7, ())
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        (lambda message: {"content": message.content + "!"}, "reads differently"),
+        (lambda message: {"is_withheld": not message.is_withheld}, "is wrongly shown or withheld"),
+        (lambda message: {"id": message.sender_id}, "is new to"),
+    ],
+    ids=["another text", "shown or withheld", "another message"],
+)
+def test_a_reader_that_gets_it_wrong_fails_the_proof(prove, monkeypatch, tamper, said):
+    def misread(**given):
+        thread = open_thread(**given)
+        return replace(thread, messages=[replace(message, **tamper(message)) for message in thread.messages])
+
+    monkeypatch.setattr(proof, "open_thread", misread)
+    assert any(said in difference for difference in prove().differences)
+
+
+def test_showing_a_conversation_to_who_left_it_fails_the_proof(prove, monkeypatch):
+    monkeypatch.setattr(proof, "_can_read", lambda reader, conversation_id: True)
+    (difference,) = prove().differences
+    assert f"conversation {LEFT_BY_EWAN} is still shown to" in difference
+
+
+def test_more_messages_than_a_page_are_all_read(prove, as_superuser, adopted):
+    as_superuser(adopted).execute(
+        f"""
+        INSERT INTO messages (conversation_id, sender_id, recipient_id, content, created_at)
+        SELECT conversation_id, sender_id, recipient_id, 'Number ' || n, '2025-10-01'
+        FROM messages, generate_series(1, 120) n WHERE id = '{HELLO}'
+        """
+    )
+    found = prove()
+    assert (found.messages, found.differences) == (52 + 240, ())

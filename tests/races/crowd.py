@@ -1,0 +1,45 @@
+"""Threads that start together, each with a connection of its own that it keeps between trials."""
+
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Barrier
+from typing import Any
+
+from django.db import connections
+
+TRIALS = 200
+MOST = 8
+
+
+class Crowd:
+    def __enter__(self) -> "Crowd":
+        self.threads = ThreadPoolExecutor(MOST)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._gather([connections.close_all] * MOST)
+        self.threads.shutdown()
+
+    def at_once(self, *calls: Callable[[], Any], jitter: float = 0.0) -> list[Any]:
+        """Make the calls together, each up to `jitter` seconds late; return what they gave or the exception they raised."""
+        return self._gather([partial(_late, call, random.uniform(0, jitter)) for call in calls])
+
+    def _gather(self, calls: list[Callable[[], Any]]) -> list[Any]:
+        barrier = Barrier(len(calls))
+        return list(self.threads.map(partial(_attempt, barrier), calls))
+
+
+def _late(call: Callable[[], Any], seconds: float) -> Any:
+    time.sleep(seconds)
+    return call()
+
+
+def _attempt(barrier: Barrier, call: Callable[[], Any]) -> Any:
+    barrier.wait(30)
+    try:
+        return call()
+    except Exception as error:
+        return error

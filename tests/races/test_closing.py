@@ -1,0 +1,102 @@
+"""Endings while others still offer and write: nothing is ever newer than the ending, by the database's clock."""
+
+from functools import partial
+from threading import Event
+
+import pytest
+
+from carecollective.core.database import ClockTimestamp
+from carecollective.core.errors import ConversationInactive, HelpRequestUnavailable
+from carecollective.help_requests.models import HelpRequest, Status
+from carecollective.help_requests.services import cancel_request, complete_request
+from carecollective.inbox.records import Sent, Started
+from carecollective.inbox.services import close_conversation, offer_help, send_message
+from messaging_v1.models import Conversation
+from tests.races.crowd import TRIALS
+
+OFFER = "Hello, I can bring them on Monday."
+STAGES = {"v1": "disabled", "v2": "enabled"}
+
+NEWER_THAN_THE_REQUESTS_END = """
+SELECT count(*) FROM (
+  SELECT help_request_id, created_at FROM conversations_v2
+  UNION ALL SELECT help_request_id, created_at FROM conversations
+  UNION ALL SELECT help_request_id, created_at FROM messages
+) made JOIN help_requests r ON r.id = made.help_request_id
+WHERE r.status IN ('cancelled', 'completed') AND made.created_at >= coalesce(r.cancelled_at, r.completed_at)
+"""
+NEWER_THAN_THE_CONVERSATIONS_END = """
+SELECT count(*) FROM messages_v2 m JOIN conversations_v2 c ON c.id = m.conversation_id
+WHERE c.status = 'closed' AND m.created_at >= c.updated_at
+"""
+
+
+def offer(actor, request):
+    return offer_help(actor=actor, help_request_id=request.pk, initial_message=OFFER)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("end", [cancel_request, complete_request], ids=["cancelled", "completed"])
+def test_no_conversation_is_newer_than_its_requests_end(
+    crowd, helper, member, owner, ask, stage, rows_of, version, end
+):
+    stage(STAGES[version])
+    helpers, seen = [helper, member()], []
+    for _trial in range(TRIALS):
+        request = ask()
+        *outcomes, ended = crowd(
+            *(partial(offer, one, request) for one in helpers),
+            partial(end, actor=owner, help_request_id=request.pk),
+            jitter=0.008,
+        )
+        assert ended.status in (Status.CANCELLED, Status.COMPLETED)
+        seen += [type(outcome) for outcome in outcomes]
+    assert set(seen) == {Started, HelpRequestUnavailable}, "some should have come before the end, and some after"
+    assert rows_of(NEWER_THAN_THE_REQUESTS_END) == [(0,)]
+    assert rows_of(f"SELECT count(*) FROM {'conversations' if version == 'v1' else 'conversations_v2'}") == [
+        (seen.count(Started),)
+    ]
+
+
+def test_no_message_is_newer_than_its_conversations_end(crowd, helper, owner, ask, stage, rows_of):
+    stage("enabled")
+    seen = []
+    for _trial in range(TRIALS):
+        key = offer(helper, ask()).conversation_id
+        *outcomes, ended = crowd(
+            *(
+                partial(send_message, actor=actor, conversation_id=key, content="Quick word")
+                for actor in (helper, owner, helper)
+            ),
+            partial(close_conversation, actor=owner, conversation_id=key),
+            jitter=0.008,
+        )
+        assert ended is None
+        seen += [type(outcome) for outcome in outcomes]
+    assert set(seen) == {Sent, ConversationInactive}, "some should have come before the end, and some after"
+    assert rows_of(NEWER_THAN_THE_CONVERSATIONS_END) == [(0,)]
+    assert rows_of("SELECT count(*) FROM messages_v2") == [(seen.count(Sent),)]
+
+
+def test_the_harness_sees_what_comes_too_late_where_nothing_is_locked(crowd, helper, ask, stage, rows_of, monkeypatch):
+    """The request ends between the writing of a conversation and of its first message."""
+    opened, ended = Event(), Event()
+    add = Conversation.save
+
+    def add_and_wait(conversation, **given):
+        add(conversation, **given)
+        opened.set()
+        ended.wait(10)
+
+    def end(request):
+        opened.wait(10)
+        HelpRequest.objects.filter(pk=request.pk).update(status="cancelled", cancelled_at=ClockTimestamp())
+        ended.set()
+
+    monkeypatch.setattr(Conversation, "save", add_and_wait)
+    for module in ("messaging_v1.services", "carecollective.inbox.services"):
+        monkeypatch.setattr(f"{module}.lock_help_request", lambda pk: HelpRequest.objects.get(pk=pk))
+    stage("disabled")
+    request = ask()
+    crowd(partial(offer, helper, request), partial(end, request))
+    assert rows_of(NEWER_THAN_THE_REQUESTS_END)[0][0] > 0
