@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format schema lock clean setup setup-dev
+.PHONY: help run test bench lint format schema lock clean setup setup-dev
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -20,6 +20,9 @@ run: setup  ## Start the site with its database and worker; Ctrl-C stops all of 
 
 test: setup-dev  ## Run the whole test suite, in a real browser too
 	@exec $(PY) -m pytest -n 2 --dist loadgroup
+
+bench: setup-dev  ## Measure what things cost beside each other, as ratios within one run
+	@$(PY) -m pytest tests/bench/measure_ratios.py -q -s -p no:randomly
 
 lint: setup-dev  ## Check style, types, architecture, templates, migrations and settings
 	$(PY) -m ruff check .

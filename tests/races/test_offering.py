@@ -114,13 +114,13 @@ def test_offers_in_both_versions_at_once_make_one_conversation_over_both(crowd, 
 def test_the_flag_may_move_while_conversations_are_opened(crowd, helper, member, ask, stage, rows_of):
     helpers, versions = [helper, member(), member()], set()
 
-    def flip():
-        for name in ("enabled", "disabled"):
-            stage(name)
-
-    for _trial in range(TRIALS):
+    for trial in range(TRIALS):
+        before, after = ("enabled", "disabled") if trial % 2 else ("disabled", "enabled")
+        stage(before, v1_writes=True)
         request = ask()
-        *outcomes, flipped = crowd(*(partial(offer, one, request) for one in helpers), flip, jitter=0.006)
+        *outcomes, flipped = crowd(
+            *(partial(offer, one, request) for one in helpers), partial(stage, after), jitter=0.01
+        )
         assert flipped is None
         assert [type(outcome) for outcome in outcomes] == [Started] * 3
         versions |= {outcome.version for outcome in outcomes}
