@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
+from psycopg.errors import UniqueViolation
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
@@ -87,7 +88,9 @@ def send_legacy_message(
         try:
             with transaction.atomic():
                 message = _add_message(conversation, actor, other.user_id, text, message_id)
-        except IntegrityError:
+        except IntegrityError as error:
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
             # The id names a message that this member may not see.
             raise IdempotencyConflict() from None
         return SentLegacyMessage(as_seen(message), other.user_id, is_new=True)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from psycopg.errors import UniqueViolation
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
@@ -85,7 +86,9 @@ def send_message_v2(
             with transaction.atomic():
                 given = {"pk": message_id} if message_id else {}
                 message = Message.objects.create(conversation=conversation, sender=actor, content=text, **given)
-        except IntegrityError:
+        except IntegrityError as error:
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
             # The id names a message that this member may not see.
             raise IdempotencyConflict() from None
         Conversation.objects.filter(pk=conversation.pk).update(updated_at=message.created_at)

@@ -38,7 +38,9 @@ def test_starting_in_v2_beside_v1(committed_db, member, help_request, stage):
         offer_help(actor=member(), help_request_id=help_request(user=owner).pk, initial_message=OFFER)
 
     print()
-    report("start a conversation: V2, V1", compare(partial(start, "enabled"), partial(start, "disabled")), "1: as quick")
+    report(
+        "start a conversation: V2, V1", compare(partial(start, "enabled"), partial(start, "disabled")), "1: as quick"
+    )
 
 
 def test_a_long_inbox_beside_a_short_one(committed_db, member, help_request, stage):
@@ -83,4 +85,6 @@ def test_the_policies_beside_none(committed_db, member, help_request, stage, bey
             look()
             cursor.execute("SET ROLE carecollective_web")
 
-    report("first page of the inbox: with policies, without", compare(look_within, look_beyond), "what the policies cost")
+    report(
+        "first page of the inbox: with policies, without", compare(look_within, look_beyond), "what the policies cost"
+    )

@@ -116,9 +116,7 @@ class Migration(migrations.Migration):
                         ),
                         (
                             "last_login",
-                            models.DateTimeField(
-                                blank=True, null=True, verbose_name="last login"
-                            ),
+                            models.DateTimeField(blank=True, null=True, verbose_name="last login"),
                         ),
                         (
                             "is_superuser",
@@ -149,9 +147,7 @@ class Migration(migrations.Migration):
                         ("name", models.TextField(verbose_name="name")),
                         (
                             "location",
-                            models.TextField(
-                                blank=True, null=True, verbose_name="town"
-                            ),
+                            models.TextField(blank=True, null=True, verbose_name="town"),
                         ),
                         (
                             "is_staff",
@@ -164,9 +160,7 @@ class Migration(migrations.Migration):
                         ("is_beta_tester", models.BooleanField(default=False)),
                         (
                             "is_active",
-                            models.BooleanField(
-                                default=True, verbose_name="may sign in"
-                            ),
+                            models.BooleanField(default=True, verbose_name="may sign in"),
                         ),
                         (
                             "verification_status",
@@ -234,21 +228,15 @@ class Migration(migrations.Migration):
                         ),
                         (
                             "quiet_hours_start",
-                            models.TimeField(
-                                blank=True, null=True, verbose_name="Quiet from"
-                            ),
+                            models.TimeField(blank=True, null=True, verbose_name="Quiet from"),
                         ),
                         (
                             "quiet_hours_end",
-                            models.TimeField(
-                                blank=True, null=True, verbose_name="until"
-                            ),
+                            models.TimeField(blank=True, null=True, verbose_name="until"),
                         ),
                         (
                             "updated_at",
-                            models.DateTimeField(
-                                db_default=carecollective.core.database.ClockTimestamp()
-                            ),
+                            models.DateTimeField(db_default=carecollective.core.database.ClockTimestamp()),
                         ),
                     ],
                     options={"db_table": "messaging_preferences"},

@@ -65,9 +65,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.SeparateDatabaseAndState(
-            database_operations=[
-                migrations.RunSQL(CREATE_WHERE_ABSENT, DROP_WHERE_OURS)
-            ],
+            database_operations=[migrations.RunSQL(CREATE_WHERE_ABSENT, DROP_WHERE_OURS)],
             state_operations=[
                 migrations.CreateModel(
                     name="HelpRequest",
@@ -84,9 +82,7 @@ class Migration(migrations.Migration):
                         ("title", models.TextField(verbose_name="title")),
                         (
                             "description",
-                            models.TextField(
-                                blank=True, null=True, verbose_name="description"
-                            ),
+                            models.TextField(blank=True, null=True, verbose_name="description"),
                         ),
                         (
                             "category",
@@ -172,9 +168,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             "helprequest",
-            models.Index(
-                fields=["status", "-created_at", "-id"], name="help_requests_by_status"
-            ),
+            models.Index(fields=["status", "-created_at", "-id"], name="help_requests_by_status"),
         ),
         migrations.RunSQL(
             "GRANT SELECT, INSERT, UPDATE ON help_requests TO carecollective_web;",

@@ -26,9 +26,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "asked_at",
-                    models.DateTimeField(
-                        db_default=carecollective.core.database.ClockTimestamp()
-                    ),
+                    models.DateTimeField(db_default=carecollective.core.database.ClockTimestamp()),
                 ),
                 (
                     "requester",
@@ -93,9 +91,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "created_at",
-                    models.DateTimeField(
-                        db_default=carecollective.core.database.ClockTimestamp()
-                    ),
+                    models.DateTimeField(db_default=carecollective.core.database.ClockTimestamp()),
                 ),
                 ("settled_at", models.DateTimeField(null=True)),
                 (
