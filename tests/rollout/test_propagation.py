@@ -17,6 +17,8 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
+from carecollective import postgres
+
 MASTERS, WORKERS = 2, 4
 FLIPS = 20
 KILL = """
@@ -52,9 +54,9 @@ class Site:
 def site(committed_db: None, tmp_path: Path) -> Iterator[Site]:
     log = tmp_path / "sightings"
     log.touch()
-    parameters = {
-        name: connection.settings_dict[name] for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")
-    }
+    # As the role that serves: the site refuses to start as the tests' superuser.
+    url = postgres.connection_url(django_settings.DATA_DIR, "web", connection.settings_dict["NAME"])
+    parameters = postgres.database_settings(url)
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", django_settings.SETTINGS_MODULE),
         "WATCHED_DATABASE": json.dumps(parameters),
