@@ -7,12 +7,13 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import JSONObject
 from django.utils.translation import gettext as _
 
 from carecollective.core.database import Member
 from carecollective.core.errors import ConversationNotFound, MessageNotFound
+from carecollective.core.pagination import beyond_row
 from messaging_v1.models import Conversation, Message, Participant
 
 THREAD_PAGE = 50
@@ -67,8 +68,8 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     Raises ConversationNotFound, also for one that the acting member has left or never joined; MessageNotFound when `before`
     is not of this conversation.
     """
-    messages = Message.objects.filter(conversation=OuterRef("pk"))
-    page = messages if before is None else _before(messages, conversation_id, before)
+    messages = Message.objects.filter(conversation=conversation_id)
+    page = messages if before is None else _beyond(messages, before, newer=False)
     fields = JSONObject(
         id="id",
         sender_id="sender_id",
@@ -107,15 +108,11 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
 
 def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> Sequence[LegacyMessage]:
     """Return the messages that came after one, oldest first. Raises MessageNotFound when it is not of this conversation."""
-    messages = Message.objects.filter(conversation=conversation_id).order_by("created_at", "pk")
+    messages = Message.objects.filter(conversation=conversation_id)
+    newer = messages.order_by("created_at", "pk")
     if after is not None:
-        anchor = Message.objects.filter(conversation=conversation_id, pk=after).values("created_at", "pk").first()
-        if anchor is None:
-            raise MessageNotFound()
-        messages = messages.filter(
-            Q(created_at__gt=anchor["created_at"]) | Q(created_at=anchor["created_at"], pk__gt=anchor["pk"])
-        )
-    return [as_seen(message) for message in messages[:limit]]
+        newer = _beyond(messages, after, newer=True)
+    return [as_seen(message) for message in newer[:limit]]
 
 
 def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
@@ -147,13 +144,11 @@ def placeholder(*, deleted: bool) -> str:
     return _("This message was deleted.") if deleted else _("This message was removed by a moderator.")
 
 
-def _before(messages: QuerySet[Message], conversation_id: UUID, before: UUID) -> QuerySet[Message]:
-    anchor = Message.objects.filter(conversation=conversation_id, pk=before).values("created_at", "pk").first()
-    if anchor is None:
+def _beyond(messages: QuerySet[Message], anchor: UUID, *, newer: bool) -> QuerySet[Message]:
+    found = beyond_row(messages, anchor, field="created_at", newer=newer)
+    if found is None:
         raise MessageNotFound()
-    return messages.filter(
-        Q(created_at__lt=anchor["created_at"]) | Q(created_at=anchor["created_at"], pk__lt=anchor["pk"])
-    )
+    return found
 
 
 def _legacy_message(item: dict[str, Any]) -> LegacyMessage:

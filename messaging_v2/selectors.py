@@ -7,11 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import JSONObject
 
 from carecollective.core.database import Member
 from carecollective.core.errors import ConversationNotFound, MessageNotFound
+from carecollective.core.pagination import beyond_row
 from messaging_v2.models import Conversation, Message
 
 THREAD_PAGE = 50
@@ -45,10 +46,9 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
 
     Raises ConversationNotFound, also for a conversation of others'; MessageNotFound when `before` is not of this one.
     """
-    messages = Message.objects.filter(conversation=OuterRef("pk"))
-    if before is not None:
-        messages = _before(messages, conversation_id, before)
-    latest = messages.order_by("-created_at", "-pk")[: THREAD_PAGE + 1]
+    messages = Message.objects.filter(conversation=conversation_id)
+    page = messages if before is None else _beyond(messages, before, newer=False)
+    latest = page.order_by("-created_at", "-pk")[: THREAD_PAGE + 1]
     conversation = (
         Conversation.objects.visible_to(reader)
         .select_related("help_request", "requester", "helper")
@@ -76,15 +76,11 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
 
 def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> Sequence[Message]:
     """Return the messages that came after one, oldest first. Raises MessageNotFound when it is not of this conversation."""
-    messages = Message.objects.filter(conversation=conversation_id).order_by("created_at", "pk")
+    messages = Message.objects.filter(conversation=conversation_id)
+    newer = messages.order_by("created_at", "pk")
     if after is not None:
-        anchor = Message.objects.filter(conversation=conversation_id, pk=after).values("created_at", "pk").first()
-        if anchor is None:
-            raise MessageNotFound()
-        messages = messages.filter(
-            Q(created_at__gt=anchor["created_at"]) | Q(created_at=anchor["created_at"], pk__gt=anchor["pk"])
-        )
-    return list(messages[:limit])
+        newer = _beyond(messages, after, newer=True)
+    return list(newer[:limit])
 
 
 def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
@@ -93,13 +89,11 @@ def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
     return list(found.order_by("-updated_at", "-pk"))
 
 
-def _before(messages: QuerySet[Message], conversation_id: UUID, before: UUID) -> QuerySet[Message]:
-    anchor = Message.objects.filter(conversation=conversation_id, pk=before).values("created_at", "pk").first()
-    if anchor is None:
+def _beyond(messages: QuerySet[Message], anchor: UUID, *, newer: bool) -> QuerySet[Message]:
+    found = beyond_row(messages, anchor, field="created_at", newer=newer)
+    if found is None:
         raise MessageNotFound()
-    return messages.filter(
-        Q(created_at__lt=anchor["created_at"]) | Q(created_at=anchor["created_at"], pk__lt=anchor["pk"])
-    )
+    return found
 
 
 def _thread_message(item: dict[str, Any]) -> ThreadMessage:
