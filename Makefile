@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench lint format schema lock clean setup setup-dev
+.PHONY: help run test faults bench audit lint format schema lock clean setup setup-dev
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -20,6 +20,9 @@ run: setup  ## Start the site with its database and worker; Ctrl-C stops all of 
 
 test: setup-dev  ## Run the whole test suite, in a real browser too
 	@exec $(PY) -m pytest -n 2 --dist loadgroup
+
+faults: setup-dev  ## Break everything in full: kills, locks, a full disk, a lost answer; print what held (some minutes)
+	@exec env FAULTS=full $(PY) -m pytest tests/faults tests/properties -p no:randomly
 
 bench: setup-dev  ## Measure what things cost beside each other, as ratios within one run
 	@$(PY) -m pytest tests/bench/measure_ratios.py -q -s -p no:randomly
@@ -40,6 +43,10 @@ lint: setup-dev  ## Check style, types, architecture, templates, migrations and 
 		DATABASE_URL=postgresql://owner:none@localhost/none ALLOWED_HOSTS=care.example \
 		CSRF_TRUSTED_ORIGINS=https://care.example \
 		$(MANAGE) check --deploy --fail-level WARNING
+
+# ruff's S rules are bandit's own, each exception with its reason beside it; secrets are looked for by tests/hostile.
+audit: setup-dev  ## Look for known weaknesses in the dependencies, where a database of them can be reached
+	@.ci/audit
 
 format: setup-dev  ## Rewrite the sources in the project's style
 	$(PY) -m ruff check --fix .

@@ -1,6 +1,16 @@
 """How the site is served. Address and number of workers come from `manage.py serve`, or from gunicorn's own options."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import environ
+
+from carecollective.core.logging import gunicorn_configuration
+
+environ.Env.read_env(Path(__file__).with_name(".env"))
 
 wsgi_app = "carecollective.wsgi:application"
 worker_class = "gthread"
@@ -27,3 +37,48 @@ limit_request_field_size = 8190
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
+logconfig_dict = gunicorn_configuration()
+
+# The workers' counters, added up at each scrape. In memory where there is such a place: they are mapped files, and a full
+# disk would end each worker that writes to one (SIGBUS), although the site can still be read.
+METRICS = "carecollective-metrics"
+DATA_DIR = Path(__file__).parent / Path(os.environ.get("DATA_DIR") or ".data").expanduser()
+
+
+def on_starting(server: Any) -> None:
+    """Begin with no counters, in a folder of this master's own: two of them must not wipe each other's."""
+    home = Path(worker_tmp_dir or DATA_DIR)
+    home.mkdir(parents=True, exist_ok=True)
+    for folder in home.glob(f"{METRICS}-*"):
+        # A master that was killed left it.
+        if folder.stat().st_uid == os.getuid() and not _is_running(folder.name.split("-")[2]):
+            shutil.rmtree(folder, ignore_errors=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"{METRICS}-{os.getpid()}-", dir=home)
+
+
+def on_exit(server: Any) -> None:
+    shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Bring the last events into the table."""
+    from rollout import events  # noqa: PLC0415 -- the worker's, and Django's, not the master's
+
+    events.flush(2.0)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Take the dead worker's gauges out; what it counted stays counted."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 -- reads the folder when imported
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -10,7 +10,7 @@ OWNER_COMMANDS = frozenset(
     {
         *("adopt_legacy", "create_roles", "dbshell", "flush", "inspectdb", "lintmigrations", "makemigrations"),
         *("migrate", "optimizemigration", "serve", "showmigrations", "sqlflush", "sqlmigrate", "sqlsequencereset"),
-        "squashmigrations",
+        *("drop_v2", "restore", "squashmigrations"),
     }
 )
 # `serve` starts the server itself, after it has looked whether it may.
@@ -28,7 +28,10 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "carecollective.settings")
     arguments = sys.argv[1:]
     command = arguments[0] if arguments else "help"
-    os.environ.setdefault("DATABASE_ROLE", "owner" if command in OWNER_COMMANDS else "web")
+    # A rollback takes no more than the guard's rights, and gets in when the web role's connections are all in use.
+    as_guard = command == "guard" or arguments[:2] == ["rollout", "rollback"]
+    role = "owner" if command in OWNER_COMMANDS else "guard" if as_guard else "web"
+    os.environ.setdefault("DATABASE_ROLE", role)
 
     from django.conf import settings  # noqa: PLC0415
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import environ
@@ -12,6 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from carecollective import postgres
+from carecollective.core import logging, sentry
 from rollout.stages import Stage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -44,6 +46,12 @@ def whole_number(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def share_of_one(raw: str) -> float:
+    if not 0.5 <= float(raw) < 1:
+        raise ValueError
+    return float(raw)
+
+
 def on_or_off(raw: str) -> bool:
     if raw.lower() not in ("true", "1", "on", "false", "0", "off"):
         raise ValueError
@@ -64,6 +72,23 @@ def database_address(raw: str) -> str:
 
 def names(raw: str) -> list[str]:
     return [name.strip() for name in raw.split(",") if name.strip()]
+
+
+def addresses(raw: str) -> list[str]:
+    if not all(address.count("@") == 1 and address.strip("@") == address for address in names(raw)):
+        raise ValueError
+    return names(raw)
+
+
+def networks(raw: str) -> list[IPv4Network | IPv6Network]:
+    return [ip_network(network) for network in names(raw)]
+
+
+def mail_server(raw: str) -> dict[str, Any]:
+    try:
+        return dict(environ.Env.email_url_config(raw))
+    except ImproperlyConfigured:
+        raise ValueError from None
 
 
 def origins(raw: str) -> list[str]:
@@ -115,6 +140,7 @@ WSGI_APPLICATION = "carecollective.wsgi.application"
 APPEND_SLASH = False
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -129,14 +155,37 @@ MESSAGING_V2_ROLLOUT: Stage | None = read(
     "MESSAGING_V2_ROLLOUT", None, Stage.parse, "disabled, internal, percentage:N (0.1 to 100) or enabled"
 )
 SLACK_WEBHOOK_URL = read("SLACK_WEBHOOK_URL", "", web_address, "a web address")
+ALERT_WEBHOOK_URL = read("ALERT_WEBHOOK_URL", "", web_address, "a web address")
+ALERT_EMAILS = read("ALERT_EMAILS", list[str](), addresses, "e-mail addresses with commas between")
 SENTRY_DSN = read("SENTRY_DSN", "", web_address, "a Sentry address (https://key@host/project)")
 # "thread" keeps an in-process copy of the rollout's state, as wsgi.py wants; "query" reads it at each call, as commands do.
 ROLLOUT_SNAPSHOT = os.environ.get("ROLLOUT_SNAPSHOT", "query")
+# "thread" writes events behind the request's back, in every process that follows the rollout; "direct" at once, as commands do.
+ROLLOUT_EVENTS = os.environ.get("ROLLOUT_EVENTS", "thread" if ROLLOUT_SNAPSHOT == "thread" else "direct")
+# How sure the gates must be of what they say; each verdict keeps the figure it was reached with.
+ROLLOUT_CONFIDENCE = read("ROLLOUT_CONFIDENCE", 0.95, share_of_one, "a share such as 0.95")
+EVENTS_RETENTION_DAYS = read("EVENTS_RETENTION_DAYS", 30, whole_number(1, 3650), "a number of days from 1")
+BACKUP_DIR = read(
+    "BACKUP_DIR", DATA_DIR / "backups", lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a folder"
+)
+BACKUPS_KEPT = read("BACKUPS_KEPT", 7, whole_number(1, 1000), "a number of backups from 1")
+EXPORTS_KEPT_DAYS = read("EXPORTS_KEPT_DAYS", 7, whole_number(1, 365), "a number of days from 1")
+METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
+METRICS_ALLOW = read(
+    "METRICS_ALLOW", networks("127.0.0.0/8, ::1") if LOCAL_MODE else [], networks, "networks such as 10.0.0.0/8"
+)
 WORKER_TASKS = (
     ("carecollective.adoption.services.expire_requests_once_taken_over", 60),
     ("carecollective.accounts.services.prune_sessions_and_tokens", 3600),
     ("carecollective.core.rate_limits.prune_hits", 600),
     ("carecollective.inbox.notifications.send_waiting", 5),
+    ("carecollective.privacy.exports.prepare_waiting", 2),
+    ("carecollective.privacy.exports.prune_exports", 3600),
+    ("carecollective.privacy.erasure.sweep", 30),
+    ("carecollective.privacy.retention.prune_failed_sign_ins", 3600),
+    ("carecollective.operations.backups.prune_backups", 3600),
+    ("rollout.event_log.prune_events", 3600),
+    ("rollout.delivery.deliver_waiting", 5),
 )
 
 INSTALLED_APPS = [
@@ -144,6 +193,9 @@ INSTALLED_APPS = [
     "messaging_v1",
     "messaging_v2",
     "carecollective.adoption",
+    "carecollective.privacy",
+    "carecollective.moderation",
+    "carecollective.operations",
     "carecollective.inbox",
     "carecollective.help_requests",
     "carecollective.accounts",
@@ -220,6 +272,7 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "requests"
 LOGOUT_REDIRECT_URL = "requests"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
+SESSION_ENGINE = "carecollective.accounts.sessions"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.5  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -235,7 +288,7 @@ CSRF_FAILURE_VIEW = "carecollective.core.views.csrf_failed"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^api/health$"]
+SECURE_REDIRECT_EXEMPT = [r"^api/health$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 2 * 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
@@ -304,28 +357,16 @@ SPECTACULAR_SETTINGS = {
 
 # What leaves the process
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "carecollective.core.request_ids.LogFilter"}},
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
-        # Refusals are answers, not incidents; what is our fault comes as an error all the same.
-        "django.request": {"level": "ERROR"},
-        "axes": {"level": "WARNING"},
-    },
-}
+LOGGING = logging.configuration()
 
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
-DEFAULT_FROM_EMAIL = "Care Collective <no-reply@localhost>"
+# EMAIL_URL is smtp+tls://user:password@host:port; without it each e-mail becomes a file, to be looked at and sent by nobody.
+vars().update(
+    read("EMAIL_URL", dict[str, Any](), mail_server, "a mail server such as smtp+tls://user:password@host:587")
+)
+if not os.environ.get("EMAIL_URL", "").strip():
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = DATA_DIR / "mail"
+DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "Care Collective <no-reply@localhost>"
 
 if SENTRY_DSN:
-    import sentry_sdk
-
-    # The SDK's defaults would send message bodies, frame locals and query strings.
-    sentry_sdk.init(
-        dsn=SENTRY_DSN, max_request_body_size="never", include_local_variables=False, send_default_pii=False
-    )
+    sentry.start(SENTRY_DSN)

@@ -17,6 +17,8 @@ urlpatterns = [
     path("", include("carecollective.inbox.api_urls")),
     path("", include("rollout.urls")),
     path("", include("carecollective.accounts.urls")),
+    path("", include("carecollective.privacy.urls")),
+    path("", include("carecollective.moderation.urls")),
     path("", include("carecollective.help_requests.urls")),
     path("", include("carecollective.inbox.urls")),
 ]

@@ -4,16 +4,22 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, path
 
-from rollout.control_room import control_room
+from rollout.control_room import control_room, first_page, live
 from rollout.models import Change
 
 _list_urls = admin.site.get_urls
 
 
 def list_urls_with_control_room() -> list[URLPattern | URLResolver]:
-    """Put the control room where the admin would list this app's models: at /admin/rollout/."""
-    page = path("rollout/", admin.site.admin_view(control_room), name="rollout_control_room")
-    return [page, *_list_urls()]
+    """Put the control room first: at /admin/rollout/, where the admin would list this app's models, and behind /admin/."""
+    view = admin.site.admin_view
+    return [
+        path("", view(first_page)),
+        path("records/", view(admin.site.index), name="records"),
+        path("rollout/", view(control_room), name="rollout_control_room"),
+        path("rollout/live", view(live), name="rollout_live"),
+        *_list_urls(),
+    ]
 
 
 # A hook on the site that all apps share, instead of a site of our own that every app would have to know.

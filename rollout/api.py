@@ -7,8 +7,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from carecollective.core.errors import NotPermitted
+from carecollective.core.schema import refusals
 from rollout.cohort import Reason, decision_for
+from rollout.serializers import serializer_of
 from rollout.stages import BUCKETS
+from rollout.status import Status, as_plain, read_status
 from rollout.versions import MessagingVersion
 
 if TYPE_CHECKING:
@@ -44,3 +48,20 @@ class MyRollout(APIView):
             },
             headers={"Cache-Control": "private, no-store"},
         )
+
+
+class RolloutStatus(APIView):
+    """All that the control room shows, for staff who may see it."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(
+        operation_id="rollout_status",
+        responses={200: serializer_of(Status), **refusals(NotPermitted())},
+        tags=["rollout"],
+    )
+    def get(self, request: Request) -> Response:
+        member = cast("User", request.user)
+        if not (member.is_staff and member.has_perm("rollout.view")):
+            raise NotPermitted
+        return Response(as_plain(read_status()), headers={"Cache-Control": "private, no-store"})

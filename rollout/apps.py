@@ -2,8 +2,8 @@ from typing import Any
 
 from django.apps import AppConfig
 
-from carecollective.core import health
-from rollout import snapshot
+from carecollective.core import errors, health, sentry
+from rollout import events, snapshot
 
 
 class RolloutConfig(AppConfig):
@@ -11,7 +11,9 @@ class RolloutConfig(AppConfig):
     verbose_name = "Rollout control room"
 
     def ready(self) -> None:
+        errors.watch_database(events.count_lost_connection)
         health.register("rollout_snapshot", check_snapshot)
+        sentry.add_tags_of(tags_of_rollout)
 
 
 def check_snapshot() -> dict[str, Any]:
@@ -21,3 +23,10 @@ def check_snapshot() -> dict[str, Any]:
         "ok": age is not None and age <= snapshot.STALE_AFTER,
         "age_seconds": None if age is None else round(age, 2),
     }
+
+
+def tags_of_rollout() -> dict[str, str]:
+    """Say at which stage an error befell us, where this process knows without asking, and in which version."""
+    operation = events.current()
+    version = operation.version if operation else None
+    return {"stage": events.known_stage() or "unknown", **({"version": version.value} if version else {})}

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     DISABLED_BY_ENVIRONMENT = "disabled_by_environment"
     STALE_SNAPSHOT = "stale_snapshot"
     DISABLED = "disabled"
+    GUARD_ABSENT = "guard_absent"
     NOT_INTERNAL = "not_internal"
     OUT_OF_PERCENTAGE = "out_of_percentage"
     V1_FROZEN = "v1_frozen"
@@ -38,6 +39,7 @@ _SENTENCES = {
     Reason.DISABLED_BY_ENVIRONMENT: "MESSAGING_V2_ROLLOUT=disabled switches the new messaging off for everybody.",
     Reason.STALE_SNAPSHOT: "The rollout's state could not be read in the last five seconds, so V2 stays off.",
     Reason.DISABLED: "The new messaging is switched off for everybody.",
+    Reason.GUARD_ABSENT: "No guard has watched the rollout in the last minute, so V2 is off until one does.",
     Reason.NOT_INTERNAL: "The new messaging is open to staff and internal testers only, for now.",
     Reason.OUT_OF_PERCENTAGE: "This member's bucket is above the share of members that has the new messaging.",
     Reason.V1_FROZEN: "This member is not in the new messaging, and the legacy messaging takes no new conversations.",
@@ -103,6 +105,8 @@ def _place(
         return False, Reason.STALE_SNAPSHOT
     if stage.kind is StageKind.DISABLED:
         return False, Reason.DISABLED
+    if not state.guarded:
+        return False, Reason.GUARD_ABSENT
     if stage.kind is StageKind.ENABLED:
         return True, Reason.ENABLED
     if member.is_staff:
@@ -119,10 +123,10 @@ def _place(
 def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
     """Tell whether V1 takes new conversations and messages.
 
-    The environment's `disabled` does to a database at `enabled` what a rollback would: V1 writes count as on,
-    or switching the new messaging off would leave nobody able to write at all.
+    The environment's `disabled`, and a guard's absence, do to a database at `enabled` what a rollback would: V1 writes
+    count as on, or switching the new messaging off would leave nobody able to write at all.
     """
-    return state.v1_writes or (override == DISABLED and state.stage == ENABLED)
+    return state.v1_writes or (state.stage == ENABLED and (override == DISABLED or not state.guarded))
 
 
 def decision_for(member: "User") -> Decision:
@@ -133,7 +137,8 @@ def decision_for(member: "User") -> Decision:
 
 def gather_facts(*, member: "User", state: RolloutState, override: Stage | None) -> MemberFacts:
     """Collect what `decide` needs, and look up the group only where it could make a difference."""
-    settled = override == DISABLED or not state.fresh or state.stage in (DISABLED, ENABLED) or member.is_staff
+    off = override == DISABLED or not state.fresh or not state.guarded
+    settled = off or state.stage in (DISABLED, ENABLED) or member.is_staff
     is_tester = not settled and member.groups.filter(name=INTERNAL_TESTERS).exists()
     return MemberFacts(id=member.pk, is_staff=member.is_staff, is_tester=is_tester)
 

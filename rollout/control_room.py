@@ -1,151 +1,179 @@
-"""The control room at /admin/rollout/: reads the state and hands each button to `rollout.services`."""
+"""The control room at /admin/rollout/: draws the status and hands each button to the service behind it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
+from carecollective.core import retention
 from carecollective.core.errors import DomainError, ValidationRefused
-from rollout import selectors, services, snapshot
-from rollout.cohort import explain, v1_takes_writes
+from rollout import presentation, selectors
+from rollout.cohort import explain
+from rollout.control_room_forms import Form, Forms, act, parse_stage
 from rollout.errors import PromotionRefused
 from rollout.ladder import LADDER, height
-from rollout.models import Change, Source
-from rollout.stages import BUCKETS, DISABLED, ENABLED, INTERNAL, Stage
-from rollout.state import RolloutState
+from rollout.pairs import preview_pairs
+from rollout.stages import BUCKETS, DISABLED, Stage
+from rollout.status import Proposal, Status, read_status
 
-TIMELINE = 50
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the stepper as the page draws it."""
+class Can:
+    """What the reader may do: a button is drawn only for whom its service would let. The services ask again."""
 
-    stage: Stage
+    propose: bool
+    approve: bool
+    rollback: bool
+    override: bool
+
+    @classmethod
+    def of(cls, member: "User") -> "Can":
+        propose, approve, rollback = (member.has_perm(f"rollout.{name}") for name in ("propose", "approve", "rollback"))
+        return cls(propose=propose, approve=approve, rollback=rollback, override=member.is_superuser)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalCard:
+    """A pending proposal as its reader sees it."""
+
+    proposal: Proposal
     title: str
-    who: str
-    state: str
-    allowed: bool
-
-    @property
-    def value(self) -> str:
-        return str(self.stage)
+    from_title: str
+    is_own: bool
+    refuse: Form
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def control_room(request: HttpRequest) -> HttpResponse:
-    """Show the rollout to staff with `rollout.view`; a POST makes one change and returns here."""
-    if not request.user.has_perm("rollout.view"):
-        raise PermissionDenied
+    """Show the rollout to staff with `rollout.view`; a POST does one thing and returns here."""
+    _require_view(request)
     if request.method != "POST":
         return _render(request)
     try:
-        change = _apply(request)
+        said = act(request)
     except DomainError as refusal:
         return _render(request, refusal)
-    messages.success(request, _said(change))
+    messages.success(request, said)
     return redirect("admin:rollout_control_room")
 
 
-def _apply(request: HttpRequest) -> Change:
-    asked = request.POST
-    common: dict[str, Any] = {"actor": request.user, "reason": asked.get("reason", ""), "source": Source.ADMIN}
-    if "v1_writes" in asked:
-        return services.set_v1_writes(on=asked["v1_writes"] == "on", **common)
-    stage = _parse_stage(asked.get("stage", ""), asked.get("percentage", ""))
-    return services.change_stage(stage=stage, override=asked.get("override") == "on", **common)
+@never_cache
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """Answer with the regions of the page that move by themselves, for the script to put in place."""
+    _require_view(request)
+    return TemplateResponse(request, "admin/rollout/live.html", _room(request, read_status(), Forms()))
 
 
-def _parse_stage(name: str, percentage: str) -> Stage:
-    if name == "percentage":
-        cleaned = percentage.strip().removesuffix("%").strip().replace(",", ".")
-        try:
-            return Stage.parse(f"percentage:{cleaned}")
-        except ValueError:
-            refusal = _("Type a percentage from 0.1 to 100, with one decimal at most.")
-            raise ValidationRefused(fields={"percentage": [refusal]}) from None
-    try:
-        return Stage.parse(name)
-    except ValueError:
-        raise ValidationRefused(fields={"stage": [_("Choose one of the stages.")]}) from None
+@never_cache
+def first_page(request: HttpRequest) -> HttpResponse:
+    """Lead staff to the control room; whoever may not see it gets the admin's own list."""
+    if request.user.has_perm("rollout.view"):
+        return redirect("admin:rollout_control_room")
+    return admin.site.index(request)
+
+
+def _require_view(request: HttpRequest) -> None:
+    if not request.user.has_perm("rollout.view"):
+        raise PermissionDenied
 
 
 def _render(request: HttpRequest, refusal: DomainError | None = None) -> HttpResponse:
-    state = snapshot.current()
-    email = request.GET.get("email", "").strip()
-    found = selectors.explain_member(email) if email else None
-    asked_v1 = "v1_writes" in request.POST
+    forms = Forms(refusal=refusal, posted=request.POST.dict())
     context = {
         **admin.site.each_context(request),
-        "title": _("Rollout of the new messaging"),
-        "state": state,
-        "stage_title": _title(state.stage),
-        "overridden": selectors.environment_disables(),
-        "v1_writes": v1_takes_writes(state=state, override=settings.MESSAGING_V2_ROLLOUT),
-        "steps": _steps(request, state),
-        "can_move": request.user.has_perm("rollout.propose") or request.user.has_perm("rollout.rollback"),
-        "can_propose": request.user.has_perm("rollout.propose"),
+        "title": "Rollout of the new messaging",
+        "retention": retention.read(),
+        **_room(request, read_status(), forms),
+        **_member_asked_for(request),
+        **_stage_asked_for(request),
         "refusal": refusal,
-        "refused_fields": refusal.fields if isinstance(refusal, ValidationRefused) else {},
-        "needs_override": isinstance(refusal, PromotionRefused),
-        "refused_stage": request.POST.get("stage", "") if refusal else "",
-        "typed": {
-            "stage_reason": "" if asked_v1 else request.POST.get("reason", ""),
-            "v1_reason": request.POST.get("reason", "") if asked_v1 else "",
-            "percentage": request.POST.get("percentage", ""),
-        },
-        "asked_v1": asked_v1,
+        "missing": refusal.missing if isinstance(refusal, PromotionRefused) else (),
+    }
+    status = refusal.status if refusal else 200
+    return TemplateResponse(request, "admin/rollout/control_room.html", context, status=status)
+
+
+def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
+    member = cast("User", request.user)
+    now = height(status.stage)
+    lines = presentation.lines_of(status)
+    tiles = presentation.tiles_of(status)
+    return {
+        "status": status,
+        "can": Can.of(member),
+        "forms": forms,
+        "health_word": presentation.HEALTH_WORDS[status.health],
+        "health_icon": presentation.HEALTH_ICONS[status.health],
+        "stage_title": presentation.title_of(status.stage),
+        "is_live": status.stage != DISABLED,
+        "steps": presentation.steps_of(status),
+        "next_title": presentation.title_of(status.next_step.stage) if status.next_step else "",
+        "next_who": presentation.who_is_in(status.next_step.stage) if status.next_step else "",
+        "blockers": list(presentation.blockers_of(status)),
+        "next_choice": _titled([status.next_step.stage] if status.next_step else []),
+        "higher": _titled(stage for stage in LADDER if height(stage) > now),
+        "lower": _titled(stage for stage in LADDER if stage != DISABLED and height(stage) < now),
+        "proposals": [
+            ProposalCard(
+                proposal,
+                title=presentation.title_in(proposal.to_stage),
+                from_title=presentation.title_in(proposal.from_stage),
+                is_own=proposal.proposer_id == member.pk,
+                refuse=forms[f"refuse-{proposal.id}"],
+            )
+            for proposal in status.proposals
+        ],
+        "is_pending": any(not proposal.stale for proposal in status.proposals),
+        "charted": [tile for tile in tiles if tile.chart],
+        "counted": [tile for tile in tiles if not tile.chart],
+        "codes": [(found, found.code.split("_")) for found in status.figures.errors_by_code],
+        "root_causes": [
+            (cause, presentation.title_in(cause.from_stage), forms[f"file_root_cause-{cause.id}"])
+            for cause in status.root_causes
+        ],
+        "latest": lines[: presentation.LATEST],
+        "earlier": lines[presentation.LATEST :],
+    }
+
+
+def _titled(stages: Iterable[Stage]) -> list[tuple[str, str]]:
+    return [(str(stage), presentation.title_of(stage)) for stage in stages]
+
+
+def _member_asked_for(request: HttpRequest) -> dict[str, Any]:
+    email = request.GET.get("email", "").replace("\0", "").strip()
+    found = selectors.explain_member(email) if email else None
+    return {
         "email": email,
         "found": found,
         "explanation": explain(found.decision.reason) if found else "",
         "buckets": BUCKETS,
-        "timeline": Change.objects.all()[:TIMELINE],
     }
-    return TemplateResponse(
-        request, "admin/rollout/control_room.html", context, status=refusal.status if refusal else 200
-    )
 
 
-def _steps(request: HttpRequest, state: RolloutState) -> list[Step]:
-    may_rise, may_fall = (request.user.has_perm(f"rollout.{name}") for name in ("propose", "rollback"))
-    now = height(state.stage)
-    steps = []
-    for stage in sorted({*LADDER, state.stage}, key=height):
-        relation = (height(stage) > now) - (height(stage) < now)
-        steps.append(
-            Step(
-                stage=stage,
-                title=_title(stage),
-                who=_who(stage),
-                state={-1: "passed", 0: "current", 1: "ahead"}[relation],
-                allowed=bool(may_rise if relation > 0 else may_fall and relation < 0),
-            )
-        )
-    return steps
-
-
-def _title(stage: Stage) -> str:
-    if stage.permille:
-        return f"{stage.permille / 10:g}%"
-    return {DISABLED: _("Disabled"), INTERNAL: _("Internal"), ENABLED: _("Enabled")}[stage]
-
-
-def _who(stage: Stage) -> str:
-    if stage.permille:
-        return _("Staff, testers and %(share)s of members") % {"share": _title(stage)}
-    return {DISABLED: _("Nobody"), INTERNAL: _("Staff and testers"), ENABLED: _("Everybody; V1 is frozen")}[stage]
-
-
-def _said(change: Change) -> str:
-    if change.from_stage == change.to_stage and change.from_v1_writes != change.to_v1_writes:
-        return _("V1 writes are on.") if change.to_v1_writes else _("V1 writes are off.")
-    return _("The rollout is now at %(stage)s.") % {"stage": change.to_stage}
+def _stage_asked_for(request: HttpRequest) -> dict[str, Any]:
+    asked, percentage = request.GET.get("preview", ""), request.GET.get("percentage", "")
+    if not asked:
+        return {}
+    typed: dict[str, Any] = {"preview_stage": asked, "preview_percentage": percentage}
+    try:
+        stage: Stage = parse_stage(asked, percentage)
+    except ValidationRefused as refusal:
+        return typed | {"preview_error": refusal.message}
+    return typed | {
+        "preview": selectors.preview(stage),
+        "preview_title": presentation.title_of(stage),
+        "pairs": preview_pairs(stage),
+    }

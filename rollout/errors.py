@@ -1,17 +1,84 @@
+from collections.abc import Sequence
+from typing import Any
+
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.errors import DomainError
+from carecollective.core.errors import DomainError, NotPermitted
 
 
 class PromotionRefused(DomainError):
-    """The step up leaves out a stage, and nobody said that it should."""
+    """The step up lacks something. `missing` names it, one sentence each."""
 
     code = "promotion_refused"
     status = 409
-    message = _("This would skip a stage of the rollout. Take the stages one by one, or override with a reason.")
+    message = _("The rollout is not ready for this step.")
+
+    def __init__(self, message: Any = None, *, missing: Sequence[str] = ()) -> None:
+        self.missing = tuple(missing)
+        super().__init__(message, missing=list(self.missing))
+
+
+class OverrideRefused(NotPermitted):
+    message = _("Only a superuser may pass over what is missing.")
+
+
+class ProposalStale(DomainError):
+    """The rollout has moved on since the proposal was made."""
+
+    code = "proposal_stale"
+    status = 409
+    message = _("The rollout has changed since this was proposed, so it was not approved. Propose it anew.")
+
+
+class ProposalPending(DomainError):
+    code = "proposal_pending"
+    status = 409
+    message = _("Another proposal is waiting. Decide or withdraw that one first.")
+
+
+class ProposalSettled(DomainError):
+    code = "proposal_settled"
+    status = 409
+    message = _("This proposal has been decided already.")
+
+
+class ProposalNotFound(DomainError):
+    code = "not_found"
+    status = 404
+    message = _("We could not find this proposal.")
+
+
+class SamePerson(NotPermitted):
+    """Two people are asked, and one came twice."""
+
+    message = _("It takes a second person. Ask another staff member.")
 
 
 class NothingToChange(DomainError):
     code = "nothing_to_change"
     status = 409
     message = _("The rollout is already there; nothing was changed.")
+
+
+class NothingToCertify(DomainError):
+    code = "nothing_to_certify"
+    status = 409
+    message = _("The rollout is not at disabled, so starts in the new messaging are as they should be.")
+
+
+class RootCauseNotFound(DomainError):
+    code = "not_found"
+    status = 404
+    message = _("We could not find this form.")
+
+
+class RootCauseFiled(DomainError):
+    code = "root_cause_filed"
+    status = 409
+    message = _("This form has been filed already.")
+
+
+class ItemUnknown(DomainError):
+    code = "not_found"
+    status = 404
+    message = _("The checklist has no such item to sign.")

@@ -6,10 +6,30 @@ from django.http import HttpRequest
 from waffle.models import AbstractUserFlag
 
 from carecollective.core.database import ClockTimestamp
+from rollout.alert_log import Alert, Delivery, GuardLease
 from rollout.cohort import decision_for
+from rollout.event_log import EventLog
+from rollout.promotion_models import DrainCertificate, Process, Proposal, ProposalState, RootCause, SignOff
 from rollout.stages import Stage
 from rollout.state import FLAG_NAME
 from rollout.versions import MessagingVersion
+
+# Each part of the control room keeps its tables in a module of its own; Django looks for them here.
+__all__ = [
+    "Alert",
+    "Change",
+    "Delivery",
+    "DrainCertificate",
+    "EventLog",
+    "Flag",
+    "GuardLease",
+    "Process",
+    "Proposal",
+    "ProposalState",
+    "RootCause",
+    "SignOff",
+    "Source",
+]
 
 # One spelling for each stage, the one that `str(stage)` gives.
 STAGE_SPELLING = r"^(disabled|internal|enabled|percentage:(100|0\.[1-9]|[1-9][0-9]?(\.[1-9])?))$"
@@ -102,6 +122,7 @@ class Change(models.Model):
     override = models.BooleanField(default=False)
     database_role = models.TextField()
     flag_version = models.BigIntegerField()
+    hash = models.TextField(editable=False)  # of this row and all before it; see rollout.audit
 
     class Meta:
         db_table = "rollout_change"

@@ -43,8 +43,8 @@ def environment_disables() -> bool:
 
 
 def preview(stage: Stage) -> Preview:
-    """Count the active members who would enter or leave V2 at `stage`, whatever the environment says today."""
-    now = replace(snapshot.current(), fresh=True)
+    """Count the active members who would enter or leave V2 at `stage`, whatever keeps V2 off today."""
+    now = replace(snapshot.current(), fresh=True, guarded=True)
     then = replace(now, stage=stage)
     members = entering = leaving = 0
     sample: list[str] = []

@@ -1,65 +1,107 @@
 """Every change of the rollout that goes through the application: one locked row, one recorded change."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.errors import NotPermitted, ValidationRefused
-from rollout.errors import NothingToChange, PromotionRefused
-from rollout.ladder import height, skipped_between
-from rollout.models import Change, Flag, Source
+from carecollective.core.database import ClockTimestamp
+from carecollective.core.errors import DomainError, NotPermitted, ValidationRefused
+from rollout import drain, readiness
+from rollout.errors import NothingToChange, OverrideRefused, PromotionRefused
+from rollout.ladder import height
+from rollout.models import Change, Flag, Proposal, ProposalState, Source
+from rollout.readiness import Readiness
 from rollout.stages import DISABLED, ENABLED, Stage
 from rollout.state import FLAG_NAME
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
 
+logger = logging.getLogger(__name__)
+
 REASON_SHORTEST, REASON_LONGEST = 3, 500
+APPROVAL = _("A second staff member's approval: propose the step in the control room, at /admin/rollout/.")
 
 
 def change_stage(
     *, actor: "User | None", stage: Stage, reason: str, source: Source, override: bool = False, actor_label: str = ""
 ) -> Change:
-    """Move the rollout to `stage` and return the recorded change.
+    """Move the rollout to `stage` without anybody's approval: down at any time, up only past what is missing.
 
     Reaching `enabled` turns V1 writes off; leaving it, or reaching `disabled`, turns them on again.
-    Raises PromotionRefused for a step up that skips a stage without `override`. A step down skips nothing and takes
-    the permission to roll back; a step up takes the one to propose.
+    A step down takes the permission to roll back. A step up raises PromotionRefused, naming all that is missing, unless
+    `override`: that takes a superuser or the command line, and the record keeps what was passed over. The way up for
+    everybody else is `rollout.proposals`.
     """
     if stage == DISABLED:
         return roll_back(actor=actor, reason=reason, source=source, actor_label=actor_label)
     reason = clean_reason(reason)
+    before = Flag.objects.get(name=FLAG_NAME).current_stage()
+    is_up = height(stage) > height(before)
+    _require(actor, "rollout.propose" if is_up or stage == before else "rollout.rollback")
+    if stage == before:
+        raise NothingToChange(_("The rollout is already at %(stage)s.") % {"stage": stage})
+    # Judged before the row is held still: a rollback waits for nobody's evidence.
+    found = _judge_override(actor, before, stage, override=override) if is_up else None
     with transaction.atomic():
         flag = lock_flag()
-        before = flag.current_stage()
-        _require(actor, "rollout.propose" if height(stage) >= height(before) else "rollout.rollback")
-        skipped = skipped_between(before, stage)
-        if stage == before:
-            raise NothingToChange(_("The rollout is already at %(stage)s.") % {"stage": stage})
-        if skipped and not override:
-            raise PromotionRefused(
-                _("Going from %(before)s to %(stage)s would skip %(skipped)s. Take the stages one by one, or override.")
-                % {"before": before, "stage": stage, "skipped": ", ".join(str(rung) for rung in skipped)}
-            )
-        v1_writes = stage != ENABLED and (flag.v1_writes or before == ENABLED)
-        return _write(
-            flag, stage=stage, v1_writes=v1_writes, actor=actor, actor_label=actor_label, source=source, reason=reason,
-            override=override and bool(skipped),
+        if flag.current_stage() != before:
+            raise NothingToChange(_("The rollout has been changed meanwhile. Look at it again."))
+        change = _write(
+            flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label=actor_label,
+            source=source, reason=reason, override=found is not None,
         )  # fmt: skip
+        if found is not None:
+            Proposal.objects.create(
+                from_stage=str(before),
+                to_stage=str(stage),
+                from_version=change.flag_version - 1,
+                reason=reason,
+                proposer_id=actor.pk if actor else None,
+                proposer_label=change.actor_label,
+                state=ProposalState.APPROVED,
+                decided_by_label=change.actor_label,
+                decided_at=ClockTimestamp(),
+                override=True,
+                missing=[*found.missing, str(APPROVAL)],
+                evidence=found.evidence(),
+            )
+        return change
+
+
+def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) -> Change:
+    """Make the step up that a proposal asked for and `actor` approved. The caller holds the flag's lock."""
+    stage = Stage.parse(proposal.to_stage)
+    reason = _("%(reason)s\nProposed by %(proposer)s, approved by %(approver)s.") % {
+        "reason": proposal.reason,
+        "proposer": proposal.proposer_label,
+        "approver": proposal.decided_by_label,
+    }
+    return _write(
+        flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label="", source=source,
+        reason=reason, override=False,
+    )  # fmt: skip
 
 
 def roll_back(*, actor: "User | None", reason: str, source: Source, actor_label: str = "") -> Change:
-    """Turn V2 off for everybody and V1 writes on, whatever the rollout was doing; always possible, always recorded."""
+    """Turn V2 off for everybody and V1 writes on, whatever the rollout was doing; always possible, always recorded.
+
+    Once that is committed, asks for the certificate that no start in V2 is still on its way; see `rollout.drain`.
+    """
     _require(actor, "rollout.rollback")
     reason = clean_reason(reason)
     with transaction.atomic():
-        return _write(
+        change = _write(
             lock_flag(), stage=DISABLED, v1_writes=True, actor=actor, actor_label=actor_label, source=source,
             reason=reason, override=False,
         )  # fmt: skip
+    if not connection.in_atomic_block:
+        _certify(change)
+    return change
 
 
 def set_v1_writes(*, actor: "User | None", on: bool, reason: str, source: Source, actor_label: str = "") -> Change:
@@ -87,6 +129,30 @@ def clean_reason(reason: str) -> str:
     if not REASON_SHORTEST <= len(cleaned) <= REASON_LONGEST or "\0" in cleaned:
         raise ValidationRefused(fields={"reason": [_("Say why, in 3 to 500 characters.")]})
     return cleaned
+
+
+def _judge_override(actor: "User | None", before: Stage, stage: Stage, *, override: bool) -> Readiness:
+    """Return what a step up passes over. Raises OverrideRefused, or PromotionRefused when nobody wants to pass over it."""
+    if override and actor is not None and not actor.is_superuser:
+        raise OverrideRefused
+    found = readiness.judge(stage=before, target=stage)
+    if not override:
+        raise PromotionRefused(missing=[*found.missing, str(APPROVAL)])
+    return found
+
+
+def _v1_writes_after(flag: Flag, stage: Stage) -> bool:
+    return stage != ENABLED and (flag.v1_writes or flag.current_stage() == ENABLED)
+
+
+def _certify(change: Change) -> None:
+    try:
+        drain.certify(flag_version=change.flag_version)
+    except (DomainError, DatabaseError) as problem:
+        # V2 is off, and that is what counts; the certificate can be asked for again.
+        logger.warning(
+            "The rollback to version %s has no certificate (%s).", change.flag_version, type(problem).__name__
+        )
 
 
 def _require(actor: "User | None", permission: str) -> None:

@@ -16,13 +16,20 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DjangoDatabaseError
 
+from rollout import acknowledgements
 from rollout.stages import Stage
 from rollout.state import FLAG_NAME, MISSING, UNKNOWN, RolloutState
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "rollout_changed"
-READ = "SELECT stage, v1_writes, salt, version FROM public.rollout_flag WHERE name = %s"
+GUARD_LEASE_SECONDS = 60
+READ = f"""
+SELECT stage, v1_writes, salt, version, EXISTS (
+  SELECT FROM public.rollout_guard_lease
+  WHERE renewed_at > clock_timestamp() - interval '{GUARD_LEASE_SECONDS} s') AS guarded
+FROM public.rollout_flag WHERE name = %s
+"""  # noqa: S608 (a number of ours)
 STALE_AFTER = 5.0
 POLL_EVERY = 1.0
 FIRST_READ_WITHIN = 1.0
@@ -34,6 +41,16 @@ def current() -> RolloutState:
     if settings.ROLLOUT_SNAPSHOT == "thread":
         return start().state()
     return _query()
+
+
+def read_now() -> RolloutState:
+    """Read the row on the caller's own connection, inside its transaction, whatever copy this process keeps.
+
+    Unlike `current`, raises what the database raises: the transaction would be lost, and must not go on as V1.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(READ, [FLAG_NAME])
+        return _state_of(cursor.fetchone())
 
 
 def age_seconds() -> float | None:
@@ -116,7 +133,9 @@ class Follower(threading.Thread):
     def _read(self, connection: "psycopg.Connection[Any]") -> None:
         # The clock is read first, so that the age is never understated.
         asked_at = time.monotonic()
-        self.remember(_state_of(connection.execute(READ, [FLAG_NAME]).fetchone()), read_at=asked_at)
+        state = _state_of(connection.execute(READ, [FLAG_NAME]).fetchone())
+        self.remember(state, read_at=asked_at)
+        acknowledgements.acknowledge(connection, version=state.version)
 
     def _wait(self, connection: "psycopg.Connection[Any]") -> None:
         for _ in connection.notifies(timeout=POLL_EVERY, stop_after=1):
@@ -140,9 +159,7 @@ _process = _Process()
 
 def _query() -> RolloutState:
     try:
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.execute(READ, [FLAG_NAME])
-            return _state_of(cursor.fetchone())
+        return read_now()
     except DjangoDatabaseError as error:
         logger.warning("The rollout's state could not be read (%s).", type(error).__name__)
         return UNKNOWN
@@ -151,8 +168,10 @@ def _query() -> RolloutState:
 def _state_of(row: tuple[Any, ...] | None) -> RolloutState:
     if row is None:
         return MISSING
-    stage, v1_writes, salt, version = row
-    return RolloutState(stage=Stage.parse(stage), v1_writes=v1_writes, salt=salt, version=version, fresh=True)
+    stage, v1_writes, salt, version, guarded = row
+    return RolloutState(
+        stage=Stage.parse(stage), v1_writes=v1_writes, salt=salt, version=version, fresh=True, guarded=guarded
+    )
 
 
 def _connection_parameters() -> dict[str, Any]:

@@ -7,13 +7,17 @@ FLAG_NAME = "messaging_v2"
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """The rollout's row as it was last read; `fresh` is False once that is too long ago to act upon."""
+    """The rollout's row as it was last read; `fresh` is False once that is too long ago to act upon.
+
+    `guarded` tells whether a guard watched in the minute before.
+    """
 
     stage: Stage
     v1_writes: bool
     salt: str
     version: int
     fresh: bool
+    guarded: bool = True
 
 
 # What holds where there is no row, or none that can be read: as on the day before the rollout.

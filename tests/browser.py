@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from carecollective.accounts.models import User
@@ -66,8 +68,8 @@ def browser(playwright_driver: Playwright) -> Iterator[Browser]:
     started.close()
 
 
-@pytest.fixture(scope="session")
-def gunicorn_address(django_db_setup: None) -> Iterator[str]:
+@pytest.fixture(scope="module")  # no longer: its workers follow the rollout and write events into the test's database
+def gunicorn_address(django_db_setup: None, template_database: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -98,6 +100,9 @@ def gunicorn_address(django_db_setup: None) -> Iterator[str]:
     yield address
     server.terminate()
     server.wait(20)
+    connections.close_all()
+    # What its workers still wrote on their way out is no other test's business.
+    databases.recreate_guarded(settings.DATA_DIR, settings.DATABASES["default"]["NAME"], template_database)
 
 
 @pytest.fixture

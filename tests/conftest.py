@@ -19,7 +19,7 @@ from carecollective.help_requests.models import HelpRequest
 from tests import databases
 from tests.factories import HelpRequestFactory, UserFactory
 
-pytest_plugins = ["tests.browser"]
+pytest_plugins = ["tests.browser", "tests.figures", "tests.groups"]
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def django_db_setup(template_database: str) -> Iterator[None]:
     parameters = connections["default"].settings_dict
     superuser = postgres.database_settings(databases.superuser_url(settings.DATA_DIR, parameters["NAME"]))
     parameters |= {"USER": superuser["USER"], "PASSWORD": superuser["PASSWORD"]}
-    databases.recreate(settings.DATA_DIR, parameters["NAME"], template_database)
+    databases.recreate_guarded(settings.DATA_DIR, settings.DATABASES["default"]["NAME"], template_database)
     yield
     connections.close_all()
     databases.drop(settings.DATA_DIR, parameters["NAME"])
@@ -45,7 +45,7 @@ def committed_db(django_db_setup: None, django_db_blocker: Any, template_databas
     with django_db_blocker.unblock():
         yield
         connections.close_all()
-    databases.recreate(settings.DATA_DIR, settings.DATABASES["default"]["NAME"], template_database)
+    databases.recreate_guarded(settings.DATA_DIR, settings.DATABASES["default"]["NAME"], template_database)
 
 
 @pytest.fixture

@@ -83,6 +83,13 @@ def recreate(data_dir: Path, database: str, template: str) -> None:
         roles.grant_database(connection, database=database, owner=OWNER)
 
 
+def recreate_guarded(data_dir: Path, database: str, template: str) -> None:
+    """Copy the template, and let a guard have watched it for ever: without one, V2 would be off in every test."""
+    recreate(data_dir, database, template)
+    with psycopg.connect(superuser_url(data_dir, database)) as superuser:
+        superuser.execute("INSERT INTO rollout_guard_lease (id, holder, renewed_at) VALUES (1, 'tests', 'infinity')")
+
+
 def drop(data_dir: Path, database: str) -> None:
     with psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))

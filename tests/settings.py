@@ -14,6 +14,8 @@ def _database_of_this_process() -> str:
 DATABASE = _database_of_this_process()
 
 for name in (
+    "ALERT_EMAILS",
+    "ALERT_WEBHOOK_URL",
     "ALLOWED_HOSTS",
     "CONVERSATIONS_PER_HOUR",
     "CSRF_TRUSTED_ORIGINS",

@@ -4,7 +4,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.widgets import AdminTextInputWidget
-from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -22,12 +23,29 @@ class ReasonForm(ActionForm):
     reason = forms.CharField(label=_("Reason, shown to the member:"), required=False, max_length=500)
 
 
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupsAdmin(GroupAdmin):
+    """The groups and what they may do, to read: they come with the migrations. Who is in one stands with the member."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(User)
 class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
     """The members, those who wait for approval first."""
 
     action_form = ReasonForm
-    actions = ("approve", "reject")
+    actions: tuple[str, ...] = ("approve", "reject")
     ordering = ("verification_status", "created_at")
     list_display = ("name", "email", "location", "verification_status", "application_reason", "created_at", "is_staff")
     list_filter = ("verification_status", "is_staff", "is_active", "groups")

@@ -3,7 +3,6 @@
 from typing import cast
 
 from django.db.models import Q
-from django.utils import timezone
 from knox import auth
 from knox.crypto import hash_token
 from knox.models import AuthToken
@@ -11,6 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from carecollective.accounts.models import User
+from carecollective.core.database import ClockTimestamp
 
 
 class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
@@ -25,7 +25,7 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
             digest = hash_token(token.decode("ascii"))
         except UnicodeDecodeError:
             raise AuthenticationFailed() from None
-        alive = Q(expiry=None) | Q(expiry__gt=timezone.now())
+        alive = Q(expiry=None) | Q(expiry__gt=ClockTimestamp())
         found = AuthToken.objects.select_related("user").filter(alive, digest=digest, user__is_active=True).first()
         if found is None:
             raise AuthenticationFailed()

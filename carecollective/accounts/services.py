@@ -12,7 +12,6 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 
@@ -156,9 +155,8 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
 
 def prune_sessions_and_tokens() -> int:
     """Delete sessions and tokens that have run out; return how many."""
-    now = timezone.now()
-    sessions, _by_model = Session.objects.filter(expire_date__lt=now).delete()
-    tokens, _by_model = AuthToken.objects.filter(expiry__lt=now).delete()
+    sessions, _by_model = Session.objects.filter(expire_date__lt=ClockTimestamp()).delete()
+    tokens, _by_model = AuthToken.objects.filter(expiry__lt=ClockTimestamp()).delete()
     return int(sessions + tokens)
 
 

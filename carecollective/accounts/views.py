@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -38,18 +38,20 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     destination = _safe_next(request)
     if request.method != "POST":
         if request.user.is_authenticated:
-            return redirect(destination)
+            return HttpResponseRedirect(destination)
         return _render_sign_in(request, SignInForm())
     form = SignInForm(request.POST)
     email, password = form.typed("email").strip().lower(), form.typed("password")
     with Refusable(form) as attempt:
         if not email or not password or "\0" in email + password:
             raise ValidationRefused({"form": [_("Please give your e-mail address and your password.")]})
-        member = authenticate(request, username=email, password=password)
+        # The record of failed sign-ins takes no longer address, and no member has one.
+        too_long = len(email) > services.EMAIL_MAX
+        member = None if too_long else authenticate(request, username=email, password=password)
         if member is None:
             raise ValidationRefused({"form": [_("E-mail address and password do not match. Please try again.")]})
         login(request, member)
-        return redirect(destination)
+        return HttpResponseRedirect(destination)
     return _render_sign_in(request, form, refusal=attempt.error)
 
 
@@ -60,7 +62,8 @@ def _render_sign_in(request: HttpRequest, form: SignInForm, *, refusal: DomainEr
 
 def _safe_next(request: HttpRequest) -> str:
     wanted = request.POST.get("next") or request.GET.get("next", "")
-    if url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+    is_ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts=None, require_https=request.is_secure())
+    if is_ours and wanted.startswith("/"):
         return wanted
     return resolve_url("requests")
 

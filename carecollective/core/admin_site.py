@@ -1,11 +1,34 @@
+import logging
 from collections.abc import Iterable
+from functools import wraps
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db import models
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.core.exceptions import SuspiciousOperation, ValidationError
+from django.db import DataError, models
+from django.http import HttpRequest, HttpResponse
+from django.template.response import SimpleTemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+logger = logging.getLogger(__name__)
 
 # Their tables are not for people: tokens are made by signing in, and waffle decides nothing here.
 HIDDEN_APPS = frozenset({"knox", "waffle"})
+
+
+USERNAME_MAX = 254
+
+
+class SignInForm(AdminAuthenticationForm):
+    """Django's, which tells the browser how long an address may be but does not ask itself."""
+
+    def clean_username(self) -> str:
+        username = str(self.cleaned_data["username"])
+        if len(username) > USERNAME_MAX:
+            raise forms.ValidationError(_("Please check your e-mail address."))
+        return username
 
 
 class AdminSite(admin.AdminSite):
@@ -14,6 +37,23 @@ class AdminSite(admin.AdminSite):
     site_header = "Care Collective staff"
     site_title = "Care Collective staff"
     index_title = "What needs you"
+    login_form = SignInForm
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Answer values in an address or form that no column can hold as a request that was not understood."""
+        guarded = super().admin_view(view, cacheable)
+
+        @wraps(guarded)
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                response = guarded(request, *args, **kwargs)
+                # What a template reads is read here, within the guard.
+                return response.render() if isinstance(response, SimpleTemplateResponse) else response
+            except (ValueError, OverflowError, ValidationError, DataError) as error:
+                logger.warning("The admin could not take what it was given", exc_info=error)
+                raise SuspiciousOperation("a value that no column can hold") from error
+
+        return answer
 
     def register(
         self,

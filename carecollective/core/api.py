@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import SuspiciousOperation
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -71,7 +71,7 @@ def as_answer(exception: Exception) -> errors.DomainError | None:
             return errors.NotPermitted()
         case exceptions.ValidationError(detail=dict() as fields):
             return errors.ValidationRefused({str(name): _sentences(found) for name, found in fields.items()})
-        case exceptions.ValidationError() | exceptions.ParseError() | RequestDataTooBig():
+        case exceptions.ValidationError() | exceptions.ParseError() | SuspiciousOperation():
             return errors.ValidationRefused({"body": [MALFORMED]})
         case exceptions.UnsupportedMediaType():
             return errors.ValidationRefused({"body": [_("Please send JSON, as application/json.")]})

@@ -1,5 +1,6 @@
 """Refusals as types, and their one translation into an answer."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -149,6 +150,14 @@ _PASSING = (
 )
 
 
+_watchers: list[Callable[[BaseException], None]] = []
+
+
+def watch_database(watcher: Callable[[BaseException], None]) -> None:
+    """Have `watcher` told of each error that means that the database is away; it must not raise."""
+    _watchers.append(watcher)
+
+
 def as_domain_error(exception: BaseException) -> DomainError | None:
     """Return the refusal that `exception` amounts to, or None when it is a fault of ours."""
     if isinstance(exception, DomainError):
@@ -158,6 +167,8 @@ def as_domain_error(exception: BaseException) -> DomainError | None:
     if isinstance(exception, PermissionDenied):
         return NotPermitted()
     if isinstance(exception, (OperationalError, InterfaceError)) or isinstance(exception.__cause__, _PASSING):
+        for watcher in _watchers:
+            watcher(exception)
         return DatabaseAway(retry_after=5)
     return None
 

@@ -1,4 +1,4 @@
-"""The running site: gunicorn and the worker as children of one process that ends with all of them."""
+"""The running site: gunicorn, the worker and the guard as children of one process that ends with all of them."""
 
 import contextlib
 import ctypes
@@ -28,6 +28,8 @@ STOP_SECONDS = 15.0
 HEALTH_SECONDS = 30.0
 KEEPER_CHECK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
+# The commands that run beside the web server, started again when they end, each in the database role it needs.
+HELPERS = {"worker": "web", "guard": "guard"}
 SAMPLE_LOGINS = (
     ("amina@example.org", "legacy-amina", "staff and administrator"),
     ("ben@example.org", "legacy-ben", "staff"),
@@ -80,9 +82,10 @@ class Site:
         """Run the children until one is asked to stop, and return the exit code."""
         self.serving = True
         self._start_web()
-        self._start_worker()
+        for helper in HELPERS:
+            self._start_helper(helper)
         self._announce()
-        worker_pause, worker_due = 1.0, 0.0
+        pauses, due = dict.fromkeys(HELPERS, 1.0), dict.fromkeys(HELPERS, 0.0)
         keeper_due = 0.0
         while not self.stopping:
             web = self.children["web"].poll()
@@ -90,14 +93,16 @@ class Site:
                 self.say(f"The web server ended by itself (code {web}).")
                 return web if web > 0 else 1
             now = time.monotonic()
-            if self.children["worker"].poll() is not None:
-                if worker_due == 0.0:
-                    self.say(f"The worker ended; starting it again in {worker_pause:.0f} s.")
-                    worker_due = now + worker_pause
-                    worker_pause = min(worker_pause * 2, LONGEST_PAUSE_SECONDS)
-                elif now >= worker_due:
-                    self._start_worker()
-                    worker_due = 0.0
+            for helper in HELPERS:
+                if self.children[helper].poll() is None:
+                    continue
+                if due[helper] == 0.0:
+                    self.say(f"The {helper} ended; starting it again in {pauses[helper]:.0f} s.")
+                    due[helper] = now + pauses[helper]
+                    pauses[helper] = min(pauses[helper] * 2, LONGEST_PAUSE_SECONDS)
+                elif now >= due[helper]:
+                    self._start_helper(helper)
+                    due[helper] = 0.0
             if settings.LOCAL_MODE and now >= keeper_due:
                 self._look_after_database()
                 keeper_due = now + KEEPER_CHECK_SECONDS
@@ -138,15 +143,15 @@ class Site:
         )
         # fmt: on
 
-    def _start_worker(self) -> None:
-        self.children["worker"] = self._start("manage.py", "worker")
+    def _start_helper(self, name: str) -> None:
+        self.children[name] = self._start("manage.py", name, role=HELPERS[name])
 
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start(self, *arguments: str, role: str = "web") -> subprocess.Popen[bytes]:
         descriptor = postgres.lock_descriptor(settings.DATA_DIR) if settings.LOCAL_MODE else None
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=settings.BASE_DIR,
-            env={**os.environ, "DATABASE_ROLE": "web"},
+            env={**os.environ, "DATABASE_ROLE": role},
             stdin=subprocess.DEVNULL,
             # Ctrl-C reaches the whole terminal; only this process shall answer it.
             start_new_session=True,

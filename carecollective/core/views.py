@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_exempt
 
 from carecollective.core import errors, health, request_ids
 from carecollective.core.api import InternalServerError
@@ -65,7 +66,12 @@ def favicon(request: HttpRequest) -> HttpResponse:
     return redirect(static("img/mark.svg"))
 
 
-def health_check(request: HttpRequest) -> JsonResponse:
+@csrf_exempt
+def health_check(request: HttpRequest) -> HttpResponse:
+    if request.method not in ("GET", "HEAD"):
+        response = answer_error(request, errors.MethodNotAllowed())
+        response["Allow"] = "GET, HEAD"
+        return response
     checks = health.checks()
     healthy = all(check["ok"] for check in checks.values())
     body: dict[str, Any] = {"status": "ok" if healthy else "failing", "checks": checks}

@@ -24,6 +24,8 @@ from messaging_v1.services import legacy_message_sent_before, send_legacy_messag
 from messaging_v2.models import Status
 from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
 from rollout.cohort import decision_for, v1_writes_are_on
+from rollout.drain import enter_v2_start
+from rollout.events import Method, measured
 from rollout.versions import MessagingVersion
 
 FROZEN = _("The old messaging takes no new messages. Your conversation continues in the new messaging.")
@@ -41,16 +43,19 @@ def offer_help(*, actor: User, help_request_id: UUID, initial_message: Any) -> S
     HelpRequestNotFound; OwnRequest; HelpRequestUnavailable; RateLimitExceeded; MessagingUnavailable when neither version
     takes new conversations of this member.
     """
-    version = decision_for(actor).version
-    with acting_as(actor):
-        # Held while both versions are asked: two offers at once, in whatever version, are taken one after the other.
-        request = lock_help_request(help_request_id)
-        if request.user_id == actor.pk:
-            raise OwnRequest()
-        standing = standing_conversation(helper=actor, help_request_id=help_request_id)
-        if standing is not None:
-            raise ConversationExists(conversation_id=standing.conversation_id, version=standing.version)
-        return _open(actor, request.user_id, help_request_id, initial_message, version)
+    with measured(method=Method.START, member=actor, help_request_id=help_request_id) as operation:
+        operation.version = decision_for(actor).version
+        with acting_as(actor):
+            # Held while both versions are asked: two offers at once, in whatever version, are taken one after the other.
+            request = lock_help_request(help_request_id)
+            if request.user_id == actor.pk:
+                raise OwnRequest()
+            standing = standing_conversation(helper=actor, help_request_id=help_request_id)
+            if standing is not None:
+                raise ConversationExists(conversation_id=standing.conversation_id, version=standing.version)
+            started = _open(actor, request.user_id, help_request_id, initial_message, operation.version)
+        operation.version, operation.conversation_id = started.version, started.conversation_id
+        return started
 
 
 def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) -> Started:
@@ -59,17 +64,21 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
     Raises ConversationNotFound; CannotContinue unless the conversation is frozen, its request open and the actor its helper;
     ConversationExists once continued; MessagingUnavailable while the helper is outside the cohort; and what offering raises.
     """
-    version = decision_for(actor).version
-    with acting_as(actor):
-        thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
-        if thread.way_on is WayOn.CONTINUED and thread.continued_as:
-            raise ConversationExists(conversation_id=thread.continued_as, version=MessagingVersion.V2)
-        if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
-            raise CannotContinue()
-        if version is not MessagingVersion.V2:
-            raise MessagingUnavailable(NOWHERE_YET)
-        request = lock_help_request(thread.help_request.id)
-        return _open(actor, request.user_id, request.pk, initial_message, version)
+    with measured(method=Method.START, member=actor) as operation:
+        operation.version = decision_for(actor).version
+        with acting_as(actor):
+            thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
+            operation.help_request_id = thread.help_request.id if thread.help_request else None
+            if thread.way_on is WayOn.CONTINUED and thread.continued_as:
+                raise ConversationExists(conversation_id=thread.continued_as, version=MessagingVersion.V2)
+            if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
+                raise CannotContinue()
+            if operation.version is not MessagingVersion.V2:
+                raise MessagingUnavailable(NOWHERE_YET)
+            request = lock_help_request(thread.help_request.id)
+            started = _open(actor, request.user_id, request.pk, initial_message, operation.version)
+        operation.version, operation.conversation_id = started.version, started.conversation_id
+        return started
 
 
 def ask_to_continue(*, actor: User, conversation_id: UUID) -> None:
@@ -102,8 +111,10 @@ def send_message(*, actor: User, conversation_id: UUID, content: Any, message_id
     Raises ConversationNotFound; NotApproved; ValidationRefused; ConversationInactive; IdempotencyConflict;
     RateLimitExceeded; MessagingUnavailable for a legacy conversation while V1 writes are off.
     """
-    with acting_as(actor):
+    measurement = measured(method=Method.SEND, member=actor, conversation_id=conversation_id)
+    with measurement as operation, acting_as(actor):
         location = locate(reader=actor, conversation_id=conversation_id, mark_read=False)
+        operation.version = location.version
         match location.version:
             case MessagingVersion.V2:
                 sent = send_message_v2(
@@ -161,6 +172,11 @@ def reopen_conversation(*, actor: User, conversation_id: UUID) -> None:
 def _open(
     actor: User, requester_id: UUID, help_request_id: UUID, initial_message: Any, version: MessagingVersion | None
 ) -> Started:
+    if version is MessagingVersion.V2:
+        version = enter_v2_start(member=actor)
+        # Taken back since it was decided. Who meant to continue a legacy conversation has nothing to go back to.
+        if version is MessagingVersion.V1 and standing_conversation(helper=actor, help_request_id=help_request_id):
+            raise MessagingUnavailable(NOWHERE_YET)
     match version:
         case MessagingVersion.V2:
             conversation_id = create_conversation_atomic(

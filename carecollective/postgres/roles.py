@@ -34,6 +34,9 @@ TIME_LIMITS = {
     "idle_in_transaction_session_timeout": "15s",
 }
 LIMITED_ROLES = ("web", "guard")
+# Of the server's connections, those that the web role cannot take: with all of its own in use, the guard still watches,
+# and a rollback, a backup and an administrator still get in.
+KEPT_FREE = 12
 
 Connection = psycopg.Connection[Any]
 
@@ -65,6 +68,9 @@ def role_statements(
             yield sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(owner))
         for setting, limit in TIME_LIMITS.items() if role in LIMITED_ROLES else ():
             yield sql.SQL("ALTER ROLE {} SET {} = {}").format(sql.Identifier(name), sql.Identifier(setting), limit)
+        if role == "web":
+            limit_of_connections = sql.Literal(_connections_for_web(connection))
+            yield sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(name), limit_of_connections)
 
 
 def create_database(connection: Connection, *, database: str, owner: str) -> None:
@@ -122,6 +128,14 @@ def _attribute_changes(connection: Connection, role: str, name: str) -> list[sql
         if has != wanted:
             changes.append(sql.SQL(yes if wanted else no))
     return changes
+
+
+def _connections_for_web(connection: Connection) -> int:
+    row = connection.execute(
+        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+    ).fetchone()
+    # A server too small for that gives the web half.
+    return max(int(row[0]) - KEPT_FREE, int(row[0]) // 2) if row else -1
 
 
 def _schemas_with_tables(connection: Connection, owner: str) -> list[str]:

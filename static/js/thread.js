@@ -6,7 +6,7 @@ import { localiseTimes } from "./times.js";
 const POLL_MS = 5000;
 const list = document.querySelector("[data-thread]");
 const compose = document.querySelector("[data-compose]");
-const { api, me, myName, otherName } = list.dataset;
+const { api, me, myName, otherName, report } = list.dataset;
 const known = new Map([...list.querySelectorAll("[data-id]")].map((element) => [element.dataset.id, element]));
 const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
 // Only polling moves this on: what somebody else wrote just before our own message lies before it.
@@ -25,9 +25,19 @@ function bubble(message) {
   time.dataset.format = "full";
   const when = paragraph("when", "");
   when.append(time);
+  if (!isMine) when.append(" ", reportLink(message));
   item.append(paragraph("who", isMine ? myName : otherName), paragraph("words", message.content), when);
   localiseTimes(item);
   return item;
+}
+
+function reportLink(message) {
+  const link = document.createElement("a");
+  link.className = "report";
+  link.href = `${report}?message=${message.id}`;
+  link.ariaLabel = "Report this message";
+  link.textContent = "Report";
+  return link;
 }
 
 function paragraph(name, text) {

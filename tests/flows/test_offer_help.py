@@ -151,7 +151,7 @@ def test_a_new_message_appears_without_reloading(open_page, member, help_request
     asks = open_page(helps.url.split("?")[0], request.user)
     asks.fill('[name="message"]', '<b>Bring</b> the "big" bag & a smile 😊')
     asks.click('button:has-text("Send")')
-    expect(helps.locator('text=<b>Bring</b> the "big" bag & a smile 😊')).to_be_visible(timeout=15_000)
+    expect(helps.locator('text=<b>Bring</b> the "big" bag & a smile 😊')).to_be_visible(timeout=30_000)
 
 
 def test_offering_again_later_leads_to_the_conversation_and_keeps_the_text(

@@ -13,7 +13,10 @@ from tests import databases
 from tests.migrations import catalog, legacy
 from tests.policies.world import populate
 
-OUR_APPS = {"core", "accounts", "help_requests", "adoption", "inbox", "messaging_v1", "messaging_v2", "rollout"}
+OUR_APPS = {
+    *("core", "accounts", "help_requests", "adoption", "inbox", "messaging_v1", "messaging_v2"),
+    *("moderation", "operations", "privacy", "rollout"),
+}
 
 
 @pytest.fixture

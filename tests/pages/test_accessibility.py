@@ -36,7 +36,9 @@ def pages(site, member, help_request, stage):
         "/messages",
         f"/messages/{offered.conversation_id}",
         f"/messages/{mine.conversation_id}",
+        f"/messages/{offered.conversation_id}/report",
         "/account",
+        "/account/erase",
         "/logout",
     ]
     return ada, everybody, members

@@ -195,6 +195,7 @@ def test_it_survives_the_death_of_its_worker_its_database_and_its_keeper(prepare
 def test_a_standby_worker_takes_over_within_two_seconds(prepared: Path, serve: Serve) -> None:
     serve().wait_until_up()
     holder = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262002 AND granted"
+    eventually(lambda: ask(prepared, holder, role="ops") is not None)
     standby = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=PROJECT, env=environment_for(prepared))
     try:
         first = ask(prepared, holder, role="ops")

@@ -38,6 +38,11 @@ def operator(make_user: MakeUser) -> User:
 
 
 @pytest.fixture
+def admin(make_user: MakeUser) -> User:
+    return make_user(is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
 def tester(make_user: MakeUser) -> User:
     return make_user(groups=(INTERNAL_TESTERS,))
 

@@ -7,8 +7,8 @@ from django.db import DatabaseError, connection, transaction
 
 from carecollective.accounts.models import User
 from rollout.models import STAGE_SPELLING, Change, Flag, Source
-from rollout.services import change_stage
-from rollout.stages import INTERNAL, Stage, StageKind
+from rollout.services import roll_back
+from rollout.stages import Stage, StageKind
 from rollout.state import FLAG_NAME
 from tests.rollout.conftest import Move
 
@@ -49,7 +49,7 @@ def test_a_queryset_update_and_waffles_own_command_are_recorded_too(flag: Flag) 
 def test_a_later_statement_in_the_same_transaction_does_not_pass_for_the_applications(
     operator: User, move: Move
 ) -> None:
-    change_stage(actor=operator, stage=INTERNAL, reason="By the rules", source=Source.ADMIN)
+    roll_back(actor=operator, reason="By the rules", source=Source.ADMIN)
     move("enabled")
     last = Change.objects.latest("pk")
     assert (last.source, last.actor_id, last.reason) == ("outside", None, "Changed outside the application")

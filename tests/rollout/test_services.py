@@ -5,8 +5,8 @@ from django.db import transaction
 
 from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted, ValidationRefused
-from rollout.errors import NothingToChange, PromotionRefused
-from rollout.models import Change, Flag, Source
+from rollout.errors import NothingToChange, OverrideRefused, PromotionRefused
+from rollout.models import Change, Flag, Proposal, Source
 from rollout.services import change_stage, roll_back, set_v1_writes
 from rollout.stages import DISABLED, ENABLED, INTERNAL, Stage
 from rollout.state import FLAG_NAME
@@ -22,25 +22,26 @@ def stored() -> tuple[str, bool]:
     return flag.stage, flag.v1_writes
 
 
-def test_a_change_is_recorded_with_who_when_from_to_and_why(operator: User, flag: Flag) -> None:
+def test_a_change_is_recorded_with_who_when_from_to_and_why(operator: User, flag: Flag, move: Move) -> None:
+    move("percentage:10")
     change = change_stage(
-        actor=operator, stage=INTERNAL, reason="  The staff are ready\r\nat last ", source=Source.ADMIN
+        actor=operator, stage=INTERNAL, reason="  The staff are enough\r\nfor now ", source=Source.ADMIN
     )
     assert stored() == ("internal", True)
     assert change == Change.objects.first()
     assert (change.actor_id, change.actor_label, change.source) == (operator.pk, operator.name, "admin")
-    assert (change.from_stage, change.to_stage, change.override) == ("disabled", "internal", False)
+    assert (change.from_stage, change.to_stage, change.override) == ("percentage:10", "internal", False)
     assert (change.from_v1_writes, change.to_v1_writes) == (True, True)
-    assert change.reason == "The staff are ready\nat last"
-    assert change.flag_version == flag.version + 1
+    assert change.reason == "The staff are enough\nfor now"
+    assert change.flag_version == flag.version + 2
     assert change.at >= flag.changed_at
 
 
 def test_the_ladder_is_climbed_one_stage_at_a_time_and_enabled_freezes_v1() -> None:
     for stage in (INTERNAL, TEN, FIFTY):
-        change_stage(actor=None, stage=stage, reason="next", source=Source.COMMAND)
+        change_stage(actor=None, stage=stage, reason="next", source=Source.COMMAND, override=True)
         assert stored() == (str(stage), True)
-    change_stage(actor=None, stage=ENABLED, reason="all of us", source=Source.COMMAND)
+    change_stage(actor=None, stage=ENABLED, reason="all of us", source=Source.COMMAND, override=True)
     assert stored() == ("enabled", False)
 
 
@@ -72,7 +73,7 @@ def test_leaving_enabled_downwards_lets_v1_write_again(move: Move) -> None:
 
 def test_v1_writes_that_people_paused_stay_paused_through_a_step_up(move: Move) -> None:
     move("internal", v1_writes=False)
-    change_stage(actor=None, stage=TEN, reason="next", source=Source.COMMAND)
+    change_stage(actor=None, stage=TEN, reason="next", source=Source.COMMAND, override=True)
     assert stored() == ("percentage:10", False)
 
 
@@ -80,20 +81,40 @@ def test_a_step_that_skips_a_stage_is_refused_and_changes_nothing(operator: User
     recorded = Change.objects.count()
     with pytest.raises(PromotionRefused) as refusal:
         change_stage(actor=operator, stage=ENABLED, reason="all at once", source=Source.ADMIN)
-    assert "internal, percentage:10, percentage:50" in str(refusal.value.message)
+    assert "would skip internal, percentage:10, percentage:50" in refusal.value.missing[0]
     assert (refusal.value.code, refusal.value.status) == ("promotion_refused", 409)
     assert stored() == ("disabled", True)
     assert Change.objects.count() == recorded
 
 
-def test_an_override_skips_stages_and_the_record_shows_it(operator: User) -> None:
-    assert change_stage(actor=operator, stage=FIFTY, reason="hurry", source=Source.ADMIN, override=True).override
+def test_a_step_up_is_refused_even_to_a_superuser_who_does_not_override(admin: User) -> None:
+    with pytest.raises(PromotionRefused) as refusal:
+        change_stage(actor=admin, stage=INTERNAL, reason="next", source=Source.ADMIN)
+    assert "A second staff member's approval" in refusal.value.missing[-1]
+    assert stored() == ("disabled", True)
+
+
+def test_an_override_skips_stages_and_the_record_keeps_what_it_passed_over(admin: User) -> None:
+    assert change_stage(actor=admin, stage=FIFTY, reason="hurry", source=Source.ADMIN, override=True).override
     assert stored() == ("percentage:50", True)
+    kept = Proposal.objects.get()
+    assert (kept.state, kept.override, kept.proposer_id, kept.decided_by_id) == ("approved", True, admin.pk, None)
+    assert "would skip internal, percentage:10" in kept.missing[0]
+    assert "A second staff member's approval" in kept.missing[-1]
 
 
-def test_an_override_that_was_not_needed_is_not_recorded_as_one(operator: User) -> None:
-    change = change_stage(actor=operator, stage=INTERNAL, reason="calmly", source=Source.ADMIN, override=True)
+def test_only_a_superuser_overrides(operator: User) -> None:
+    recorded = Change.objects.count()
+    with pytest.raises(OverrideRefused):
+        change_stage(actor=operator, stage=INTERNAL, reason="hurry", source=Source.ADMIN, override=True)
+    assert (stored(), Change.objects.count(), Proposal.objects.count()) == (("disabled", True), recorded, 0)
+
+
+def test_an_override_downwards_overrides_nothing(admin: User, move: Move) -> None:
+    move("percentage:50")
+    change = change_stage(actor=admin, stage=INTERNAL, reason="calmly", source=Source.ADMIN, override=True)
     assert not change.override
+    assert not Proposal.objects.exists()
 
 
 def test_moving_to_where_the_rollout_is_changes_nothing(move: Move) -> None:
@@ -146,15 +167,15 @@ def test_staff_without_the_permission_change_nothing(make_user: MakeUser, move: 
 
 def test_a_superuser_may_do_all_of_it(make_user: MakeUser) -> None:
     amina = make_user(is_staff=True, is_superuser=True)
-    change_stage(actor=amina, stage=INTERNAL, reason="start", source=Source.ADMIN)
+    change_stage(actor=amina, stage=INTERNAL, reason="start", source=Source.ADMIN, override=True)
     roll_back(actor=amina, reason="stop", source=Source.ADMIN)
     assert stored() == ("disabled", True)
 
 
-def test_a_change_that_is_rolled_back_leaves_no_record(operator: User) -> None:
+def test_a_change_that_is_rolled_back_leaves_no_record(admin: User) -> None:
     recorded = Change.objects.count()
     with transaction.atomic():
-        change_stage(actor=operator, stage=INTERNAL, reason="never was", source=Source.ADMIN)
+        change_stage(actor=admin, stage=INTERNAL, reason="never was", source=Source.ADMIN, override=True)
         transaction.set_rollback(True)
     assert stored() == ("disabled", True)
     assert Change.objects.count() == recorded

@@ -7,10 +7,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.core.errors import DomainError
-from rollout import selectors, services, snapshot
-from rollout.cohort import explain, v1_writes_are_on
+from rollout import acknowledgements, audit, drain, selectors, services, snapshot
+from rollout.cohort import explain
+from rollout.errors import PromotionRefused
 from rollout.models import Change, Source
-from rollout.stages import Stage
+from rollout.stages import DISABLED, Stage
+from rollout.status import as_drain, as_plain, read_status
+from rollout.status_words import sentences
+from rollout.timeline import describe_drain
 
 OVERRIDDEN = "MESSAGING_V2_ROLLOUT=disabled overrides this: the new messaging stays off until it is unset."
 
@@ -20,23 +24,36 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="action")
-        status = actions.add_parser("status", help="the stage, V1 writes and the last change")
+        actions.add_parser("status", help="all that the control room shows")
         stage = actions.add_parser("stage", help="move to a stage")
         stage.add_argument("stage", help="disabled, internal, percentage:N or enabled")
-        stage.add_argument("--override", action="store_true", help="skip stages; the record shows it")
+        stage.add_argument(
+            "--override", action="store_true", help="pass over what is missing; the record shows what that was"
+        )
         back = actions.add_parser("rollback", help="turn the new messaging off for everybody")
         who = actions.add_parser("explain", help="which version a member's new conversation uses, and why")
         who.add_argument("email")
         preview = actions.add_parser("preview", help="who would enter at a stage")
         preview.add_argument("stage", help="disabled, internal, percentage:N or enabled")
+        actions.add_parser("drain", help="prove that no start in the new messaging is still on its way")
+        record = actions.add_parser("audit", help="the record of changes, and whether it is whole")
+        record.add_argument("--verify", action="store_true", help="check the chain of hashes from its beginning")
+        record.add_argument(
+            "--head", default="", help="with --verify: a hash noted down earlier, which must still be there"
+        )
+        record.add_argument("--last", type=int, default=20, help="how many changes to list")
         for action in (stage, back):
             action.add_argument("--reason", required=True, help="kept in the record")
-        for action in (status, stage, back, who, preview):
+        for action in actions.choices.values():
             action.add_argument("--json", action="store_true", help="answer in JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             facts, sentences = getattr(self, f"_{options['action']}")(options)
+        except PromotionRefused as refusal:
+            raise CommandError(
+                "\n- ".join([f"{refusal.message} Missing, unless you --override:", *refusal.missing])
+            ) from None
         except DomainError as refusal:
             raise CommandError(str(refusal.message)) from None
         if options["json"]:
@@ -45,26 +62,18 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(sentences))
 
     def _status(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        state = snapshot.current()
-        if not state.fresh:
+        if not snapshot.current().fresh:
             raise CommandError("The rollout's state cannot be read, so the new messaging is off.")
-        last = Change.objects.first()
-        facts = {
-            "stage": state.stage,
-            "v1_writes": state.v1_writes,
-            "version": state.version,
-            "overridden_by_environment": selectors.environment_disables(),
-            "last_change": _facts_of(last) if last else None,
-        }
-        sentences = [f"Stage: {state.stage}", f"V1 writes: {'on' if v1_writes_are_on() else 'off'}"]
-        if last:
-            sentences.append(f"Last change: {_sentence_of(last)}")
-        return facts, sentences + _notice()
+        found = read_status()
+        return as_plain(found), [*sentences(found), *_notice()]
 
     def _stage(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        stage = _parse(options["stage"])
+        if stage == DISABLED:
+            return self._rollback(options)
         change = services.change_stage(
             actor=None,
-            stage=_parse(options["stage"]),
+            stage=stage,
             reason=options["reason"],
             source=Source.COMMAND,
             override=options["override"],
@@ -76,7 +85,34 @@ class Command(BaseCommand):
         change = services.roll_back(
             actor=None, reason=options["reason"], source=Source.COMMAND, actor_label=_operator()
         )
-        return _facts_of(change), [_sentence_of(change), *_notice()]
+        switch = acknowledgements.wait_for_switch(version=change.flag_version)
+        attempt = drain.latest_attempt()
+        facts = _facts_of(change) | {
+            "switch": as_plain(switch),
+            "drain": as_plain(as_drain(attempt)) if attempt else None,
+        }
+        lines = [_sentence_of(change), f"Processes: {switch.words}"]
+        if attempt:
+            lines.append(f"Drain: {describe_drain(attempt)}")
+        return facts, [*lines, *_notice()]
+
+    def _drain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        attempt = drain.certify(flag_version=snapshot.read_now().version)
+        if attempt.issued_at is None:
+            raise CommandError(describe_drain(attempt))
+        return as_plain(as_drain(attempt)), [describe_drain(attempt)]
+
+    def _audit(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        if not options["verify"]:
+            newest = list(Change.objects.all()[: options["last"]])
+            return {"changes": [_facts_of(change) for change in newest]}, [_sentence_of(change) for change in newest]
+        found = audit.verify(expected_head=options["head"])
+        if not found.intact:
+            if options["json"]:
+                self.stdout.write(json.dumps({"intact": False, "lines": found.lines, "problems": found.problems}))
+            raise CommandError("\n".join(["The record is not what was written.", *found.problems]))
+        facts = {"intact": True, "lines": found.lines, "head": found.head}
+        return facts, [f"The record is whole: {found.lines} lines, each following from the one before.", found.head]
 
     def _explain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         found = selectors.explain_member(options["email"])
@@ -147,6 +183,7 @@ def _facts_of(change: Change) -> dict[str, Any]:
         "reason": change.reason,
         "override": change.override,
         "version": change.flag_version,
+        "hash": change.hash,
     }
 
 

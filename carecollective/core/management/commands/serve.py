@@ -46,6 +46,8 @@ class Command(BaseCommand):
             # Before the migrations: the sample is a legacy database, and they take over what they find.
             call_command("adopt_legacy", sample=True, stdout=self.stdout)
         self.migrate()
+        # Silent when all is well; otherwise the start ends here, with what was expected and what was found.
+        call_command("verify_messaging", cheap=True, verbosity=0)
         static_files = StaticFiles(settings.STATIC_ROOT)
         fingerprint = static_files.fingerprint(get_finders())
         if not static_files.are_current(fingerprint):

@@ -1,0 +1,83 @@
+"""How long what is kept: the settings, and who sees to each. The control room shows it; the worker keeps to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """One kind of thing, for how long it is kept, by which variable that is set, and who enforces it."""
+
+    name: str
+    kept: str
+    setting: str
+    enforced_by: str
+
+
+# What the worker's tasks see to. A task that is missing from WORKER_TASKS shows here as enforced by nobody.
+_TASKS = {
+    "events": "rollout.event_log.prune_events",
+    "exports": "carecollective.privacy.exports.prune_exports",
+    "backups": "carecollective.operations.backups.prune_backups",
+    "sessions": "carecollective.accounts.services.prune_sessions_and_tokens",
+    "tokens": "carecollective.accounts.services.prune_sessions_and_tokens",
+    "sign_ins": "carecollective.privacy.retention.prune_failed_sign_ins",
+}
+FAILED_SIGN_INS_KEPT = timedelta(days=1)
+
+
+def read() -> Sequence[Retention]:
+    """Return how long each kind of data is kept, in words, and who enforces it. Asks no database."""
+    backups = settings.BACKUPS_KEPT
+    return [
+        Retention(
+            _("Events of the rollout"),
+            _days(timedelta(days=settings.EVENTS_RETENTION_DAYS)),
+            "EVENTS_RETENTION_DAYS",
+            _enforcer("events"),
+        ),
+        Retention(
+            _("Copies of members' data"),
+            _days(timedelta(days=settings.EXPORTS_KEPT_DAYS)),
+            "EXPORTS_KEPT_DAYS",
+            _enforcer("exports"),
+        ),
+        Retention(
+            _("Backups"),
+            ngettext("the newest %(count)d", "the newest %(count)d", backups) % {"count": backups},
+            "BACKUPS_KEPT",
+            _enforcer("backups"),
+        ),
+        Retention(
+            _("Sessions"),
+            _days(timedelta(seconds=settings.SESSION_COOKIE_AGE)),
+            "SESSION_COOKIE_AGE",
+            _enforcer("sessions"),
+        ),
+        Retention(
+            _("Tokens"),
+            _days(cast("timedelta", settings.REST_KNOX["TOKEN_TTL"])),
+            "REST_KNOX TOKEN_TTL",
+            _enforcer("tokens"),
+        ),
+        Retention(_("Failed sign-ins"), _days(FAILED_SIGN_INS_KEPT), _("fixed"), _enforcer("sign_ins")),
+    ]
+
+
+def _enforcer(kind: str) -> str:
+    tasks = dict(settings.WORKER_TASKS)
+    seconds = tasks.get(_TASKS[kind])
+    if seconds is None:
+        return _("nobody: the worker does not run %(task)s") % {"task": _TASKS[kind]}
+    minutes = max(1, round(seconds / 60))
+    return ngettext("the worker, every minute", "the worker, every %(count)d minutes", minutes) % {"count": minutes}
+
+
+def _days(span: timedelta) -> str:
+    return ngettext("%(count)d day", "%(count)d days", span.days) % {"count": span.days}

@@ -1,0 +1,95 @@
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from carecollective.accounts.models import User
+from carecollective.core.api import parse_uuid
+from carecollective.core.errors import DomainError, DomainNotFound, InvalidInput
+from carecollective.moderation import selectors, services
+from carecollective.moderation.models import Outcome, Report
+
+
+@admin.register(Report)
+class ReportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What members reported, of both systems. The words in question show only when asked for, and the asking is noted.
+
+    There is no other way for staff into a conversation: no model of either messaging is in the admin.
+    """
+
+    actions = None
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_active and getattr(request.user, "is_staff", False))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        self._require_staff(request)
+        reports = selectors.list_reports(reader=_reader(request))
+        context = {**self.admin_site.each_context(request), "title": "Reported messages", "reports": reports}
+        return TemplateResponse(request, "admin/moderation/reports.html", context)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        return redirect("admin:moderation_report_change", object_id)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        self._require_staff(request)
+        try:
+            return self._answer(request, parse_uuid(object_id or ""))
+        except (DomainNotFound, InvalidInput):
+            raise Http404 from None
+
+    def _answer(self, request: HttpRequest, report_id: UUID) -> HttpResponse:
+        reader = _reader(request)
+        shown = None
+        if request.method == "POST" and "show" in request.POST:
+            shown = selectors.look_at_report(reader=reader, report_id=report_id)
+        elif request.method == "POST":
+            return self._settle(request, reader, report_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "A reported message",
+            "report": selectors.find_report(reader=reader, report_id=report_id),
+            "shown": shown,
+            "looks": selectors.looks_at(report_id=report_id),
+            "outcomes": [choice for choice in Outcome.choices if choice[0] != Outcome.PENDING],
+        }
+        return TemplateResponse(request, "admin/moderation/report.html", context)
+
+    def _settle(self, request: HttpRequest, reader: User, report_id: UUID) -> HttpResponse:
+        try:
+            report = services.settle_report(actor=reader, report_id=report_id, outcome=request.POST.get("outcome", ""))
+        except DomainNotFound:
+            raise
+        except DomainError as refusal:
+            self.message_user(request, str(refusal.message), messages.ERROR)
+            return redirect("admin:moderation_report_change", report_id)
+        self.log_change(request, report, str(Outcome(report.status).label))
+        self.message_user(request, "The report is settled.", messages.SUCCESS)
+        return redirect(reverse("admin:moderation_report_changelist"))
+
+    def _require_staff(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+
+def _reader(request: HttpRequest) -> User:
+    return cast("User", request.user)

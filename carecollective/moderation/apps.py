@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ModerationConfig(AppConfig):
+    name = "carecollective.moderation"
+    verbose_name = "Reported messages"

@@ -1,0 +1,19 @@
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.pages import TypedForm
+from carecollective.moderation.models import WORDS_MAX, Reason
+
+
+class ReportForm(TypedForm):
+    """What is wrong with a message, and in the reporter's own words why."""
+
+    reason = forms.Field(
+        label=_("What is wrong with it?"), widget=forms.Select(choices=[("", _("Please choose")), *Reason.choices])
+    )
+    words = forms.Field(
+        label=_("In your own words"),
+        required=False,
+        help_text=_("What should staff know? They see this, the message, and five messages before and after it."),
+        widget=forms.Textarea(attrs={"rows": 4, "data-max": WORDS_MAX}),
+    )

@@ -1,0 +1,161 @@
+"""What was reported, as staff may see it: through two functions of the database that ask who looks, and write it down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+from django.utils.translation import gettext_lazy as _
+
+import messaging_v1.models as v1
+import messaging_v2.models as v2
+from carecollective.accounts.models import User
+from carecollective.core.database import acting_as
+from carecollective.core.errors import DomainNotFound, InvalidInput, MessageNotFound, NotPermitted
+from carecollective.inbox.selectors import locate
+from carecollective.moderation.models import Look, Outcome, Reason
+from rollout.versions import MessagingVersion
+
+
+class OwnMessage(InvalidInput):
+    message = _("This message is your own.")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedMessage:
+    """The message that a member is about to report."""
+
+    version: MessagingVersion
+    author_id: UUID
+    author: str
+    content: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSummary:
+    """One line of the list of reports: who, about whom and why; never what was said."""
+
+    id: UUID
+    is_legacy: bool
+    version: str
+    reporter: str
+    author: str
+    reason: str
+    words: str
+    status: str
+    is_waiting: bool
+    created_at: datetime
+    looks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContextMessage:
+    """A message beside the reported one; `place` 0 is the reported one itself."""
+
+    place: int
+    author: str
+    content: str
+    created_at: datetime
+
+
+def message_to_report(*, reader: User, conversation_id: UUID, message_id: UUID | None) -> ReportedMessage:
+    """Return a message of the reader's conversation by the other; None is the first message of a V2 conversation.
+
+    Raises ConversationNotFound; MessageNotFound when it is not of this conversation or is not shown; OwnMessage.
+    """
+    with acting_as(reader):
+        version = locate(reader=reader, conversation_id=conversation_id, mark_read=False).version
+        row: tuple[UUID, str, str, datetime] | None
+        match version:
+            case MessagingVersion.V2 if message_id is None:
+                openings = v2.Conversation.objects.filter(pk=conversation_id)
+                row = openings.values_list("helper_id", "helper__name", "initial_message", "created_at").first()
+            case MessagingVersion.V2:
+                new = v2.Message.objects.filter(pk=message_id or conversation_id, conversation=conversation_id)
+                row = new.values_list("sender_id", "sender__name", "content", "created_at").first()
+            case MessagingVersion.V1:  # pragma: no branch
+                # What the legacy system wrote by itself, and what is no longer shown, cannot be reported.
+                legacy = v1.Message.objects.filter(pk=message_id or conversation_id, conversation=conversation_id)
+                shown = legacy.filter(message_type="text", deleted_at=None)
+                shown = shown.exclude(moderation_status__in=v1.Message.WITHHELD_BY_MODERATORS)
+                row = shown.values_list("sender_id", "sender__name", "content", "created_at").first()
+    if row is None:
+        raise MessageNotFound()
+    if row[0] == reader.pk:
+        raise OwnMessage()
+    return ReportedMessage(version, *row)
+
+
+def list_reports(*, reader: User) -> Sequence[ReportSummary]:
+    """Return every report of both systems, those that wait first, then the newest. Raises NotPermitted unless staff."""
+    _require_staff(reader)
+    with acting_as(reader), connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, false, version, reporter_id, author_id, reason, words, status, created_at FROM moderation_report
+            UNION ALL
+            SELECT id, true, 'v1', reporter_id, author_id, reason, words, status, created_at
+            FROM public.moderation_legacy_reports()
+            """
+        )
+        found = cursor.fetchall()
+        cursor.execute("SELECT report_id, count(*) FROM moderation_look GROUP BY report_id")
+        looks = dict(cursor.fetchall())
+    names = _names([person for row in found for person in (row[3], row[4])])
+    reports = [
+        ReportSummary(
+            id=row[0],
+            is_legacy=row[1],
+            version=row[2],
+            reporter=names.get(row[3], ""),
+            author=names.get(row[4], ""),
+            reason=str(Reason(row[5]).label) if row[5] in Reason.values else row[5],
+            words=row[6],
+            status=str(Outcome(row[7]).label) if row[7] in Outcome.values else row[7],
+            is_waiting=row[7] == Outcome.PENDING,
+            created_at=row[8],
+            looks=looks.get(row[0], 0),
+        )
+        for row in found
+    ]
+    newest_first = sorted(reports, key=lambda report: (report.created_at, report.id), reverse=True)
+    return sorted(newest_first, key=lambda report: not report.is_waiting)
+
+
+def find_report(*, reader: User, report_id: UUID) -> ReportSummary:
+    """Return one report without what it is about. Raises NotPermitted unless the reader is staff; DomainNotFound."""
+    found = next((report for report in list_reports(reader=reader) if report.id == report_id), None)
+    if found is None:
+        raise DomainNotFound()
+    return found
+
+
+def looks_at(*, report_id: UUID) -> Sequence[Look]:
+    """Return who has looked at a report's message, the latest first."""
+    return list(Look.objects.filter(report_id=report_id).select_related("staff").order_by("-at", "-pk")[:50])
+
+
+def look_at_report(*, reader: User, report_id: UUID) -> Sequence[ContextMessage]:
+    """Return a reported message with up to five messages before and after it, and write down that the reader looked.
+
+    Raises NotPermitted unless the reader is staff; DomainNotFound.
+    """
+    _require_staff(reader)
+    with acting_as(reader), connection.cursor() as cursor:
+        cursor.execute("SELECT place, sender_id, content, created_at FROM public.moderation_look_at(%s)", [report_id])
+        rows = cursor.fetchall()
+    if not rows:
+        raise DomainNotFound()
+    names = _names([row[1] for row in rows])
+    return [ContextMessage(row[0], names.get(row[1], ""), row[2], row[3]) for row in rows]
+
+
+def _names(members: Sequence[UUID]) -> dict[UUID, str]:
+    return dict(User.objects.filter(pk__in=set(members)).values_list("pk", "name"))
+
+
+def _require_staff(reader: User) -> None:
+    if not (reader.is_staff and reader.is_active):
+        raise NotPermitted()

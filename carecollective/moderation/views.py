@@ -1,0 +1,36 @@
+"""The page on which a participant reports a message."""
+
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.core.api import parse_uuid
+from carecollective.core.pages import Refusable, render_page
+from carecollective.moderation import selectors, services
+from carecollective.moderation.forms import ReportForm
+
+
+@member_page
+def report_message(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
+    """Show the message that is to be reported, and take the report. `message` names it; without, the first one is meant."""
+    named = request.POST.get("message") or request.GET.get("message", "")
+    message_id = parse_uuid(named) if named else None
+    reported = selectors.message_to_report(reader=request.user, conversation_id=conversation_id, message_id=message_id)
+    form = ReportForm(request.POST) if request.method == "POST" else ReportForm()
+    refusal = None
+    if request.method == "POST":
+        with Refusable(form) as attempt:
+            services.report_message(
+                actor=request.user,
+                conversation_id=conversation_id,
+                message_id=message_id,
+                reason=form.typed("reason"),
+                words=form.typed("words"),
+            )
+            return redirect(f"{reverse('thread', args=[conversation_id])}?reported=1")
+        refusal = attempt.error
+    context = {"form": form, "reported": reported, "conversation_id": conversation_id, "message_id": named}
+    return render_page(request, "moderation/report.html", context, refusal=refusal)

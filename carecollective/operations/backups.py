@@ -1,0 +1,146 @@
+"""A backup: a dump of everything as of one moment, and a manifest of that same moment beside it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings
+
+from carecollective.operations.catalog import read_catalog
+from carecollective.operations.clients import find_client, run_client
+from carecollective.operations.connections import Session, connected, url_of
+from carecollective.operations.contents import Say, read_contents, read_sequences
+from carecollective.operations.manifest import DUMP, PARTIAL, Manifest, digest_of, path_of_manifest, write_manifest
+from carecollective.operations.problems import OperationError
+
+NAME = "carecollective-"
+# Waiting longer behind a migration would keep everybody who comes after it waiting too.
+LOCK_SECONDS = 30
+
+_MOMENT = "SELECT clock_timestamp(), to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD\"T\"HH24MISS\"Z\"')"
+_OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+# A legacy database before its first migration is worth a backup more than any other.
+_IS_OURS = "SELECT to_regclass('public.django_migrations') IS NOT NULL"
+_MIGRATIONS = "SELECT app, max(name) FROM public.django_migrations GROUP BY app ORDER BY app"
+
+
+def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
+    """Write a dump and its manifest into a folder, and return the dump's path and the manifest.
+
+    Raises OperationError; a backup that was not finished leaves nothing that could be taken for one.
+    """
+    url = url_of("ops")
+    _make_private(folder)
+    with connected(url) as session:
+        client = find_client("pg_dump", server_version=session.info.server_version // 10_000)
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # The dump takes its snapshot from this transaction: both see the very same rows.
+        (snapshot,) = _row(session, "SELECT pg_export_snapshot()")
+        started_at, stamp = _row(session, _MOMENT)
+        dump = folder / f"{NAME}{stamp}{DUMP}"
+        draft = dump.with_name(dump.name + PARTIAL)
+        try:
+            _reserve(draft, dump)
+            state = read_state(session, say=say)
+            total, done = len(state.tables), 0
+
+            def hear(line: str) -> None:
+                nonlocal done
+                if line.startswith("dumping contents of table"):
+                    done += 1
+                    say(f"Dump: {done} of {total} tables")
+
+            # fmt: off
+            run_client(client, [
+                "--format=custom", f"--file={draft}", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_SECONDS}s",
+            ], url=url, hear=hear)
+            # fmt: on
+            say("Reading the dump once more …")
+            finished_at = _row(session, _MOMENT)[0]
+            manifest = _complete(state, draft, client.words, started_at.isoformat(), finished_at.isoformat())
+            _settle(draft, dump)
+            write_manifest(manifest, dump)
+        finally:
+            draft.unlink(missing_ok=True)
+    return dump, manifest
+
+
+def read_state(session: Session, *, say: Say) -> Manifest:
+    """Return the manifest of a database as it is in the session's transaction, without a dump."""
+    parts = read_catalog(session.cursor())
+    apart = {"policy", "grant"}
+    return Manifest(
+        database=session.info.dbname,
+        owner=_row(session, _OWNER)[0],
+        started_at="",
+        finished_at="",
+        bytes=0,
+        sha256="",
+        versions={"server": session.info.parameter_status("server_version") or "", "django": django.get_version()},
+        migrations=dict(session.execute(_MIGRATIONS).fetchall()) if _row(session, _IS_OURS)[0] else {},
+        tables=read_contents(session, say=say),
+        sequences=read_sequences(session),
+        policies=[part for part in parts if part.kind == "policy"],
+        grants=[part for part in parts if part.kind == "grant"],
+        structure=[part for part in parts if part.kind not in apart],
+    )
+
+
+def list_backups(folder: Path) -> Sequence[Path]:
+    """Return the dumps that have a manifest, the newest first."""
+    dumps = sorted(folder.glob(f"{NAME}*{DUMP}"), reverse=True)
+    return [dump for dump in dumps if path_of_manifest(dump).is_file()]
+
+
+def prune_backups() -> int:
+    """Delete all but the newest BACKUPS_KEPT backups in BACKUP_DIR, and return how many went."""
+    outdated = list_backups(settings.BACKUP_DIR)[settings.BACKUPS_KEPT :]
+    for dump in outdated:
+        # The manifest first: a dump without one is no backup to anybody.
+        path_of_manifest(dump).unlink(missing_ok=True)
+        dump.unlink(missing_ok=True)
+    return len(outdated)
+
+
+def _complete(state: Manifest, draft: Path, client: str, started_at: str, finished_at: str) -> Manifest:
+    return replace(
+        state,
+        started_at=started_at,
+        finished_at=finished_at,
+        bytes=draft.stat().st_size,
+        sha256=digest_of(draft),
+        versions={**state.versions, "client": client},
+    )
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True)
+    except OSError as problem:
+        raise OperationError(f"{folder} cannot be used: {problem.strerror or problem}.") from None
+
+
+def _reserve(draft: Path, dump: Path) -> None:
+    """Take the name, so that two backups of the same second do not write into one file; only its owner may read it."""
+    if dump.exists():
+        raise OperationError(f"{dump} is there already: wait a second and try again.")
+    try:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        raise OperationError(f"Another backup is being written to {draft}.") from None
+    except OSError as problem:
+        raise OperationError(f"{draft.parent} cannot be written to: {problem.strerror or problem}.") from None
+
+
+def _settle(draft: Path, dump: Path) -> None:
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(dump)
+
+
+def _row(session: Session, query: str) -> Any:
+    return session.execute(query.encode()).fetchone()

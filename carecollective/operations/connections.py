@@ -1,0 +1,50 @@
+"""Connections of the commands' own, each in the database role that its work needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+from carecollective import postgres
+from carecollective.operations.problems import OperationError
+from carecollective.postgres.urls import build_url, parse_url
+from carecollective.settings import role_url
+
+Session = psycopg.Connection[Any]
+OPERATIONS = postgres.ROLE_NAMES["ops"]
+
+
+def url_of(role: str) -> str:
+    """Return the URL with which a role reaches the database that this process is configured for."""
+    return with_database(role_url(role), str(connection.settings_dict["NAME"]))
+
+
+def with_database(url: str, database: str) -> str:
+    return build_url({**parse_url(url), "dbname": database})
+
+
+@contextmanager
+def connected(url: str, *, autocommit: bool = False) -> Iterator[Session]:
+    """Hold a connection for the block. Raises OperationError with the server's reason where there is none to be had."""
+    try:
+        session = psycopg.connect(url, autocommit=autocommit, application_name="carecollective-operations")
+    except psycopg.OperationalError as problem:
+        raise OperationError(str(problem).strip().splitlines()[-1]) from None
+    with session:
+        yield session
+
+
+@contextmanager
+def acting_as_role(role: str) -> Iterator[None]:
+    """Let Django's own connection be a role's for the block, and nobody's afterwards; outside any transaction."""
+    before = dict(connection.settings_dict)
+    there = postgres.database_settings(role_url(role))
+    connection.close()
+    connection.settings_dict.update(USER=there["USER"], PASSWORD=there["PASSWORD"])
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(before)

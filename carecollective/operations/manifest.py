@@ -1,0 +1,113 @@
+"""The page beside a backup that says what is in it, by which a copy is judged."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from carecollective.operations.catalog import Part
+from carecollective.operations.contents import TableContents
+from carecollective.operations.problems import OperationError
+
+FORMAT = 1
+DUMP, MANIFEST, PARTIAL = ".dump", ".manifest.json", ".partial"
+KINDS = ("policies", "grants", "structure")
+CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Times are the database's. `catalog` holds tables, columns, policies, grants, functions and the rest, line by line."""
+
+    database: str
+    owner: str
+    started_at: str
+    finished_at: str
+    bytes: int
+    sha256: str
+    versions: Mapping[str, str]
+    migrations: Mapping[str, str]
+    tables: Mapping[str, TableContents]
+    sequences: Mapping[str, int]
+    policies: Sequence[Part]
+    grants: Sequence[Part]
+    structure: Sequence[Part]
+    restore_verified_at: str | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(table.rows for table in self.tables.values())
+
+
+def path_of_manifest(dump: Path) -> Path:
+    return dump.with_name(dump.name.removesuffix(DUMP) + MANIFEST)
+
+
+def write_manifest(manifest: Manifest, dump: Path) -> None:
+    """Put the manifest beside its dump, whole or not at all, for its owner's eyes alone."""
+    path = path_of_manifest(dump)
+    draft = path.with_name(path.name + PARTIAL)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT, **asdict(manifest)}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def read_manifest(dump: Path) -> Manifest:
+    """Raises OperationError where there is none, or none that can be read."""
+    path = path_of_manifest(dump)
+    try:
+        read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if read.pop("format") != FORMAT:
+            raise ValueError("of another format")
+        tables = {name: TableContents(**table) for name, table in read.pop("tables").items()}
+        parts: dict[str, Any] = {kind: [Part(**part) for part in read.pop(kind)] for kind in KINDS}
+        return Manifest(tables=tables, **parts, **read)
+    except FileNotFoundError:
+        raise OperationError(f"{path} is missing: without it nobody can tell whether a copy is whole.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise OperationError(f"{path} cannot be read ({problem}).") from None
+
+
+def mark_restored(dump: Path, *, at: str) -> None:
+    write_manifest(replace(read_manifest(dump), restore_verified_at=at), dump)
+
+
+def digest_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def find_differences(expected: Manifest, found: Manifest) -> Iterator[str]:
+    """Yield in words what a copy has otherwise than its manifest says. Sequences may have gone on."""
+    for name in sorted(expected.tables.keys() | found.tables.keys()):
+        before, after = expected.tables.get(name), found.tables.get(name)
+        if before is None or after is None:
+            yield f"{name}: {'not in the manifest' if before is None else 'missing'}"
+        elif before.rows != after.rows:
+            yield f"{name}: {before.rows} rows expected, {after.rows} found"
+        elif before.checksum != after.checksum:
+            yield f"{name}: all {before.rows} rows are there, and something in them differs"
+    for name, value in expected.sequences.items():
+        if found.sequences.get(name, -1) < value:
+            yield f"sequence {name}: at least {value} expected, {found.sequences.get(name, 'none')} found"
+    for kind in KINDS:
+        before_parts, after_parts = set(getattr(expected, kind)), set(getattr(found, kind))
+        for part in sorted(before_parts - after_parts):
+            yield f"missing: {_describe(part)}"
+        for part in sorted(after_parts - before_parts):
+            yield f"not in the manifest: {_describe(part)}"
+
+
+def _describe(part: Part) -> str:
+    place = " ".join(filter(None, (part.table, part.name)))
+    return f"{part.kind} {place}: {part.words}" + (
+        "" if part.sound or part.kind == "table" else " (not valid or switched off)"
+    )

@@ -1,0 +1,2 @@
+class OperationError(Exception):
+    """Why an operation did not happen, in words for the person at the terminal."""

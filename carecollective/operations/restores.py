@@ -1,0 +1,195 @@
+"""A backup brought back: into a database that holds nothing yet, all of it or nothing, and compared to the last checksum."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from carecollective.operations.backups import read_state
+from carecollective.operations.clients import Client, find_client, run_client
+from carecollective.operations.connections import OPERATIONS, Session, connected, url_of, with_database
+from carecollective.operations.contents import Say
+from carecollective.operations.manifest import Manifest, digest_of, find_differences, mark_restored, read_manifest
+from carecollective.operations.problems import OperationError
+from carecollective.postgres import ROLE_NAMES
+from carecollective.postgres.roles import grant_database, role_exists
+from carecollective.postgres.urls import parse_url
+
+SCRATCH = "_trial_"
+# One trial at a time beside each database, so that what a killed one left behind can be told from one that runs.
+LOCK_KEY = 7_262_008
+
+_HOLDS_A_TABLE = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
+_LOCALE = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
+_FUNCTIONS_OF_OPERATIONS = """
+SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname = 'public' AND p.oid::regprocedure::text = ANY (%s)
+"""
+
+
+def restore_into(dump: Path, url: str, *, say: Say) -> Manifest:
+    """Restore into an empty database, or a new one, that belongs to the role in `url`; return the manifest it agrees with.
+
+    Raises OperationError, also for a copy that differs from the manifest in a single character.
+    """
+    manifest = read_manifest(dump)
+    _check_dump(dump, manifest, say=say)
+    _create_database(url)
+    with connected(url, autocommit=True) as session:
+        _check_target(session)
+        client = find_client("pg_restore", server_version=_version_of(manifest))
+        with _operations_may_own_functions(session):
+            _run(client, dump, manifest, url=url, say=say)
+            _give_functions_back(session, manifest)
+        grant_database(session, database=session.info.dbname, owner=session.info.user)
+    compare_with(manifest, url, say=say)
+    return manifest
+
+
+def restore_for_trial(dump: Path, *, say: Say) -> Manifest:
+    """Restore into a scratch database beside the present one, compare everything, drop it, and note in the manifest that
+    it went well. Raises OperationError.
+    """
+    here = url_of("owner")
+    with connected(here, autocommit=True) as session:
+        if not _row(session, f"SELECT pg_try_advisory_lock({LOCK_KEY})"):
+            raise OperationError("Another trial of a backup is running on this database.")
+        prefix = session.info.dbname[:40] + SCRATCH
+        _drop_leftovers(session, prefix)
+        name = prefix + token_hex(6)
+        try:
+            _create(session, name)
+            manifest = restore_into(dump, with_database(here, name), say=say)
+            moment = _row(session, "SELECT clock_timestamp()")
+        finally:
+            say("Dropping the scratch database …")
+            session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    mark_restored(dump, at=moment.isoformat())
+    return manifest
+
+
+def compare_with(manifest: Manifest, url: str, *, say: Say) -> None:
+    """Compare a database with a manifest, row by row and part by part. Raises OperationError naming what differs."""
+    with connected(url) as session:
+        session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OPERATIONS)))
+        try:
+            found = read_state(session, say=say)
+        except psycopg.errors.InsufficientPrivilege as problem:
+            raise OperationError(f"The copy cannot be read as {OPERATIONS}: {problem.diag.message_primary}.") from None
+    differences = list(find_differences(manifest, found))
+    if differences:
+        raise OperationError("\n- ".join(["The copy is not what was backed up:", *differences]))
+
+
+def _check_dump(dump: Path, manifest: Manifest, *, say: Say) -> None:
+    if not dump.is_file():
+        raise OperationError(f"There is no file {dump}.")
+    say("Reading the dump …")
+    if dump.stat().st_size != manifest.bytes or digest_of(dump) != manifest.sha256:
+        raise OperationError(f"{dump} is not the file that was written: its checksum is not the manifest's.")
+
+
+def _create_database(url: str) -> None:
+    """Make the database where it is missing; its owner is whoever the URL names."""
+    name = parse_url(url).get("dbname", "")
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError as problem:
+        if f'database "{name}" does not exist' not in str(problem):
+            raise OperationError(str(problem).strip().splitlines()[-1]) from None
+        with connected(with_database(url, "postgres"), autocommit=True) as session:
+            _create(session, name)
+
+
+def _create(session: Session, name: str) -> None:
+    try:
+        session.execute(sql.SQL("CREATE DATABASE {} " + _LOCALE).format(sql.Identifier(name)))
+    except psycopg.errors.InsufficientPrivilege:
+        raise OperationError(
+            f"The role {session.info.user} may not create databases: have an administrator create one of its own, "
+            "and name it with --into."
+        ) from None
+
+
+def _check_target(session: Session) -> None:
+    if _row(session, _HOLDS_A_TABLE):
+        raise OperationError(
+            f"The database {session.info.dbname} holds tables already. A backup goes into a new or an empty database only: "
+            "name one with --into, or try the backup with --verify."
+        )
+    missing = [ROLE_NAMES[role] for role in ("web", "ops", "guard") if not role_exists(session, ROLE_NAMES[role])]
+    if missing:
+        raise OperationError(
+            f"The server does not know the role {missing[0]}: run `manage.py create_roles` there first, with DATABASE_URL set."
+        )
+
+
+@contextmanager
+def _operations_may_own_functions(session: Session) -> Iterator[None]:
+    """Let the operations role make things in the schema for the block: who is given a function needs that right."""
+    role = sql.Identifier(OPERATIONS)
+    session.execute(sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(role))
+    try:
+        yield
+    finally:
+        session.execute(sql.SQL("REVOKE CREATE ON SCHEMA public FROM {}").format(role))
+
+
+def _run(client: Client, dump: Path, manifest: Manifest, *, url: str, say: Say) -> None:
+    total, done = len(manifest.tables), 0
+
+    def hear(line: str) -> None:
+        nonlocal done
+        if line.startswith("processing data for table"):
+            done += 1
+            say(f"Restore: {done} of {total} tables")
+
+    contents = _list_contents(client, dump)
+    with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as wanted:
+        wanted.write("\n".join(contents))
+        wanted.flush()
+        # fmt: off
+        run_client(client, [
+            "--single-transaction", "--exit-on-error", "--no-owner", f"--use-list={wanted.name}", str(dump),
+        ], url=url, hear=hear)
+        # fmt: on
+
+
+def _list_contents(client: Client, dump: Path) -> Sequence[str]:
+    """Return the dump's table of contents without what is bound to its first server: default rights, by the owner's name."""
+    listed = subprocess.run([str(client.path), "--list", str(dump)], capture_output=True, text=True, check=False)
+    if listed.returncode:
+        raise OperationError(f"{client.path} cannot read {dump}: {listed.stderr.strip()}")
+    return [line for line in listed.stdout.splitlines() if " DEFAULT ACL " not in line]
+
+
+def _give_functions_back(session: Session, manifest: Manifest) -> None:
+    theirs = [part.name for part in manifest.structure if part.kind == "function" and " of operations:" in part.words]
+    for (name,) in session.execute(_FUNCTIONS_OF_OPERATIONS, [theirs]).fetchall():
+        # The name comes from the catalogue, quoted as it needs to be, arguments included.
+        session.execute(f"ALTER FUNCTION {name} OWNER TO {OPERATIONS}".encode())
+
+
+def _drop_leftovers(session: Session, prefix: str) -> None:
+    left = session.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]).fetchall()
+    for (name,) in left:
+        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _version_of(manifest: Manifest) -> int:
+    """Return the major version of the program that wrote the dump: an older one could not read it."""
+    words = manifest.versions.get("client", "").rsplit(" ", 1)[-1]
+    digits = words.split(".")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _row(session: Session, query: str) -> Any:
+    row = session.execute(query.encode()).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,21 @@
+"""Tables for the terminal."""
+
+from collections.abc import Iterator, Sequence
+
+LONGEST = 66
+
+
+def render(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Yield the lines of a table, numbers to the right, long texts cut."""
+    cells = [[f"{cell:,}" if isinstance(cell, int) else _cut(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    right = [all(isinstance(row[index], int) for row in rows) and bool(rows) for index in range(len(headings))]
+    for line in (list(headings), ["-" * width for width in widths], *cells):
+        places = zip(line, widths, right, strict=True)
+        yield "  ".join(
+            cell.rjust(width) if is_right else cell.ljust(width) for cell, width, is_right in places
+        ).rstrip()
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -1,0 +1,129 @@
+"""The three operations tried for real, as the web role and as nobody in particular. Nothing stays of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+from django.db import DatabaseError, connection, transaction
+from psycopg.errors import InsufficientPrivilege
+
+from carecollective.accounts.models import User, VerificationStatus
+from carecollective.core.database import acting_as
+from carecollective.core.errors import ActingAsAnother, ConversationNotFound, DomainError
+from carecollective.operations.checks import Check, compare
+from messaging_v2 import services
+
+GROUP = "2 Operations"
+WORDS = "A trial of the verification, which nobody will ever read."
+REFUSED = "refuses"
+
+_OPEN = "INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message) VALUES (%s, %s, %s, %s, %s)"
+_SEND = "INSERT INTO messages_v2 (id, conversation_id, sender_id, content) VALUES (%s, %s, %s, %s)"
+_READ = "SELECT (SELECT count(*) FROM conversations_v2) + (SELECT count(*) FROM messages_v2)"
+_CLOSE = "UPDATE conversations_v2 SET status = 'closed'"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A conversation that exists, and the two who take part; made up where there is none."""
+
+    conversation: UUID
+    help_request: UUID
+    requester: UUID
+    helper: UUID
+
+
+def try_operations(sample: Sample | None) -> Iterator[Check]:
+    """Call each operation in somebody else's name, in the service and past it. The connection is the web role's."""
+    case = sample or Sample(uuid4(), uuid4(), uuid4(), uuid4())
+    stranger = User(pk=uuid4(), name="Nobody", verification_status=VerificationStatus.APPROVED)
+    attempts: dict[str, Callable[[], object]] = {
+        "create_conversation_atomic": lambda: services.create_conversation_atomic(
+            actor=stranger, help_request_id=case.help_request, helper_id=case.helper, initial_message=WORDS
+        ),
+        "send_message_v2": lambda: services.send_message_v2(
+            actor=stranger, conversation_id=case.conversation, sender_id=case.helper, content=WORDS
+        ),
+        "get_conversation_v2": lambda: services.get_conversation_v2(
+            actor=stranger, conversation_id=case.conversation, reader_id=case.helper
+        ),
+    }
+    for name, attempt in attempts.items():
+        yield compare(GROUP, f"{name} for another", REFUSED, _answer(attempt, ActingAsAnother))
+    yield compare(
+        GROUP,
+        "get_conversation_v2 by a stranger",
+        REFUSED,
+        _answer(
+            lambda: services.get_conversation_v2(
+                actor=stranger, conversation_id=case.conversation, reader_id=stranger.pk
+            ),
+            ConversationNotFound,
+        ),
+    )
+    yield compare(
+        GROUP,
+        "the database, to open for another",
+        REFUSED,
+        _answer_of_database(stranger, _OPEN, [uuid4(), case.help_request, case.requester, case.helper, WORDS]),
+    )
+    yield compare(
+        GROUP,
+        "the database, to send for another",
+        REFUSED,
+        _answer_of_database(stranger, _SEND, [uuid4(), case.conversation, case.helper, WORDS]),
+    )
+    yield compare(GROUP, "the database, rows shown to a stranger", 0, _seen_by(stranger))
+    yield compare(GROUP, "the database, rows closed by a stranger", 0, _closed_by(stranger))
+
+
+def _answer(attempt: Callable[[], object], refusal: type[DomainError]) -> str:
+    said = "lets it happen"
+    with suppress(_TakenBack), transaction.atomic():
+        try:
+            attempt()
+        except refusal:
+            said = REFUSED
+        except (DomainError, DatabaseError) as other:
+            said = f"answers {type(other).__name__}"
+        raise _TakenBack
+    return said
+
+
+def _answer_of_database(stranger: User, statement: str, values: list[UUID | str]) -> str:
+    said = "lets it happen"
+    with suppress(_TakenBack), acting_as(stranger):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement, values)
+        except DatabaseError as problem:
+            policy = isinstance(problem.__cause__, InsufficientPrivilege) and "row-level security" in str(problem)
+            said = REFUSED if policy else f"answers {type(problem.__cause__ or problem).__name__}"
+        raise _TakenBack
+    return said
+
+
+def _seen_by(stranger: User) -> int | str:
+    return _count(stranger, _READ, fetch=True)
+
+
+def _closed_by(stranger: User) -> int | str:
+    return _count(stranger, _CLOSE, fetch=False)
+
+
+def _count(stranger: User, statement: str, *, fetch: bool) -> int | str:
+    found: int | str = 0
+    with suppress(_TakenBack), acting_as(stranger):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(statement)
+                found = cursor.fetchone()[0] if fetch else cursor.rowcount
+        except DatabaseError as problem:
+            found = type(problem.__cause__ or problem).__name__
+        raise _TakenBack
+    return found
+
+
+class _TakenBack(Exception):
+    """Ends the transaction of a trial without a trace."""

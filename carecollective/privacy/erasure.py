@@ -1,0 +1,92 @@
+"""A member leaves for good: their row is scrubbed in place, their words give way to one sentence, the others' words stay."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import SESSION_KEY, authenticate
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.accounts.models import User
+from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.errors import DomainError, DomainNotFound, NotPermitted, ValidationRefused
+from carecollective.core.text import can_be_kept
+from carecollective.privacy.models import Erasure
+
+# Longer than any request lasts: what was on its way when the member left has arrived by then, and is swept up.
+SWEEP_AFTER_SECONDS = 120
+
+
+class LastAdministrator(DomainError):
+    code = "permission_denied"
+    status = 403
+    message = _("You are the last administrator. Please make somebody else one first.")
+
+
+def erase_self(*, request: HttpRequest, actor: User, password: Any) -> None:
+    """Erase the acting member, who confirms with their password. Wrong ones count towards the lock-out of signing in.
+
+    Raises ValidationRefused naming `password`; LastAdministrator.
+    """
+    known = isinstance(password, str) and password and can_be_kept(password)
+    if not known or authenticate(request, username=actor.email, password=password) != actor:
+        raise ValidationRefused({"password": [_("This is not your password. Nothing was deleted.")]})
+    _erase(actor=actor, member=actor)
+
+
+def erase_for_member(*, actor: User, member_id: UUID) -> None:
+    """Erase a member who asked staff for it.
+
+    Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound;
+    LastAdministrator.
+    """
+    if not (actor.is_staff and actor.is_active):
+        raise NotPermitted()
+    member = User.objects.filter(pk=member_id).first()
+    if member is None:
+        raise DomainNotFound()
+    if (member.is_staff or member.is_superuser) and not actor.is_superuser:
+        raise NotPermitted()
+    _erase(actor=actor, member=member)
+
+
+def sweep() -> int:
+    """Erase again what members who left had still on its way; return how many were looked after. The worker's."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT member_id FROM privacy_erasure WHERE swept_at IS NULL"
+            " AND erased_at < clock_timestamp() - make_interval(secs => %s) ORDER BY erased_at LIMIT 20",
+            [SWEEP_AFTER_SECONDS],
+        )
+        members = [row[0] for row in cursor.fetchall()]
+    for member in User.objects.filter(pk__in=members):
+        with acting_as(member):
+            _scrub(member.pk)
+            Erasure.objects.filter(pk=member.pk).update(swept_at=ClockTimestamp())
+    return len(members)
+
+
+def _erase(*, actor: User, member: User) -> None:
+    with acting_as(actor):
+        if member.is_superuser:
+            # Held, so that the last two do not leave at the same moment.
+            others = User.objects.select_for_update(no_key=True).filter(is_superuser=True, is_active=True)
+            if not [other for other in others.order_by("pk") if other.pk != member.pk]:
+                raise LastAdministrator()
+        _scrub(member.pk)
+
+
+def _scrub(member_id: UUID) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT public.privacy_erase_member(%s)", [member_id])
+    _end_sessions(member_id)
+
+
+def _end_sessions(member_id: UUID) -> None:
+    """Delete the member's sessions: they are sealed, so each is opened to see whose it is."""
+    wanted = str(member_id)
+    sessions = Session.objects.order_by("pk").iterator(chunk_size=500)
+    theirs = [session.pk for session in sessions if session.get_decoded().get(SESSION_KEY) == wanted]
+    Session.objects.filter(pk__in=theirs).delete()

@@ -1,0 +1,114 @@
+"""Copies of all that is a member's own: asked for on a page, put together by the worker, kept for some days."""
+
+import logging
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import IntegrityError, connection, transaction
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
+from carecollective.accounts.models import User
+from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.errors import DomainNotFound, NotPermitted
+from carecollective.privacy.archive import build_archive
+from carecollective.privacy.models import Export, ExportFile, ExportState
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+UNDER_WAY = (ExportState.WAITING, ExportState.WORKING)
+
+
+def request_export(*, actor: User) -> Export:
+    """Ask for a copy of the member's own data; while one is under way, that one is returned."""
+    return _request(actor=actor, member=actor)
+
+
+def request_export_for_member(*, actor: User, member_id: UUID) -> Export:
+    """Ask for a copy in the name of a member who asked staff. The member alone can download it, and hears of it by e-mail.
+
+    Raises NotPermitted unless the actor is staff; DomainNotFound.
+    """
+    if not (actor.is_staff and actor.is_active):
+        raise NotPermitted()
+    member = User.objects.filter(pk=member_id, is_active=True).first()
+    if member is None:
+        raise DomainNotFound()
+    return _request(actor=actor, member=member)
+
+
+def newest_export(*, member: User) -> Export | None:
+    """Return the member's latest export, whatever its state."""
+    return Export.objects.filter(member=member).order_by("-requested_at", "-pk").first()
+
+
+def read_export(*, reader: User, export_id: UUID) -> bytes:
+    """Return a finished export of the reader's own. Raises DomainNotFound, the same for what is not theirs and not there."""
+    with acting_as(reader):
+        file = ExportFile.objects.filter(export=export_id, member=reader).first()
+    if file is None:
+        raise DomainNotFound()
+    return bytes(file.content)
+
+
+def prepare_waiting() -> int:
+    """Put together every export that waits, or that a worker left half made; return how many were finished. The worker's."""
+    waiting = Export.objects.filter(state__in=UNDER_WAY).select_related("member").order_by("requested_at", "pk")
+    return sum(_prepare(export) for export in waiting)
+
+
+def prune_exports() -> int:
+    """Delete the exports that are older than EXPORTS_KEPT_DAYS; return how many. The worker's."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT public.privacy_prune_exports(%s)", [settings.EXPORTS_KEPT_DAYS])
+        return int(cursor.fetchone()[0])
+
+
+def _request(*, actor: User, member: User) -> Export:
+    try:
+        with transaction.atomic():
+            return Export.objects.create(member=member, requested_by=actor)
+    except IntegrityError:
+        return Export.objects.filter(member=member, state__in=UNDER_WAY).get()
+
+
+def _prepare(export: Export) -> bool:
+    here = Export.objects.filter(pk=export.pk)
+    if export.attempts >= ATTEMPTS:
+        here.update(state=ExportState.FAILED)
+        return False
+    here.update(state=ExportState.WORKING, attempts=export.attempts + 1, done=0, total=None)
+
+    def tell(done: int, total: int) -> None:
+        here.update(done=done, total=total)
+
+    try:
+        content = build_archive(member=export.member, tell=tell)
+    except Exception as failure:  # noqa: BLE001 -- one member's copy that fails is no reason to fail the others'
+        # Only the kind is logged: a message may quote what was being copied.
+        logger.warning("An export could not be put together (%s).", type(failure).__name__)
+        here.update(state=ExportState.FAILED if export.attempts + 1 >= ATTEMPTS else ExportState.WAITING)
+        return False
+    with acting_as(export.member):
+        # Locked, and looked at again: the member may have been erased meanwhile, and the export with them.
+        if here.select_for_update().first() is None:
+            return False
+        ExportFile.objects.create(export=export, member=export.member, content=content)
+        here.update(state=ExportState.READY, ready_at=ClockTimestamp())
+    if export.requested_by_id != export.member_id and export.member.email:
+        _tell_member(export.member)
+    return True
+
+
+def _tell_member(member: User) -> None:
+    try:
+        send_mail(
+            _("Your data is ready at Care Collective"),
+            render_to_string("privacy/email/ready.txt", {"member": member, "days": settings.EXPORTS_KEPT_DAYS}),
+            None,
+            [str(member.email)],
+        )
+    except (OSError, ValueError) as refusal:
+        logger.warning("An e-mail about an export could not be handed over (%s).", type(refusal).__name__)

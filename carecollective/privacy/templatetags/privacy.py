@@ -1,0 +1,22 @@
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.template.context import RequestContext
+
+from carecollective.privacy.exports import newest_export
+from carecollective.privacy.forms import ErasureForm
+
+register = template.Library()
+
+
+@register.inclusion_tag("privacy/your_data.html", takes_context=True)
+def your_data(context: RequestContext) -> dict[str, Any]:
+    """Show the member's export and how far it is, and the way to leave for good."""
+    return {
+        "export": newest_export(member=context["user"]),
+        "form": ErasureForm(),
+        "user": context["user"],
+        "days": settings.EXPORTS_KEPT_DAYS,
+        "csrf_token": context.get("csrf_token"),
+    }

@@ -1,0 +1,55 @@
+"""A copy of all that is mine, and leaving for good."""
+
+from uuid import UUID
+
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+
+from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.core.pages import Refusable, render_page
+from carecollective.privacy import erasure, exports
+from carecollective.privacy.forms import ErasureForm
+
+
+@member_page
+def request_export(request: MemberRequest) -> HttpResponse:
+    """Ask the worker for a copy; the account page tells how far it is."""
+    if request.method == "POST":
+        exports.request_export(actor=request.user)
+    return redirect(f"{reverse('account')}#your-data")
+
+
+@member_page
+def download_export(request: MemberRequest, export_id: UUID) -> HttpResponse:
+    """Hand a finished copy to its member; for anybody else there is nothing here."""
+    content = exports.read_export(reader=request.user, export_id=export_id)
+    return HttpResponse(
+        content,
+        content_type="application/zip",
+        headers={
+            "Content-Disposition": 'attachment; filename="care-collective-my-data.zip"',
+            "Cache-Control": "no-store, private",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+@sensitive_post_parameters("password")
+def erase_account(request: HttpRequest) -> HttpResponse:
+    return _erase_account(request)
+
+
+@member_page
+def _erase_account(request: MemberRequest) -> HttpResponse:
+    """Erase the member, once they have confirmed it with their password, and say goodbye."""
+    if request.method != "POST":
+        return render_page(request, "privacy/erase.html", {"form": ErasureForm()})
+    form = ErasureForm(request.POST)
+    with Refusable(form) as attempt:
+        erasure.erase_self(request=request, actor=request.user, password=form.typed("password"))
+        logout(request)
+        return render_page(request, "privacy/erased.html", {})
+    return render_page(request, "privacy/erase.html", {"form": form}, refusal=attempt.error)

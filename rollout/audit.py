@@ -1,0 +1,100 @@
+"""Does the record still say what was written? Recomputes the chain of hashes that the database's trigger made."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from uuid import UUID
+
+from rollout.models import Change, Flag
+from rollout.state import FLAG_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found. `head` is the hash of the newest line: kept elsewhere, it proves that none was taken off the end."""
+
+    lines: int
+    head: str
+    problems: tuple[str, ...]
+
+    @property
+    def intact(self) -> bool:
+        return not self.problems
+
+
+def verify(*, expected_head: str = "") -> Audit:
+    """Check every line of the record against the ones before it, and the last against the flag itself.
+
+    With `expected_head`, a hash noted down earlier, also that the line it belongs to is still there.
+    """
+    lines = list(Change.objects.order_by("pk"))
+    problems = [*_broken_links(lines), *_end(lines)]
+    if expected_head and all(line.hash != expected_head for line in lines):
+        problems.append("No line has the hash that was expected: the record was rewritten or cut off.")
+    return Audit(lines=len(lines), head=lines[-1].hash if lines else "", problems=tuple(problems))
+
+
+def chained_hash(line: Change, previous: str) -> str:
+    """Return the hash that the line must carry after one that carries `previous`."""
+    return sha256(f"{previous}\n{canonical_text(line)}".encode()).hexdigest()
+
+
+def canonical_text(line: Change) -> str:
+    """Write a line in the one way in which it is hashed: each value with its length before it, so that none runs into another."""
+    values: Iterable[object] = (
+        line.pk,
+        line.at,
+        line.actor_id,
+        line.actor_label,
+        line.source,
+        line.from_stage,
+        line.to_stage,
+        line.from_v1_writes,
+        line.to_v1_writes,
+        line.reason,
+        line.override,
+        line.database_role,
+        line.flag_version,
+    )
+    return ",".join(_measured(value) for value in values)
+
+
+def _measured(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+    elif isinstance(value, datetime):
+        text = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    else:
+        text = str(value).lower() if isinstance(value, UUID) else str(value)
+    return f"{len(text.encode())}:{text}"
+
+
+def _broken_links(lines: list[Change]) -> Iterator[str]:
+    previous = ""
+    for line in lines:
+        if line.hash != chained_hash(line, previous):
+            yield (
+                f"Line {line.pk} (version {line.flag_version}, {line.at:%Y-%m-%d %H:%M:%S} UTC) does not follow from what"
+                " stands before it: it was altered or added, or a line before it was removed."
+            )
+        # Going on from what is written names each place once instead of all that follows.
+        previous = line.hash
+
+
+def _end(lines: list[Change]) -> Iterator[str]:
+    flag = Flag.objects.filter(name=FLAG_NAME).values_list("stage", "v1_writes", "version").first()
+    if flag is None:
+        return
+    if not lines:
+        yield "The record is empty, and the flag exists."
+        return
+    last = lines[-1]
+    if (last.to_stage, last.to_v1_writes, last.flag_version) != flag:
+        stage, _v1_writes, version = flag
+        yield (
+            f"The record ends at version {last.flag_version} ({last.to_stage}), and the flag is at version {version}"
+            f" ({stage}): lines were removed from the end, or the flag was changed past its trigger."
+        )

@@ -1,0 +1,318 @@
+"""The playbook's figures, counted in SQL over `application_logs`. Every function only reads.
+
+An event is a success, a failure of the system, or a refusal that was the member's own or a rule's (validation, own
+request, duplicate, closed, too fast). Refusals are counted and shown; no rate of success or of errors has them in it.
+Each function asks on Django's connection, or on the connection given as `on`, which may be the guard's.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from django.db import connection
+
+from rollout.operations import MEMBERS_OWN, Method
+
+
+class Connection(Protocol):
+    """Django's connection or psycopg's: whatever hands out cursors."""
+
+    def cursor(self) -> AbstractContextManager[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last so many seconds, by the database's clock."""
+
+    seconds: float
+
+    def condition(self) -> tuple[str, list[Any]]:
+        return "timestamp > clock_timestamp() - make_interval(secs => %s)", [self.seconds]
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """From a moment until now."""
+
+    timestamp: datetime
+
+    def condition(self) -> tuple[str, list[Any]]:
+        return "timestamp >= %s", [self.timestamp]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """From a moment until before another: a stage that is over."""
+
+    start: datetime
+    end: datetime
+
+    def condition(self) -> tuple[str, list[Any]]:
+        return "timestamp >= %s AND timestamp < %s", [self.start, self.end]
+
+
+Period = Window | Since | Between
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """So many of so many; the share of nothing is None, neither good nor bad."""
+
+    numerator: int
+    denominator: int
+
+    @property
+    def share(self) -> float | None:
+        return self.numerator / self.denominator if self.denominator else None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How operations ended. Those that were refused for the member's own reason stand beside, in neither rate."""
+
+    succeeded: int
+    failed: int
+    refused: int
+
+    @property
+    def numerator(self) -> int:
+        return self.succeeded
+
+    @property
+    def denominator(self) -> int:
+        return self.succeeded + self.failed
+
+    @property
+    def share(self) -> float | None:
+        """The rate of success."""
+        return self.succeeded / self.denominator if self.denominator else None
+
+    @property
+    def errors(self) -> Ratio:
+        """The rate of failures."""
+        return Ratio(self.failed, self.denominator)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The 95th percentile in milliseconds, interpolated; None of no calls."""
+
+    p95_ms: float | None
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCalls:
+    """Calls over a limit, refused ones too: the database is slow for those as well."""
+
+    count: int
+    calls: int
+    slowest_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How often one error code came, out of all operations of the period."""
+
+    code: str
+    count: int
+    operations: int
+    members_own: bool
+
+    @property
+    def share(self) -> float | None:
+        return self.count / self.operations if self.operations else None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """How many conversations one version holds, from the tables themselves."""
+
+    version: str
+    active: int
+    new_this_week: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One operation in the order in which they ended; refusals of the member's own are left out."""
+
+    id: int
+    timestamp: datetime
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One step of a chart."""
+
+    start: datetime
+    outcomes: Outcomes
+    p95_ms: float | None
+
+
+def outcomes(
+    period: Period, *, version: str | None = None, method: Method | None = None, on: Connection | None = None
+) -> Outcomes:
+    """Count how the operations of a period ended."""
+    (row,) = _select(_COUNTS, period, version=version, method=method, on=on)
+    return Outcomes(*row)
+
+
+def creation_success(period: Period, *, version: str = "v2", on: Connection | None = None) -> Outcomes:
+    """Count how the starts of conversations ended; its `share` is the playbook's creation success rate."""
+    return outcomes(period, version=version, method=Method.START, on=on)
+
+
+def error_rate(period: Period, *, version: str | None = None, on: Connection | None = None) -> Ratio:
+    """Count the failures of the system among all starts and sends."""
+    return outcomes(period, version=version, on=on).errors
+
+
+def latency_p95(
+    period: Period, method: Method | None = Method.SEND, *, version: str | None = "v2", on: Connection | None = None
+) -> Latency:
+    """Take the 95th percentile of the calls' durations. What was refused came back early, and is left out."""
+    columns = "percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms), count(*)"
+    (row,) = _select(columns, period, version=version, method=method, where=_NOT_REFUSED, on=on)
+    return Latency(p95_ms=row[0], calls=row[1])
+
+
+def calls_within(
+    period: Period,
+    milliseconds: float,
+    method: Method | None = Method.SEND,
+    *,
+    version: str | None = "v2",
+    on: Connection | None = None,
+) -> Ratio:
+    """Count the calls that took less than so long: what an exact test of a percentile needs."""
+    columns = "count(*) FILTER (WHERE duration_ms < %s), count(*)"
+    (row,) = _select(columns, period, version=version, method=method, given=[milliseconds], where=_NOT_REFUSED, on=on)
+    return Ratio(*row)
+
+
+def slow_calls(
+    period: Period, *, over_ms: float = 5000, version: str | None = None, on: Connection | None = None
+) -> SlowCalls:
+    """Count the calls that took longer than 5 seconds, whatever came of them."""
+    columns = "count(*) FILTER (WHERE duration_ms > %s), count(*), max(duration_ms)"
+    (row,) = _select(columns, period, version=version, given=[over_ms], on=on)
+    return SlowCalls(*row)
+
+
+def connection_errors(period: Period, *, on: Connection | None = None) -> int:
+    """Count what failed because the database could not be reached: starts, sends and all other requests."""
+    (row,) = _select("count(*)", period, where="connection_error", operations=_ANY, on=on)
+    return int(row[0])
+
+
+def duplicates(period: Period, *, version: str | None = None, on: Connection | None = None) -> Ratio:
+    """Count the starts that found a standing conversation, out of all starts that were tried."""
+    columns = "count(*) FILTER (WHERE error_code = 'conversation_exists'), count(*)"
+    (row,) = _select(columns, period, version=version, method=Method.START, on=on)
+    return Ratio(*row)
+
+
+def v1_creations(period: Period, *, on: Connection | None = None) -> Ratio:
+    """Count the conversations that were opened in V1, out of those opened in either version."""
+    columns = "count(*) FILTER (WHERE version = 'v1'), count(*)"
+    (row,) = _select(columns, period, method=Method.START, where="event = 'success'", on=on)
+    return Ratio(*row)
+
+
+def errors_by_code(
+    period: Period, *, version: str | None = None, on: Connection | None = None
+) -> tuple[CodeCount, ...]:
+    """List every error code of the period, refusals included and marked, the most frequent first."""
+    columns = "error_code, count(*), (sum(count(*)) OVER ())::bigint"
+    ending = "GROUP BY error_code ORDER BY count(*) DESC, error_code"
+    return tuple(
+        CodeCount(code=code, count=count, operations=total, members_own=code in MEMBERS_OWN)
+        for code, count, total in _select(columns, period, version=version, ending=ending, on=on)
+        if code is not None
+    )
+
+
+def sequence(
+    period: Period, *, version: str = "v2", after_id: int = 0, on: Connection | None = None
+) -> tuple[Point, ...]:
+    """List the operations in the order in which they ended, without the members' own refusals."""
+    columns = "id, timestamp, log_level = 'error'"
+    ending = "AND id > %s ORDER BY timestamp, id"
+    rows = _select(columns, period, version=version, where=_NOT_REFUSED, ending=ending, last=[after_id], on=on)
+    return tuple(Point(*row) for row in rows)
+
+
+def series(
+    *, hours: int = 24, steps: int = 48, version: str | None = "v2", on: Connection | None = None
+) -> tuple[Bucket, ...]:
+    """Cut the last hours into equal steps for a chart, empty ones included, oldest first."""
+    width = hours * 3600 / steps
+    chosen, values = (" AND version = %s", [version]) if version else ("", [])
+    query = f"""
+        WITH frame AS (SELECT date_bin(make_interval(secs => %s), clock_timestamp(), timestamptz 'epoch') AS last)
+        SELECT slot.start, {_COUNTS}, percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE {_NOT_REFUSED})
+        FROM frame
+        CROSS JOIN generate_series(
+          frame.last - make_interval(secs => %s) * %s, frame.last, make_interval(secs => %s)) AS slot (start)
+        LEFT JOIN public.application_logs ON timestamp >= slot.start
+          AND timestamp < slot.start + make_interval(secs => %s) AND {_OPERATIONS}{chosen}
+        GROUP BY slot.start ORDER BY slot.start
+        """  # noqa: S608 (as in _select)
+    rows = _rows(query, [width, width, steps - 1, width, width, *values], on)
+    return tuple(Bucket(start=row[0], outcomes=Outcomes(*row[1:4]), p95_ms=row[4]) for row in rows)
+
+
+def active_conversations(*, hours: int = 24, on: Connection | None = None) -> tuple[Conversations, ...]:
+    """Count the conversations of each version: active now, opened this week, opened in the last `hours`."""
+    rows = _rows("SELECT * FROM public.rollout_count_conversations(%s) ORDER BY version", [hours], on)
+    return tuple(Conversations(*row) for row in rows)
+
+
+def adoption(hours: int = 24, *, on: Connection | None = None) -> Ratio:
+    """Count the conversations opened in V2 out of those opened in either version, from the tables themselves."""
+    new = {found.version: found.new for found in active_conversations(hours=hours, on=on)}
+    return Ratio(new["v2"], sum(new.values()))
+
+
+_COUNTS = (
+    "count(*) FILTER (WHERE log_level = 'info'), count(*) FILTER (WHERE log_level = 'error'),"
+    " count(*) FILTER (WHERE log_level = 'warn')"
+)
+_NOT_REFUSED = "log_level <> 'warn'"
+_OPERATIONS = "method <> 'request'"
+_ANY = "true"
+
+
+def _select(
+    columns: str,
+    period: Period,
+    *,
+    version: str | None = None,
+    method: Method | None = None,
+    where: str = "true",
+    operations: str = _OPERATIONS,
+    ending: str = "",
+    given: Sequence[Any] = (),
+    last: Sequence[Any] = (),
+    on: Connection | None,
+) -> list[tuple[Any, ...]]:
+    # Every piece of SQL is this module's own; whatever comes from outside is a value.
+    condition, values = period.condition()
+    for column, value in (("version", version), ("method", method)):
+        if value is not None:
+            condition += f" AND {column} = %s"
+            values = [*values, str(value)]
+    query = f"SELECT {columns} FROM public.application_logs WHERE {condition} AND {operations} AND {where} {ending}"  # noqa: S608
+    return _rows(query, [*given, *values, *last], on)
+
+
+def _rows(query: str, values: Sequence[Any], on: Connection | None) -> list[tuple[Any, ...]]:
+    with (on or connection).cursor() as cursor:
+        cursor.execute(query, values)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows

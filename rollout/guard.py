@@ -1,0 +1,254 @@
+"""The guard: looks at the figures every five seconds, alerts people, and turns V2 off by itself.
+
+It runs in a process of its own as the database role carecollective_guard, which reads events and flips the stage and can
+read no message. Any number may run; the one that holds the lock works. After each look it renews a lease, and once that
+is a minute old every process holds V2 off: nobody is in V2 unwatched.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rollout import alerts, figures
+from rollout.alert_log import Alert
+from rollout.alert_rules import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding, evaluate
+from rollout.integrity import Inspector
+from rollout.models import Flag, Source
+from rollout.observations import read_detector
+from rollout.services import REASON_LONGEST, roll_back
+from rollout.snapshot import GUARD_LEASE_SECONDS
+from rollout.stages import DISABLED, Stage
+from rollout.state import FLAG_NAME
+
+logger = logging.getLogger(__name__)
+
+LOCK_KEY = 7_262_010
+EVERY_SECONDS = 5.0
+STANDBY_SECONDS = 2.0
+STALLED_SECONDS = 20
+LABEL = "The guard"
+
+_STAGE_SINCE = """
+SELECT f.stage, clock_timestamp(), (
+  SELECT c.at FROM rollout_change c WHERE c.from_stage IS DISTINCT FROM c.to_stage ORDER BY c.id DESC LIMIT 1)
+FROM rollout_flag f WHERE f.name = %s
+"""
+# The densest minute of the last five: what an outage left behind arrives when it is over.
+_DENSEST_MINUTE = """
+SELECT coalesce(max(within), 0) FROM (
+  SELECT count(*) OVER (ORDER BY timestamp RANGE BETWEEN make_interval(secs => %s) PRECEDING AND CURRENT ROW) AS within
+  FROM application_logs WHERE connection_error AND timestamp > clock_timestamp() - make_interval(secs => %s)) AS counted
+"""
+_LEASE = """
+SELECT holder, renewed_at, renewed_at > clock_timestamp() - make_interval(secs => %s),
+  CASE WHEN isfinite(renewed_at) THEN extract(epoch FROM clock_timestamp() - renewed_at)::float ELSE 0 END
+FROM rollout_guard_lease
+"""
+_RENEW = """
+INSERT INTO rollout_guard_lease (id, holder, renewed_at) VALUES (1, %s, clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
+"""
+_OUST = """
+SELECT pg_terminate_backend(l.pid) FROM pg_locks l, rollout_guard_lease g
+WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %(key)s AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND g.renewed_at < clock_timestamp() - make_interval(secs => %(seconds)s)
+  AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid
+              AND a.backend_start < clock_timestamp() - make_interval(secs => %(seconds)s))
+"""
+# The server shall notice within seconds that a guard's machine is gone, and free the lock. Local sockets need none of it.
+_NOTICE_DEATH = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The guard's sign of life. `watching` is what every process goes by."""
+
+    holder: str
+    renewed_at: datetime
+    age_seconds: float
+    watching: bool
+
+
+def read_lease() -> Lease | None:
+    """Return the lease as it stands; None when no guard ever ran."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEASE, [GUARD_LEASE_SECONDS])
+        row = cursor.fetchone()
+    return None if row is None else Lease(holder=row[0], renewed_at=row[1], watching=row[2], age_seconds=row[3])
+
+
+def gather(*, broken: Mapping[str, int]) -> Evidence:
+    """Look at all that the rules judge. Reads figures only, and no row of a member's."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAGE_SINCE, [FLAG_NAME])
+        stage, now, stage_since = cursor.fetchone() or (str(DISABLED), None, None)
+        cursor.execute(_DENSEST_MINUTE, [ONE_MINUTE, FIVE_MINUTES])
+        (densest,) = cursor.fetchone()
+    if now is None:
+        raise Flag.DoesNotExist
+    lately = figures.Window(FIVE_MINUTES)
+    # A stage is judged by what happened in it, or the next would go down for the failures of the last.
+    of_stage = figures.Since(max(now - timedelta(seconds=FIVE_MINUTES), stage_since or now))
+    return Evidence(
+        at=now,
+        stage=Stage.parse(stage),
+        stage_since=stage_since,
+        starts=figures.creation_success(of_stage),
+        operations={name: figures.outcomes(lately, version=version) for name, version in _GROUPS},
+        sends={name: figures.latency_p95(lately, version=version) for name, version in _GROUPS},
+        duplicates=figures.duplicates(figures.Window(FIFTEEN_MINUTES)),
+        slow=figures.slow_calls(lately, over_ms=SLOW_MS),
+        connection_errors=densest,
+        detector=read_detector(),
+        broken=broken,
+    )
+
+
+_GROUPS = (("v1", "v1"), ("v2", "v2"), ("both", None))
+
+
+class Guard:
+    """Watches while it holds the lock; waits as the standby while another guard holds it.
+
+    The lock lives on a connection of its own, and the lease is renewed over it: losing the one is losing the other.
+    """
+
+    def __init__(self) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.inspector = Inspector()
+        self.lock_connection: BaseDatabaseWrapper | None = None
+        self.owed: list[tuple[Finding, Stage, bool]] = []
+        self.reported = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Watch until `stop` is set; the look at hand is finished first."""
+        while not stop.is_set():
+            began = time.monotonic()
+            pause = EVERY_SECONDS if self.tick() else STANDBY_SECONDS
+            stop.wait(max(0.0, began + pause - time.monotonic()))
+        self._release()
+
+    def tick(self) -> bool:
+        """Look once, if the lock is ours, and tell whether it was. Whatever goes wrong, the next tick tries again."""
+        try:
+            if not self._holds_lock():
+                return False
+            self._note_absence(self.look().stage)
+            # Only now: a guard that cannot see the figures is no guard, and V2 shall go off without one.
+            self._renew()
+            self.reported = False
+        except Error as problem:
+            if not self.reported:  # an outage is one line, not one every five seconds
+                logger.warning("The guard could not look (%s) and will try again.", type(problem).__name__)
+            self.reported = True
+            if isinstance(problem, OperationalError | InterfaceError):
+                self._release()
+            connection.close()
+        except Exception:
+            logger.exception("The guard could not look and will try again.")
+            connection.close()
+        return self.lock_connection is not None
+
+    def look(self) -> Evidence:
+        """Judge the figures once; alert, turn V2 off where a rule says so, and end the alerts that are over."""
+        evidence = gather(broken=self.inspector.look())
+        self._record_what_is_owed()
+        is_off = evidence.stage == DISABLED
+        for finding in evaluate(evidence):
+            may_act = finding.rule.disables_v2 and not is_off
+            alert = self._note(finding, evidence.stage, may_act=may_act)
+            if may_act and alerts.calls_for_action(finding, alert=alert, stage_since=evidence.stage_since):
+                disable(finding)
+                is_off = True
+                if alert is not None:
+                    alerts.mark_disabled(alert)
+        alerts.resolve_quiet()
+        return evidence
+
+    def _note(self, finding: Finding, stage: Stage, *, may_act: bool) -> Alert | None:
+        try:
+            return alerts.note(finding, stage=stage)
+        except Error as problem:
+            if not finding.rule.disables_v2:
+                raise
+            # Turning V2 off comes first. Its evidence ends with the stage, so the alert is kept in mind.
+            logger.warning("An alert could not be recorded yet (%s).", type(problem).__name__)
+            self.owed.append((finding, stage, may_act))
+            return None
+
+    def _record_what_is_owed(self) -> None:
+        while self.owed:
+            finding, stage, disabled = self.owed[0]
+            alert = alerts.note(finding, stage=stage)
+            if disabled:
+                alerts.mark_disabled(alert)
+            del self.owed[0]
+
+    def _note_absence(self, stage: Stage) -> None:
+        """Record what the pages could only say while it lasted: for how long nobody watched."""
+        lease = read_lease()
+        if lease is not None and not lease.watching and stage != DISABLED:
+            began_at = lease.renewed_at + timedelta(seconds=GUARD_LEASE_SECONDS)
+            until = lease.renewed_at + timedelta(seconds=lease.age_seconds)
+            alerts.record_absence(began_at=began_at, until=until, stage=stage)
+
+    def _renew(self) -> None:
+        if self.lock_connection is None:
+            return
+        with self.lock_connection.cursor() as cursor:
+            cursor.execute(_RENEW, [self.holder])
+
+    def _holds_lock(self) -> bool:
+        if self.lock_connection is not None:
+            return True
+        candidate = connections.create_connection(DEFAULT_DB_ALIAS)
+        try:
+            with candidate.cursor() as cursor:
+                for statement in _NOTICE_DEATH.split(";"):
+                    cursor.execute(statement)
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY])
+                row = cursor.fetchone()
+        except Error:
+            candidate.close()
+            raise
+        if row is None or not row[0]:
+            self._oust_stalled(candidate)
+            candidate.close()
+            return False
+        logger.info("The guard watches the rollout.")
+        self.lock_connection = candidate
+        return True
+
+    def _oust_stalled(self, candidate: BaseDatabaseWrapper) -> None:
+        """Cut off a guard that holds the lock and has not looked for long: stopped, or stuck. The next tick takes over."""
+        with candidate.cursor() as cursor:
+            cursor.execute(_OUST, {"key": LOCK_KEY, "seconds": STALLED_SECONDS})
+            if cursor.rowcount:
+                logger.warning(
+                    "The guard that holds the lock has not looked for %s s and was cut off.", STALLED_SECONDS
+                )
+
+    def _release(self) -> None:
+        if self.lock_connection is not None:
+            self.lock_connection.close()
+            self.lock_connection = None
+
+
+def disable(finding: Finding) -> None:
+    """Turn V2 off for a finding, the way a person does it, with the figures as the reason."""
+    reason = f"{finding.words} Turned off by the guard."
+    roll_back(actor=None, reason=reason[:REASON_LONGEST], source=Source.GUARD, actor_label=LABEL)
+
+
+def run(stop: threading.Event) -> None:
+    """Guard the rollout until `stop` is set."""
+    Guard().run(stop)

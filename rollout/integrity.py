@@ -1,0 +1,61 @@
+"""How many V2 conversations break an invariant. Counts only: the guard reads no conversation."""
+
+import logging
+import time
+from collections.abc import Mapping
+
+from django.db import OperationalError, connection
+
+from rollout.figures import Connection
+
+logger = logging.getLogger(__name__)
+
+# Counting everything may take this share of the guard's time, so that a large site is counted less often.
+SHARE_OF_TIME = 0.02
+AFTER_A_TIME_OUT = 600.0
+# What changed is looked at over and over for so long: a row is dated before its transaction commits.
+OVERLAP = 60.0
+
+
+def count_broken(*, changed_in_seconds: float | None = None, on: Connection | None = None) -> Mapping[str, int]:
+    """Count the broken conversations by invariant: of those that changed lately, or of all there are."""
+    with (on or connection).cursor() as cursor:
+        cursor.execute(
+            "SELECT invariant, broken FROM public.rollout_broken_conversations("
+            "coalesce(clock_timestamp() - make_interval(secs => %s), timestamptz '-infinity'))",
+            [changed_in_seconds],
+        )
+        return {name: count for name, count in cursor.fetchall() if count}
+
+
+class Inspector:
+    """Looks at what changed every time it is asked, and at everything as often as that is cheap."""
+
+    def __init__(self) -> None:
+        self.everything_due = float("-inf")
+        self.looked_at = float("-inf")
+        self.known: Mapping[str, int] = {}
+
+    def look(self) -> Mapping[str, int]:
+        """Return what is known to be broken now."""
+        began = time.monotonic()
+        if began < self.everything_due and count_broken(changed_in_seconds=began - self.looked_at + OVERLAP):
+            # Only all of it together says whether it is more than before.
+            self.everything_due = began
+        if began >= self.everything_due:
+            self._look_at_everything()
+        self.looked_at = began
+        return self.known
+
+    def _look_at_everything(self) -> None:
+        began = time.monotonic()
+        try:
+            self.known = count_broken()
+        except OperationalError as problem:
+            if not connection.is_usable():
+                raise
+            logger.warning("The conversations could not all be counted (%s).", type(problem).__name__)
+            self.everything_due = time.monotonic() + AFTER_A_TIME_OUT
+        else:
+            took = time.monotonic() - began
+            self.everything_due = time.monotonic() + took / SHARE_OF_TIME

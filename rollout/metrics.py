@@ -1,0 +1,206 @@
+"""What Prometheus reads at /metrics: counters of every process of the site, and the rollout's state as the database has it."""
+
+import hmac
+import os
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from carecollective.core import errors
+from rollout import figures, snapshot
+from rollout.operations import FAILURE_CODES, Event, Method, Outcome
+from rollout.stages import StageKind
+from rollout.versions import MessagingVersion
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+counted = CollectorRegistry()
+OPERATIONS = Counter(
+    "carecollective_operations",
+    "Starts and sends as they ended: success, refused (the member's own reason) or failed (ours).",
+    ("version", "method", "outcome", "code"),
+    registry=counted,
+)
+DURATION = Histogram(
+    "carecollective_operation_duration_seconds",
+    "How long starts and sends took.",
+    ("version", "method", "outcome"),
+    buckets=BUCKETS,
+    registry=counted,
+)
+CONNECTION_ERRORS = Counter(
+    "carecollective_connection_errors", "Operations that could not reach the database.", registry=counted
+)
+WAITING = Gauge(
+    "carecollective_events_waiting",
+    "Events that are not in the table yet.",
+    multiprocess_mode="livesum",
+    registry=counted,
+)
+DROPPED = Gauge(
+    "carecollective_events_dropped",
+    "Events that were given up because too many waited.",
+    multiprocess_mode="sum",
+    registry=counted,
+)
+
+
+def observe(event: Event) -> None:
+    """Count one event in this process."""
+    version = event.version.value if event.version else "none"
+    OPERATIONS.labels(version, event.method.value, event.outcome.value, event.error_code or "").inc()
+    DURATION.labels(version, event.method.value, event.outcome.value).observe(event.duration_ms / 1000)
+    if event.connection_error:
+        CONNECTION_ERRORS.inc()
+
+
+def observe_spool(*, waiting: int, dropped: int) -> None:
+    """Say how many events of this process wait, and how many it has given up."""
+    WAITING.set(waiting)
+    DROPPED.set(dropped)
+
+
+def begin_at_zero() -> None:
+    """Make the series that alerts divide by exist from the start: a rate cannot see a counter's first step from nothing."""
+    endings = [(Outcome.SUCCESS, ""), *((Outcome.FAILED, code) for code in FAILURE_CODES)]
+    for version in MessagingVersion:
+        for method in Method:
+            for outcome, code in (*endings, (Outcome.REFUSED, "conversation_exists")):
+                OPERATIONS.labels(version.value, method.value, outcome.value, code)
+
+
+begin_at_zero()
+
+
+class RolloutCollector(Collector):
+    """The rollout's state, read at each scrape; without the database only `carecollective_database_up 0` is left of it."""
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            found = [*self._of_flag(), *self._of_conversations(), *self._of_guard()]
+            up = 1
+        except DatabaseError:
+            found, up = [], 0
+        yield GaugeMetricFamily("carecollective_database_up", "Whether the database answered.", value=up)
+        age = snapshot.age_seconds()
+        if age is not None:
+            yield GaugeMetricFamily(
+                "carecollective_snapshot_age_seconds",
+                "How old the answering process's view of the rollout is.",
+                value=age,
+            )
+        yield from found
+
+    def _of_flag(self) -> Iterator[Metric]:
+        state = snapshot.current()
+        stages = GaugeMetricFamily(
+            "carecollective_rollout_stage", "1 for the stage that the rollout is in.", labels=["stage"]
+        )
+        for kind in StageKind:
+            stages.add_metric([kind.value], float(state.stage.kind is kind))
+        yield stages
+        shares = {StageKind.ENABLED: 100.0, StageKind.PERCENTAGE: state.stage.permille / 10}
+        yield GaugeMetricFamily(
+            "carecollective_rollout_percent",
+            "The share of members in V2 by percentage, 0 to 100.",
+            value=shares.get(state.stage.kind, 0.0),
+        )
+        yield GaugeMetricFamily(
+            "carecollective_rollout_v1_writes", "Whether V1 takes new messages.", value=float(state.v1_writes)
+        )
+
+    def _of_conversations(self) -> Iterator[Metric]:
+        found = figures.active_conversations(hours=24)
+        active = GaugeMetricFamily(
+            "carecollective_conversations_active", "Active conversations by version.", labels=["version"]
+        )
+        new = GaugeMetricFamily(
+            "carecollective_conversations_new_this_week",
+            "Active conversations opened in the last 7 days, by version.",
+            labels=["version"],
+        )
+        recent = GaugeMetricFamily(
+            "carecollective_conversations_new_today",
+            "Conversations opened in the last 24 hours, by version.",
+            labels=["version"],
+        )
+        for conversations in found:
+            active.add_metric([conversations.version], conversations.active)
+            new.add_metric([conversations.version], conversations.new_this_week)
+            recent.add_metric([conversations.version], conversations.new)
+        yield from (active, new, recent)
+        total = sum(conversations.new for conversations in found)
+        v2 = sum(conversations.new for conversations in found if conversations.version == MessagingVersion.V2)
+        if total:
+            yield GaugeMetricFamily(
+                "carecollective_adoption_ratio",
+                "The share of V2 in the conversations opened in the last 24 hours; absent where none was.",
+                value=v2 / total,
+            )
+
+    def _of_guard(self) -> Iterator[Metric]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT extract(epoch FROM clock_timestamp() - max(renewed_at))::float FROM rollout_guard_lease"
+                " WHERE isfinite(renewed_at)"
+            )
+            (age,) = cursor.fetchone()
+            cursor.execute("SELECT severity, count(*) FROM rollout_alert WHERE resolved_at IS NULL GROUP BY severity")
+            opened = dict(cursor.fetchall())
+        alerts = GaugeMetricFamily(
+            "carecollective_open_alerts", "Alerts of the guard's that are open.", labels=["severity"]
+        )
+        for severity in sorted({"critical", "warning", *opened}):
+            alerts.add_metric([severity], opened.get(severity, 0))
+        yield alerts
+        if age is not None:
+            yield GaugeMetricFamily(
+                "carecollective_guard_lease_age_seconds", "How long ago the guard last gave a sign of life.", value=age
+            )
+
+
+@require_safe
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Answer Prometheus, and nobody else."""
+    if not _may_read(request):
+        return JsonResponse(errors.envelope(errors.NotPermitted()), status=errors.NotPermitted.status)
+    return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
+
+
+def render() -> bytes:
+    """Return all metrics in Prometheus' text format, summed over the processes of the site."""
+    if os.environ.get(FOLDER_VARIABLE):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry = counted
+    state = CollectorRegistry()
+    state.register(RolloutCollector())
+    return generate_latest(registry) + generate_latest(state)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    given = request.headers.get("Authorization", "")
+    wanted = f"Bearer {settings.METRICS_TOKEN}"
+    if settings.METRICS_TOKEN and hmac.compare_digest(given.encode(), wanted.encode()):
+        return True
+    # Behind a proxy every caller has the proxy's address: only a token tells them apart.
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return False
+    try:
+        caller = ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    return any(caller in network for network in settings.METRICS_ALLOW)

@@ -1,0 +1,181 @@
+"""What the gates and the guard read of the present stage, by the database's clock."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q
+
+from carecollective.accounts.models import User
+from rollout import figures, statistics
+from rollout.cohort import INTERNAL_TESTERS, bucket
+from rollout.figures import Between, Connection, Since
+from rollout.gates import CONFIDENCE, PERCENTILE, latency_limit
+from rollout.ladder import height
+from rollout.models import Flag
+from rollout.operations import Method
+from rollout.sequential import Detector, detect
+from rollout.stages import DISABLED, Stage, StageKind
+from rollout.state import FLAG_NAME
+from rollout.verdicts import DAY, Baseline, Exposure, Observation, Tally, Timings
+from rollout.versions import MessagingVersion
+
+_RANKED_SEND = """
+SELECT duration_ms FROM public.application_logs
+WHERE version = 'v2' AND method = 'sendMessage' AND log_level <> 'warn' AND timestamp >= %s AND timestamp < %s
+ORDER BY duration_ms OFFSET %s LIMIT 1
+"""
+_SENDS_WITHIN = """
+SELECT count(*) FILTER (WHERE duration_ms <= %s), count(*) FROM public.application_logs
+WHERE version = 'v2' AND method = 'sendMessage' AND log_level <> 'warn' AND timestamp >= %s
+"""
+# What was under way in V1 when the stage began may end there.
+GRACE = timedelta(minutes=1)
+_SHORTEST_TRAFFIC = timedelta(hours=1)
+_RUNS_LOOKED_AT = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One stay at a stage, from the change that began it to the one that ended it; None while it lasts."""
+
+    stage: Stage | None
+    began: datetime
+    ended: datetime | None
+
+
+def read_runs(*, on: Connection | None = None) -> tuple[Run, ...]:
+    """List the rollout's latest stays, the present one first. A change of V1 writes alone begins none."""
+    rows = _rows(
+        "SELECT to_stage, at, lead(at) OVER (ORDER BY id) FROM public.rollout_change"
+        " WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT %s",
+        [_RUNS_LOOKED_AT],
+        on,
+    )
+    return tuple(Run(Stage.parse(stage) if stage else None, began, ended) for stage, began, ended in rows)
+
+
+def read_detector(*, on: Connection | None = None) -> Detector:
+    """Fold every V2 operation since the present stage began, in the order of time.
+
+    It is counted anew each time, so that a guard that has just taken over knows what its predecessor knew, and an event
+    that arrived late stands in its place.
+    """
+    ((operations, failed),) = _rows(
+        """
+        SELECT count(*), coalesce(array_agg(number ORDER BY number) FILTER (WHERE failed), '{}')
+        FROM (
+          SELECT log_level = 'error' AS failed, row_number() OVER (ORDER BY timestamp, id) AS number
+          FROM public.application_logs
+          WHERE version = 'v2' AND log_level <> 'warn' AND timestamp >= (
+            SELECT at FROM public.rollout_change
+            WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT 1)
+        ) AS numbered
+        """,
+        [],
+        on,
+    )
+    return detect(operations=operations, failed=failed)
+
+
+def collect_observation(*, stage: Stage | None = None, confidence: float = CONFIDENCE) -> Observation:
+    """Gather all that the gates judge, from the present stage's beginning until now.
+
+    `stage` is the present one; asked of the database where it is not given.
+    """
+    stage = stage or Flag.objects.get(name=FLAG_NAME).current_stage()
+    ((now,),) = _rows("SELECT clock_timestamp()", [])
+    runs = read_runs()
+    if not runs:
+        return Observation(now=now, since=None)
+    since = runs[0].began
+    traffic_from = max(since, now - timedelta(seconds=DAY))
+    period, traffic = Since(since), Since(traffic_from)
+    v1_creations = figures.v1_creations(Since(since + GRACE))
+    return Observation(
+        now=now,
+        since=since,
+        traffic_seconds=max(now - traffic_from, _SHORTEST_TRAFFIC).total_seconds(),
+        starts=_tally(period, traffic, Method.START),
+        operations=_tally(period, traffic, None),
+        sends=_timings(period, traffic, latency_limit(stage)),
+        baseline=_baseline(stage=stage, earlier=runs[1:], period=period, confidence=confidence),
+        v1_creations=v1_creations.numerator,
+        creations=v1_creations.denominator,
+        exposure=_exposure(stage=stage, since=since, traffic_from=traffic_from),
+    )
+
+
+def _tally(period: Since, traffic: Since, method: Method | None) -> Tally:
+    seen = figures.outcomes(period, version=MessagingVersion.V2, method=method)
+    today = figures.outcomes(traffic, version=MessagingVersion.V2, method=method)
+    return Tally(successes=seen.succeeded, failures=seen.failed, refusals=seen.refused, today=today.denominator)
+
+
+def _timings(period: Since, traffic: Since, limit: float) -> Timings:
+    within = figures.calls_within(period, limit)
+    return Timings(
+        calls=within.denominator,
+        within=within.numerator,
+        p95_ms=figures.latency_p95(period).p95_ms,
+        today=figures.latency_p95(traffic).calls,
+        limit_ms=limit,
+    )
+
+
+def _baseline(*, stage: Stage, earlier: Sequence[Run], period: Since, confidence: float) -> Baseline | None:
+    """Find the last stay at a lower stage that says enough to compare with; failing that, the last that says anything."""
+    first: Baseline | None = None
+    for run in earlier:
+        if run.stage is None or run.ended is None or run.stage == DISABLED or height(run.stage) >= height(stage):
+            continue
+        found = _measure(run.stage, Between(run.began, run.ended), period, confidence)
+        if found.limit_ms is not None:
+            return found
+        first = first or found
+    return first
+
+
+def _measure(stage: Stage, stay: Between, period: Since, confidence: float) -> Baseline:
+    seen = figures.latency_p95(stay)
+    rank = statistics.quantile_rank(trials=seen.calls, quantile=PERCENTILE, confidence=confidence)
+    if rank is None:
+        return Baseline(stage=stage, calls=seen.calls, p95_ms=seen.p95_ms)
+    ((limit,),) = _rows(_RANKED_SEND, [stay.start, stay.end, rank - 1])
+    ((within, trials),) = _rows(_SENDS_WITHIN, [limit, period.timestamp])
+    return Baseline(stage=stage, calls=seen.calls, p95_ms=seen.p95_ms, limit_ms=limit, within=within, trials=trials)
+
+
+def _exposure(*, stage: Stage, since: datetime, traffic_from: datetime) -> Exposure:
+    """Place the members who were seen to start a conversation, leaving out those who are in V2 at every stage."""
+    if stage.kind is not StageKind.PERCENTAGE:
+        return Exposure()
+    rows = _rows(
+        "SELECT user_id, bool_or(version = 'v2'), bool_or(version = 'v1'), min(timestamp) >= %s"
+        " FROM public.application_logs WHERE timestamp >= %s AND method = %s AND log_level <> 'warn'"
+        " AND version IS NOT NULL AND user_id IS NOT NULL GROUP BY user_id",
+        [traffic_from, since, Method.START.value],
+    )
+    always_in = set(
+        User.objects.filter(Q(is_staff=True) | Q(groups__name=INTERNAL_TESTERS)).values_list("pk", flat=True)
+    )
+    salt = Flag.objects.get(name=FLAG_NAME).salt
+    in_v2 = in_v1 = misplaced = today = 0
+    for user_id, seen_in_v2, seen_in_v1, new_today in rows:
+        if user_id in always_in:
+            continue
+        belongs_to_v2 = bucket(member_id=user_id, salt=salt) < stage.threshold
+        in_v2 += seen_in_v2
+        in_v1 += not seen_in_v2
+        misplaced += seen_in_v1 if belongs_to_v2 else seen_in_v2
+        today += new_today
+    return Exposure(in_v2=in_v2, in_v1=in_v1, misplaced=misplaced, today=today)
+
+
+def _rows(query: str, values: Sequence[Any], on: Connection | None = None) -> list[tuple[Any, ...]]:
+    with (on or connection).cursor() as cursor:
+        cursor.execute(query, values)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows

@@ -1,0 +1,158 @@
+"""The status in the control room's words: titles, steps and tiles. The page draws them and decides nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rollout import wording
+from rollout.charts import Chart, draw_trend
+from rollout.ladder import LADDER, height
+from rollout.models import Source
+from rollout.stages import DISABLED, ENABLED, INTERNAL, Stage
+from rollout.status_tree import Event, Figure, Health, Status
+
+HEALTH_WORDS = {
+    Health.DISABLED: "Off",
+    Health.HEALTHY: "Healthy",
+    Health.INSUFFICIENT: "Not enough yet",
+    Health.FAILING: "Failing",
+    Health.ROLLED_BACK: "Rolled back",
+    Health.GUARD_ABSENT: "Unguarded",
+    Health.OVERRIDDEN: "Held off",
+    Health.UNKNOWN: "Unknown",
+}
+HEALTH_ICONS = {
+    Health.DISABLED: "off",
+    Health.HEALTHY: "pass",
+    Health.INSUFFICIENT: "insufficient",
+    Health.FAILING: "fail",
+    Health.ROLLED_BACK: "off",
+    Health.GUARD_ABSENT: "fail",
+    Health.OVERRIDDEN: "off",
+    Health.UNKNOWN: "unknown",
+}
+BADGES = {
+    "override": "Override",
+    "outside": "Outside the application",
+    "guard": "By the guard",
+    "critical": "Critical",
+    "warning": "Warning",
+    "resolved": "Resolved",
+}
+# Small is good: a share of them is never worded as smaller than it is.
+BAD_SHARES = frozenset({"error_rate", "v1_creations", "duplicates"})
+LATEST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the stepper. `state` is passed, current or ahead."""
+
+    stage: Stage
+    title: str
+    who: str
+    state: str
+    is_next: bool
+
+    @property
+    def value(self) -> str:
+        return str(self.stage)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure with its value in words, and its chart where it has one."""
+
+    figure: Figure
+    value: str
+    chart: Chart | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the timeline with its badges in words."""
+
+    event: Event
+    badges: tuple[tuple[str, str], ...]
+    source: str
+
+
+def title_of(stage: Stage) -> str:
+    """Name a stage as people do: 10% rather than percentage:10."""
+    if stage.permille:
+        return f"{stage.permille / 10:g}%"
+    return {DISABLED: "Disabled", INTERNAL: "Internal", ENABLED: "Enabled"}[stage]
+
+
+def title_in(text: str) -> str:
+    """Name a stage that a record spells."""
+    return title_of(Stage.parse(text)) if text else ""
+
+
+def who_is_in(stage: Stage) -> str:
+    if stage.permille:
+        return f"Staff, testers and {title_of(stage)} of members"
+    return {DISABLED: "Nobody", INTERNAL: "Staff and testers", ENABLED: "Everybody; V1 is frozen"}[stage]
+
+
+def steps_of(status: Status) -> tuple[Step, ...]:
+    """Put the five stages in a row, with the present one in its place where it is none of them."""
+    now, target = height(status.stage), status.next_step.stage if status.next_step else None
+    relations = {-1: "passed", 0: "current", 1: "ahead"}
+    return tuple(
+        Step(
+            stage=stage,
+            title=title_of(stage),
+            who=who_is_in(stage),
+            state=relations[(height(stage) > now) - (height(stage) < now)],
+            is_next=stage == target,
+        )
+        for stage in sorted({*LADDER, status.stage}, key=height)
+    )
+
+
+def tiles_of(status: Status) -> tuple[Tile, ...]:
+    charts = draw_trend(status.figures.trend)
+    return tuple(Tile(figure, value_of(figure), charts.get(figure.name)) for figure in status.figures.figures)
+
+
+def value_of(figure: Figure) -> str:
+    """Word a figure's value; a dash where nothing was counted, because 0 of 0 is neither good nor bad."""
+    if figure.value is None:
+        return "–"
+    match figure.unit:
+        case "percent":
+            return wording.percent(figure.value / 100, up=figure.name in BAD_SHARES)
+        case "ms":
+            return wording.milliseconds(figure.value)
+        case _:
+            return f"{figure.value:,.0f}"
+
+
+def lines_of(status: Status) -> tuple[Line, ...]:
+    sources = dict(Source.choices)
+    return tuple(
+        Line(
+            event,
+            tuple((badge, BADGES.get(badge, badge)) for badge in event.badges),
+            sources.get(event.source, event.source) if event.kind == "change" else "",
+        )
+        for event in status.timeline
+    )
+
+
+def blockers_of(status: Status) -> Iterator[tuple[str, str]]:
+    """Say what stands in the way, kind by kind; gates and checklist are named, because the page shows them whole."""
+    if status.next_step is None:
+        return
+    kinds = [blocker.kind for blocker in status.next_step.blockers]
+    for blocker in status.next_step.blockers:
+        if blocker.kind not in ("gate", "checklist"):
+            yield blocker.kind, blocker.words
+    if "gate" in kinds:
+        yield "gate", _listed("gate", [verdict.title for verdict in status.gates if verdict.blocks])
+    if "checklist" in kinds:
+        yield "checklist", _listed("checklist item", [item.title for item in status.checklist if item.state != "pass"])
+
+
+def _listed(noun: str, titles: list[str]) -> str:
+    return f"{wording.count(len(titles), noun)}: {'; '.join(titles)}."

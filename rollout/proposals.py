@@ -1,0 +1,126 @@
+"""The way up: one staff member proposes a step for which the evidence is there, and another one approves it."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from carecollective.core.database import ClockTimestamp
+from carecollective.core.errors import NotPermitted
+from rollout import readiness, services
+from rollout.errors import (
+    NothingToChange,
+    PromotionRefused,
+    ProposalNotFound,
+    ProposalPending,
+    ProposalSettled,
+    ProposalStale,
+    SamePerson,
+)
+from rollout.ladder import height
+from rollout.models import Change, Flag, Proposal, ProposalState, Source
+from rollout.stages import Stage
+from rollout.state import FLAG_NAME
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
+
+
+def propose(*, actor: "User", stage: Stage, reason: str) -> Proposal:
+    """Ask for a step up, on the evidence of this moment; it happens once a second staff member approves.
+
+    Raises NotPermitted without `rollout.propose`; ValidationRefused for the reason; NothingToChange unless it is a step
+    up; PromotionRefused naming everything that is missing; ProposalPending while another one waits.
+    """
+    if not actor.has_perm("rollout.propose"):
+        raise NotPermitted
+    reason = services.clean_reason(reason)
+    flag = Flag.objects.get(name=FLAG_NAME)
+    now = flag.current_stage()
+    if height(stage) <= height(now):
+        raise NothingToChange(_("%(stage)s is no step up from %(now)s.") % {"stage": stage, "now": now})
+    found = readiness.judge(stage=now, target=stage)
+    if not found.passed:
+        raise PromotionRefused(missing=found.missing)
+    try:
+        with transaction.atomic():
+            _clear_overtaken(flag.version)
+            return Proposal.objects.create(
+                from_stage=str(now),
+                to_stage=str(stage),
+                from_version=flag.version,
+                reason=reason,
+                proposer_id=actor.pk,
+                proposer_label=str(actor),
+                evidence=found.evidence(),
+            )
+    except IntegrityError:
+        raise ProposalPending from None
+
+
+def approve(*, actor: "User", proposal_id: int) -> Change:
+    """Approve a proposal of somebody else's and move the rollout; the evidence is asked for anew.
+
+    Raises NotPermitted without `rollout.approve`; ProposalNotFound; ProposalSettled; SamePerson for the proposer;
+    ProposalStale when the rollout has changed since; PromotionRefused when something is missing by now.
+    """
+    proposal = _find(actor, "rollout.approve", proposal_id)
+    if proposal.proposer_id == actor.pk:
+        raise SamePerson
+    # Judged before anything is locked, so that nobody's rollback waits for it.
+    found = readiness.judge(stage=Stage.parse(proposal.from_stage), target=Stage.parse(proposal.to_stage))
+    with transaction.atomic():
+        # First the flag and then the proposal: whoever moves the rollout meanwhile makes this one stale.
+        flag = services.lock_flag()
+        is_stale = flag.version != proposal.from_version
+        if is_stale:
+            _settle(proposal, actor, ProposalState.STALE)
+        elif found.passed:
+            _settle(proposal, actor, ProposalState.APPROVED, evidence=found.evidence())
+            return services.promote(flag=flag, proposal=proposal, actor=actor, source=Source.ADMIN)
+    if is_stale:
+        raise ProposalStale
+    raise PromotionRefused(missing=found.missing)
+
+
+def refuse(*, actor: "User", proposal_id: int, reason: str) -> Proposal:
+    """Say no to a proposal, and why. Raises NotPermitted without `rollout.approve`; ProposalNotFound; ProposalSettled."""
+    proposal = _find(actor, "rollout.approve", proposal_id)
+    return _settle(proposal, actor, ProposalState.REFUSED, decision_reason=services.clean_reason(reason))
+
+
+def withdraw(*, actor: "User", proposal_id: int) -> Proposal:
+    """Take a proposal back; its proposer may. Raises NotPermitted; ProposalNotFound; ProposalSettled."""
+    proposal = _find(actor, "rollout.propose", proposal_id)
+    if proposal.proposer_id != actor.pk:
+        raise NotPermitted
+    return _settle(proposal, actor, ProposalState.WITHDRAWN)
+
+
+def _find(actor: "User", permission: str, proposal_id: int) -> Proposal:
+    if not actor.has_perm(permission):
+        raise NotPermitted
+    proposal = Proposal.objects.filter(pk=proposal_id).first()
+    if proposal is None:
+        raise ProposalNotFound
+    if proposal.state != ProposalState.PENDING:
+        raise ProposalSettled
+    return proposal
+
+
+def _settle(proposal: Proposal, actor: "User", state: ProposalState, **more: Any) -> Proposal:
+    """Decide a pending proposal. The condition is the lock: of two who decide at once, one finds it decided."""
+    decided = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.PENDING).update(
+        state=state, decided_by_id=actor.pk, decided_by_label=str(actor), decided_at=ClockTimestamp(), **more
+    )
+    if not decided:
+        raise ProposalSettled
+    proposal.refresh_from_db()
+    return proposal
+
+
+def _clear_overtaken(version: int) -> None:
+    """Settle what was proposed for an earlier state: it stands in nobody's way."""
+    Proposal.objects.filter(state=ProposalState.PENDING).exclude(from_version=version).update(
+        state=ProposalState.STALE, decided_by_label="", decided_at=ClockTimestamp()
+    )

@@ -1,0 +1,91 @@
+"""Is the rollout ready for its next step? Gates, checklist, open alerts and the order of the stages, in one answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from rollout import gates
+from rollout.alerts import AlertRecord, open_alerts
+from rollout.checklist import judge_checklist
+from rollout.ladder import skipped_between
+from rollout.observations import collect_observation
+from rollout.stages import DISABLED, Stage
+from rollout.status_tree import Blocker, ChecklistItem, as_plain
+from rollout.verdicts import Verdict, VerdictState
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What stands between `stage` and `target`. The second staff member's approval comes on top of it, always."""
+
+    stage: Stage
+    target: Stage | None
+    confidence: float
+    verdicts: tuple[Verdict, ...]
+    checklist: tuple[ChecklistItem, ...]
+    blockers: tuple[Blocker, ...]
+
+    @property
+    def passed(self) -> bool:
+        return self.target is not None and not self.blockers
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(blocker.words for blocker in self.blockers)
+
+    @property
+    def expected_at(self) -> datetime | None:
+        """When the gates will have seen enough, at today's traffic; None when nothing is missing or nobody can tell."""
+        waiting = [found for found in self.verdicts if found.state is VerdictState.INSUFFICIENT and found.blocks]
+        times = [found.expected_at for found in waiting]
+        return None if None in times else max((at for at in times if at), default=None)
+
+    def evidence(self) -> dict[str, Any]:
+        """Return what the record keeps of it."""
+        return {
+            "confidence": self.confidence,
+            "gates": as_plain(self.verdicts),
+            "checklist": {item.name: item.state for item in self.checklist},
+        }
+
+
+def confidence() -> float:
+    """Return how sure the gates are to be before they pass."""
+    return float(getattr(settings, "ROLLOUT_CONFIDENCE", gates.CONFIDENCE))
+
+
+def judge(*, stage: Stage, target: Stage | None) -> Readiness:
+    """Judge a step up from `stage`, where the rollout is now, to `target`; without one, what `stage` has shown so far."""
+    sure = confidence()
+    # Nobody is in V2 at disabled: there is nothing to have been seen.
+    verdicts = (
+        () if stage == DISABLED else gates.evaluate(stage=stage, observation=collect_observation(), confidence=sure)
+    )
+    checklist = judge_checklist()
+    blockers = tuple(_blockers(stage, target, verdicts, checklist, open_alerts()))
+    return Readiness(stage, target, sure, verdicts, checklist, blockers)
+
+
+def _blockers(
+    stage: Stage,
+    target: Stage | None,
+    verdicts: tuple[Verdict, ...],
+    checklist: tuple[ChecklistItem, ...],
+    alerts: tuple[AlertRecord, ...],
+) -> Iterator[Blocker]:
+    skipped = skipped_between(stage, target) if target else ()
+    if skipped:
+        said = {"before": stage, "after": target, "skipped": ", ".join(str(rung) for rung in skipped)}
+        yield Blocker("skip", _("Going from %(before)s to %(after)s would skip %(skipped)s.") % said)
+    for alert in alerts:
+        yield Blocker("alert", _("An alert is open: %(words)s") % {"words": alert.words})
+    for verdict in verdicts:
+        if verdict.blocks:
+            yield Blocker("gate", f"{verdict.title}: {verdict.words}")
+    for item in checklist:
+        if item.state != "pass":
+            yield Blocker("checklist", f"{item.title}: {item.words}")

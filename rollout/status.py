@@ -1,0 +1,236 @@
+"""Read all that the control room shows, once and by the database's clock."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from rollout import acknowledgements, alerts, drain, readiness, root_causes, snapshot
+from rollout.alerts import AlertRecord
+from rollout.cohort import v1_takes_writes
+from rollout.ladder import next_rung
+from rollout.models import DrainCertificate, ProposalState
+from rollout.models import Proposal as ProposalRow
+from rollout.readiness import Readiness
+from rollout.selectors import environment_disables
+from rollout.snapshot import GUARD_LEASE_SECONDS
+from rollout.stages import DISABLED
+from rollout.state import RolloutState
+from rollout.status_figures import read_figures
+from rollout.status_tree import (
+    Alert,
+    Blocker,
+    ChecklistItem,
+    CodeCount,
+    ConversationCount,
+    Drain,
+    Event,
+    Figure,
+    Figures,
+    Guard,
+    Health,
+    Holder,
+    NextStep,
+    Proposal,
+    RootCause,
+    Signature,
+    Status,
+    Switch,
+    TrendPoint,
+    as_plain,
+)
+from rollout.timeline import describe_drain, read_timeline
+
+__all__ = [
+    "Alert",
+    "Blocker",
+    "ChecklistItem",
+    "CodeCount",
+    "ConversationCount",
+    "Drain",
+    "Event",
+    "Figure",
+    "Figures",
+    "Guard",
+    "Health",
+    "Holder",
+    "NextStep",
+    "Proposal",
+    "RootCause",
+    "Signature",
+    "Status",
+    "Switch",
+    "TrendPoint",
+    "as_plain",
+    "read_status",
+]
+
+CLOCK = """
+SELECT clock_timestamp(), (
+    SELECT at FROM public.rollout_change WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT 1)
+"""
+# A lease without an end is what tests and rehearsals hold; no program can read its date.
+LEASE = """
+SELECT holder, NULLIF(renewed_at, 'infinity'),
+    CASE WHEN isfinite(renewed_at) THEN extract(epoch FROM clock_timestamp() - renewed_at)::float8 ELSE 0 END
+FROM public.rollout_guard_lease
+"""
+
+
+def read_status() -> Status:
+    """Read all that the control room shows. Reads only; the rollout's row is read itself, and not a process's copy of it."""
+    state, overridden = snapshot.read_now(), environment_disables()
+    read_at, since = _clock()
+    guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_rung(state.stage))
+    open_alerts, due = alerts.open_alerts(), root_causes.list_due()
+    facts = _Facts(state, overridden, guard, found, open_alerts, due)
+    health = _health(facts)
+    return Status(
+        read_at=read_at,
+        health=health,
+        words=_words(health, facts),
+        stage=state.stage,
+        version=state.version,
+        since=since,
+        v1_writes=v1_takes_writes(state=state, override=settings.MESSAGING_V2_ROLLOUT),
+        overridden_by_environment=overridden,
+        fresh=state.fresh,
+        guard=guard,
+        gates=found.verdicts,
+        next_step=_next_step(found),
+        figures=read_figures(stage=state.stage, since=since),
+        alerts=tuple(_alert(one) for one in open_alerts),
+        checklist=found.checklist,
+        proposals=_proposals(state.version),
+        root_causes=due,
+        drain=_drain(state),
+        switch=acknowledgements.read_switch(version=state.version),
+        timeline=read_timeline(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the one word over the page follows from."""
+
+    state: RolloutState
+    overridden: bool
+    guard: Guard
+    readiness: Readiness
+    alerts: tuple[AlertRecord, ...]
+    root_causes: tuple[RootCause, ...]
+
+
+def _health(facts: _Facts) -> Health:
+    verdicts = facts.readiness.verdicts
+    if not facts.state.fresh:
+        return Health.UNKNOWN
+    if facts.overridden:
+        return Health.OVERRIDDEN
+    if facts.guard.v2_is_off:
+        return Health.GUARD_ABSENT
+    if facts.state.stage == DISABLED:
+        return Health.ROLLED_BACK if facts.root_causes else Health.DISABLED
+    if facts.alerts or any(verdict.state == "fail" for verdict in verdicts):
+        return Health.FAILING
+    if any(verdict.blocks for verdict in verdicts):
+        return Health.INSUFFICIENT
+    return Health.HEALTHY
+
+
+def _words(health: Health, facts: _Facts) -> str:
+    failing = [one.words for one in facts.alerts] + [
+        f"{verdict.title}: {verdict.words}" for verdict in facts.readiness.verdicts if verdict.state == "fail"
+    ]
+    match health:
+        case Health.UNKNOWN:
+            return _("The rollout's state cannot be read, so new conversations use V1.")
+        case Health.OVERRIDDEN:
+            return _("MESSAGING_V2_ROLLOUT=disabled in the environment holds the new messaging off for everybody.")
+        case Health.GUARD_ABSENT:
+            return facts.guard.words
+        case Health.ROLLED_BACK:
+            return _("The new messaging was rolled back and is off for everybody. Its root cause is still to be filed.")
+        case Health.DISABLED:
+            return _("The new messaging is off for everybody.")
+        case Health.FAILING:
+            return failing[0]
+        case Health.INSUFFICIENT:
+            return _("Nothing is wrong, and too little has been seen to go on.")
+        case Health.HEALTHY:
+            return _("All that this stage is asked to show, it has shown.")
+
+
+def _clock() -> tuple[datetime, datetime | None]:
+    with connection.cursor() as cursor:
+        cursor.execute(CLOCK)
+        now, since = cursor.fetchone()
+    return now, since
+
+
+def _guard(state: RolloutState) -> Guard:
+    with connection.cursor() as cursor:
+        cursor.execute(LEASE)
+        row = cursor.fetchone()
+    holder, renewed_at, age = row or ("", None, None)
+    watching = age is not None and age <= GUARD_LEASE_SECONDS
+    off = not watching and state.stage != DISABLED
+    if watching:
+        words = _("The guard watches; it last looked %(age).0f seconds ago.") % {"age": age}
+    elif age is None:
+        words = _("No guard has run yet.")
+    else:
+        words = _("No guard has looked for %(age).0f seconds.") % {"age": age}
+    if off:
+        words += " " + _("So V2 is off by itself, whatever the stage says, until one does.")
+    return Guard("watching" if watching else "never" if age is None else "absent", holder, renewed_at, age, off, words)
+
+
+def _next_step(found: Readiness) -> NextStep | None:
+    if found.target is None:
+        return None
+    return NextStep(stage=found.target, ready=found.passed, blockers=found.blockers, expected_at=found.expected_at)
+
+
+def _alert(one: AlertRecord) -> Alert:
+    return Alert(one.id, one.kind, one.severity, one.opened_at, one.last_seen_at, one.words, one.disabled_v2)
+
+
+def _proposals(version: int) -> tuple[Proposal, ...]:
+    return tuple(
+        Proposal(
+            id=row.pk,
+            from_stage=row.from_stage,
+            to_stage=row.to_stage,
+            from_version=row.from_version,
+            reason=row.reason,
+            proposer_id=row.proposer_id,
+            proposer=row.proposer_label,
+            proposed_at=row.proposed_at,
+            stale=row.from_version != version,
+        )
+        for row in ProposalRow.objects.filter(state=ProposalState.PENDING)
+    )
+
+
+def _drain(state: RolloutState) -> Drain | None:
+    attempt = drain.latest_attempt() if state.stage == DISABLED else None
+    return as_drain(attempt) if attempt else None
+
+
+def as_drain(attempt: DrainCertificate) -> Drain:
+    """Put an attempt at a drain certificate into the tree's words."""
+    return Drain(
+        flag_version=attempt.flag_version,
+        certified=attempt.issued_at is not None,
+        asked_at=attempt.asked_at,
+        issued_at=attempt.issued_at,
+        waited_ms=attempt.waited_ms,
+        holders=tuple(
+            Holder(one["pid"], one["application"], datetime.fromisoformat(one["since"]) if one["since"] else None)
+            for one in attempt.holders
+        ),
+        words=describe_drain(attempt),
+    )

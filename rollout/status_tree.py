@@ -1,0 +1,272 @@
+"""All that the control room shows, as one tree: the page, the API and the command put it in their own shape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, datetime
+from enum import Enum, StrEnum
+from typing import Any
+from uuid import UUID
+
+from rollout.stages import Stage
+from rollout.verdicts import Verdict
+
+
+class Health(StrEnum):
+    """The one word over the page."""
+
+    DISABLED = "disabled"  # nobody is in V2, and nothing is wrong
+    HEALTHY = "healthy"
+    INSUFFICIENT = "insufficient"  # nothing is wrong, and too little is known to go on
+    FAILING = "failing"  # a gate fails or an alert is open
+    ROLLED_BACK = "rolled_back"  # at disabled, with a root cause to file
+    GUARD_ABSENT = "guard_absent"  # V2 is off by itself, because nobody watches
+    OVERRIDDEN = "overridden"  # the environment says disabled
+    UNKNOWN = "unknown"  # the row cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Whether somebody watches. `v2_is_off` tells that V2 is off for want of a guard alone, whatever the stage says."""
+
+    state: str  # watching, absent, never
+    holder: str
+    renewed_at: datetime | None
+    age_seconds: float | None
+    v2_is_off: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the playbook's metrics. `value` is None where nothing was counted: 0 of 0 is no figure.
+
+    `unit` is percent, ms or count; `state` is pass, fail or insufficient against `target`, or none where there is no target.
+    """
+
+    # creation_success, send_p95, adoption, error_rate, v1_creations, duplicates, slow_calls or connection_errors
+    name: str
+    title: str
+    value: float | None
+    unit: str
+    numerator: int
+    denominator: int
+    window: str
+    target: str
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How often operations ended with a code. `members_own` codes are refusals, not failures of the system."""
+
+    code: str
+    count: int
+    percent: float
+    members_own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationCount:
+    version: str
+    active: int
+    new_this_week: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One interval of the charts; a share is None where nothing was counted."""
+
+    at: datetime
+    starts: int
+    operations: int
+    failures: int
+    success_percent: float | None
+    send_p95_ms: float | None
+    v2_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    since: datetime | None
+    figures: tuple[Figure, ...]
+    errors_by_code: tuple[CodeCount, ...]
+    conversations: tuple[ConversationCount, ...]
+    trend: tuple[TrendPoint, ...]  # the last 24 hours, hour by hour, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    id: int
+    kind: str
+    severity: str  # critical, warning
+    opened_at: datetime
+    last_seen_at: datetime
+    words: str
+    disabled_v2: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who vouched for an item, in what part, and when. `lapsed` once a rollback has come after it."""
+
+    part: str  # "", engineering_lead or product_owner
+    part_title: str
+    signer: str
+    signed_at: datetime
+    lapsed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChecklistItem:
+    """One of the playbook's ten. `parts` are those still to be signed: ("",), or the two stakeholders."""
+
+    number: int
+    name: str
+    title: str
+    judged_by: str  # program, people, both
+    state: str  # pass, fail, insufficient
+    words: str
+    signatures: tuple[Signature, ...]
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One thing that keeps the rollout from its next stage."""
+
+    kind: str  # gate, checklist, alert, skip or approval
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The next rung, and whether it may be proposed. The second staff member's approval is asked for in any case."""
+
+    stage: Stage
+    ready: bool
+    blockers: tuple[Blocker, ...]
+    expected_at: datetime | None  # when the gates will have seen enough, at today's traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """`stale` tells that the rollout has moved on since: it can only be withdrawn."""
+
+    id: int
+    from_stage: str
+    to_stage: str
+    from_version: int
+    reason: str
+    proposer_id: UUID | None
+    proposer: str
+    proposed_at: datetime
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RootCause:
+    """The form that a rollback opens. The five answers are empty until it is filed."""
+
+    id: int
+    from_stage: str
+    rolled_back_at: datetime
+    rolled_back_by: str
+    rollback_reason: str
+    what: str
+    why: str
+    fix: str
+    who: str
+    due: date | None
+    filed_by: str
+    filed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A database session that held up the drain."""
+
+    pid: int
+    application: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """What the last rollback can promise: `certified` means that no V2 start commits after `issued_at`."""
+
+    flag_version: int
+    certified: bool
+    asked_at: datetime
+    issued_at: datetime | None
+    waited_ms: float
+    holders: tuple[Holder, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """How far the serving processes have come to know the present version of the row."""
+
+    flag_version: int
+    switched: int
+    waiting: tuple[str, ...]
+    silent: tuple[str, ...]  # not heard from for so long that they hold V2 off by themselves
+    last_at: datetime | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the timeline, newest first."""
+
+    at: datetime
+    kind: str  # change, proposal, alert, sign_off, root_cause, drain
+    title: str
+    words: str
+    who: str
+    source: str  # admin, command, guard, environment, outside, or empty
+    from_stage: str
+    to_stage: str
+    badges: tuple[str, ...]  # override, outside, guard, critical, warning, resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    read_at: datetime
+    health: Health
+    words: str  # the state of things in one sentence
+    stage: Stage
+    version: int
+    since: datetime | None
+    v1_writes: bool
+    overridden_by_environment: bool
+    fresh: bool
+    guard: Guard
+    gates: tuple[Verdict, ...]  # of the present stage
+    next_step: NextStep | None  # None at the top
+    figures: Figures
+    alerts: tuple[Alert, ...]  # open ones
+    checklist: tuple[ChecklistItem, ...]
+    proposals: tuple[Proposal, ...]  # pending ones
+    root_causes: tuple[RootCause, ...]  # due ones
+    drain: Drain | None  # of the last rollback, while the rollout is at disabled
+    switch: Switch
+    timeline: tuple[Event, ...]
+
+
+def as_plain(value: Any) -> Any:
+    """Turn a status, or any part of it, into what JSON knows."""
+    if isinstance(value, Stage | UUID):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: as_plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_plain(item) for item in value]
+    return value

@@ -1,0 +1,171 @@
+"""What happened, newest first: changes, proposals and their decisions, alerts, signatures, drains and root causes, merged."""
+
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+
+from rollout.alerts import recent_alerts
+from rollout.checklist import ITEMS, PART_TITLES
+from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
+from rollout.root_causes import list_filed
+from rollout.status_tree import Event
+
+LENGTH = 50
+
+
+def read_timeline(length: int = LENGTH) -> tuple[Event, ...]:
+    """Read the latest `length` events of all kinds."""
+    events = [*_changes(length), *_proposals(length), *_alerts(length), *_signatures(length), *_drains(length)]
+    events += _root_causes(length)
+    # What happened at the same moment stays in the order of the kinds: cause before what it caused, read upwards.
+    return tuple(sorted(events, key=lambda event: event.at, reverse=True)[:length])
+
+
+def _event(**parts: object) -> Event:
+    empty: dict[str, object] = {"who": "", "source": "", "from_stage": "", "to_stage": "", "badges": ()}
+    return Event(**{**empty, **parts})  # type: ignore[arg-type]
+
+
+def _changes(length: int) -> Iterator[Event]:
+    for change in Change.objects.all()[:length]:
+        badges = [change.source] if change.source in (Source.OUTSIDE, Source.GUARD) else []
+        yield _event(
+            at=change.at,
+            kind="change",
+            title=_change_title(change),
+            words=change.reason,
+            who=change.actor_label,
+            source=change.source,
+            from_stage=change.from_stage or "",
+            to_stage=change.to_stage or "",
+            badges=(*badges, *(["override"] if change.override else [])),
+        )
+
+
+def _change_title(change: Change) -> str:
+    if change.to_stage is None:
+        return _("The flag was removed")
+    if change.from_stage is None:
+        return _("The flag was created at %(stage)s") % {"stage": change.to_stage}
+    if change.from_stage != change.to_stage:
+        return f"{change.from_stage} → {change.to_stage}"
+    if change.from_v1_writes != change.to_v1_writes:
+        return _("V1 writes on") if change.to_v1_writes else _("V1 writes off")
+    return _("The flag was written again at %(stage)s") % {"stage": change.to_stage}
+
+
+def _proposals(length: int) -> Iterator[Event]:
+    titles = {
+        ProposalState.APPROVED: _("Approved: %(stage)s"),
+        ProposalState.REFUSED: _("Refused: %(stage)s"),
+        ProposalState.WITHDRAWN: _("Withdrawn: %(stage)s"),
+        ProposalState.STALE: _("Overtaken: %(stage)s"),
+    }
+    for proposal in Proposal.objects.all()[:length]:
+        steps = {"kind": "proposal", "from_stage": proposal.from_stage, "to_stage": proposal.to_stage}
+        said = {"stage": proposal.to_stage}
+        if proposal.override:
+            yield _event(
+                **steps,
+                at=proposal.proposed_at,
+                title=_("Passed over what was missing for %(stage)s") % said,
+                words="\n".join(proposal.missing),
+                who=proposal.proposer_label,
+                badges=("override",),
+            )
+            continue
+        yield _event(
+            **steps,
+            at=proposal.proposed_at,
+            title=_("Proposed: %(stage)s") % said,
+            words=proposal.reason,
+            who=proposal.proposer_label,
+        )
+        if proposal.decided_at is not None:
+            yield _event(
+                **steps,
+                at=proposal.decided_at,
+                title=titles[ProposalState(proposal.state)] % said,
+                words=proposal.decision_reason,
+                who=proposal.decided_by_label,
+            )
+
+
+def _alerts(length: int) -> Iterator[Event]:
+    for alert in recent_alerts(length):
+        acted = ("guard",) if alert.disabled_v2 else ()
+        yield _event(
+            at=alert.opened_at,
+            kind="alert",
+            title=alert.title,
+            words=alert.words,
+            who=_("The guard"),
+            source="guard",
+            badges=(alert.severity, *acted),
+        )
+        if alert.resolved_at is not None:
+            yield _event(
+                at=alert.resolved_at,
+                kind="alert",
+                title=_("Resolved: %(title)s") % {"title": alert.title},
+                words="",
+                who=_("The guard"),
+                source="guard",
+                badges=("resolved",),
+            )
+
+
+def _signatures(length: int) -> Iterator[Event]:
+    titles = {item.name: item.title for item in ITEMS}
+    for signed in SignOff.objects.all()[:length]:
+        yield _event(
+            at=signed.signed_at,
+            kind="sign_off",
+            title=_("Signature withdrawn") if signed.withdrawn else _("Signed"),
+            words=_named(titles.get(signed.item, signed.item), PART_TITLES.get(signed.part, "")),
+            who=signed.signer_label,
+        )
+
+
+def _named(item: str, part: str) -> str:
+    return f"{_(item)} ({_(part).lower()})" if part else _(item)
+
+
+def _drains(length: int) -> Iterator[Event]:
+    for attempt in DrainCertificate.objects.all()[:length]:
+        issued = attempt.issued_at is not None
+        yield _event(
+            at=attempt.issued_at or attempt.asked_at,
+            kind="drain",
+            title=_("Drain certificate issued") if issued else _("No drain certificate"),
+            words=describe_drain(attempt),
+        )
+
+
+def describe_drain(attempt: DrainCertificate) -> str:
+    """Say what an attempt proves, or who stood in the way."""
+    if attempt.issued_at is not None:
+        return _("No start in the new messaging commits after %(when)s UTC (waited %(waited).0f ms).") % {
+            "when": f"{attempt.issued_at:%H:%M:%S.%f}"[:-3],
+            "waited": attempt.waited_ms,
+        }
+    if not attempt.holders:
+        return _("A start in the new messaging was still on its way after a second, and ended just then. Ask again.")
+    named = ", ".join(
+        f"{holder['pid']}" + (f" ({holder['application']})" if holder["application"] else "")
+        for holder in attempt.holders
+    )
+    return _("After a second these database sessions were still inside a start: %(named)s. Nothing is claimed.") % {
+        "named": named
+    }
+
+
+def _root_causes(length: int) -> Iterator[Event]:
+    for filed in list_filed(length):
+        yield _event(
+            at=filed.filed_at,
+            kind="root_cause",
+            title=_("Root cause filed for the rollback from %(stage)s") % {"stage": filed.from_stage},
+            words=filed.why,
+            who=filed.filed_by,
+        )

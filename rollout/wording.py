@@ -1,0 +1,28 @@
+"""Figures as people read them. A share is never worded as better than it is."""
+
+import math
+from datetime import UTC, datetime
+
+_STEPS = 10_000  # two decimals of a percent
+_GRAIN = 1e-9  # what a share loses by being kept in binary
+
+
+def percent(share: float, *, up: bool = False) -> str:
+    """Word a share as a percentage with two decimals at most, rounded down, or up for one that should be small."""
+    steps = math.ceil(share * _STEPS - _GRAIN) if up else math.floor(share * _STEPS + _GRAIN)
+    return f"{steps / 100:.2f}".rstrip("0").rstrip(".") + "%"
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:,.0f} ms"
+
+
+def moment(at: datetime) -> str:
+    """Word a moment to the minute, the same for every reader."""
+    at = at.astimezone(UTC)
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Word a number with its noun: 1 start, 47 starts."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

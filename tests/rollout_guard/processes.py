@@ -1,0 +1,47 @@
+"""The guard and the worker as processes of their own, on the test's database."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+
+from tests.databases import ROOT
+
+Process = subprocess.Popen[bytes]
+
+
+@contextmanager
+def running(command: str, *, role: str, **environment: str) -> Iterator[Process]:
+    """Run a management command in a role of its own until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "manage.py", command],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "DJANGO_SETTINGS_MODULE": "tests.scratch_settings",
+            "DATABASE_ROLE": role,
+            "TEST_DATABASE": settings.DATABASES["default"]["NAME"],
+            "TEST_DATA_DIR": str(settings.DATA_DIR),
+            **environment,
+        },
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for(condition: Callable[[], Any], *, seconds: float) -> float:
+    """Wait until something is so, and return how long that took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it did not come about in time"
+        time.sleep(0.05)
+    return time.monotonic() - began

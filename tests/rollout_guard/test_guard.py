@@ -1,0 +1,177 @@
+"""What the guard does with what it sees, in its own database role."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from rollout import alerts
+from rollout.alert_log import Alert
+from rollout.models import Change
+from rollout.stages import DISABLED
+from tests.rollout_guard.conftest import Happened, Sql
+
+Look = Callable[[], None]
+At = Callable[..., None]
+StageNow = Callable[[], str]
+
+
+@pytest.fixture
+def failing(at: At, happened: Happened) -> None:
+    at("percentage:50")
+    happened(2)
+    happened(8, level="error")
+
+
+def test_v2_goes_off_when_conversations_cannot_be_started(failing: None, look: Look, stage_now: StageNow) -> None:
+    look()
+    assert stage_now() == "disabled"
+
+
+def test_the_record_says_who_turned_it_off_and_for_which_figures(failing: None, look: Look) -> None:
+    look()
+    change = Change.objects.first()
+    assert change is not None
+    assert (change.source, change.actor_label, change.to_v1_writes) == ("guard", "The guard", True)
+    assert change.reason == (
+        "8 of 10 new conversations failed in V2 in the last 5 minutes: 20% succeeded, under 80%. Turned off by the guard."
+    )
+
+
+def test_one_alert_tells_of_it_and_says_that_v2_was_turned_off(failing: None, look: Look) -> None:
+    look()
+    (alert,) = alerts.open_alerts()
+    assert (alert.kind, alert.severity, alert.stage) == ("creation_failing", "critical", "percentage:50")
+    assert alert.disabled_v2
+    assert alert.figures == {"failed": 8, "operations": 10, "success": 0.2}
+
+
+def test_an_open_alert_is_not_opened_again(failing: None, look: Look, happened: Happened, at: At) -> None:
+    look()
+    at("percentage:50")
+    happened(6, level="error")
+    look()
+    look()
+    assert Alert.objects.count() == 1
+    assert Change.objects.filter(source="guard").count() == 2
+
+
+def test_an_alert_ends_once_nothing_was_seen_for_its_time(failing: None, look: Look, sql: Sql) -> None:
+    look()
+    look()
+    assert [alert.kind for alert in alerts.open_alerts()] == ["creation_failing"]
+    sql("UPDATE application_logs SET timestamp = timestamp - interval '6 min'")
+    sql("UPDATE rollout_alert SET last_seen_at = last_seen_at - interval '299 s'")
+    look()
+    assert len(alerts.open_alerts()) == 1
+    sql("UPDATE rollout_alert SET last_seen_at = last_seen_at - interval '2 s'")
+    look()
+    assert alerts.open_alerts() == ()
+    (over,) = alerts.recent_alerts()
+    assert over.resolved_at is not None
+    look()
+    assert len(alerts.recent_alerts()) == 1
+
+
+def test_a_stage_is_not_turned_off_for_the_failures_of_the_one_before(
+    at: At, happened: Happened, look: Look, stage_now: StageNow
+) -> None:
+    happened(20, level="error", seconds_ago=30)
+    at("internal", began_seconds_ago=20)
+    look()
+    assert stage_now() == "internal"
+    happened(8, level="error")
+    look()
+    assert stage_now() == "disabled"
+
+
+def test_members_own_refusals_turn_nothing_off(at: At, happened: Happened, look: Look, stage_now: StageNow) -> None:
+    at("percentage:50")
+    happened(30, level="warn", code="rate_limit_exceeded")
+    happened(1)
+    look()
+    assert stage_now() == "percentage:50"
+    assert alerts.open_alerts() == ()
+
+
+def test_failures_of_v1_alert_people_and_leave_v2_on(
+    at: At, happened: Happened, look: Look, stage_now: StageNow
+) -> None:
+    at("percentage:50")
+    happened(10, version="v1")
+    happened(10, version="v1", level="error")
+    look()
+    assert stage_now() == "percentage:50"
+    assert [alert.kind for alert in alerts.open_alerts()] == ["error_rate"]
+
+
+def test_a_run_of_failures_trips_long_after_the_five_minutes(
+    at: At, happened: Happened, look: Look, stage_now: StageNow
+) -> None:
+    # One offer every ten minutes: no five minutes ever hold enough of them for a rate.
+    at("percentage:10", began_seconds_ago=86_400)
+    happened(20, seconds_ago=40_000, apart=600)
+    happened(12, level="error", seconds_ago=400, apart=600)
+    look()
+    assert stage_now() == "disabled"
+    (alert,) = alerts.open_alerts()
+    assert alert.kind == "failures_in_sequence"
+
+
+def test_a_slow_call_alerts_at_once_and_changes_nothing(
+    at: At, happened: Happened, look: Look, stage_now: StageNow
+) -> None:
+    at("internal")
+    happened(1, ms=5200.4, version="v1")
+    look()
+    (alert,) = alerts.open_alerts()
+    assert (alert.kind, alert.words) == (
+        "slow_call",
+        "A call took over 5 seconds in the last 5 minutes; the slowest took 5.2 s.",
+    )
+    assert stage_now() == "internal"
+
+
+def test_eleven_connection_errors_in_one_minute_alert_even_minutes_later(
+    at: At, happened: Happened, look: Look
+) -> None:
+    at("internal")
+    happened(11, level="error", version=None, connection_error=True, seconds_ago=200, apart=5)
+    look()
+    assert "connection_errors" in [alert.kind for alert in alerts.open_alerts()]
+
+
+def test_ten_connection_errors_or_eleven_in_two_minutes_do_not(at: At, happened: Happened, look: Look) -> None:
+    at("internal")
+    happened(10, level="error", version=None, connection_error=True, seconds_ago=200)
+    happened(1, level="error", version=None, connection_error=True, seconds_ago=120)
+    look()
+    assert "connection_errors" not in [alert.kind for alert in alerts.open_alerts()]
+
+
+def test_v2_goes_off_although_the_alert_cannot_be_recorded_and_it_is_recorded_later(
+    failing: None, look: Look, stage_now: StageNow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(alerts, "note", refuse)
+        look()
+    assert stage_now() == str(DISABLED)
+    assert alerts.open_alerts() == ()
+    look()
+    (alert,) = alerts.open_alerts()
+    assert (alert.kind, alert.disabled_v2, alert.stage) == ("creation_failing", True, "percentage:50")
+
+
+def test_a_look_takes_less_than_a_second_on_a_month_of_events(at: At, happened: Happened, look: Look) -> None:
+    at("percentage:50", began_seconds_ago=30 * 86_400)
+    happened(60_000, apart=40)
+    happened(300, level="error", apart=8000)
+    look()
+    began = time.monotonic()
+    look()
+    assert time.monotonic() - began < 1

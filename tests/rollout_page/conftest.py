@@ -1,0 +1,135 @@
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test import Client
+
+from carecollective.accounts.models import User
+from rollout import readiness
+from rollout.models import EventLog, Flag
+from rollout.readiness import Readiness
+from rollout.stages import Stage
+from rollout.state import FLAG_NAME
+from rollout.status_tree import Blocker
+from tests.factories import UserFactory
+
+PAGE = "/admin/rollout/"
+LIVE = "/admin/rollout/live"
+
+MakeStaff = Callable[..., User]
+Browse = Callable[[User], Client]
+
+
+def text_of(response: Any) -> str:
+    """Return what a reader of the page reads."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
+
+
+def stage_now() -> str:
+    return Flag.objects.get(name=FLAG_NAME).stage
+
+
+@pytest.fixture
+def operators() -> MakeStaff:
+    """Make a staff member with the four permissions, or with those that are named."""
+
+    def make(*permissions: str, **fields: Any) -> User:
+        user: User = UserFactory.create(**({"is_staff": True} | fields))
+        if permissions:
+            found = Permission.objects.filter(content_type__app_label="rollout", codename__in=permissions)
+            user.user_permissions.set(found)
+        else:
+            user.groups.add(Group.objects.get(name="Rollout operators"))
+        return User.objects.get(pk=user.pk)
+
+    return make
+
+
+@pytest.fixture
+def ben(operators: MakeStaff) -> User:
+    return operators(name="Ben")
+
+
+@pytest.fixture
+def amina(operators: MakeStaff) -> User:
+    return operators(name="Amina")
+
+
+@pytest.fixture
+def admin(operators: MakeStaff) -> User:
+    return operators(name="Root", is_superuser=True)
+
+
+class Shown:
+    """Stands for gates and checklist in a test about what the page does with a step that they allow or refuse."""
+
+    missing: tuple[str, ...] = ()
+
+    def judge(self, *, stage: Stage, target: Stage | None) -> Readiness:
+        return Readiness(stage, target, 0.95, (), (), tuple(Blocker("alert", words) for words in self.missing))
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    stand_in = Shown()
+    monkeypatch.setattr(readiness, "judge", stand_in.judge)
+    return stand_in
+
+
+@pytest.fixture
+def happen() -> Callable[..., None]:
+    """Log operations: `happen(20, failed=3)` is twenty starts in V2 of which three failed."""
+
+    def log(number: int, *, failed: int = 0, code: str = "internal_server_error", **fields: Any) -> None:
+        common: dict[str, Any] = {
+            "service": "MessagingServiceV2",
+            "method": "startHelpConversation",
+            "version": "v2",
+            "stage": "internal",
+            "duration_ms": 120.0,
+            "request_id": "",
+        }
+        for place in range(number):
+            outcome: dict[str, Any] = {"event": "success", "log_level": "info"}
+            if place < failed:
+                outcome = {"event": "error", "log_level": "error", "error_code": code}
+            EventLog.objects.create(**(common | outcome | fields), key=uuid4())
+
+    return log
+
+
+@pytest.fixture
+def lease(beyond_policies: Any) -> Callable[[str], None]:
+    """Let the guard have looked last so long ago: `lease("2 minutes")`."""
+
+    def age(interval: str) -> None:
+        with beyond_policies() as cursor:
+            cursor.execute("UPDATE rollout_guard_lease SET renewed_at = clock_timestamp() - %s::interval", [interval])
+
+    return age
+
+
+@pytest.fixture
+def alert(beyond_policies: Any) -> Callable[..., None]:
+    """Open an alert."""
+
+    def start(words: str, *, kind: str = "error_rate", severity: str = "critical", disabled_v2: bool = False) -> None:
+        with beyond_policies() as cursor:
+            cursor.execute(
+                "INSERT INTO rollout_alert (kind, severity, opened_at, last_seen_at, worsened_at, words, figures, stage,"
+                " disabled_v2) VALUES (%s, %s, clock_timestamp(), clock_timestamp(), clock_timestamp(), %s, '{}',"
+                " 'internal', %s)",
+                [kind, severity, words, disabled_v2],
+            )
+
+    return start
+
+
+def count(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,158 @@
+"""When had the last process switched? Each tells, on the connection on which it follows the flag."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from rollout import acknowledgements, snapshot
+from rollout.acknowledgements import acknowledge, process_key, read_switch, wait_for_switch
+from rollout.models import Flag, Process, Source
+from rollout.services import roll_back
+
+Connect = Callable[..., "psycopg.Connection[Any]"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_told() -> Iterator[None]:
+    acknowledgements._told.clear()
+    yield
+    acknowledgements._told.clear()
+
+
+@pytest.fixture
+def follower(connect_as: Connect) -> "psycopg.Connection[Any]":
+    return connect_as("web", autocommit=True)
+
+
+@pytest.fixture
+def following(settings: Settings, committed_db: None) -> Iterator[None]:
+    """This process follows the flag as a serving one does."""
+    settings.ROLLOUT_SNAPSHOT = "thread"
+    snapshot.stop()
+    snapshot.current()
+    yield
+    snapshot.stop()
+
+
+@pytest.fixture
+def nobody(db: None) -> None:
+    """Other tests' followers have told of themselves in this database."""
+    Process.objects.all().delete()
+
+
+def put(key: str, version: int, seconds_ago: float = 0) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO rollout_process VALUES (%s, %s, clock_timestamp(), clock_timestamp() - make_interval(secs => %s))",
+            [key, version, seconds_ago],
+        )
+
+
+def test_a_serving_process_tells_of_a_rollback_within_two_seconds(following: None, stage: Any) -> None:
+    stage("enabled")
+    change = roll_back(actor=None, reason="Errors", source=Source.COMMAND)
+    began = time.monotonic()
+    switch = wait_for_switch(version=change.flag_version)
+    assert time.monotonic() - began < 2
+    assert (switch.switched, switch.waiting, switch.silent) == (1, (), ())
+    assert switch.last_at is not None
+    assert switch.last_at > change.at
+    assert "1 of 1 serving processes know the present state, the last one since" in switch.words
+
+
+def test_a_process_tells_of_what_is_new_at_once_and_of_nothing_new_every_ten_seconds(
+    committed_db: None, follower: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acknowledge(follower, version=7)
+    first = Process.objects.get()
+    acknowledge(follower, version=7)
+    assert Process.objects.get().seen_at == first.seen_at
+    acknowledge(follower, version=8)
+    second = Process.objects.get()
+    assert (second.key, second.flag_version) == (process_key(), 8)
+    assert second.switched_at > first.switched_at
+    monkeypatch.setattr(acknowledgements, "BEAT_SECONDS", 0.0)
+    acknowledge(follower, version=8)
+    third = Process.objects.get()
+    assert third.switched_at == second.switched_at
+    assert third.seen_at > second.seen_at
+
+
+def test_a_locked_table_holds_a_follower_up_for_a_moment_only(
+    committed_db: None, follower: "psycopg.Connection[Any]", connect_as: Connect
+) -> None:
+    with connect_as("superuser") as locker:
+        locker.execute("LOCK TABLE rollout_process IN ACCESS EXCLUSIVE MODE")
+        began = time.monotonic()
+        acknowledge(follower, version=7)
+        assert time.monotonic() - began < 0.5
+    acknowledge(follower, version=7)
+    assert Process.objects.get().flag_version == 7
+
+
+def test_a_missing_table_or_a_lost_connection_does_not_stop_a_follower(
+    connect_as: Connect, django_db_setup: None
+) -> None:
+    lost = connect_as("web", autocommit=True)
+    lost.close()
+    acknowledge(lost, version=7)
+    elsewhere = connect_as("superuser", autocommit=True)
+    elsewhere.execute("SET search_path = ''")
+    with elsewhere.transaction(force_rollback=True):
+        elsewhere.execute("DROP TABLE public.rollout_process")
+        acknowledge(elsewhere, version=7)
+
+
+def test_those_behind_are_waited_for_and_the_silent_and_the_gone_are_not(nobody: None) -> None:
+    put("a", 5)
+    put("b", 4)
+    put("c", 4, seconds_ago=20)
+    put("d", 4, seconds_ago=61)
+    switch = read_switch(version=5)
+    assert (switch.switched, switch.waiting, switch.silent) == (1, ("b",), ("c",))
+    assert "1 of 3" in switch.words
+    began = time.monotonic()
+    assert wait_for_switch(version=5, seconds=0.3).waiting == ("b",)
+    assert 0.3 <= time.monotonic() - began < 1
+
+
+def test_a_later_version_counts_as_switched_and_nobody_is_nobody(nobody: None) -> None:
+    assert "No serving process" in read_switch(version=5).words
+    put("a", 6)
+    assert read_switch(version=5).switched == 1
+
+
+def test_processes_that_are_gone_are_forgotten(committed_db: None, follower: "psycopg.Connection[Any]") -> None:
+    put("gone", 4, seconds_ago=61)
+    acknowledge(follower, version=5)
+    assert list(Process.objects.values_list("key", flat=True)) == [process_key()]
+
+
+def test_a_forked_process_has_a_name_of_its_own() -> None:
+    mine = process_key()
+    assert process_key() == mine
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, process_key().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 1000).decode() not in ("", mine)
+
+
+def test_threads_of_one_process_are_one_process(committed_db: None, connect_as: Connect) -> None:
+    connections = [connect_as("web", autocommit=True) for _ in range(4)]
+    threads = [threading.Thread(target=acknowledge, args=[one], kwargs={"version": 3}) for one in connections]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Process.objects.count() == 1
+    assert Flag.objects.exists()
