@@ -1,0 +1,168 @@
+"""Who may: one row for each address and method, one column for each kind of person.
+
+A number is the answer's status. LOGIN leads to the site's sign-in, STAFF to the admin's; AWAY is any other redirect.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+LOGIN, STAFF, AWAY = "sign in", "staff sign in", "away"
+PEOPLE = ("anyone", "waiting", "stranger", "helper", "owner", "staff", "superuser")
+
+Answer = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What each of PEOPLE is answered; `body` is what a POST says."""
+
+    answers: tuple[Answer, ...]
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+def everyone(answer: Answer, **body: Any) -> Row:
+    return Row((answer,) * len(PEOPLE), body)
+
+
+def members(answer: Answer, *, anyone: Answer = LOGIN, waiting: Answer | None = None, **body: Any) -> Row:
+    first = answer if waiting is None else waiting
+    return Row((anyone, first, *(answer,) * (len(PEOPLE) - 2)), body)
+
+
+def participants(answer: Answer, *, others: Answer = 404, anyone: Answer = LOGIN, **body: Any) -> Row:
+    """The conversation's helper and requester; staff and superusers are strangers to it."""
+    return Row((anyone, others, others, answer, answer, others, others), body)
+
+
+def owners(answer: Answer, *, anyone: Answer = LOGIN, **body: Any) -> Row:
+    return Row((anyone, 404, 404, 404, answer, 404, 404), body)
+
+
+def offers(answer: Answer, *, anyone: Answer, own: Answer, waiting: Answer, **body: Any) -> Row:
+    """Everybody else's request, once approved."""
+    return Row((anyone, waiting, answer, answer, own, answer, answer), body)
+
+
+def staffs(staff: Answer, superuser: Answer, *, others: Answer = STAFF, **body: Any) -> Row:
+    return Row((*(others,) * 5, staff, superuser), body)
+
+
+HELLO = "Hello, I can help with this."
+
+# By method and the route as the URL configuration spells it.
+SITE: dict[tuple[str, str], Row] = {
+    ("GET", "favicon.ico"): everyone(AWAY),
+    ("POST", "favicon.ico"): everyone(AWAY),
+    ("GET", "admin"): everyone(AWAY),
+    ("POST", "admin"): everyone(AWAY),
+    ("GET", "api/health"): everyone(200),
+    ("POST", "api/health"): everyone(405),
+    ("GET", "api/schema"): everyone(200),
+    ("GET", "api/docs"): everyone(200),
+    ("POST", "api/auth/token"): everyone(401, email="nobody@example.org", password="wrong"),
+    ("GET", "api/help-requests"): members(200, anyone=401),
+    ("POST", "api/help-requests"): members(
+        201, anyone=401, waiting=403, title="Milk", description="", category="other", urgency="normal"
+    ),
+    ("GET", "api/help-requests/<str:help_request_id>"): members(200, anyone=401),
+    ("POST", "api/messaging/help-requests/<str:help_request_id>/start-conversation"): offers(
+        201, anyone=401, waiting=403, own=400, initial_message=HELLO
+    ),
+    ("GET", "api/messaging/conversations"): members(200, anyone=401),
+    ("GET", "api/messaging/conversations/<str:conversation_id>"): participants(200, anyone=401),
+    ("GET", "api/messaging/conversations/<str:conversation_id>/messages"): participants(200, anyone=401),
+    ("POST", "api/messaging/conversations/<str:conversation_id>/messages"): participants(
+        201, anyone=401, content=HELLO
+    ),
+    ("POST", "api/messaging/conversations/<str:conversation_id>/read"): participants(204, anyone=401),
+    ("GET", "api/rollout/me"): members(200, anyone=401),
+    ("GET", "api/rollout/status"): Row((401, 403, 403, 403, 403, 403, 200)),
+    ("GET", "metrics"): everyone(200),
+    ("POST", "metrics"): everyone(405),
+    ("GET", "login"): members(AWAY, anyone=200),
+    ("POST", "login"): everyone(400, email="nobody@example.org", password="wrong"),
+    ("GET", "logout"): everyone(200),
+    ("POST", "logout"): everyone(AWAY),
+    ("GET", "signup"): members(AWAY, anyone=200),
+    ("POST", "signup"): members(AWAY, anyone=400),
+    ("GET", "account"): members(200),
+    ("POST", "account"): members(AWAY, name="Same"),
+    ("GET", "help"): everyone(200),
+    ("POST", "help"): everyone(200),
+    ("GET", ""): everyone(AWAY),
+    ("POST", ""): everyone(AWAY),
+    ("GET", "requests"): everyone(200),
+    ("POST", "requests"): everyone(200),
+    ("GET", "requests/new"): members(200),
+    ("POST", "requests/new"): members(AWAY, waiting=403, title="Milk", category="other", urgency="normal"),
+    ("GET", "requests/<uuid:help_request_id>"): everyone(200),
+    ("POST", "requests/<uuid:help_request_id>"): offers(
+        AWAY, anyone=LOGIN, waiting=403, own=400, initial_message=HELLO
+    ),
+    ("GET", "requests/<uuid:help_request_id>/complete"): members(AWAY),
+    ("POST", "requests/<uuid:help_request_id>/complete"): owners(AWAY),
+    ("GET", "requests/<uuid:help_request_id>/cancel"): members(AWAY),
+    ("POST", "requests/<uuid:help_request_id>/cancel"): owners(AWAY),
+    ("GET", "requests/<uuid:help_request_id>/reopen"): members(AWAY),
+    ("POST", "requests/<uuid:help_request_id>/reopen"): owners(AWAY),
+    ("GET", "messages"): members(200),
+    ("POST", "messages"): members(200),
+    ("GET", "messages/<uuid:conversation_id>"): participants(200),
+    ("POST", "messages/<uuid:conversation_id>"): participants(AWAY, message=HELLO),
+    ("GET", "messages/<uuid:conversation_id>/continue"): members(AWAY),
+    # Nothing to continue here: it is V2's already.
+    ("POST", "messages/<uuid:conversation_id>/continue"): participants(400, initial_message=HELLO),
+    ("GET", "messages/<uuid:conversation_id>/ask"): members(AWAY),
+    ("POST", "messages/<uuid:conversation_id>/ask"): participants(400),
+    ("GET", "messages/<uuid:conversation_id>/close"): members(AWAY),
+    ("POST", "messages/<uuid:conversation_id>/close"): participants(AWAY),
+    ("GET", "messages/<uuid:conversation_id>/reopen"): members(AWAY),
+    ("POST", "messages/<uuid:conversation_id>/reopen"): participants(AWAY),
+    # The helper has said it: nobody reports their own message.
+    ("GET", "messages/<uuid:conversation_id>/report"): Row((LOGIN, 404, 404, 400, 200, 404, 404)),
+    ("POST", "messages/<uuid:conversation_id>/report"): Row(
+        (LOGIN, 404, 404, 400, AWAY, 404, 404), {"reason": "other", "words": "Please look"}
+    ),
+    ("GET", "account/export"): members(AWAY),
+    ("POST", "account/export"): members(AWAY),
+    # The id is of no export of theirs.
+    ("GET", "account/export/<uuid:export_id>"): members(404),
+    ("POST", "account/export/<uuid:export_id>"): members(404),
+    ("GET", "account/erase"): members(200),
+    ("POST", "account/erase"): members(400, password="wrong"),
+}
+
+# What is the same for all of the admin: its door, and the pages of its own.
+ADMIN: dict[tuple[str, str], Row] = {
+    ("GET", "admin/"): staffs(200, AWAY),
+    ("GET", "admin/records/"): staffs(200, 200),
+    ("GET", "admin/rollout/"): staffs(403, 200),
+    ("POST", "admin/rollout/"): staffs(403, 400),
+    ("GET", "admin/rollout/live"): staffs(403, 200),
+    ("GET", "admin/login/"): staffs(AWAY, AWAY, others=200),
+    ("GET", "admin/password_change/"): staffs(200, 200),
+    ("GET", "admin/password_change/done/"): staffs(200, 200),
+    ("GET", "admin/autocomplete/"): staffs(403, 403),
+    ("GET", "admin/jsi18n/"): staffs(200, 200),
+    ("GET", "admin/r/<path:content_type_id>/<path:object_id>/"): staffs(404, 404),
+    ("GET", "admin/<app>/"): staffs(200, 200),
+}
+
+VIEWS = ("changelist", "add", "history", "delete", "change")
+NOTHING: tuple[Answer, ...] = (403,) * len(VIEWS)
+READ: tuple[Answer, ...] = (200, 403, 200, 403, 200)
+EVERYTHING: tuple[Answer, ...] = (200,) * len(VIEWS)
+
+# For each model that the admin shows: what staff without further permission get from each of VIEWS, and superusers.
+# Conversations, messages, tokens and sessions are in nobody's list, and are not to be.
+MODELS: dict[str, tuple[tuple[Answer, ...], tuple[Answer, ...]]] = {
+    "accounts_user": (READ, READ),
+    "auth_group": (NOTHING, READ),
+    "axes_accessattempt": (NOTHING, (200, 403, 200, 200, 200)),
+    "axes_accessfailurelog": (NOTHING, (200, 403, 200, 200, 200)),
+    "axes_accesslog": (NOTHING, (200, 403, 200, 200, 200)),
+    "help_requests_helprequest": (READ, READ),
+    # Reported messages with a few around them; every look is recorded.
+    "moderation_report": ((200, 404, AWAY, 403, 200), (200, 404, AWAY, 403, 200)),
+    "rollout_change": (NOTHING, READ),
+}

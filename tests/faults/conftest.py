@@ -1,0 +1,48 @@
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.faults.site import Seat, Site, wait_for
+from tests.rollout_guard.listener import Listener, listening
+
+
+@pytest.fixture(scope="session")
+def black_hole() -> Iterator[Listener]:
+    """A web address that takes everything and answers nothing; the site's alerts go there all the while."""
+    with listening() as listener:
+        listener.hang.set()
+        yield listener
+
+
+@pytest.fixture(scope="session")
+def site(black_hole: Listener) -> Iterator[Site]:
+    """One site for all of these tests: each leaves it well, which the next one's start proves."""
+    with tempfile.TemporaryDirectory(prefix="care-faults-") as folder:
+        started = Site(Path(folder) / "data", ALERT_WEBHOOK_URL=black_hole.address)
+        try:
+            started.wait_until_up()
+            yield started
+        finally:
+            started.end()
+
+
+@pytest.fixture(scope="session")
+def seats_of_both_versions(site: Site) -> Sequence[Seat]:
+    """Both sides of a legacy conversation and of a new one."""
+    legacy = site.add_conversation("v1")
+    site.put_stage("percentage:100")
+    return [*legacy, *site.add_conversation("v2")]
+
+
+@pytest.fixture
+def seats(site: Site, seats_of_both_versions: Sequence[Seat]) -> Sequence[Seat]:
+    wait_for(site.healthy, seconds=30)
+    return seats_of_both_versions
+
+
+@pytest.fixture
+def new_seat(seats: Sequence[Seat]) -> Seat:
+    """The helper's side of a conversation in the new messaging."""
+    return next(seat for seat in seats if seat.version == "v2")

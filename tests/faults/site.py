@@ -1,0 +1,251 @@
+"""The whole site, as `make run` starts it, with the means to hurt it."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from knox.crypto import create_token_string, hash_token
+
+from carecollective.postgres.urls import connection_url
+from tests.postgres.support import PROJECT, recorded_pid
+from tests.postgres.test_serve import environment_for, free_port, processes_of
+
+# The tests' own settings and limits are not the site's.
+UNLIMITED = {
+    "CONVERSATIONS_PER_HOUR": "100000",
+    "MESSAGES_PER_MINUTE": "100000",
+    "SLACK_WEBHOOK_URL": "",
+    "ALERT_WEBHOOK_URL": "",
+    "ALERT_EMAILS": "",
+    "SENTRY_DSN": "",
+}
+OFFER = "Hello, I could bring them round on Monday."
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """One member's side of one conversation, with the token to speak from it."""
+
+    member_id: UUID
+    token: str
+    conversation_id: UUID
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+    seconds: float
+
+    @property
+    def code(self) -> str | None:
+        return self.body["error"]["code"] if isinstance(self.body, dict) and "error" in self.body else None
+
+
+class Site:
+    """A running site on a DATA_DIR and a port of its own. What it prints goes to a file: nobody need read along."""
+
+    def __init__(self, data_dir: Path, *, log: Path | None = None, **environment: str) -> None:
+        self.data_dir, self.port = data_dir, free_port()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.log = log or data_dir / "site.log"
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "serve"],
+                cwd=PROJECT,
+                env=environment_for(
+                    data_dir, PORT=str(self.port), **({"WEB_CONCURRENCY": "2"} | UNLIMITED | environment)
+                ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_up(self) -> None:
+        """Wait for the address on the terminal, and for the guard's first look: until then V2 is off."""
+        wait_for(lambda: " is at http" in self.said() or self.process.poll() is not None, seconds=60)
+        assert self.process.poll() is None, self.said()
+        wait_for(lambda: self.guard_watched_at() is not None, seconds=20)
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def end(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        wait_for(lambda: not processes_of(self.data_dir), seconds=30)
+
+    # Talking to it
+
+    def call(self, method: str, path: str, *, token: str = "", body: Any = None, timeout: float = 20.0) -> Answer:
+        """Make one call on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            return ask(connection, method, path, token=token, body=body)
+        finally:
+            connection.close()
+
+    def send(self, seat: Seat, content: str, *, message_id: UUID | None = None, timeout: float = 20.0) -> Answer:
+        body = {"content": content} | ({"id": str(message_id)} if message_id else {})
+        return self.call("POST", messages_path(seat), token=seat.token, body=body, timeout=timeout)
+
+    # Its database
+
+    def connect(self, role: str = "superuser", **options: Any) -> psycopg.Connection[Any]:
+        return psycopg.connect(connection_url(self.data_dir, role), autocommit=True, **options)
+
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self.connect() as connection:
+            cursor = connection.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.description else []
+
+    def value(self, statement: str, *values: Any) -> Any:
+        return self.rows(statement, *values)[0][0]
+
+    def guard_watched_at(self) -> Any:
+        try:
+            found = self.rows("SELECT renewed_at FROM rollout_guard_lease")
+        except psycopg.Error:
+            return None
+        return found[0][0] if found else None
+
+    def put_stage(self, name: str) -> None:
+        """Move the rollout beneath the services: what is tried here is not the way up."""
+        self.rows("UPDATE rollout_flag SET stage = %s, v1_writes = true WHERE name = 'messaging_v2'", name)
+        time.sleep(1.2)
+
+    # Its processes
+
+    def children(self, pid: int) -> list[int]:
+        try:
+            return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except OSError:
+            return []
+
+    def gunicorn(self) -> int:
+        found = [
+            pid for pid, arguments in processes_of(self.data_dir)
+            if "gunicorn" in arguments and pid in self.children(self.process.pid)
+        ]  # fmt: skip
+        return found[0]
+
+    def workers(self) -> list[int]:
+        return self.children(self.gunicorn())
+
+    def helper(self, name: str) -> int | None:
+        return next((pid for pid, arguments in processes_of(self.data_dir) if arguments[-1:] == [name]), None)
+
+    def postmaster(self) -> int | None:
+        return recorded_pid(self.data_dir)
+
+    def backends(self) -> list[int]:
+        """The sessions of the web role, each a process of the server's."""
+        return [
+            pid
+            for (pid,) in self.rows(
+                "SELECT pid FROM pg_stat_activity WHERE usename = 'carecollective_web' AND backend_type = 'client backend'"
+            )
+        ]
+
+    def healthy(self) -> bool:
+        try:
+            return self.call("GET", "/api/health", timeout=5).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    # Who talks
+
+    def add_member(self, name: str) -> tuple[UUID, str]:
+        """Add an approved member with a token."""
+        member_id, token = uuid4(), create_token_string()
+        self.rows(
+            "INSERT INTO profiles (id, name, email, verification_status) VALUES (%s, %s, %s, 'approved')",
+            member_id, name, f"{member_id}@example.org",
+        )  # fmt: skip
+        self.rows(
+            "INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)"
+            " VALUES (%s, %s, %s, now(), now() + interval '1 day')",
+            hash_token(token), token[:8], member_id,
+        )  # fmt: skip
+        return member_id, token
+
+    def add_request(self, owner_id: UUID) -> UUID:
+        return UUID(
+            str(
+                self.value(
+                    "INSERT INTO help_requests (user_id, title, category, urgency, status)"
+                    " VALUES (%s, 'A hand', 'other', 'normal', 'open') RETURNING id",
+                    owner_id,
+                )
+            )
+        )
+
+    def add_conversation(self, version: str) -> tuple[Seat, Seat]:
+        """Start a conversation in a version through the API; return the helper's side and the requester's."""
+        owner_id, owner_token = self.add_member("Olga")
+        helper_id, helper_token = self.add_member("Henry")
+        path = f"/api/messaging/help-requests/{self.add_request(owner_id)}/start-conversation"
+        answer = self.call("POST", path, token=helper_token, body={"initial_message": OFFER})
+        assert (answer.status, answer.body.get("version")) == (201, version), answer
+        key = UUID(answer.body["conversation_id"])
+        return Seat(helper_id, helper_token, key, version), Seat(owner_id, owner_token, key, version)
+
+
+def messages_path(seat: Seat) -> str:
+    return f"/api/messaging/conversations/{seat.conversation_id}/messages"
+
+
+def ask(connection: http.client.HTTPConnection, method: str, path: str, *, token: str = "", body: Any = None) -> Answer:
+    """Make a call and read all of its answer. Raises OSError or HTTPException when there is none."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Token {token}"} if token else {})
+    began = time.monotonic()
+    connection.request(method, path, body=json.dumps(body) if body is not None else None, headers=headers)
+    answer = connection.getresponse()
+    content = answer.read()
+    seconds = time.monotonic() - began
+    is_json = "json" in (answer.getheader("Content-Type") or "")
+    parsed = json.loads(content) if content and is_json else content
+    return Answer(answer.status, dict(answer.getheaders()), parsed, seconds)
+
+
+def wait_for(condition: Callable[[], Any], *, seconds: float) -> float:
+    """Wait until something is so, and return how long that took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds, "it did not come about in time"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def kill(pid: int | None) -> None:
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def median(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+@contextmanager
+def holding(site: Site, statement: str, *values: Any) -> Iterator[psycopg.Connection[Any]]:
+    """Run a statement and keep its transaction, and so its locks, until the block ends."""
+    with psycopg.connect(connection_url(site.data_dir, "superuser")) as connection:
+        connection.execute(statement.encode(), values)
+        yield connection
+        connection.rollback()

@@ -1,0 +1,97 @@
+"""The disk is full: what is there can be read, what cannot be kept is refused, and room alone makes it well again."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.scale import BACK_WITHIN
+from tests.faults.site import Answer, Site, wait_for
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a small disk: tmpfs"),
+    pytest.mark.xdist_group("faults"),
+    pytest.mark.slow,
+]
+
+MEGABYTES = 320
+LONG = "So many words. " * 60
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="care-disk-") as folder:
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,mode=711", "tmpfs", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if mounted.returncode != 0:
+            pytest.skip(f"THE FULL DISK WAS NOT TRIED: no small disk can be mounted here ({mounted.stderr.strip()})")
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def small_site(small_disk: Path) -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="care-disk-log-") as folder:
+        started = Site(small_disk / "data", log=Path(folder) / "site.log")
+        try:
+            started.wait_until_up()
+            started.put_stage("percentage:100")
+            yield started
+        finally:
+            started.end()
+
+
+def fill(disk: Path) -> Path:
+    """Write until nothing more fits."""
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(b"\0" * size)
+            except OSError:
+                pass
+    return filler
+
+
+def test_with_the_disk_full_reading_works_writing_is_refused_and_room_makes_it_well(small_site, small_disk, figure):
+    site = small_site
+    helper, owner = site.add_conversation("v2")
+    kept = 1
+    assert site.send(helper, LONG).status == 201
+    workers = set(site.workers())
+
+    filler = fill(small_disk)
+    answers: list[Answer] = []
+    while len(answers) < 100 and [answer.status for answer in answers[-5:]].count(503) < 5:
+        answers.append(site.send(helper, LONG))
+    kept += sum(answer.status == 201 for answer in answers)
+    figure("sends taken before the first refusal", kept - 1)
+    assert {answer.status for answer in answers} <= {201, 503}
+    refused = [answer for answer in answers if answer.status == 503]
+    assert refused, "the disk was not full enough"
+    assert all(answer.code == "database_error" and int(answer.headers["Retry-After"]) > 0 for answer in refused)
+
+    for seat in (helper, owner):
+        path = f"/api/messaging/conversations/{seat.conversation_id}"
+        read = site.call("GET", path, token=seat.token)
+        assert (read.status, len(read.body["messages"])) == (200, min(kept, 50))
+        assert site.call("GET", "/api/messaging/conversations", token=seat.token).status == 200
+        assert site.call("GET", f"{path}/messages", token=seat.token).status == 200
+    assert site.call("GET", "/requests").status == 200
+    assert set(site.workers()) == workers, "no worker died of it"
+
+    filler.unlink()
+    took = wait_for(lambda: site.send(helper, LONG).status == 201, seconds=BACK_WITHIN)
+    figure("sends are taken again after", took, "s")
+    stored = site.value("SELECT count(*) FROM messages_v2 WHERE conversation_id = %s", helper.conversation_id)
+    assert stored == kept + 1

@@ -1,0 +1,106 @@
+"""The guard is killed, doubled, crowded and unheard; somebody always watches, and no member waits for it."""
+
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import psycopg
+import pytest
+
+from tests.faults.scale import BACK_WITHIN, TRIES
+from tests.faults.site import Site, kill, median, wait_for
+from tests.postgres.support import PROJECT
+from tests.postgres.test_serve import environment_for
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
+    pytest.mark.xdist_group("faults"),
+    pytest.mark.slow,
+]
+
+HOLDERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262010 AND granted"
+
+
+def watched_by(site: Site) -> int:
+    """The process id of the guard that looked last."""
+    return int(str(site.value("SELECT holder FROM rollout_guard_lease")).rpartition(":")[2])
+
+
+def test_a_killed_guard_is_replaced_by_the_standby_and_never_are_there_two(site, seats, figure):
+    standby = subprocess.Popen(
+        [sys.executable, "manage.py", "guard"],
+        cwd=PROJECT,
+        env=environment_for(site.data_dir),
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        time.sleep(4)  # it has found the lock taken and waits
+        first = watched_by(site)
+        assert first != standby.pid
+        assert site.value(HOLDERS) == 1
+        kill(watched_by(site))
+        figure("another guard watches after", wait_for(lambda: watched_by(site) != first, seconds=15), "s")
+        assert site.value(HOLDERS) == 1
+    finally:
+        standby.terminate()
+        standby.wait(20)
+    gone = standby.pid
+    took = wait_for(lambda: watched_by(site) != gone, seconds=15)
+    figure("and, that one stopped, the site's own after", took, "s more")
+    assert took < BACK_WITHIN
+    wait_for(site.healthy, seconds=10)
+
+
+def test_with_the_web_roles_connections_exhausted_guard_and_rollback_still_get_in(site, seats, new_seat, figure):
+    version = int(site.value("SELECT version FROM rollout_flag WHERE name = 'messaging_v2'"))
+    with ExitStack() as held:
+        taken = 0
+        with pytest.raises(psycopg.OperationalError, match="too many connections"):
+            while True:
+                held.enter_context(site.connect("web"))
+                taken += 1
+        figure("connections taken by somebody else", taken)
+        # The guard that runs is killed too: one that begins now must find its way in.
+        before = watched_by(site)
+        kill(before)
+        answers = [site.send(new_seat, f"Crowded {n}") for n in range(5)]
+        assert {answer.status for answer in answers} <= {201, 503}
+        assert all(answer.code == "database_error" for answer in answers if answer.status == 503)
+        figure("a new guard watches after", wait_for(lambda: watched_by(site) != before, seconds=15), "s")
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "manage.py", "rollout", "rollback", "--reason", "The connections are exhausted."],
+            cwd=PROJECT, env=environment_for(site.data_dir), capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        figure("rolled back by command in", time.monotonic() - began, "s")
+        flag = site.rows("SELECT stage, version > %s FROM rollout_flag WHERE name = 'messaging_v2'", version)
+        assert flag == [("disabled", True)]
+    site.put_stage("percentage:100")
+    wait_for(lambda: site.send(new_seat, "There is room again.").status == 201, seconds=BACK_WITHIN)
+
+
+def test_a_web_address_that_never_answers_costs_the_members_nothing(site, seats, new_seat, black_hole, figure):
+    def timed() -> list[float]:
+        answers = [site.send(new_seat, f"Number {n}") for n in range(15 * TRIES)]
+        assert {answer.status for answer in answers} == {201}
+        return [answer.seconds for answer in answers]
+
+    free = timed()
+    heard = len(black_hole.heard)
+    site.rows(
+        "INSERT INTO rollout_alert (kind, severity, words, figures, stage, disabled_v2, opened_at)"
+        " VALUES ('latency', 'warning', 'A trial.', '{}', 'disabled', false, clock_timestamp() - interval '3 s')"
+        " ON CONFLICT DO NOTHING"
+    )
+    site.rows("UPDATE rollout_delivery SET next_try_at = clock_timestamp() WHERE delivered_at IS NULL")
+    wait_for(lambda: len(black_hole.heard) > heard, seconds=15)
+    waiting = timed()
+    assert site.value("SELECT count(*) FROM rollout_delivery WHERE delivered_at IS NOT NULL") == 0
+    figure(
+        "a send takes", 1000 * median(free), f"ms, with the address silent {1000 * median(waiting):.2f} ms",
+    )  # fmt: skip
+    # What is left is this machine's noise: no request has anything to do with the address.
+    assert median(waiting) - median(free) < 0.02
+    assert site.healthy()

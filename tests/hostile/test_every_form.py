@@ -1,0 +1,164 @@
+"""The corpus in every field of every form that the pages show, and of every call that the API documents."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import pytest
+
+from carecollective.core.schema import published_document
+from tests.access.addresses import addresses
+from tests.access.world import PASSWORD, World
+from tests.hostile import corpus
+from tests.hostile.forms import Form, forms_of
+from tests.hostile.judge import Caller, Judge
+from tests.hostile.test_every_address import Share, places
+
+GOOD: dict[str, Any] = {
+    "title": "Milk and bread",
+    "description": "By Friday, please",
+    "category": "groceries",
+    "urgency": "normal",
+    "initial_message": "Hello, I can help with this",
+    "message": "Hello again",
+    "content": "Hello again",
+    "name": "Ada",
+    "email": "nobody@example.org",
+    "password": PASSWORD,
+    "reason": "It has gone well for a week",
+}
+FORM = "application/x-www-form-urlencoded"
+
+
+def forms_shown_to(world: World, *who: str, is_admin: bool) -> Iterator[tuple[Caller, Form]]:
+    """Read every page as each of these people, and return each form of its own shape once."""
+    found = set()
+    for name in who:
+        caller = Caller(getattr(world, name, None))
+        pages = [path for address, path in places(world, is_admin=is_admin) if not address.is_api]
+        if not is_admin:
+            pages += [f"/messages/{world.legacy}", f"/requests/{world.untouched.pk}"]
+        for path in pages:
+            answer = caller.ask("GET", path)
+            if answer.status_code != 200 or not answer.get("Content-Type", "").startswith("text/html"):
+                continue
+            for form in forms_of(path, answer.content.decode()):
+                if (form.shape, name == "anyone") not in found:
+                    found.add((form.shape, name == "anyone"))
+                    yield caller, form
+
+
+def send(caller: Caller, form: Form, fields: Mapping[str, Any]) -> Any:
+    # Bytes of half a character are what a hostile program sends; a browser cannot.
+    sent = urlencode(fields, doseq=True, errors="surrogatepass")
+    if form.method == "GET":
+        return caller.ask("GET", form.path, query=sent)
+    return caller.ask("POST", form.path, sent.encode(), content_type=FORM)
+
+
+def filled(form: Form) -> dict[str, Any]:
+    return {name: GOOD.get(name, value) or value for name, value in form.fields.items()}
+
+
+TEXTS = corpus.TEXTS | corpus.HALVES
+
+
+@pytest.mark.parametrize("person", ["anyone", "owner", "helper", "waiting"])
+def test_no_text_in_a_form_of_the_site_is_our_fault(world: World, judge: Judge, share: Share, person: str) -> None:
+    for caller, form in forms_shown_to(world, person, is_admin=False):
+        for field in form.fields:
+            for name, text in share(TEXTS.items(), 3):
+                answer = send(caller, form, filled(form) | {field: text})
+                judge.look_at(answer, f"{form.method} {form.path} {field}={name}", is_api=False)
+        judge.look_at(send(caller, form, {}), f"{form.method} {form.path} with nothing", is_api=False)
+        judge.look_at(
+            send(caller, form, {field: ["one", "two\0", "three"] for field in form.fields}),
+            f"{form.method} {form.path} with three of each",
+            is_api=False,
+        )
+    judge.decide()
+
+
+@pytest.mark.parametrize("person", ["anyone", "superuser"])
+def test_no_text_in_a_form_for_staff_is_our_fault(world: World, judge: Judge, share: Share, person: str) -> None:
+    for caller, form in forms_shown_to(world, person, is_admin=True):
+        kept = {name: form.fields[name] for name in form.hidden if name in ("action", "form", "proposal", "root_cause")}
+        for name, text in share(TEXTS.items(), 6):
+            hostile = dict.fromkeys(form.fields, text)
+            judge.look_at(
+                send(caller, form, hostile | kept), f"{form.method} {form.path} {kept} all={name}", is_api=False
+            )
+        for field in form.fields:
+            for name in share(("NUL", "999 combining marks", "number", "SQL", "header injection", "high half"), 3):
+                answer = send(caller, form, filled(form) | {field: TEXTS[name]})
+                judge.look_at(answer, f"{form.method} {form.path} {kept} {field}={name}", is_api=False)
+    judge.decide()
+
+
+def test_no_text_at_an_address_without_a_form_is_our_fault(world: World, judge: Judge, share: Share) -> None:
+    fields = [*GOOD, "id", "next", "form", "action", "status", "q", "location", "quiet_hours_start", "stage"]
+    for person in ("owner", "helper"):
+        caller = Caller(getattr(world, person))
+        for address, path in places(world, is_admin=False):
+            for name, text in share(TEXTS.items(), 8):
+                sent = urlencode(dict.fromkeys(fields, text), errors="surrogatepass").encode()
+                answer = caller.ask("POST", path, sent, content_type=FORM)
+                judge.look_at(answer, f"POST {path} all={name}", is_api=address.is_api)
+    judge.decide()
+
+
+def test_every_page_that_takes_a_post_has_shown_its_form(world: World) -> None:
+    """The forms above are found by reading pages: hold that against the URL configuration."""
+    shown = [form for _caller, form in forms_shown_to(world, "anyone", "owner", "helper", "superuser", is_admin=False)]
+    posted = {form.path for form in shown if form.method == "POST"}
+    assert {"/login", "/logout", "/signup", "/account", "/requests/new", f"/messages/{world.conversation}"} <= posted
+    fields = {name for form in shown for name in form.fields}
+    assert {"title", "description", "category", "urgency", "initial_message", "message", "email", "q"} <= fields
+
+
+def bodies_of_calls() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Return every documented call that takes a body, with one that it would take."""
+    document = published_document()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if "requestBody" in operation:
+                schema = operation["requestBody"]["content"]["application/json"]["schema"]
+                properties = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]["properties"]
+                yield method.upper(), path, {name: GOOD.get(name, str(uuid4())) for name in properties}
+
+
+def test_no_field_of_a_call_is_our_fault(world: World, judge: Judge, share: Share) -> None:
+    caller = Caller(world.helper)
+    values = {"{help_request_id}": world.untouched.pk, "{conversation_id}": world.conversation}
+    calls = list(bodies_of_calls())
+    assert len(calls) >= 4
+    for method, path, good in calls:
+        spelled = path
+        for part, value in values.items():
+            spelled = spelled.replace(part, str(value))
+        bodies = {
+            f"{field}={name}": json.dumps(good | {field: value})
+            for field in good
+            for name, value in (TEXTS | corpus.WRONG_TYPES).items()
+        }
+        bodies |= {f"without {field}": json.dumps({key: good[key] for key in good if key != field}) for field in good}
+        for name, body in bodies.items():
+            answer = caller.ask(method, spelled, body, content_type="application/json")
+            judge.look_at(answer, f"{method} {spelled} {name}", is_api=True)
+        for name, raw in corpus.whole_bodies(good).items():
+            answer = caller.ask(method, spelled, raw, content_type="application/json")
+            judge.look_at(answer, f"{method} {spelled} {name}", is_api=True)
+    judge.decide()
+
+
+def test_every_documented_call_is_an_address(world: World) -> None:
+    """And the other way round, so that none is left out above."""
+    documented = {path.strip("/").replace("{", "").replace("}", "") for path in published_document()["paths"]}
+    ours = {
+        address.route.replace("<str:", "").replace(">", "")
+        for address in addresses()
+        if address.is_api and address.name != "schema"
+    }
+    assert ours == documented

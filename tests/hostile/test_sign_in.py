@@ -1,0 +1,145 @@
+"""The door: locks, sessions and where it leads."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from carecollective.accounts.models import User
+from tests.access.world import PASSWORD
+from tests.hostile import corpus
+
+
+@pytest.fixture
+def ada(db: None, member: Any, settings: Any) -> User:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return member(name="Ada", email="ada@example.org", set_password=PASSWORD)  # type: ignore[no-any-return]
+
+
+def sign_in(client: Client, *, password: str = PASSWORD, address: str = "127.0.0.1", **more: Any) -> Any:
+    return client.post("/login", {"email": "ada@example.org", "password": password} | more, REMOTE_ADDR=address)
+
+
+DOORS = {
+    "page": lambda client, password: sign_in(client, password=password),
+    "api": lambda client, password: client.post(
+        "/api/auth/token", {"email": "ada@example.org", "password": password}, content_type="application/json"
+    ),
+    "admin": lambda client, password: client.post(
+        "/admin/login/", {"username": "ada@example.org", "password": password}
+    ),
+}
+
+
+@pytest.mark.parametrize("last", DOORS)
+@pytest.mark.parametrize("first", DOORS)
+def test_five_failures_at_any_door_lock_every_door(ada: User, first: str, last: str) -> None:
+    assert (settings.AXES_FAILURE_LIMIT, settings.AXES_COOLOFF_TIME) == (5, 0.5)
+    client = Client()
+    failures = [DOORS[first](client, "wrong") for _ in range(5)]
+    assert [answer.status_code for answer in failures[:4]].count(429) == 0
+    locked = DOORS[last](client, PASSWORD)
+    assert locked.status_code == 429
+    assert int(locked["Retry-After"]) == 1800
+    assert "sessionid" not in client.cookies
+
+
+def test_a_lock_is_of_one_account_from_one_address(ada: User, member: Any) -> None:
+    member(name="Bob", email="bob@example.org", set_password=PASSWORD)
+    for _ in range(6):
+        sign_in(Client(), password="wrong")
+    assert sign_in(Client()).status_code == 429
+    assert sign_in(Client(), address="127.0.0.2").status_code == 302
+    assert sign_in(Client(), email="bob@example.org").status_code == 302
+
+
+def test_another_spelling_of_the_address_is_the_same_account(ada: User) -> None:
+    for email in ("ADA@example.org", " ada@example.org ", "Ada@Example.Org", "ada@example.org", "aDa@example.org"):
+        sign_in(Client(), password="wrong", email=email)
+    assert sign_in(Client()).status_code == 429
+    assert AccessAttempt.objects.count() == 1
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Client-IP", "X-Client-IP"])
+def test_a_header_of_the_callers_own_is_not_another_address(ada: User, header: str) -> None:
+    for turn in range(6):
+        Client().post("/login", {"email": "ada@example.org", "password": "wrong"}, headers={header: f"10.0.0.{turn}"})
+    assert sign_in(Client()).status_code == 429
+
+
+def test_a_success_forgives_what_failed_before(ada: User) -> None:
+    for _ in range(3):
+        for _again in range(4):
+            sign_in(Client(), password="wrong")
+        assert sign_in(Client()).status_code == 302
+
+
+def test_a_session_from_before_the_sign_in_is_worth_nothing_after_it(ada: User) -> None:
+    thief = Client()
+    thief.session.save()
+    fixed = thief.session
+    fixed["planted"] = "yes"
+    fixed.save()
+    victim = Client()
+    victim.cookies["sessionid"] = str(fixed.session_key)
+    victim.get("/login")
+    csrf = victim.cookies["csrftoken"].value
+    assert sign_in(victim).status_code == 302
+    assert victim.cookies["sessionid"].value != fixed.session_key
+    assert victim.cookies["csrftoken"].value != csrf
+    thief.cookies["sessionid"] = str(fixed.session_key)
+    assert thief.get("/account").status_code == 302
+
+
+def test_a_session_nobody_gave_out_is_not_taken_over(ada: User) -> None:
+    client = Client()
+    client.cookies["sessionid"] = "chosenbyme" * 3 + "ab"
+    sign_in(client)
+    assert client.cookies["sessionid"].value != "chosenbyme" * 3 + "ab"
+
+
+def test_signing_out_ends_the_session_on_the_server(ada: User) -> None:
+    client = Client()
+    sign_in(client)
+    key = client.cookies["sessionid"].value
+    client.post("/logout")
+    assert not Session.objects.filter(session_key=key).exists()
+    client.cookies["sessionid"] = key
+    assert client.get("/account").status_code == 302
+
+
+def test_a_new_password_ends_every_session(ada: User) -> None:
+    client = Client()
+    sign_in(client)
+    ada.set_password("another good password")
+    ada.save()
+    assert client.get("/account").status_code == 302
+
+
+@pytest.mark.parametrize("wanted", corpus.NEXT)
+def test_signing_in_leads_nowhere_else(ada: User, wanted: str) -> None:
+    client = Client()
+    for answer in (sign_in(client, next=wanted), client.get("/login", {"next": wanted})):
+        assert answer.status_code == 302
+        place = urlsplit(answer["Location"])
+        assert (place.scheme, place.netloc) in (("", ""), ("http", "testserver"))
+        assert answer["Location"].startswith("/")
+        assert not answer["Location"].startswith(("//", "/\\"))
+        assert "\n" not in answer["Location"]
+
+
+@pytest.mark.parametrize("wanted", corpus.NEXT)
+def test_the_admins_own_door_leads_nowhere_else(staff: Any, signed_in: Any, wanted: str, db: None) -> None:
+    answer = signed_in(staff()).get("/admin/login/", {"next": wanted})
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/")
+    assert not answer["Location"].startswith(("//", "/\\"))
+
+
+@pytest.mark.parametrize(("wanted", "reached"), [("/messages?cursor=a", "/messages?cursor=a"), ("thread", "/requests")])
+def test_only_a_path_of_this_site_is_somewhere_to_go(ada: User, wanted: str, reached: str) -> None:
+    assert sign_in(Client(), next=wanted)["Location"] == reached

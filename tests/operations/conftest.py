@@ -1,0 +1,93 @@
+"""Databases with conversations of both versions in them, committed, which the operations work on as they would at home."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from carecollective import postgres
+from carecollective.operations.backups import make_backup
+from carecollective.operations.manifest import Manifest
+from tests import databases
+from tests.policies.world import populate
+
+Copy = Callable[[str], str]
+
+
+def url(database: str, role: str = "superuser") -> str:
+    return postgres.connection_url(settings.DATA_DIR, role, database)
+
+
+def ask(database: str, query: str, role: str = "superuser") -> Any:
+    with psycopg.connect(url(database, role), autocommit=True) as session:
+        cursor = session.execute(query.encode())
+        row = cursor.fetchone() if cursor.description else None
+        return row[0] if row else None
+
+
+@pytest.fixture(scope="session")
+def world(template_database: str) -> Iterator[str]:
+    """A database with people, requests and conversations; nobody changes it."""
+    name = f"test_{os.getpid()}_world"
+    databases.recreate(settings.DATA_DIR, name, template_database)
+    with psycopg.connect(url(name), autocommit=True) as superuser:
+        populate(superuser)
+    yield name
+    databases.drop(settings.DATA_DIR, name)
+
+
+@pytest.fixture
+def copy(world: str) -> Iterator[Copy]:
+    """Make a copy of the world for one test to change: `copy("dropped")`."""
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        made.append(f"test_{os.getpid()}_{name}")
+        databases.recreate(settings.DATA_DIR, made[-1], world)
+        return made[-1]
+
+    yield make
+    for name in made:
+        databases.drop(settings.DATA_DIR, name)
+
+
+@pytest.fixture
+def fresh() -> Iterator[Copy]:
+    """Name a database that is not there yet; whoever makes it, it is dropped afterwards."""
+    named: list[str] = []
+
+    def name_it(name: str) -> str:
+        named.append(f"test_{os.getpid()}_{name}")
+        return named[-1]
+
+    yield name_it
+    for name in named:
+        databases.drop(settings.DATA_DIR, name)
+
+
+@pytest.fixture
+def at() -> Iterator[Callable[[str], None]]:
+    """Point the commands, and Django's own connection, at a database: `at(world)`."""
+    before = dict(connection.settings_dict)
+
+    def point(database: str) -> None:
+        connection.settings_dict["NAME"] = database
+
+    yield point
+    connection.settings_dict.update(before)
+
+
+@pytest.fixture(scope="session")
+def backed_up(world: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    """A backup of the world, made once; a test that damages it copies it first."""
+    before = connection.settings_dict["NAME"]
+    connection.settings_dict["NAME"] = world
+    try:
+        return make_backup(tmp_path_factory.mktemp("backups"), say=lambda line: None)
+    finally:
+        connection.settings_dict["NAME"] = before

@@ -1,0 +1,114 @@
+"""Option B of going back: V2's tables dropped only when nothing is lost, and made anew by `migrate`."""
+
+import csv
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from carecollective import postgres
+from tests import databases
+from tests.operations.conftest import Copy, ask
+
+At = Callable[[str], None]
+HELD = "SELECT count(*) FROM conversations_v2"
+THERE = "SELECT to_regclass('public.messages_v2') IS NOT NULL OR to_regclass('public.conversations_v2') IS NOT NULL"
+
+
+@pytest.fixture
+def as_owner(at: At, copy: Copy, django_db_blocker: Any) -> Any:
+    """Be the owner in a copy of the world, as `manage.py drop_v2` is: the policies hide every row from it."""
+    name = copy("dropping")
+    before = dict(connection.settings_dict)
+    connection.close()
+    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", name))
+    connection.settings_dict.update(
+        NAME=name, USER=owner["USER"], PASSWORD=owner["PASSWORD"], OPTIONS={"server_side_binding": True}
+    )
+    with django_db_blocker.unblock():
+        yield name
+        connection.close()
+    connection.settings_dict.update(before)
+
+
+def drop(*arguments: object) -> str:
+    out = StringIO()
+    call_command("drop_v2", *map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def refusal(*arguments: object) -> str:
+    with pytest.raises(CommandError) as refused:
+        drop(*arguments)
+    return str(refused.value)
+
+
+def test_it_refuses_while_conversations_would_be_lost(as_owner: str, tmp_path: Path) -> None:
+    assert "3 conversations and 3 messages would be lost" in refusal()
+    assert "would be lost" in refusal("--confirm", as_owner)
+    assert f"--confirm {as_owner}" in refusal("--export", tmp_path / "export")
+    assert "type the database's name" in refusal("--export", tmp_path / "export", "--confirm", "carecollective")
+    assert ask(as_owner, HELD) == 3
+    assert not (tmp_path / "export").exists()
+
+
+def test_it_refuses_while_the_new_messaging_is_on(as_owner: str, tmp_path: Path) -> None:
+    ask(as_owner, "UPDATE rollout_flag SET stage = 'percentage:10'")
+    said = refusal("--export", tmp_path / "export", "--confirm", as_owner)
+    assert said.startswith("The new messaging is at the stage percentage:10: roll back first")
+    assert ask(as_owner, HELD) == 3
+
+
+def test_it_refuses_where_another_table_would_be_left_half(as_owner: str, tmp_path: Path) -> None:
+    ask(as_owner, "CREATE TABLE notes (about uuid CONSTRAINT notes_about REFERENCES messages_v2)")
+    assert "notes refers to the new messaging (notes_about)" in refusal(
+        "--export", tmp_path / "e", "--confirm", as_owner
+    )
+    assert ask(as_owner, HELD) == 3
+
+
+def test_it_writes_over_nobodys_export(as_owner: str, tmp_path: Path) -> None:
+    (tmp_path / "messages_v2.csv").write_text("an earlier export")
+    assert "is there already: name a new folder" in refusal("--export", tmp_path, "--confirm", as_owner)
+    assert (tmp_path / "messages_v2.csv").read_text() == "an earlier export"
+    assert ask(as_owner, HELD) == 3
+
+
+def test_what_was_there_is_in_the_export_and_migrate_makes_the_tables_anew_as_they_were_agreed(
+    as_owner: str, tmp_path: Path
+) -> None:
+    # What broke the tables does not come back with them.
+    ask(as_owner, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''broken''; END'")
+    ask(as_owner, "CREATE TRIGGER broken BEFORE INSERT ON messages_v2 FOR EACH ROW EXECUTE FUNCTION f()")
+    ask(as_owner, "GRANT ALL ON messages_v2 TO carecollective_guard")
+    folder = tmp_path / "export"
+    texts = set(ask(as_owner, "SELECT array_agg(content) FROM messages_v2"))
+    changes = ask(as_owner, "SELECT count(*) FROM rollout_change")
+    said = drop("--export", folder, "--confirm", as_owner)
+    assert "Dropped messages_v2 with 3 rows." in said
+    assert ask(as_owner, THERE) is False
+
+    with (folder / "messages_v2.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["content"] for row in csv.DictReader(file)} == texts
+    assert json.loads((folder / "export.json").read_text())["tables"]["conversations_v2"]["rows"] == 3
+    assert {path.stat().st_mode & 0o077 for path in folder.iterdir()} == {0}
+    assert "has been dropped already" in refusal("--export", folder, "--confirm", as_owner)
+
+    databases.manage(settings.DATA_DIR, as_owner, "migrate", "--verbosity", "0")
+    assert ask(as_owner, HELD) == 0
+    assert ask(as_owner, "SELECT count(*) FROM rollout_change") == changes
+    found = json.loads(databases.manage(settings.DATA_DIR, as_owner, "verify_messaging", "--json", role="web").stdout)
+    assert found["ok"]
+
+
+def test_empty_tables_go_without_a_word_typed(as_owner: str) -> None:
+    ask(as_owner, "DELETE FROM messages_v2")
+    ask(as_owner, "DELETE FROM conversations_v2")
+    assert json.loads(drop("--json"))["dropped"] == {"conversations_v2": 0, "messages_v2": 0}
+    assert ask(as_owner, THERE) is False

@@ -1,0 +1,127 @@
+"""Whatever is changed about the messaging tables, the verification says what."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from carecollective.operations.checks import Check
+from carecollective.operations.structure import check_models, check_structure
+from carecollective.operations.verification import ORDER, find_schema
+from rollout import evidence
+
+Connect = Callable[..., psycopg.Connection[Any]]
+
+
+def look(connect_as: Connect, statements: str = "", role: str = "carecollective_ops") -> list[Check]:
+    """Break something in a transaction that ends with the test, and look as the operations role."""
+    session = connect_as("superuser")
+    if statements:
+        session.execute(statements.encode())
+    session.execute(f"SET LOCAL SESSION AUTHORIZATION {role}".encode())
+    return [*check_structure(session.cursor()), *check_models(session.cursor())]
+
+
+def wrong(checks: list[Check]) -> dict[str, str]:
+    return {check.what: check.found for check in checks if not check.ok}
+
+
+@pytest.mark.parametrize("role", ["carecollective_ops", "carecollective_web", "carecollective_guard"])
+def test_what_the_migrations_made_is_what_was_agreed_whoever_looks(connect_as: Connect, role: str) -> None:
+    checks = look(connect_as, role=role)
+    assert wrong(checks) == {}
+    assert {check.group for check in checks} <= set(ORDER)
+    numbers = {(check.what, check.expected) for check in checks}
+    assert {("Tables, conversations_v2", "8 columns"), ("Tables, messages_v2", "6 columns")} <= numbers
+    assert {("Indexes, conversations_v2", "5"), ("Indexes, messages_v2", "3")} <= numbers
+    assert ("Policies, both V2 tables", "5") in numbers
+
+
+@pytest.mark.parametrize(
+    ("statements", "what", "found"),
+    [
+        ("ALTER TABLE messages_v2 ADD note text", "Tables, messages_v2", "7 columns"),
+        (
+            "ALTER TABLE messages_v2 ALTER updated_at TYPE timestamp",
+            "Tables, messages_v2 by name and type",
+            "without time",
+        ),
+        ("ALTER TABLE messages_v2 ALTER content DROP NOT NULL", "Tables, messages_v2 by name and type", "content text"),
+        ("DROP TABLE messages_v2", "Tables, messages_v2", "missing"),
+        ("DROP INDEX messages_v2_sender", "Indexes, messages_v2", "2"),
+        ("CREATE INDEX more ON conversations_v2 (updated_at)", "Indexes, conversations_v2", "6"),
+        ("ALTER INDEX messages_v2_sender RENAME TO other", "Indexes, messages_v2 by name, valid", "messages_v2_sender"),
+        ("ALTER TABLE messages_v2 DISABLE ROW LEVEL SECURITY", "Row-level security, messages_v2", "off"),
+        ("ALTER TABLE messages_v2 NO FORCE ROW LEVEL SECURITY", "Row-level security, messages_v2", "on, not forced"),
+        ("DROP POLICY helper_opens ON conversations_v2", "Policies, both V2 tables", "4"),
+        ("CREATE POLICY anyone ON messages_v2 USING (true)", "Policies, messages_v2", "with anyone"),
+        ("ALTER POLICY participants_read ON messages_v2 TO public", "Policies, V2's for the web role alone", "read"),
+        ("DROP POLICY carecollective_gate ON messages", "Policies, messages", "without carecollective_gate"),
+        (
+            "ALTER TABLE conversations_v2 DROP CONSTRAINT conversations_v2_two_people",
+            "Constraints, conversations_v2",
+            "two",
+        ),
+        (
+            "ALTER TABLE conversations_v2 DROP CONSTRAINT conversations_v2_one_per_pair",
+            "Constraints, conversations_v2",
+            "without conversations_v2_one_per_pair",
+        ),
+        (
+            "ALTER TABLE messages_v2 DROP CONSTRAINT messages_v2_content_length;"
+            "ALTER TABLE messages_v2 ADD CONSTRAINT messages_v2_content_length CHECK (true) NOT VALID",
+            "Constraints, messages_v2",
+            "without messages_v2_content_length",
+        ),
+        ("ALTER TABLE messages_v2 DISABLE TRIGGER USER", "Triggers, switched off", "messages_v2_never_reworded"),
+        ("DROP TRIGGER bump_conversation ON messages", "Triggers, messages", "without bump_conversation"),
+        (
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+            "CREATE TRIGGER strange BEFORE INSERT ON messages_v2 FOR EACH ROW EXECUTE FUNCTION f()",
+            "Triggers, messages_v2",
+            "with strange",
+        ),
+        ("ALTER TABLE rollout_change DISABLE TRIGGER ALL", "Triggers, rollout_change", "refuse_rewriting"),
+        (
+            "GRANT DELETE ON messages_v2 TO carecollective_web",
+            "Grants, messages_v2 to carecollective_web",
+            "DELETE, INSERT, SELECT",
+        ),
+        (
+            "GRANT UPDATE (helper_id) ON conversations_v2 TO carecollective_web",
+            "Grants, conversations_v2 to carecollective_web",
+            "UPDATE (helper_id)",
+        ),
+        ("GRANT SELECT ON messages TO carecollective_guard", "Grants, messages to carecollective_guard", "SELECT"),
+        ("GRANT SELECT ON messages_v2 TO PUBLIC", "Grants, messages_v2 to anybody else", "public"),
+        ("REVOKE SELECT ON messages FROM carecollective_ops", "Grants, messages to carecollective_ops", "nothing"),
+        (
+            "ALTER TABLE inbox_notification DROP COLUMN id CASCADE",
+            "Drift, models and tables",
+            "inbox_notification.id is missing",
+        ),
+        ("ALTER TABLE help_requests ALTER title TYPE varchar(9)", "Drift, models and tables", "character varying(9)"),
+    ],
+)
+def test_it_names(connect_as: Connect, statements: str, what: str, found: str) -> None:
+    assert found in wrong(look(connect_as, statements))[what]
+
+
+def test_more_of_the_legacy_systems_own_is_welcome(connect_as: Connect) -> None:
+    more = "ALTER TABLE messages ADD reaction text; CREATE POLICY theirs ON messages USING (false); CREATE INDEX i ON messages (id)"
+    assert wrong(look(connect_as, more)) == {}
+
+
+def test_the_checklist_asks_the_same_in_one_statement(db: None, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
+        found = evidence.find_schema()
+    assert found == find_schema()
+    assert found.state == "pass"
+
+
+def test_the_checklist_names_the_first_thing_that_differs(db: None, beyond_policies: Any) -> None:
+    with beyond_policies() as cursor:
+        cursor.execute("DROP INDEX messages_v2_sender")
+    found = evidence.find_schema()
+    assert (found.state, found.words) == ("fail", "Indexes, messages_v2: 3 expected, 2 found. Run manage.py migrate.")

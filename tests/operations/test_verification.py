@@ -1,0 +1,66 @@
+"""The command as whoever runs it sees it: a table, an exit status, JSON, and silence before the site starts."""
+
+import json
+import subprocess
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from carecollective.operations.expectations import COLUMNS, INDEXES
+from tests import databases
+from tests.operations.conftest import Copy, ask, url
+
+
+def verify(database: str, *arguments: str, role: str = "web") -> str:
+    return databases.manage(settings.DATA_DIR, database, "verify_messaging", *arguments, role=role).stdout
+
+
+def refusal(database: str, *arguments: str, role: str = "web") -> subprocess.CalledProcessError:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        verify(database, *arguments, role=role)
+    assert refused.value.returncode == 1
+    return refused.value
+
+
+def test_it_shows_what_was_expected_beside_what_was_found_and_leaves_no_trace(world: str) -> None:
+    before = ask(world, "SELECT (SELECT count(*) FROM conversations_v2) + (SELECT count(*) FROM messages_v2)")
+    said = verify(world)
+    assert "All " in said.splitlines()[-1]
+    for words in (*COLUMNS, *INDEXES, "on and forced", "refuses", "sender takes no part", "migrations to apply"):
+        assert words in said
+    assert "WRONG" not in said
+    assert ask(world, "SELECT (SELECT count(*) FROM conversations_v2) + (SELECT count(*) FROM messages_v2)") == before
+
+
+def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
+    name = copy("wrong")
+    with psycopg.connect(url(name), autocommit=True) as superuser:
+        superuser.execute("DROP POLICY participants_read ON messages_v2")
+        superuser.execute(
+            "CREATE POLICY participants_read ON messages_v2 FOR SELECT TO carecollective_web USING (true)"
+        )
+        superuser.execute("GRANT DELETE ON messages_v2 TO carecollective_web")
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("UPDATE messages_v2 SET sender_id = gen_random_uuid()")
+    refused = refusal(name, "--json")
+    report = json.loads(refused.output)
+    assert report["ok"] is False
+    wrong = {check["name"]: check["found"] for check in report["checks"] if not check["ok"]}
+    assert wrong == {
+        "messages_v2 to carecollective_web": "DELETE, INSERT, SELECT",
+        # The policy of that name is there; what it lets through only a trial shows.
+        "the database, rows shown to a stranger": "3",
+        "sender takes no part": "3",
+    }
+    # What `serve` asks for before it serves, as the owner.
+    silent = refusal(name, "--cheap", "--verbosity", "0", role="owner")
+    assert silent.output == ""
+    assert (
+        "Grants, messages_v2 to carecollective_web: INSERT, SELECT expected, DELETE, INSERT, SELECT found."
+        in silent.stderr
+    )
+
+
+def test_the_cheap_part_says_nothing_when_all_is_well(world: str) -> None:
+    assert verify(world, "--cheap", "--verbosity", "0", role="owner") == ""

@@ -1,0 +1,395 @@
+"""Leaving for good: nothing of the member's is left in any table, and everything of the others' is."""
+
+import threading
+import time
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db import DatabaseError, connection, connections, transaction
+from knox.models import AuthToken
+
+from carecollective.accounts.models import User
+from carecollective.core.database import acting_as
+from carecollective.core.errors import NotPermitted
+from carecollective.help_requests.models import HelpRequest
+from carecollective.help_requests.services import post_request
+from carecollective.inbox.selectors import list_conversations, open_thread
+from carecollective.inbox.services import offer_help, send_message
+from carecollective.moderation.services import report_message
+from carecollective.privacy import erasure
+from carecollective.privacy.exports import prepare_waiting, request_export
+from carecollective.privacy.models import Erasure, Export, ExportFile
+from rollout import audit
+from rollout.models import Source
+from rollout.services import set_v1_writes
+
+PASSWORD = "three green apples"
+SENTENCE = "This message was removed: its author has left Care Collective."
+TRACES = (
+    "Zerlina",
+    "Quastenflosser",
+    "zq-own-words",
+    "Zqville",
+    "0170-zq",
+    "zq@example.org",
+)
+
+
+@pytest.fixture
+def zerlina(db, member, beyond_policies):
+    """A member whose name and words appear nowhere else."""
+    person = member(
+        name="Zerlina Quastenflosser",
+        email="zq@example.org",
+        location="Zqville",
+        application_reason="zq-own-words reason",
+        rejection_reason="zq-own-words rejection",
+        set_password=PASSWORD,
+    )
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "UPDATE profiles SET phone = '0170-zq', caregiving_situation = 'zq-own-words', avatar_url = '/zq-own-words.png',"
+            """ contact_preferences = '{"availability": "zq-own-words"}' WHERE id = %s""",
+            [person.pk],
+        )
+    return person
+
+
+@pytest.fixture
+def life(zerlina, member, help_request, legacy_tables, legacy_conversation, signed_in, stage, beyond_policies):
+    """All that a member can leave behind, in both versions, and what others said to them."""
+    stage("enabled", v1_writes=True)
+    bob = member(name="Bob")
+    own = post_request(
+        actor=zerlina, title="zq-own-words title", description="zq-own-words text", category="other", urgency="normal"
+    )
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "UPDATE help_requests SET location_override = 'Zqville 7', exchange_offer = 'zq-own-words',"
+            " cancel_reason = 'zq-own-words', subcategory = 'zq-own-words' WHERE id = %s",
+            [own.pk],
+        )
+    asked = offer_help(actor=bob, help_request_id=own.pk, initial_message="Bob offers what only Bob said.")
+    send_message(actor=zerlina, conversation_id=asked.conversation_id, content="zq-own-words: thank you")
+    send_message(actor=bob, conversation_id=asked.conversation_id, content="Bob answers in his own words.")
+    helped = offer_help(
+        actor=zerlina, help_request_id=help_request(user=bob).pk, initial_message="zq-own-words: I can do that"
+    )
+    legacy = legacy_conversation(
+        help_request(user=bob),
+        zerlina,
+        [(zerlina, "zq-own-words in V1"), (bob, "Bob spoke in V1 too.")],
+        title="zq-own-words title",
+    )
+    left = legacy_conversation(help_request(user=bob), zerlina, [(zerlina, "zq-own-words then left")], left=zerlina)
+    legacy_conversation(
+        help_request(user=bob), zerlina, [(bob, "Zerlina Quastenflosser offered to help.")], message_type="system"
+    )
+    report_message(
+        actor=zerlina,
+        conversation_id=asked.conversation_id,
+        message_id=None,
+        reason="other",
+        words="zq-own-words report",
+    )
+    with beyond_policies() as cursor:
+        cursor.execute("SELECT id FROM messages WHERE content = 'Bob spoke in V1 too.'")
+        cursor.execute(
+            "INSERT INTO message_reports (message_id, reported_by, reason, description) VALUES (%s, %s, 'spam', 'zq-own-words')",
+            [cursor.fetchone()[0], zerlina.pk],
+        )
+        cursor.execute(
+            "INSERT INTO auth.users (id, email, encrypted_password, raw_user_meta_data)"
+            """ VALUES (%s, 'ZQ@example.org', '$2a$10$x', '{"name": "Zerlina"}')""",
+            [zerlina.pk],
+        )
+        cursor.execute(
+            "INSERT INTO axes_accessattempt (username, ip_address, user_agent, http_accept, path_info, attempt_time, get_data,"
+            " post_data, failures_since_start) VALUES ('ZQ@example.org', '::1', '', '', '', now(), '', 'username=ZQ@example.org', 1)"
+        )
+    for target, words in ((zerlina, "Zerlina Quastenflosser"), (own, "zq-own-words title")):
+        LogEntry.objects.create(
+            user=bob,
+            content_type=ContentType.objects.get_for_model(target),
+            object_id=str(target.pk),
+            object_repr=words,
+            action_flag=CHANGE,
+            change_message="Approved Zerlina Quastenflosser, zq@example.org",
+        )
+    request_export(actor=zerlina)
+    prepare_waiting()
+    AuthToken.objects.create(zerlina)
+    return {
+        "bob": bob,
+        "own": own,
+        "asked": asked.conversation_id,
+        "helped": helped.conversation_id,
+        "legacy": legacy,
+        "left": left,
+    }
+
+
+def erase(person, signed_in, password=PASSWORD):
+    client = signed_in(person)
+    return client, client.post("/account/erase", {"password": password})
+
+
+def test_the_search_finds_what_there_is_before(life, find_everywhere):
+    tables = {line.split(":")[0] for line in find_everywhere(*TRACES)}
+    assert tables == {
+        "auth.users",
+        "public.axes_accessattempt",
+        "public.conversations",
+        "public.conversations_v2",
+        "public.django_admin_log",
+        "public.help_requests",
+        "public.message_reports",
+        "public.messages",
+        "public.messages_v2",
+        "public.moderation_report",
+        "public.profiles",
+    }
+
+
+def test_nothing_of_the_member_is_left_in_any_table(zerlina, life, signed_in, find_everywhere):
+    _client, response = erase(zerlina, signed_in)
+    assert response.status_code == 200
+    assert find_everywhere(*TRACES) == []
+
+
+def test_the_row_stays_in_place_and_signs_nobody_in(zerlina, life, signed_in):
+    client, _response = erase(zerlina, signed_in)
+    gone = User.objects.get(pk=zerlina.pk)
+    assert (gone.name, gone.email, gone.is_active, gone.is_approved) == ("Former member", None, False, False)
+    assert not gone.has_usable_password()
+    assert client.get("/account").status_code == 302
+    assert not AuthToken.objects.filter(user=zerlina).exists()
+    assert not [session for session in Session.objects.all() if str(zerlina.pk) in str(session.get_decoded())]
+    assert (Export.objects.count(), ExportFile.objects.count()) == (0, 0)
+    assert Erasure.objects.get().member_id == zerlina.pk
+
+
+def test_the_other_side_keeps_its_words_and_the_conversations_their_shape(zerlina, life, signed_in):
+    bob = life["bob"]
+    before = [(row.id, row.version, row.status, row.updated_at) for row in list_conversations(reader=bob).rows]
+    erase(zerlina, signed_in)
+    after = [(row.id, row.version, row.status, row.updated_at) for row in list_conversations(reader=bob).rows]
+    assert after == before
+    asked = open_thread(reader=bob, conversation_id=life["asked"], mark_read=False)
+    assert asked.conversation.initial_message == "Bob offers what only Bob said."
+    assert [message.content for message in asked.messages] == [SENTENCE, "Bob answers in his own words."]
+    assert asked.other_participant
+    assert asked.other_participant.name == "Former member"
+    assert (
+        open_thread(reader=bob, conversation_id=life["helped"], mark_read=False).conversation.initial_message
+        == SENTENCE
+    )
+    legacy = open_thread(reader=bob, conversation_id=life["legacy"], mark_read=False)
+    assert [message.content for message in legacy.messages] == [SENTENCE, "Bob spoke in V1 too."]
+
+
+def test_own_requests_are_taken_back_and_nameless(zerlina, life, signed_in):
+    erase(zerlina, signed_in)
+    request = HelpRequest.objects.get(pk=life["own"].pk)
+    assert (request.title, request.description, request.status) == ("A removed request", None, "cancelled")
+
+
+def test_two_who_leave_are_two_rows_and_not_one(zerlina, member, signed_in, help_request, stage):
+    stage("enabled")
+    request, other = help_request(), member(set_password=PASSWORD)
+    for helper in (zerlina, other):
+        offer_help(actor=helper, help_request_id=request.pk, initial_message="I can help with that.")
+        erase(helper, signed_in)
+    rows = list_conversations(reader=request.user).rows
+    assert {row.other_participant and row.other_participant.id for row in rows} == {zerlina.pk, other.pk}
+
+
+@pytest.mark.parametrize("password", ["", "wrong", "\0", PASSWORD.upper()])
+def test_without_the_password_nothing_is_erased(zerlina, life, signed_in, find_everywhere, password):
+    before = find_everywhere(*TRACES)
+    client, response = erase(zerlina, signed_in, password)
+    assert response.status_code == 400
+    assert "Nothing was deleted" in response.content.decode()
+    assert client.get("/account").status_code == 200
+    assert not Erasure.objects.exists()
+    # A wrong password counts as a failed sign-in, which is noted.
+    assert [line for line in find_everywhere(*TRACES) if "axes" not in line] == [
+        line for line in before if "axes" not in line
+    ]
+
+
+def test_guessing_the_password_here_locks_like_signing_in(zerlina, signed_in):
+    client = signed_in(zerlina)
+    answers = [client.post("/account/erase", {"password": "wrong"}).status_code for _try in range(6)]
+    assert answers[:4] == [400] * 4
+    assert answers[-1] == 429
+    assert client.post("/account/erase", {"password": PASSWORD}).status_code == 429
+    assert User.objects.get(pk=zerlina.pk).is_active
+
+
+def test_nobody_erases_another_in_the_database_either(zerlina, member, staff):
+    for actor in (member(), staff(is_active=False)):
+        with pytest.raises(DatabaseError, match="Only the member"), transaction.atomic(), acting_as(actor):
+            erasure._scrub(zerlina.pk)
+    with pytest.raises(DatabaseError, match="Only the member"), transaction.atomic():
+        erasure._scrub(zerlina.pk)
+    assert User.objects.get(pk=zerlina.pk).name == "Zerlina Quastenflosser"
+
+
+def test_staff_erase_for_members_and_only_administrators_for_staff(zerlina, member, staff, find_everywhere):
+    with pytest.raises(NotPermitted):
+        erasure.erase_for_member(actor=member(), member_id=zerlina.pk)
+    helper = staff(is_superuser=False)
+    with pytest.raises(NotPermitted):
+        erasure.erase_for_member(actor=helper, member_id=staff().pk)
+    erasure.erase_for_member(actor=helper, member_id=zerlina.pk)
+    assert find_everywhere(*TRACES) == []
+    assert Erasure.objects.get().erased_by_id == helper.pk
+
+
+def test_the_last_administrator_cannot_leave(db, staff, signed_in):
+    only = staff(set_password=PASSWORD)
+    _client, response = erase(only, signed_in)
+    assert response.status_code == 403
+    assert "last administrator" in response.content.decode()
+    staff()
+    _client, response = erase(only, signed_in)
+    assert response.status_code == 200
+
+
+def test_a_former_member_of_staff_leaves_the_rollouts_record_nameless_and_intact(
+    zerlina, staff, signed_in, find_everywhere
+):
+    staff()
+    User.objects.filter(pk=zerlina.pk).update(is_staff=True, is_superuser=True)
+    zerlina.refresh_from_db()
+    set_v1_writes(actor=zerlina, on=False, reason="Zerlina Quastenflosser tries it out", source=Source.ADMIN)
+    set_v1_writes(actor=None, on=True, reason="And back", source=Source.COMMAND)
+    head = audit.verify().head
+    erase(zerlina, signed_in)
+    assert find_everywhere(*TRACES) == []
+    found = audit.verify()
+    assert found.intact
+    assert found.head != head
+    recorded = Erasure.objects.get()
+    assert (recorded.record_head_before, recorded.record_head_after) == (head, found.head)
+
+
+def test_the_words_of_an_ann_leave_every_annabel_alone(db, member, signed_in):
+    ann, annabel = member(name="Ann", set_password=PASSWORD), member(name="Annabel")
+    entry = LogEntry.objects.create(
+        user=annabel,
+        content_type=ContentType.objects.get_for_model(User),
+        object_id=str(annabel.pk),
+        object_repr="Annabel",
+        action_flag=CHANGE,
+        change_message="Ann asked Annabel.",
+    )
+    erase(ann, signed_in)
+    entry.refresh_from_db()
+    assert (entry.object_repr, entry.change_message) == ("Annabel", "Former member asked Annabel.")
+
+
+def test_what_was_still_on_its_way_is_swept_up_by_the_worker(
+    zerlina, life, signed_in, beyond_policies, find_everywhere
+):
+    erase(zerlina, signed_in)
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "INSERT INTO messages_v2 (id, conversation_id, sender_id, content) VALUES (%s, %s, %s, 'zq-own-words late')",
+            [uuid4(), life["asked"], zerlina.pk],
+        )
+    assert erasure.sweep() == 0
+    with beyond_policies() as cursor:
+        cursor.execute("UPDATE privacy_erasure SET erased_at = now() - interval '3 minutes'")
+    assert erasure.sweep() == 1
+    assert find_everywhere(*TRACES) == []
+    assert erasure.sweep() == 0
+
+
+@pytest.mark.parametrize("table_column", ["messages_v2.content", "conversations_v2.initial_message"])
+def test_even_operations_cannot_reword_what_was_sent(
+    committed_db, member, help_request, stage, connect_as, table_column
+):
+    stage("enabled")
+    started = offer_help(actor=member(), help_request_id=help_request().pk, initial_message="I can help with that.")
+    owner = member()
+    send_message(
+        actor=User.objects.get(pk=open_owner(started)), conversation_id=started.conversation_id, content="Thank you"
+    )
+    assert owner
+    table, column = table_column.split(".")
+    ops = connect_as("ops")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="never reworded"):
+        ops.execute(f"UPDATE {table} SET {column} = 'Something that was never said.'")
+    ops.rollback()
+    ops.execute(f"UPDATE {table} SET {column} = public.privacy_erased_text()")
+    ops.rollback()
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        ops.execute(f"DELETE FROM {table}")
+
+
+def open_owner(started):
+    with connection.cursor() as cursor:
+        cursor.execute("SET ROLE NONE")
+        cursor.execute("SELECT requester_id FROM conversations_v2 WHERE id = %s", [started.conversation_id])
+        found = cursor.fetchone()[0]
+        cursor.execute("SET ROLE carecollective_web")
+    return found
+
+
+def test_a_member_can_leave_while_others_are_sending_to_them(committed_db, member, help_request, stage):
+    stage("enabled")
+    leaver = member(name="Zerlina Quastenflosser", email="zq@example.org", set_password=PASSWORD)
+    requests = [help_request() for _ in range(3)]
+    started = [
+        offer_help(actor=leaver, help_request_id=request.pk, initial_message="zq-own-words: I can help")
+        for request in requests
+    ]
+    own = help_request(user=leaver)
+    sent, failures, stop = [0] * 4, [], threading.Event()
+
+    def send(number):
+        try:
+            while not stop.is_set():
+                if number < 3:
+                    given = {"actor": requests[number].user, "conversation_id": started[number].conversation_id}
+                    send_message(**given, content=f"Still there? {sent[number]}")
+                else:
+                    helper = member()
+                    if HelpRequest.objects.get(pk=own.pk).is_available:
+                        offer_help(actor=helper, help_request_id=own.pk, initial_message="I can help with that.")
+                sent[number] += 1
+        except Exception as failure:
+            if getattr(failure, "code", "") != "help_request_unavailable":
+                failures.append(failure)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+    for sender in threads:
+        sender.start()
+    time.sleep(0.6)
+    before = list(sent)
+    began = time.monotonic()
+    with acting_as(leaver):
+        erasure._scrub(leaver.pk)
+    took = time.monotonic() - began
+    time.sleep(0.4)
+    stop.set()
+    for sender in threads:
+        sender.join()
+    assert failures == []
+    assert took < 2
+    assert all(after > earlier for after, earlier in zip(sent[:3], before[:3], strict=True))
+    for number, one in enumerate(started):
+        thread = open_thread(reader=requests[number].user, conversation_id=one.conversation_id, mark_read=False)
+        assert thread.conversation.initial_message == SENTENCE
+        assert all(message.content.startswith("Still there?") for message in thread.messages)
+        with acting_as(requests[number].user), connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM messages_v2 WHERE conversation_id = %s", [one.conversation_id])
+            assert cursor.fetchone()[0] == sent[number]

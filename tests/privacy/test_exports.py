@@ -1,0 +1,230 @@
+"""A copy of all that is mine: complete, mine alone, made by the worker, and gone after some days."""
+
+import json
+from io import BytesIO
+from zipfile import ZipFile
+
+import pytest
+from django.core import mail
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from carecollective.accounts.models import User
+from carecollective.core.database import acting_as
+from carecollective.core.errors import DomainNotFound, NotPermitted
+from carecollective.inbox.services import offer_help, send_message
+from carecollective.moderation.services import report_message
+from carecollective.privacy import archive, exports
+from carecollective.privacy.models import Export, ExportFile, ExportState
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ada(member):
+    return member(name="Ada Lovelace", email="ada@example.org", location="Ozark", set_password="three green apples")
+
+
+def unpack(content):
+    with ZipFile(BytesIO(content)) as files:
+        assert sorted(files.namelist()) == ["care-collective.html", "care-collective.json", "style.css"]
+        return json.loads(files.read("care-collective.json")), files.read("care-collective.html").decode()
+
+
+def newest_of(member):
+    newest = exports.newest_export(member=member)
+    assert newest
+    return newest
+
+
+def export(actor):
+    exports.request_export(actor=actor)
+    exports.prepare_waiting()
+    newest = newest_of(actor)
+    return newest, *unpack(exports.read_export(reader=actor, export_id=newest.pk))
+
+
+def test_it_holds_all_that_is_the_members_and_nothing_of_others(
+    ada, member, help_request, legacy_tables, legacy_conversation, stage, beyond_policies
+):
+    stage("enabled", v1_writes=True)
+    bob = member(name="Bob <b>")
+    own = help_request(user=ada, title="Ada asks")
+    asked = offer_help(actor=bob, help_request_id=own.pk, initial_message="Bob opens <script>.")
+    for number in range(120):
+        send_message(actor=ada, conversation_id=asked.conversation_id, content=f"Ada says {number}")
+    legacy_conversation(help_request(user=bob), ada, [(ada, "Ada in V1"), (bob, "Bob in V1")])
+    legacy_conversation(help_request(user=bob), ada, [(ada, "Ada hidden")], moderation_status="hidden")
+    legacy_conversation(help_request(user=bob), ada, [(bob, "Bob hidden")], moderation_status="hidden")
+    legacy_conversation(help_request(user=bob), ada, [(ada, "Ada left"), (bob, "Bob after")], left=ada)
+    others = offer_help(actor=member(), help_request_id=help_request(user=bob).pk, initial_message="None of Ada's.")
+    report_message(
+        actor=ada, conversation_id=asked.conversation_id, message_id=None, reason="spam", words="Ada reports"
+    )
+    with beyond_policies() as cursor:
+        cursor.execute("SELECT id FROM messages WHERE content = 'Bob in V1'")
+        cursor.execute(
+            "INSERT INTO message_reports (message_id, reported_by, reason, description) VALUES (%s, %s, 'spam', 'Ada once')",
+            [cursor.fetchone()[0], ada.pk],
+        )
+    newest, data, page = export(ada)
+    assert newest.state == ExportState.READY
+    assert (newest.done, newest.total) == (4, 4)
+    assert (data["profile"]["name"], data["profile"]["email"]) == ("Ada Lovelace", "ada@example.org")
+    assert "password" not in data["profile"]
+    assert data["preferences"][0]["email_notifications"] is True
+    assert [request["title"] for request in data["help_requests"]] == ["Ada asks"]
+    by_version = {conversation["version"]: conversation for conversation in data["conversations"]}
+    new = by_version["v2"]
+    assert [message["content"] for message in new["messages"]] == [
+        "Bob opens <script>.",
+        *(f"Ada says {number}" for number in range(120)),
+    ]
+    assert [message["by_me"] for message in new["messages"][:2]] == [False, True]
+    assert (new["i_am"], new["with"]["name"]) == ("requester", "Bob <b>")
+    legacy = [
+        message["content"]
+        for conversation in data["conversations"]
+        if conversation["version"] == "v1"
+        for message in conversation["messages"]
+    ]
+    assert sorted(legacy) == ["Ada hidden", "Ada in V1", "Bob in V1", "This message was removed by a moderator."]
+    assert [message["content"] for message in data["messages_in_conversations_left"]] == ["Ada left"]
+    assert sorted(report["words"] for report in data["reports"]) == ["Ada once", "Ada reports"]
+    whole = json.dumps(data) + page
+    for foreign in ("Bob hidden", "Bob after", "None of Ada's", str(others.conversation_id), ada.password):
+        assert foreign not in whole
+    assert "Bob opens &lt;script&gt;." in page
+    assert "Ada says 119" in page
+
+
+def test_the_account_page_tells_how_far_it_is_and_hands_it_out(ada, member, help_request, stage, signed_in):
+    stage("enabled")
+    offer_help(actor=ada, help_request_id=help_request().pk, initial_message="I can help with that.")
+    client = signed_in(ada)
+    assert "Ask for a copy of my data" in client.get("/account").content.decode()
+    response = client.post("/account/export")
+    assert (response.status_code, response["Location"]) == (302, "/account#your-data")
+    assert "is being put together" in client.get("/account").content.decode()
+    seen = []
+
+    def look(done, total):
+        Export.objects.update(done=done, total=total)
+        seen.append(f"{done} of {total} conversation." in client.get("/account").content.decode())
+
+    archive.build_archive(member=ada, tell=look)
+    assert seen == [True, True]
+    assert exports.prepare_waiting() == 1
+    page = client.get("/account").content.decode()
+    newest = newest_of(ada)
+    assert f"/account/export/{newest.pk}" in page
+    assert "kept for 7 days" in page
+    answer = client.get(f"/account/export/{newest.pk}")
+    assert (answer.status_code, answer["Content-Type"]) == (200, "application/zip")
+    assert "no-store" in answer["Cache-Control"]
+    assert answer["Content-Disposition"].startswith("attachment")
+    unpack(answer.content)
+
+
+def test_asking_twice_while_one_is_under_way_is_once(ada):
+    first = exports.request_export(actor=ada)
+    assert exports.request_export(actor=ada) == first
+    assert exports.prepare_waiting() == 1
+    assert exports.request_export(actor=ada) != first
+
+
+def test_nobody_else_downloads_it_not_even_staff(ada, member, staff, signed_in, visitor_pages):
+    newest, _data, _page = export(ada)
+    missing = "/account/export/00000000-0000-4000-8000-000000000000"
+    for other in (member(), staff()):
+        client = signed_in(other)
+        found, absent = client.get(f"/account/export/{newest.pk}"), client.get(missing)
+        assert found.status_code == absent.status_code == 404
+        assert visitor_pages(found) == visitor_pages(absent)
+        with acting_as(other):
+            assert not ExportFile.objects.exists()
+    assert not ExportFile.objects.exists()
+    with pytest.raises(DatabaseError), transaction.atomic(), acting_as(member()):
+        ExportFile.objects.create(export=Export.objects.create(member=ada, requested_by=ada), member=ada, content=b"")
+
+
+@pytest.fixture
+def visitor_pages():
+    """A page without what differs from request to request."""
+
+    def strip(response):
+        return "\n".join(
+            line for line in response.content.decode().splitlines() if "csrf" not in line and "id:" not in line
+        )
+
+    return strip
+
+
+def test_staff_ask_for_a_member_who_hears_of_it_and_alone_can_open_it(ada, member, staff):
+    with pytest.raises(NotPermitted):
+        exports.request_export_for_member(actor=member(), member_id=ada.pk)
+    helper = staff(is_superuser=False)
+    with pytest.raises(DomainNotFound):
+        exports.request_export_for_member(actor=helper, member_id=helper.pk.__class__(int=0))
+    asked = exports.request_export_for_member(actor=helper, member_id=ada.pk)
+    assert exports.prepare_waiting() == 1
+    assert [message.to for message in mail.outbox] == [["ada@example.org"]]
+    with pytest.raises(DomainNotFound):
+        exports.read_export(reader=helper, export_id=asked.pk)
+    assert exports.read_export(reader=ada, export_id=asked.pk)
+
+
+def test_it_is_kept_for_seven_days_and_no_longer(ada, beyond_policies):
+    newest, _data, _page = export(ada)
+    for days, pruned in ((6.9, 0), (7.1, 1)):
+        with beyond_policies() as cursor:
+            cursor.execute("UPDATE privacy_export SET ready_at = now() - make_interval(secs => %s)", [days * 86400])
+        assert exports.prune_exports() == pruned
+    with pytest.raises(DomainNotFound):
+        exports.read_export(reader=ada, export_id=newest.pk)
+    with beyond_policies() as cursor:
+        cursor.execute("SELECT count(*) FROM privacy_exportfile")
+        assert cursor.fetchone()[0] == 0
+
+
+def test_what_a_killed_worker_left_half_made_is_made_again(ada):
+    exports.request_export(actor=ada)
+    Export.objects.update(state=ExportState.WORKING, attempts=1, done=3, total=9)
+    assert exports.prepare_waiting() == 1
+    assert newest_of(ada).state == ExportState.READY
+
+
+def test_after_three_tries_it_says_so_and_can_be_asked_for_again(ada, monkeypatch, signed_in, caplog):
+    def fail(**given):
+        raise ValueError("a private sentence")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exports, "build_archive", fail)
+        exports.request_export(actor=ada)
+        assert [exports.prepare_waiting() for _try in range(4)] == [0] * 4
+    assert "a private sentence" not in caplog.text
+    client = signed_in(ada)
+    assert "could not be put together" in client.get("/account").content.decode()
+    client.post("/account/export")
+    assert exports.prepare_waiting() == 1
+
+
+def test_a_member_erased_meanwhile_gets_no_file(ada, monkeypatch):
+    exports.request_export(actor=ada)
+
+    def erase_in_between(**given):
+        with acting_as(ada), connection.cursor() as cursor:
+            cursor.execute("SELECT public.privacy_erase_member(%s)", [ada.pk])
+        return b"all that was hers"
+
+    monkeypatch.setattr(exports, "build_archive", erase_in_between)
+    assert exports.prepare_waiting() == 0
+    assert (Export.objects.count(), User.objects.get(pk=ada.pk).name) == (0, "Former member")
+
+
+def test_the_account_page_asks_one_question_more(ada, signed_in):
+    client = signed_in(ada)
+    client.get("/account")
+    with CaptureQueriesContext(connection) as queries:
+        client.get("/account")
+    assert len(queries) <= 4

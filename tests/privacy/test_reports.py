@@ -1,0 +1,217 @@
+"""Reporting a message, and how little of a conversation staff see of it."""
+
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.contrib import admin
+from django.db import DatabaseError, connection, transaction
+
+from carecollective.core.database import acting_as
+from carecollective.core.errors import ConversationNotFound, MessageNotFound, NotPermitted, ValidationRefused
+from carecollective.inbox.selectors import open_thread
+from carecollective.inbox.services import offer_help, send_message
+from carecollective.moderation import selectors, services
+from carecollective.moderation.models import Look, Report
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def bob(member):
+    return member(name="Bob")
+
+
+@pytest.fixture
+def ada(member):
+    return member(name="Ada")
+
+
+@pytest.fixture
+def conversation(ada, bob, help_request, stage):
+    """Bob's offer on Ada's request, and sixteen messages by both in turn."""
+    stage("enabled", v1_writes=True)
+    started = offer_help(
+        actor=bob, help_request_id=help_request(user=ada).pk, initial_message="Bob opens the conversation."
+    )
+    for number in range(16):
+        send_message(
+            actor=(ada, bob)[number % 2], conversation_id=started.conversation_id, content=f"Sentence {number}."
+        )
+    return started.conversation_id
+
+
+def messages(reader, conversation_id):
+    return open_thread(reader=reader, conversation_id=conversation_id, mark_read=False).messages
+
+
+def report(actor, conversation_id, message_id=None, **given):
+    values = {"reason": "harassment", "words": "This frightens me."} | given
+    return services.report_message(actor=actor, conversation_id=conversation_id, message_id=message_id, **values)
+
+
+def test_a_participant_reports_a_message_from_the_thread(ada, conversation, signed_in):
+    client = signed_in(ada)
+    theirs = messages(ada, conversation)[9]
+    thread = client.get(f"/messages/{conversation}").content.decode()
+    address = f"/messages/{conversation}/report"
+    assert thread.count(f'href="{address}') == 9
+    assert f'href="{address}?message={theirs.id}"' in thread
+    assert "Sentence 9." in client.get(f"{address}?message={theirs.id}").content.decode()
+    response = client.post(address, {"message": theirs.id, "reason": "spam", "words": "Look\r\nhere"})
+    assert response["Location"] == f"/messages/{conversation}?reported=1"
+    assert "Staff will look" in client.get(response["Location"]).content.decode()
+    found = Report.objects.get()
+    assert (found.message_id, found.reason, found.words, found.version) == (theirs.id, "spam", "Look\nhere", "v2")
+
+
+def test_what_was_typed_stays_when_the_reason_is_missing(ada, conversation, signed_in):
+    response = signed_in(ada).post(f"/messages/{conversation}/report", {"words": "I typed this."})
+    assert response.status_code == 400
+    assert "I typed this." in response.content.decode()
+    assert not Report.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "given", [{"reason": "rude"}, {"reason": None}, {"words": "\0"}, {"words": "x" * 1001}, {"words": 7}]
+)
+def test_a_report_that_cannot_be_taken_is_refused(ada, conversation, given):
+    with pytest.raises(ValidationRefused):
+        report(ada, conversation, **given)
+    assert not Report.objects.exists()
+
+
+def test_only_participants_report_and_only_what_is_there_and_not_their_own(
+    ada, bob, conversation, member, help_request
+):
+    with pytest.raises(ConversationNotFound):
+        report(member(), conversation)
+    with pytest.raises(ConversationNotFound):
+        report(ada, uuid4())
+    with pytest.raises(MessageNotFound):
+        report(ada, conversation, uuid4())
+    other = offer_help(actor=bob, help_request_id=help_request().pk, initial_message="Somewhere else entirely.")
+    with pytest.raises(MessageNotFound):
+        report(ada, conversation, other.conversation_id)
+    with pytest.raises(selectors.OwnMessage):
+        report(ada, conversation, messages(ada, conversation)[0].id)
+    with pytest.raises(selectors.OwnMessage):
+        report(bob, conversation)
+    assert not Report.objects.exists()
+
+
+def test_reporting_twice_is_once(ada, conversation):
+    assert report(ada, conversation) == report(ada, conversation, reason="spam")
+    assert Report.objects.get().reason == "harassment"
+
+
+def test_a_legacy_message_can_be_reported_and_one_that_was_taken_down_cannot(
+    ada, bob, help_request, legacy_conversation, signed_in
+):
+    legacy = legacy_conversation(help_request(user=ada), bob, [(bob, "An old sentence.")])
+    found = report(ada, legacy, messages(ada, legacy)[0].id)
+    assert (found.version, found.author_id) == ("v1", bob.pk)
+    with pytest.raises(MessageNotFound):
+        report(ada, legacy)
+    hidden = legacy_conversation(help_request(user=ada), bob, [(bob, "Hidden.")], moderation_status="hidden")
+    with pytest.raises(MessageNotFound):
+        report(ada, hidden, messages(ada, hidden)[0].id)
+
+
+def test_staff_see_five_messages_around_it_and_each_look_is_noted(ada, conversation, staff, signed_in):
+    reported = report(ada, conversation, messages(ada, conversation)[9].id)
+    helper = staff(name="Sana", is_superuser=False)
+    client = signed_in(helper)
+    listed = client.get("/admin/moderation/report/").content.decode()
+    assert "Bob" in listed
+    assert "Sentence" not in listed
+    address = f"/admin/moderation/report/{reported.pk}/change/"
+    page = client.get(address).content.decode()
+    assert "This frightens me." in page
+    assert "Sentence" not in page
+    assert not Look.objects.exists()
+    for looks in (1, 2):
+        page = client.post(address, {"show": "Show the message"}).content.decode()
+        assert [number for number in range(16) if f"Sentence {number}." in page] == list(range(4, 15))
+        assert page.count("Sana") >= looks
+        assert Look.objects.filter(report_id=reported.pk, staff=helper).count() == looks
+
+
+def test_the_first_message_of_a_conversation_is_shown_with_what_followed(ada, conversation, staff):
+    found = selectors.look_at_report(reader=staff(), report_id=report(ada, conversation).pk)
+    assert [message.place for message in found] == [0, 1, 2, 3, 4, 5]
+    assert found[0].content == "Bob opens the conversation."
+
+
+def test_the_legacy_systems_reports_are_shown_and_never_changed(
+    ada, bob, help_request, legacy_tables, legacy_conversation, beyond_policies, staff, signed_in
+):
+    legacy = legacy_conversation(help_request(user=ada), bob, [(bob, "An old sentence."), (ada, "An answer.")])
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "INSERT INTO message_reports (message_id, reported_by, reason, description) VALUES (%s, %s, 'scam', 'He wants money')"
+            " RETURNING id",
+            [messages(ada, legacy)[0].id, ada.pk],
+        )
+        key = cursor.fetchone()[0]
+        cursor.execute("SELECT md5(string_agg(t::text, '')) FROM message_reports t")
+        before = cursor.fetchone()
+    client = signed_in(staff())
+    assert "former site" in client.get("/admin/moderation/report/").content.decode()
+    address = f"/admin/moderation/report/{key}/change/"
+    assert "He wants money" in client.get(address).content.decode()
+    assert "An old sentence." in client.post(address, {"show": "1"}).content.decode()
+    assert client.post(address, {"settle": "1", "outcome": "dismissed"}).status_code == 404
+    with beyond_policies() as cursor:
+        cursor.execute("SELECT md5(string_agg(t::text, '')) FROM message_reports t")
+        assert cursor.fetchone() == before
+    assert Look.objects.get().is_legacy
+
+
+def test_settling_says_who_and_when(ada, conversation, staff, signed_in):
+    reported = report(ada, conversation)
+    client = signed_in(staff(name="Sana"))
+    response = client.post(
+        f"/admin/moderation/report/{reported.pk}/change/", {"settle": "1", "outcome": "action_taken"}
+    )
+    assert response["Location"] == "/admin/moderation/report/"
+    reported.refresh_from_db()
+    assert (reported.status, reported.settled_by.name) == ("action_taken", "Sana")
+    assert reported.settled_at
+    with pytest.raises(ValidationRefused):
+        services.settle_report(actor=reported.settled_by, report_id=reported.pk, outcome="burned")
+
+
+def test_members_see_no_report_in_the_admin_or_past_it(ada, bob, conversation, signed_in):
+    reported = report(ada, conversation)
+    for address in ("/admin/moderation/report/", f"/admin/moderation/report/{reported.pk}/change/"):
+        assert signed_in(bob).get(address).status_code == 302
+    for refused in (
+        lambda: selectors.list_reports(reader=bob),
+        lambda: selectors.look_at_report(reader=bob, report_id=reported.pk),
+        lambda: services.settle_report(actor=bob, report_id=reported.pk, outcome="dismissed"),
+    ):
+        with pytest.raises(NotPermitted):
+            refused()
+    for statement in (
+        "SELECT * FROM moderation_look_at(%s)",
+        "SELECT * FROM moderation_legacy_reports() WHERE id = %s",
+    ):
+        with pytest.raises(DatabaseError), transaction.atomic(), acting_as(bob), connection.cursor() as cursor:
+            cursor.execute(statement, [reported.pk])
+    assert not Look.objects.exists()
+
+
+def test_what_nobody_reported_staff_cannot_read(conversation, staff, signed_in, connect_as):
+    client = signed_in(staff())
+    for address in (f"/admin/moderation/report/{conversation}/change/", "/admin/moderation/report/x/change/"):
+        assert client.get(address).status_code == 404
+        assert client.post(address, {"show": "1"}).status_code == 404
+    assert client.get(f"/messages/{conversation}").status_code == 404
+    shown = {model._meta.label for model in admin.site._registry}
+    assert not [label for label in shown if label.startswith(("messaging_v1", "messaging_v2", "inbox", "privacy"))]
+    assert not Look.objects.exists()
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connect_as("web").execute(
+            "INSERT INTO moderation_look (report_id, is_legacy, staff_id) SELECT id, false, id FROM profiles"
+        )
