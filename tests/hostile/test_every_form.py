@@ -69,7 +69,7 @@ TEXTS = corpus.TEXTS | corpus.HALVES
 def test_no_text_in_a_form_of_the_site_is_our_fault(world: World, judge: Judge, share: Share, person: str) -> None:
     for caller, form in forms_shown_to(world, person, is_admin=False):
         for field in form.fields:
-            for name, text in share(TEXTS.items(), 3):
+            for name, text in share(TEXTS.items(), 5):
                 answer = send(caller, form, filled(form) | {field: text})
                 judge.look_at(answer, f"{form.method} {form.path} {field}={name}", is_api=False)
         judge.look_at(send(caller, form, {}), f"{form.method} {form.path} with nothing", is_api=False)
@@ -85,7 +85,7 @@ def test_no_text_in_a_form_of_the_site_is_our_fault(world: World, judge: Judge, 
 def test_no_text_in_a_form_for_staff_is_our_fault(world: World, judge: Judge, share: Share, person: str) -> None:
     for caller, form in forms_shown_to(world, person, is_admin=True):
         kept = {name: form.fields[name] for name in form.hidden if name in ("action", "form", "proposal", "root_cause")}
-        for name, text in share(TEXTS.items(), 6):
+        for name, text in share(TEXTS.items(), 10):
             hostile = dict.fromkeys(form.fields, text)
             judge.look_at(
                 send(caller, form, hostile | kept), f"{form.method} {form.path} {kept} all={name}", is_api=False
@@ -102,7 +102,7 @@ def test_no_text_at_an_address_without_a_form_is_our_fault(world: World, judge: 
     for person in ("owner", "helper"):
         caller = Caller(getattr(world, person))
         for address, path in places(world, is_admin=False):
-            for name, text in share(TEXTS.items(), 8):
+            for name, text in share(TEXTS.items(), 12):
                 sent = urlencode(dict.fromkeys(fields, text), errors="surrogatepass").encode()
                 answer = caller.ask("POST", path, sent, content_type=FORM)
                 judge.look_at(answer, f"POST {path} all={name}", is_api=address.is_api)
