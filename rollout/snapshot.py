@@ -17,12 +17,14 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DjangoDatabaseError
 
 from rollout import acknowledgements
+from rollout.own_connection import connection_parameters
 from rollout.stages import Stage
 from rollout.state import FLAG_NAME, MISSING, UNKNOWN, RolloutState
 
 logger = logging.getLogger(__name__)
 
 CHANNEL = "rollout_changed"
+APPLICATION = "carecollective-rollout"
 GUARD_LEASE_SECONDS = 60
 READ = f"""
 SELECT stage, v1_writes, salt, version, EXISTS (
@@ -116,7 +118,9 @@ class Follower(threading.Thread):
         pause, reported = RETRY_FIRST, False
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(**_connection_parameters(), autocommit=True) as connection:
+                with psycopg.connect(
+                    **connection_parameters(application_name=APPLICATION), autocommit=True
+                ) as connection:
                     # Listen first and read then: a change between the two is read, or heard, or both.
                     connection.execute(f"LISTEN {CHANNEL}")
                     while not self._stopping.is_set():
@@ -172,18 +176,3 @@ def _state_of(row: tuple[Any, ...] | None) -> RolloutState:
     return RolloutState(
         stage=Stage.parse(stage), v1_writes=v1_writes, salt=salt, version=version, fresh=True, guarded=guarded
     )
-
-
-def _connection_parameters() -> dict[str, Any]:
-    parameters = connections[DEFAULT_DB_ALIAS].get_connection_params()
-    # Django's own row and adapter types are of no use to a plain connection.
-    for name in ("context", "cursor_factory", "prepare_threshold"):
-        parameters.pop(name, None)
-    return {
-        **parameters,
-        "application_name": "carecollective-rollout",
-        "connect_timeout": 2,
-        "keepalives_idle": 2,
-        "keepalives_interval": 1,
-        "keepalives_count": 3,
-    }

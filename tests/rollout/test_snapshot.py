@@ -51,7 +51,8 @@ def in_thread(settings: Settings) -> Iterator[None]:
 @pytest.fixture
 def database_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every new connection finds nobody listening."""
-    monkeypatch.setattr(snapshot, "_connection_parameters", lambda: {"host": "127.0.0.1", "port": 1, "dbname": "none"})
+    nowhere = {"host": "127.0.0.1", "port": 1, "dbname": "none"}
+    monkeypatch.setattr(snapshot, "connection_parameters", lambda *, application_name: nowhere)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> float:
