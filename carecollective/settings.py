@@ -119,7 +119,8 @@ def role_url(role: str) -> str:
 
 
 DATABASES = {
-    "default": {**postgres.database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": 60}
+    # A thread that has a connection keeps it: when somebody else has taken all others, it still serves, staff above all.
+    "default": {**postgres.database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": None}
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, path
 
+from carecollective.core.admin_site import ReadOnlyAdmin
 from rollout.control_room import control_room, first_page, live
 from rollout.models import Change
 
@@ -27,26 +28,13 @@ admin.site.get_urls = list_urls_with_control_room  # type: ignore[method-assign]
 
 
 @admin.register(Change)
-class ChangeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ChangeAdmin(ReadOnlyAdmin):
     """The whole record, to read. The flag itself is not registered: its raw row would go past the rules."""
 
     list_display = ("at", "actor_label", "source", "from_stage", "to_stage", "to_v1_writes", "override", "reason")
     list_filter = ("source", "override", "at")
     search_fields = ("actor_label", "reason")
-    actions = None
     ordering = ("-id",)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("rollout.view")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

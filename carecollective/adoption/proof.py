@@ -1,14 +1,13 @@
 """The proof that nothing legacy was lost: every row read again through the application, as the web role."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
 
-from carecollective import postgres
 from carecollective.accounts.models import User
+from carecollective.core.database import connected_as
 from carecollective.core.errors import ConversationNotFound
 from carecollective.core.pagination import Cursor
 from carecollective.inbox.records import MessageRecord
@@ -44,7 +43,7 @@ def prove_readable() -> Proof:
     members = {user.pk: user for user in User.objects.all()}
     differences: list[str] = []
     readings = messages = 0
-    with connected_as("web"):
+    with connected_as(role_url("web")):
         listed = {reader: _listed(members[reader]) for one in expected for reader in (*one.readers, *one.left)}
         for one in expected:
             for reader in one.readers:
@@ -64,20 +63,6 @@ def prove_readable() -> Proof:
         without_a_message=sum(not one.texts for one in expected),
         differences=tuple(differences),
     )
-
-
-@contextmanager
-def connected_as(role: str) -> Iterator[None]:
-    """Let Django's connection be another role's for a while; outside any transaction."""
-    before = dict(connection.settings_dict)
-    there = postgres.database_settings(role_url(role))
-    connection.close()
-    connection.settings_dict.update(USER=there["USER"], PASSWORD=there["PASSWORD"])
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict.update(before)
 
 
 def _expected() -> list[Expected]:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from django.db import connection, models, transaction
 
+from carecollective import postgres
+
 
 class Member(Protocol):
     @property
@@ -43,6 +45,20 @@ def acting_as(member: Member) -> Iterator[None]:
 def _set_actor(value: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.user_id', %s, true)", [value])
+
+
+@contextmanager
+def connected_as(url: str) -> Iterator[None]:
+    """Let Django's own connection be that of the URL's database role for the block; outside any transaction."""
+    before = dict(connection.settings_dict)
+    there = postgres.database_settings(url)
+    connection.close()
+    connection.settings_dict.update(USER=there["USER"], PASSWORD=there["PASSWORD"])
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(before)
 
 
 class ClockTimestamp(models.Func):

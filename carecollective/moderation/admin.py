@@ -9,6 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from carecollective.accounts.models import User
+from carecollective.core.admin_site import ReadOnlyAdmin
 from carecollective.core.api import parse_uuid
 from carecollective.core.errors import DomainError, DomainNotFound, InvalidInput
 from carecollective.moderation import selectors, services
@@ -16,28 +17,11 @@ from carecollective.moderation.models import Outcome, Report
 
 
 @admin.register(Report)
-class ReportAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReportAdmin(ReadOnlyAdmin):
     """What members reported, of both systems. The words in question show only when asked for, and the asking is noted.
 
     There is no other way for staff into a conversation: no model of either messaging is in the admin.
     """
-
-    actions = None
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.is_active and getattr(request.user, "is_staff", False))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         self._require_staff(request)

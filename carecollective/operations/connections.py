@@ -34,17 +34,3 @@ def connected(url: str, *, autocommit: bool = False) -> Iterator[Session]:
         raise OperationError(str(problem).strip().splitlines()[-1]) from None
     with session:
         yield session
-
-
-@contextmanager
-def acting_as_role(role: str) -> Iterator[None]:
-    """Let Django's own connection be a role's for the block, and nobody's afterwards; outside any transaction."""
-    before = dict(connection.settings_dict)
-    there = postgres.database_settings(role_url(role))
-    connection.close()
-    connection.settings_dict.update(USER=there["USER"], PASSWORD=there["PASSWORD"])
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict.update(before)

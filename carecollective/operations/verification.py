@@ -6,10 +6,11 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
+from carecollective.core.database import connected_as
 from carecollective.core.startup import find_dangers
 from carecollective.operations import trials
 from carecollective.operations.checks import Check, compare
-from carecollective.operations.connections import Session, acting_as_role, connected, url_of
+from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.structure import check_models, check_structure
 from carecollective.postgres import ROLE_NAMES
 from carecollective.postgres.roles import GRANTED_ATTRIBUTES, has_right_attributes
@@ -42,7 +43,7 @@ def verify_messaging() -> Sequence[Check]:
         sample = session.execute(_SAMPLE).fetchone() if sound else None
         roles = [*_check_roles(session), *check_models(session.cursor())]
         integrity = _check_integrity(session) if sound else []
-    with acting_as_role("web"):
+    with connected_as(url_of("web")):
         tried = [*trials.try_operations(trials.Sample(*sample) if sample else None)] if sound else []
         way_around = [danger.sentence for danger in find_dangers()]
         migrations = _check_migrations()

@@ -4,12 +4,15 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from uuid import uuid4
 
 import psycopg
 import pytest
+from django.contrib.auth.hashers import make_password
 
-from tests.faults.scale import BACK_WITHIN, TRIES
+from tests.faults.scale import BACK_WITHIN, FULL, TRIES
 from tests.faults.site import Site, kill, median, wait_for
+from tests.faults.visitor import Visitor
 from tests.postgres.support import PROJECT
 from tests.postgres.test_serve import environment_for
 
@@ -19,6 +22,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
+ROOM = "/admin/rollout/"
 HOLDERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262010 AND granted"
 
 
@@ -80,6 +84,33 @@ def test_with_the_web_roles_connections_exhausted_guard_and_rollback_still_get_i
         assert flag == [("disabled", True)]
     site.put_stage("percentage:100")
     wait_for(lambda: site.send(new_seat, "There is room again.").status == 201, seconds=BACK_WITHIN)
+
+
+def test_with_the_web_roles_connections_exhausted_staff_roll_back_in_the_browser(site, seats, new_seat, figure):
+    email, password = f"{uuid4()}@example.org", "a-staff-member-of-the-tests"
+    member_id, _token = site.add_member("Stella")
+    site.rows(
+        "UPDATE profiles SET email = %s, is_admin = true, is_superuser = true, password = %s WHERE id = %s",
+        email, make_password(password), member_id,
+    )  # fmt: skip
+    staff = Visitor(site)
+    assert staff.post("/admin/login/", {"username": email, "password": password}) == 200
+    for number in range(40):  # a site that is in use: its threads have their connections
+        assert site.send(new_seat, f"Before the crowd {number}").status == 201
+    with ExitStack() as held:
+        with pytest.raises(psycopg.OperationalError, match="too many connections"):
+            while True:
+                held.enter_context(site.connect("web"))
+        time.sleep(61 if FULL else 3)  # nothing that the site holds is given up in the meantime
+        form = {"action": "roll_back", "reason": "The connections are exhausted."}
+        figure(
+            "rolled back in the browser after",
+            wait_for(lambda: staff.post(ROOM, form) == 200, seconds=BACK_WITHIN),
+            "s",
+        )
+        assert site.value("SELECT stage FROM rollout_flag WHERE name = 'messaging_v2'") == "disabled"
+    site.put_stage("percentage:100")
+    wait_for(lambda: site.send(new_seat, "There is room once more.").status == 201, seconds=BACK_WITHIN)
 
 
 def test_a_web_address_that_never_answers_costs_the_members_nothing(site, seats, new_seat, black_hole, figure):

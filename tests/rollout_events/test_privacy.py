@@ -63,7 +63,9 @@ def test_no_canary_leaves_its_cage(canary, connect_as):
     assert int(sent.partition("\n")[0]) >= 7
     assert '"stage":"enabled"' in sent
     assert '"version":"v2"' in sent
-    assert len(json.loads(table[0])) == 5
+    kept = {row["request_id"]: row for row in json.loads(table[0])}
+    assert kept.keys() == {line["request_id"] for line in lines if line.get("service") == "MessagingServiceV2"}, kept
+    assert len(json.loads(table[0])) == len(kept) == 5
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client
 
@@ -15,12 +14,11 @@ from rollout.readiness import Readiness
 from rollout.stages import Stage
 from rollout.state import FLAG_NAME
 from rollout.status_tree import Blocker
-from tests.factories import UserFactory
+from tests.operators import MakeStaff
 
 PAGE = "/admin/rollout/"
 LIVE = "/admin/rollout/live"
 
-MakeStaff = Callable[..., User]
 Browse = Callable[[User], Client]
 
 
@@ -31,32 +29,6 @@ def text_of(response: Any) -> str:
 
 def stage_now() -> str:
     return Flag.objects.get(name=FLAG_NAME).stage
-
-
-@pytest.fixture
-def operators() -> MakeStaff:
-    """Make a staff member with the four permissions, or with those that are named."""
-
-    def make(*permissions: str, **fields: Any) -> User:
-        user: User = UserFactory.create(**({"is_staff": True} | fields))
-        if permissions:
-            found = Permission.objects.filter(content_type__app_label="rollout", codename__in=permissions)
-            user.user_permissions.set(found)
-        else:
-            user.groups.add(Group.objects.get(name="Rollout operators"))
-        return User.objects.get(pk=user.pk)
-
-    return make
-
-
-@pytest.fixture
-def ben(operators: MakeStaff) -> User:
-    return operators(name="Ben")
-
-
-@pytest.fixture
-def amina(operators: MakeStaff) -> User:
-    return operators(name="Amina")
 
 
 @pytest.fixture

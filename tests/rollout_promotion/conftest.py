@@ -3,7 +3,6 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, Permission
 from django.db import connection
 
 from carecollective.accounts.models import User
@@ -14,36 +13,6 @@ from rollout.readiness import Readiness
 from rollout.stages import Stage
 from rollout.state import FLAG_NAME
 from rollout.status_tree import Blocker
-from tests.factories import UserFactory
-
-MakeStaff = Callable[..., User]
-
-
-@pytest.fixture
-def operators() -> MakeStaff:
-    """Make a staff member with the four permissions, or with those that are named."""
-
-    def make(*permissions: str, **fields: Any) -> User:
-        user: User = UserFactory.create(**({"is_staff": True} | fields))
-        if permissions:
-            user.user_permissions.set(
-                Permission.objects.filter(content_type__app_label="rollout", codename__in=permissions)
-            )
-        else:
-            user.groups.add(Group.objects.get(name="Rollout operators"))
-        return User.objects.get(pk=user.pk)
-
-    return make
-
-
-@pytest.fixture
-def ben(operators: MakeStaff) -> User:
-    return operators(name="Ben")
-
-
-@pytest.fixture
-def amina(operators: MakeStaff) -> User:
-    return operators(name="Amina")
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from rollout import proposals
 from rollout.errors import ProposalSettled, ProposalStale
 from rollout.models import Change, Flag, Proposal
 from rollout.stages import INTERNAL
-from tests.rollout_promotion.conftest import Evidence, MakeStaff
+from tests.operators import MakeStaff
+from tests.rollout_promotion.conftest import Evidence
 
 
 def test_of_four_who_approve_at_once_one_moves_the_rollout(

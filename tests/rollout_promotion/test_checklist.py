@@ -17,7 +17,8 @@ from rollout.checklist import ENGINEERING, PRODUCT, judge_checklist, sign, withd
 from rollout.errors import ItemUnknown, SamePerson
 from rollout.models import SignOff
 from rollout.status_tree import ChecklistItem
-from tests.rollout_promotion.conftest import MakeStaff, count
+from tests.operators import MakeStaff
+from tests.rollout_promotion.conftest import count
 
 pytestmark = pytest.mark.django_db
 

@@ -18,7 +18,8 @@ from rollout.errors import (
 from rollout.models import Change, Flag, Proposal, Source
 from rollout.services import roll_back
 from rollout.stages import DISABLED, INTERNAL, Stage
-from tests.rollout_promotion.conftest import Evidence, MakeStaff
+from tests.operators import MakeStaff
+from tests.rollout_promotion.conftest import Evidence
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from rollout.models import RootCause, Source
 from rollout.root_causes import file_root_cause, list_due, list_filed
 from rollout.services import change_stage, roll_back
 from rollout.stages import INTERNAL
-from tests.rollout_promotion.conftest import MakeStaff
+from tests.operators import MakeStaff
 
 pytestmark = pytest.mark.django_db
 

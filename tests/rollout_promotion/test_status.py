@@ -20,7 +20,8 @@ from rollout.serializers import serializer_of
 from rollout.services import change_stage, roll_back
 from rollout.stages import DISABLED, INTERNAL
 from rollout.status import Health, Status, as_plain, read_status
-from tests.rollout_promotion.conftest import Evidence, MakeStaff
+from tests.operators import MakeStaff
+from tests.rollout_promotion.conftest import Evidence
 
 pytestmark = pytest.mark.django_db
 
