@@ -5,7 +5,7 @@ request, duplicate, closed, too fast). Refusals are counted and shown; no rate o
 Each function asks on Django's connection, or on the connection given as `on`, which may be the guard's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -273,9 +273,9 @@ def active_conversations(*, hours: int = 24, on: Connection | None = None) -> tu
     return tuple(Conversations(*row) for row in rows)
 
 
-def adoption(hours: int = 24, *, on: Connection | None = None) -> Ratio:
-    """Count the conversations opened in V2 out of those opened in either version, from the tables themselves."""
-    new = {found.version: found.new for found in active_conversations(hours=hours, on=on)}
+def adoption(conversations: Iterable[Conversations]) -> Ratio:
+    """Count the conversations opened in V2 out of those opened in either version, from the tables' own counts."""
+    new = {found.version: found.new for found in conversations}
     return Ratio(new["v2"], sum(new.values()))
 
 

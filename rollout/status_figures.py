@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from rollout import figures, wording
-from rollout.figures import Window
+from rollout.figures import Ratio, Window
 from rollout.stages import ENABLED, Stage
 from rollout.status_tree import CodeCount, ConversationCount, Figure, Figures, TrendPoint
 
@@ -52,24 +52,24 @@ NONE_AT_ALL = Target("0", lambda value: value == 0)
 
 def read_figures(*, stage: Stage, since: datetime | None) -> Figures:
     """Read the figures of the last 24 hours, and the charts' hourly steps."""
+    conversations = figures.active_conversations(hours=HOURS)
     return Figures(
         since=since,
-        figures=tuple(_figures(stage)),
+        figures=tuple(_figures(stage, figures.adoption(conversations))),
         errors_by_code=tuple(
             CodeCount(found.code, found.count, round((found.share or 0.0) * 100, 2), found.members_own)
             for found in figures.errors_by_code(DAY)
         ),
         conversations=tuple(
-            ConversationCount(found.version, found.active, found.new_this_week)
-            for found in figures.active_conversations()
+            ConversationCount(found.version, found.active, found.new_this_week) for found in conversations
         ),
         trend=_trend(),
     )
 
 
-def _figures(stage: Stage) -> Iterator[Figure]:
+def _figures(stage: Stage, adopted: Ratio) -> Iterator[Figure]:
     starts, errors = figures.creation_success(DAY), figures.error_rate(DAY, version="v2")
-    adopted, legacy, duplicates = figures.adoption(HOURS), figures.v1_creations(DAY), figures.duplicates(DAY)
+    legacy, duplicates = figures.v1_creations(DAY), figures.duplicates(DAY)
     above_99, below_1 = Target("> 99%", lambda value: value > 99), Target("< 1%", lambda value: value < 1)
     below_10, alone = Target("< 10%", lambda value: value < 10), NONE_AT_ALL if stage == ENABLED else NO_TARGET
     yield _share("creation_success", _("Creation success in V2"), starts.numerator, starts.denominator, above_99)

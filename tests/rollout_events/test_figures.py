@@ -28,7 +28,7 @@ def test_nothing_of_nothing_is_neither_good_nor_bad(db):
     assert figures.slow_calls(HOUR).slowest_ms is None
     assert figures.errors_by_code(HOUR) == ()
     assert figures.sequence(HOUR) == ()
-    assert figures.adoption().share is None
+    assert figures.adoption(figures.active_conversations()).share is None
 
 
 def test_refusals_are_in_neither_rate(event, write):
@@ -116,7 +116,7 @@ def test_conversations_are_counted_in_the_tables_themselves(db, offer, stage):
     v1, v2 = figures.active_conversations()
     assert (v1.version, v1.active, v1.new_this_week, v1.new) == ("v1", 2, 2, 2)
     assert (v2.version, v2.active, v2.new_this_week, v2.new) == ("v2", 1, 1, 1)
-    assert figures.adoption() == Ratio(1, 3)
+    assert figures.adoption((v1, v2)) == Ratio(1, 3)
 
 
 def test_the_guard_reads_every_figure_and_no_conversation(committed_db, connect_as):
@@ -125,7 +125,7 @@ def test_the_guard_reads_every_figure_and_no_conversation(committed_db, connect_
     guard = connect_as("guard", autocommit=True)
     assert figures.creation_success(HOUR, on=guard).share is None
     assert figures.latency_p95(HOUR, on=guard).calls == 0
-    assert figures.adoption(on=guard).share is None
+    assert figures.adoption(figures.active_conversations(on=guard)).share is None
     assert len(figures.series(on=guard)) == 48
     for table in ("conversations_v2", "messages_v2", "conversations", "messages"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
