@@ -4,7 +4,8 @@ A mixture of Shiryaev-Roberts statistics. Each weighs one failure rate against t
 have begun at any operation so far, so that a long healthy past does not slow it down; the head start stands for the
 past that a stage just begun does not have. While operations are healthy, the mixture less the number of operations is
 a martingale, so by Doob's inequality it reaches THRESHOLD within n operations with a probability of at most
-(n + head start) / THRESHOLD. docs/decisions/0007 has the figures.
+(n + head start) / THRESHOLD. Beyond HORIZON the threshold grows with the operations, so that a stage that lasts for
+months does not trip by its mere length. docs/decisions/0007 has the figures.
 """
 
 from collections.abc import Sequence
@@ -41,8 +42,12 @@ class Detector:
 
     @property
     def evidence(self) -> float:
-        """How strongly the failures speak against a healthy stage; at THRESHOLD it trips."""
+        """How strongly the failures speak against a healthy stage; at `threshold` it trips."""
         return sum(weight * value for weight, value in zip(WEIGHTS, self.statistics, strict=True))
+
+    @property
+    def threshold(self) -> float:
+        return THRESHOLD * max(1.0, self.operations / HORIZON)
 
     def update(self, failed: bool) -> "Detector":
         """Return the detector after one more operation."""
@@ -69,7 +74,7 @@ class Detector:
         return replace(counted, statistics=statistics)
 
     def _judged(self) -> "Detector":
-        if self.operations < MINIMUM or self.evidence < THRESHOLD:
+        if self.operations < MINIMUM or self.evidence < self.threshold:
             return self
         return replace(self, tripped_at=self.operations)
 
