@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.db import connection, connections
 from django.test import Client
 from knox.models import AuthToken
@@ -24,19 +24,19 @@ pytest_plugins = ["tests.browser", "tests.figures", "tests.groups", "tests.opera
 
 @pytest.fixture(scope="session")
 def template_database() -> str:
-    return databases.prepare_template(settings.DATA_DIR)
+    return databases.prepare_template(django_settings.DATA_DIR)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(template_database: str) -> Iterator[None]:
     """One database for each worker of the run, acted on as the web role."""
     parameters = connections["default"].settings_dict
-    superuser = postgres.database_settings(databases.superuser_url(settings.DATA_DIR, parameters["NAME"]))
+    superuser = postgres.database_settings(databases.superuser_url(django_settings.DATA_DIR, parameters["NAME"]))
     parameters |= {"USER": superuser["USER"], "PASSWORD": superuser["PASSWORD"]}
-    databases.recreate_guarded(settings.DATA_DIR, settings.DATABASES["default"]["NAME"], template_database)
+    databases.recreate_guarded(django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database)
     yield
     connections.close_all()
-    databases.drop(settings.DATA_DIR, parameters["NAME"])
+    databases.drop(django_settings.DATA_DIR, parameters["NAME"])
 
 
 @pytest.fixture
@@ -45,7 +45,14 @@ def committed_db(django_db_setup: None, django_db_blocker: Any, template_databas
     with django_db_blocker.unblock():
         yield
         connections.close_all()
-    databases.recreate_guarded(settings.DATA_DIR, settings.DATABASES["default"]["NAME"], template_database)
+    databases.recreate_guarded(django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database)
+
+
+@pytest.fixture(autouse=True)
+def events_within_the_test(request: pytest.FixtureRequest, settings: Any) -> None:
+    """Keep events in memory, unless the database that they would be written to goes with the test."""
+    if "committed_db" not in request.fixturenames:
+        settings.ROLLOUT_EVENTS = "memory"
 
 
 @pytest.fixture
@@ -71,7 +78,7 @@ def connect_as(django_db_setup: None) -> Iterator[Callable[..., psycopg.Connecti
     opened: list[psycopg.Connection[Any]] = []
 
     def connect(role: str = "web", **options: Any) -> psycopg.Connection[Any]:
-        url = postgres.connection_url(settings.DATA_DIR, role, settings.DATABASES["default"]["NAME"])
+        url = postgres.connection_url(django_settings.DATA_DIR, role, django_settings.DATABASES["default"]["NAME"])
         opened.append(psycopg.connect(url, **options))
         return opened[-1]
 
