@@ -33,7 +33,9 @@ def django_db_setup(template_database: str) -> Iterator[None]:
     parameters = connections["default"].settings_dict
     superuser = postgres.database_settings(databases.superuser_url(django_settings.DATA_DIR, parameters["NAME"]))
     parameters |= {"USER": superuser["USER"], "PASSWORD": superuser["PASSWORD"]}
-    databases.recreate_guarded(django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database)
+    databases.recreate_guarded(
+        django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database
+    )
     yield
     connections.close_all()
     databases.drop(django_settings.DATA_DIR, parameters["NAME"])
@@ -45,7 +47,9 @@ def committed_db(django_db_setup: None, django_db_blocker: Any, template_databas
     with django_db_blocker.unblock():
         yield
         connections.close_all()
-    databases.recreate_guarded(django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database)
+    databases.recreate_guarded(
+        django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database
+    )
 
 
 @pytest.fixture(autouse=True)

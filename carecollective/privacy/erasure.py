@@ -63,7 +63,7 @@ def sweep() -> int:
         members = [row[0] for row in cursor.fetchall()]
     for member in User.objects.filter(pk__in=members):
         with acting_as(member):
-            _scrub(member.pk)
+            scrub(member.pk)
             Erasure.objects.filter(pk=member.pk).update(swept_at=ClockTimestamp())
     return len(members)
 
@@ -75,17 +75,21 @@ def _erase(*, actor: User, member: User) -> None:
             others = User.objects.select_for_update(no_key=True).filter(is_superuser=True, is_active=True)
             if not [other for other in others.order_by("pk") if other.pk != member.pk]:
                 raise LastAdministrator()
-        _scrub(member.pk)
+        scrub(member.pk)
+    _delete_sessions(member.pk)
 
 
-def _scrub(member_id: UUID) -> None:
+def scrub(member_id: UUID) -> None:
+    """Empty the member's row and all that they wrote, as the acting member; the database decides whether they may."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT public.privacy_erase_member(%s)", [member_id])
-    _end_sessions(member_id)
 
 
-def _end_sessions(member_id: UUID) -> None:
-    """Delete the member's sessions: they are sealed, so each is opened to see whose it is."""
+def _delete_sessions(member_id: UUID) -> None:
+    """Delete the member's sessions, which end nothing more: the row signs nobody in.
+
+    They are sealed, so each is opened to see whose it is; nobody waits for that, as they would within the erasure.
+    """
     wanted = str(member_id)
     sessions = Session.objects.order_by("pk").iterator(chunk_size=500)
     theirs = [session.pk for session in sessions if session.get_decoded().get(SESSION_KEY) == wanted]

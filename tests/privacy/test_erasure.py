@@ -10,6 +10,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, connections, transaction
+from django.utils.timezone import now
 from knox.models import AuthToken
 
 from carecollective.accounts.models import User
@@ -24,8 +25,8 @@ from carecollective.privacy import erasure
 from carecollective.privacy.exports import prepare_waiting, request_export
 from carecollective.privacy.models import Erasure, Export, ExportFile
 from rollout import audit
-from rollout.models import Source
-from rollout.services import set_v1_writes
+from rollout.models import Change, Flag, Proposal, RootCause, SignOff, Source
+from rollout.services import lock_flag, promote, set_v1_writes
 
 PASSWORD = "three green apples"
 SENTENCE = "This message was removed: its author has left Care Collective."
@@ -234,9 +235,9 @@ def test_guessing_the_password_here_locks_like_signing_in(zerlina, signed_in):
 def test_nobody_erases_another_in_the_database_either(zerlina, member, staff):
     for actor in (member(), staff(is_active=False)):
         with pytest.raises(DatabaseError, match="Only the member"), transaction.atomic(), acting_as(actor):
-            erasure._scrub(zerlina.pk)
+            erasure.scrub(zerlina.pk)
     with pytest.raises(DatabaseError, match="Only the member"), transaction.atomic():
-        erasure._scrub(zerlina.pk)
+        erasure.scrub(zerlina.pk)
     assert User.objects.get(pk=zerlina.pk).name == "Zerlina Quastenflosser"
 
 
@@ -279,19 +280,92 @@ def test_a_former_member_of_staff_leaves_the_rollouts_record_nameless_and_intact
     assert (recorded.record_head_before, recorded.record_head_after) == (head, found.head)
 
 
-def test_the_words_of_an_ann_leave_every_annabel_alone(db, member, signed_in):
-    ann, annabel = member(name="Ann", set_password=PASSWORD), member(name="Annabel")
-    entry = LogEntry.objects.create(
-        user=annabel,
-        content_type=ContentType.objects.get_for_model(User),
-        object_id=str(annabel.pk),
-        object_repr="Annabel",
-        action_flag=CHANGE,
-        change_message="Ann asked Annabel.",
+@pytest.fixture
+def record(db, member, staff, beyond_policies):
+    """What an Amina and an Annabel did on the rollout and in the admin."""
+    amina, annabel = staff(name="Amina Haddad"), staff(name="Annabel")
+    set_v1_writes(
+        actor=amina, on=False, reason="Amina Haddad tries it out, amina@example.org knows", source=Source.ADMIN
     )
-    erase(ann, signed_in)
-    entry.refresh_from_db()
-    assert (entry.object_repr, entry.change_message) == ("Annabel", "Former member asked Annabel.")
+    Proposal.objects.create(
+        from_stage="disabled", to_stage="internal", from_version=1, reason="Approved by Ann", proposer_id=amina.pk,
+        proposer_label="Amina Haddad", state="refused", decided_by_id=annabel.pk, decided_by_label="Annabel",
+        decided_at=now(), decision_reason="Ann says no",
+    )  # fmt: skip
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "INSERT INTO rollout_root_cause (change_id, what, why, fix, who, due, filed_by_id, filed_by_label, filed_at)"
+            " VALUES (0, 'Ann saw it', 'Amina Haddad', 'rollback', 'Amina Haddad', '2026-12-01', %s, 'Annabel', now())",
+            [annabel.pk],
+        )
+    for message in ("Ann asked Annabel: Approved", '[{"changed": {"fields": ["Name"]}}]'):
+        LogEntry.objects.create(
+            user=annabel,
+            content_type=ContentType.objects.get_for_model(User),
+            object_id=str(annabel.pk),
+            object_repr="Amina Haddad",
+            action_flag=CHANGE,
+            change_message=message,
+        )
+
+    def read():
+        rows = [
+            list(model.objects.order_by("pk").values()) for model in (Change, Proposal, SignOff, RootCause, LogEntry)
+        ]
+        return rows, audit.verify().head
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "name", ["Amina Haddad", "Ann", "Annabel", "Approved", "changed", "fields", "rollback", "a", "Former member"]
+)
+def test_whoever_leaves_under_whatever_name_changes_nothing_that_others_did(record, member, signed_in, name):
+    leaver = member(name=name, email="mina@example.org", set_password=PASSWORD)
+    before = record()
+    erase(leaver, signed_in)
+    assert User.objects.get(pk=leaver.pk).email is None
+    assert record() == before
+    assert audit.verify().intact
+
+
+def test_staff_who_leave_take_their_name_out_of_what_they_did_and_no_more(record, staff, signed_in):
+    staff()
+    leaver = staff(name="Ann", email="ann@example.org", set_password=PASSWORD)
+    set_v1_writes(
+        actor=leaver, on=True, reason="Ann and Annabel, ann@example.org, joann@example.org", source=Source.ADMIN
+    )
+    before, _head = record()
+    erase(leaver, signed_in)
+    after, _head = record()
+    (own,) = Change.objects.filter(actor_id=leaver.pk)
+    assert (own.actor_label, own.reason) == (
+        "Former member", "Former member and Annabel, former member, joann@example.org",
+    )  # fmt: skip
+    others = [[row for row in rows if row.get("actor_id") != leaver.pk] for rows in (before[0], after[0])]
+    for rows in others:
+        for row in rows:
+            row.pop("hash")
+    assert others[0] == others[1]
+    assert before[1:] == after[1:]
+    assert audit.verify().intact
+
+
+def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, signed_in):
+    staff()
+    leaver, other = staff(name="Zerlina Quastenflosser", set_password=PASSWORD), staff(name="Amina")
+    flag = Flag.objects.get(name="messaging_v2")
+    proposal = Proposal.objects.create(
+        from_stage="disabled", to_stage="internal", from_version=flag.version, reason="It is time",
+        proposer_id=leaver.pk, proposer_label=str(leaver), state="approved", decided_by_id=other.pk,
+        decided_by_label=str(other), decided_at=now(),
+    )  # fmt: skip
+    change = promote(flag=lock_flag(), proposal=proposal, actor=other, source=Source.ADMIN)
+    assert "Proposed by Zerlina Quastenflosser" in change.reason
+    erase(leaver, signed_in)
+    change.refresh_from_db()
+    assert change.reason == "It is time\nProposed by Former member, approved by Amina."
+    assert (change.actor_label, audit.verify().intact) == ("Amina", True)
 
 
 def test_what_was_still_on_its_way_is_swept_up_by_the_worker(
@@ -377,7 +451,7 @@ def test_a_member_can_leave_while_others_are_sending_to_them(committed_db, membe
     before = list(sent)
     began = time.monotonic()
     with acting_as(leaver):
-        erasure._scrub(leaver.pk)
+        erasure.scrub(leaver.pk)
     took = time.monotonic() - began
     time.sleep(0.4)
     stop.set()

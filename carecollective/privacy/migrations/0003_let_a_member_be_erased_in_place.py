@@ -2,7 +2,8 @@
 
 Three functions, each with what it needs and no more. `privacy_scrub_v2` belongs to the operations role, because V2's policies
 are forced on the owner too; of V2 that role may now change the two text columns, and a trigger lets it change them into the
-sentence only. `privacy_unname_in_rollout` takes a former member of staff's name out of the record and chains it anew.
+sentence only. `privacy_unname_in_rollout` takes a former member of staff's name out of what they did and chains it anew; what
+others did, and wrote, is not theirs to change by the name that they happened to have.
 `privacy_erase_member` is what the web may call, for the acting member or as staff.
 """
 
@@ -72,7 +73,8 @@ LANGUAGE sql IMMUTABLE SET search_path = '' AS $$
             without.words, '(?<!\w)' || pg_catalog.regexp_replace(old_name, '([^\w\s])', '\\\1', 'g') || '(?!\w)',
             'Former member', 'g') END
     FROM (SELECT CASE WHEN old_email IS NULL THEN words ELSE pg_catalog.regexp_replace(
-        words, pg_catalog.regexp_replace(old_email, '([^\w\s])', '\\\1', 'g'), 'former member', 'gi') END AS words) AS without
+        words, '(?<![\w.+-])' || pg_catalog.regexp_replace(old_email, '([^\w\s])', '\\\1', 'g') || '(?![\w-])',
+        'former member', 'gi') END AS words) AS without
 $$;
 
 CREATE FUNCTION public.privacy_blank_columns(place regclass, kept text[]) RETURNS text
@@ -83,6 +85,15 @@ LANGUAGE sql STABLE SET search_path = '' AS $$
     WHERE a.attrelid = place AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity = ''
       AND a.attname <> ALL (kept)
       AND (t.typcategory IN ('S', 'A', 'I') OR t.typname IN ('json', 'jsonb', 'bytea', 'xml'))
+$$;
+
+-- The changes that a member made, or that came of a proposal in which they had a part: by id, and never by a name.
+CREATE FUNCTION public.privacy_changes_of(member uuid) RETURNS SETOF bigint
+LANGUAGE sql STABLE SET search_path = '' AS $$
+    SELECT c.id FROM public.rollout_change AS c
+    WHERE c.actor_id = member OR EXISTS (
+        SELECT FROM public.rollout_proposal AS p WHERE p.proposer_id = member AND p.state = 'approved'
+            AND p.decided_by_id = c.actor_id AND p.to_stage = c.to_stage AND c.flag_version = p.from_version + 1)
 $$;
 
 -- The record of the rollout says who did what. The deeds stay, in the same order; the chain of hashes is made anew from them,
@@ -96,15 +107,13 @@ BEGIN
     head_before := '';
     head_after := '';
     PERFORM pg_catalog.pg_advisory_xact_lock(7262011);
-    IF EXISTS (SELECT FROM public.rollout_change AS c WHERE (c.actor_id = member AND c.actor_label <> 'Former member')
-               OR c.actor_label IS DISTINCT FROM public.privacy_unname(c.actor_label, old_name, old_email)
-               OR c.reason IS DISTINCT FROM public.privacy_unname(c.reason, old_name, old_email)) THEN
+    IF EXISTS (SELECT FROM public.privacy_changes_of(member)) THEN
         SELECT c.hash INTO head_before FROM public.rollout_change AS c ORDER BY c.id DESC LIMIT 1;
         ALTER TABLE public.rollout_change DISABLE TRIGGER rollout_change_refuse_rewriting;
         UPDATE public.rollout_change SET
-            actor_label = CASE WHEN actor_id = member THEN 'Former member'
-                               ELSE public.privacy_unname(actor_label, old_name, old_email) END,
-            reason = public.privacy_unname(reason, old_name, old_email);
+            actor_label = CASE WHEN actor_id = member THEN 'Former member' ELSE actor_label END,
+            reason = public.privacy_unname(reason, old_name, old_email)
+        WHERE id IN (SELECT public.privacy_changes_of(member));
         FOR line IN SELECT * FROM public.rollout_change ORDER BY id LOOP
             head_after := public.rollout_change_hash(line, head_after);
             UPDATE public.rollout_change SET hash = head_after WHERE id = line.id;
@@ -114,12 +123,11 @@ BEGIN
 
     ALTER TABLE public.rollout_proposal DISABLE TRIGGER rollout_proposal_settle_once;
     UPDATE public.rollout_proposal SET
-        proposer_label = CASE WHEN proposer_id = member THEN 'Former member'
-                              ELSE public.privacy_unname(proposer_label, old_name, old_email) END,
-        decided_by_label = CASE WHEN decided_by_id = member THEN 'Former member'
-                                ELSE public.privacy_unname(decided_by_label, old_name, old_email) END,
+        proposer_label = CASE WHEN proposer_id = member THEN 'Former member' ELSE proposer_label END,
+        decided_by_label = CASE WHEN decided_by_id = member THEN 'Former member' ELSE decided_by_label END,
         reason = public.privacy_unname(reason, old_name, old_email),
-        decision_reason = public.privacy_unname(decision_reason, old_name, old_email);
+        decision_reason = public.privacy_unname(decision_reason, old_name, old_email)
+    WHERE member IN (proposer_id, decided_by_id);
     ALTER TABLE public.rollout_proposal ENABLE TRIGGER rollout_proposal_settle_once;
 
     ALTER TABLE public.rollout_sign_off DISABLE TRIGGER rollout_sign_off_refuse_rewriting;
@@ -127,19 +135,19 @@ BEGIN
     ALTER TABLE public.rollout_sign_off ENABLE TRIGGER rollout_sign_off_refuse_rewriting;
 
     ALTER TABLE public.rollout_root_cause DISABLE TRIGGER rollout_root_cause_settle_once;
-    UPDATE public.rollout_root_cause SET
-        filed_by_label = CASE WHEN filed_by_id = member THEN 'Former member' ELSE filed_by_label END,
+    UPDATE public.rollout_root_cause SET filed_by_label = 'Former member',
         who = public.privacy_unname(who, old_name, old_email), what = public.privacy_unname(what, old_name, old_email),
-        why = public.privacy_unname(why, old_name, old_email), fix = public.privacy_unname(fix, old_name, old_email);
+        why = public.privacy_unname(why, old_name, old_email), fix = public.privacy_unname(fix, old_name, old_email)
+    WHERE filed_by_id = member;
     ALTER TABLE public.rollout_root_cause ENABLE TRIGGER rollout_root_cause_settle_once;
-    UPDATE public.rollout_alert SET words = public.privacy_unname(words, old_name, old_email);
 END
 $$;
-REVOKE ALL ON FUNCTION public.privacy_unname_in_rollout(uuid, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.privacy_unname_in_rollout(uuid, text, text), public.privacy_changes_of(uuid) FROM PUBLIC;
 """
 
 DROP_UNNAME = """
 DROP FUNCTION public.privacy_unname_in_rollout(uuid, text, text);
+DROP FUNCTION public.privacy_changes_of(uuid);
 DROP FUNCTION public.privacy_blank_columns(regclass, text[]);
 DROP FUNCTION public.privacy_unname(text, text, text);
 """
@@ -197,16 +205,15 @@ BEGIN
     DELETE FROM public.axes_accessattempt WHERE pg_catalog.lower(username) = person.email;
     DELETE FROM public.axes_accesslog WHERE pg_catalog.lower(username) = person.email;
     DELETE FROM public.axes_accessfailurelog WHERE pg_catalog.lower(username) = person.email;
-    UPDATE public.django_admin_log SET object_repr = 'A removed request'
-    WHERE object_id IN (SELECT r.id::text FROM public.help_requests AS r WHERE r.user_id = member);
-    UPDATE public.django_admin_log SET object_repr = 'Former member' WHERE object_id = member::text;
+    -- What staff did stays on record; entries about somebody else are left as they are, whatever name stands in them. A list
+    -- in JSON is the admin's own: names of fields and no words.
     UPDATE public.django_admin_log SET
-        object_repr = public.privacy_unname(object_repr, person.name, person.email),
-        change_message = public.privacy_unname(change_message, person.name, person.email)
-    WHERE (object_repr, change_message) IS DISTINCT FROM (public.privacy_unname(object_repr, person.name, person.email),
-        public.privacy_unname(change_message, person.name, person.email));
+        object_repr = CASE WHEN object_id = member::text THEN 'Former member' ELSE 'A removed request' END,
+        change_message = CASE WHEN change_message LIKE '[%' THEN change_message
+                              ELSE public.privacy_unname(change_message, person.name, person.email) END
+    WHERE object_id = member::text OR object_id IN (SELECT r.id::text FROM public.help_requests AS r WHERE r.user_id = member);
     SELECT '' AS head_before, '' AS head_after INTO heads;
-    IF person.name <> 'Former member' AND EXISTS (SELECT FROM public.privacy_rollout_traces(member, person.name, person.email)) THEN
+    IF person.name <> 'Former member' AND EXISTS (SELECT FROM public.privacy_rollout_traces(member)) THEN
         SELECT * INTO heads FROM public.privacy_unname_in_rollout(member, person.name, person.email);
     END IF;
 
@@ -227,27 +234,21 @@ BEGIN
 END
 $$;
 
--- Whether the record of the rollout knows them at all: where it does not, its tables are left alone.
-CREATE FUNCTION public.privacy_rollout_traces(member uuid, old_name text, old_email text) RETURNS SETOF integer
+-- Whether they ever acted on the rollout: where not, its tables are left alone, and nobody's rollback waits for this.
+CREATE FUNCTION public.privacy_rollout_traces(member uuid) RETURNS SETOF integer
 LANGUAGE sql STABLE SET search_path = '' AS $$
-    SELECT 1 WHERE EXISTS (SELECT FROM public.rollout_change AS c WHERE c.actor_id = member
-            OR c.reason || ' ' || c.actor_label <> public.privacy_unname(c.reason || ' ' || c.actor_label, old_name, old_email))
-        OR EXISTS (SELECT FROM public.rollout_proposal AS p WHERE member IN (p.proposer_id, p.decided_by_id)
-            OR p.reason || ' ' || p.decision_reason
-                <> public.privacy_unname(p.reason || ' ' || p.decision_reason, old_name, old_email))
+    SELECT 1 WHERE EXISTS (SELECT FROM public.rollout_change AS c WHERE c.actor_id = member)
+        OR EXISTS (SELECT FROM public.rollout_proposal AS p WHERE member IN (p.proposer_id, p.decided_by_id))
         OR EXISTS (SELECT FROM public.rollout_sign_off AS s WHERE s.signer_id = member)
-        OR EXISTS (SELECT FROM public.rollout_root_cause AS r WHERE r.filed_by_id = member
-            OR pg_catalog.concat_ws(' ', r.who, r.what, r.why, r.fix)
-                <> public.privacy_unname(pg_catalog.concat_ws(' ', r.who, r.what, r.why, r.fix), old_name, old_email))
-        OR EXISTS (SELECT FROM public.rollout_alert AS a WHERE a.words <> public.privacy_unname(a.words, old_name, old_email))
+        OR EXISTS (SELECT FROM public.rollout_root_cause AS r WHERE r.filed_by_id = member)
 $$;
 
-REVOKE ALL ON FUNCTION public.privacy_erase_member(uuid), public.privacy_rollout_traces(uuid, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.privacy_erase_member(uuid), public.privacy_rollout_traces(uuid) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION public.privacy_erase_member(uuid) TO carecollective_web;
 """
 
 DROP_ERASE = """
-DROP FUNCTION public.privacy_rollout_traces(uuid, text, text);
+DROP FUNCTION public.privacy_rollout_traces(uuid);
 DROP FUNCTION public.privacy_erase_member(uuid);
 """
 
