@@ -133,6 +133,9 @@ ALLOWED_HOSTS: list[str] = [*read("ALLOWED_HOSTS", list[str](), names, "host nam
 CSRF_TRUSTED_ORIGINS: list[str] = read(
     "CSRF_TRUSTED_ORIGINS", list[str](), origins, "origins such as https://care.example with commas between"
 )
+TRUSTED_PROXIES = read(
+    "TRUSTED_PROXIES", 0, whole_number(0, 10), "the number of proxies in front of the site, from 0 to 10"
+)
 # A site that answers to a public name speaks HTTPS; one on this machine alone cannot.
 HTTPS = ALLOWED_HOSTS != LOOPBACK
 
@@ -279,6 +282,8 @@ AXES_COOLOFF_TIME = 0.5  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "carecollective.accounts.doors.account_of"
+AXES_CLIENT_IP_CALLABLE = "carecollective.accounts.doors.address_of"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_LOCKOUT_CALLABLE = "carecollective.accounts.views.locked_out"
 AXES_VERBOSE = False

@@ -25,7 +25,7 @@ class SignInForm(AdminAuthenticationForm):
     """Django's, which tells the browser how long an address may be but does not ask itself."""
 
     def clean_username(self) -> str:
-        username = str(self.cleaned_data["username"])
+        username = str(self.cleaned_data["username"]).strip().lower()
         if len(username) > USERNAME_MAX:
             raise forms.ValidationError(_("Please check your e-mail address."))
         return username

@@ -25,12 +25,12 @@ def sign_in(client: Client, *, password: str = PASSWORD, address: str = "127.0.0
 
 
 DOORS = {
-    "page": lambda client, password: sign_in(client, password=password),
-    "api": lambda client, password: client.post(
-        "/api/auth/token", {"email": "ada@example.org", "password": password}, content_type="application/json"
+    "page": lambda client, password, email="ada@example.org": sign_in(client, password=password, email=email),
+    "api": lambda client, password, email="ada@example.org": client.post(
+        "/api/auth/token", {"email": email, "password": password}, content_type="application/json"
     ),
-    "admin": lambda client, password: client.post(
-        "/admin/login/", {"username": "ada@example.org", "password": password}
+    "admin": lambda client, password, email="ada@example.org": client.post(
+        "/admin/login/", {"username": email, "password": password}
     ),
 }
 
@@ -57,11 +57,29 @@ def test_a_lock_is_of_one_account_from_one_address(ada: User, member: Any) -> No
     assert sign_in(Client(), email="bob@example.org").status_code == 302
 
 
-def test_another_spelling_of_the_address_is_the_same_account(ada: User) -> None:
+@pytest.mark.parametrize("door", DOORS)
+def test_another_spelling_of_the_address_is_the_same_account(ada: User, door: str) -> None:
     for email in ("ADA@example.org", " ada@example.org ", "Ada@Example.Org", "ada@example.org", "aDa@example.org"):
-        sign_in(Client(), password="wrong", email=email)
+        DOORS[door](Client(), "wrong", email)
+    assert DOORS[door](Client(), PASSWORD, "adA@example.org").status_code == 429
     assert sign_in(Client()).status_code == 429
     assert AccessAttempt.objects.count() == 1
+
+
+def test_behind_a_proxy_the_lock_is_of_the_callers_address_and_not_of_everybodys(ada: User, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = 1
+
+    def guess(*hops: str, password: str = "wrong") -> int:
+        headers = {"X-Forwarded-For": ", ".join(hops)} if hops else {}
+        data = {"email": "ada@example.org", "password": password}
+        return int(Client().post("/login", data, headers=headers).status_code)
+
+    for turn in range(6):  # what stands before the proxy's own entry is the caller's invention
+        guess(f"10.0.0.{turn}", "192.0.2.7")
+    assert guess("192.0.2.7", password=PASSWORD) == 429
+    assert guess("192.0.2.8", password=PASSWORD) == 302
+    assert guess("192.0.2.7", "192.0.2.8", password=PASSWORD) == 302
+    assert guess(password=PASSWORD) == 302
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Client-IP", "X-Client-IP"])
