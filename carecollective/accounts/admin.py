@@ -6,15 +6,20 @@ from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from carecollective.accounts.models import User, VerificationStatus
+from carecollective.accounts.passwords import send_password_link
 from carecollective.accounts.services import approve_member, reject_member
 from carecollective.core.errors import DomainError
+
+LINKS_AT_ONCE = 20
 
 
 class ReasonForm(ActionForm):
@@ -45,7 +50,7 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
     """The members, those who wait for approval first."""
 
     action_form = ReasonForm
-    actions: tuple[str, ...] = ("approve", "reject")
+    actions: tuple[str, ...] = ("approve", "reject", "send_password_link")
     ordering = ("verification_status", "created_at")
     list_display = ("name", "email", "location", "verification_status", "application_reason", "created_at", "is_staff")
     list_filter = ("verification_status", "is_staff", "is_active", "groups")
@@ -63,7 +68,7 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
         "last_login",
     )
     fieldsets = (
-        (None, {"fields": ("name", "email", "location", "password")}),
+        (None, {"fields": ("name", "email", "location")}),
         (
             _("Membership"),
             {
@@ -97,6 +102,15 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_active and getattr(request.user, "is_staff", False))
 
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever may change members may not change those who could do more than they."""
+        above = obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request)
+        return bool(super().has_change_permission(request, obj)) and not above
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        """Nobody sets a password for somebody else: they could act in their name. Members choose theirs by a link."""
+        raise PermissionDenied
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
@@ -107,6 +121,25 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
     @admin.action(description=_("Do not approve the selected members"))
     def reject(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._decide(request, queryset, VerificationStatus.REJECTED)
+
+    @admin.action(description=_("Send the selected members a link to choose a new password"))
+    def send_password_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        page = request.build_absolute_uri(reverse("password"))
+        sent = 0
+        for member in queryset[:LINKS_AT_ONCE]:
+            try:
+                send_password_link(actor=cast("User", request.user), member_id=member.pk, page=page)
+            except DomainError as refusal:
+                self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
+                continue
+            except OSError:
+                self.message_user(request, _("The mail server did not take it. Please try again."), messages.ERROR)
+                break
+            self.log_change(request, member, "Had a link sent to choose a new password")
+            sent += 1
+        sentence = ngettext("%(count)d link is on its way.", "%(count)d links are on their way.", sent)
+        if sent:
+            self.message_user(request, sentence % {"count": sent}, messages.SUCCESS)
 
     def _decide(self, request: HttpRequest, queryset: QuerySet[User], decision: VerificationStatus) -> None:
         staff = cast("User", request.user)

@@ -45,6 +45,14 @@ class SignUpForm(TypedForm):
     )
 
 
+class PasswordForm(TypedForm):
+    password = forms.Field(
+        label=_("New password"),
+        help_text=_("At least 10 characters. Three or four words in a row are easy to remember."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "autofocus": True}),
+    )
+
+
 class ProfileForm(TypedForm):
     name = forms.Field(label=_("Name"), widget=forms.TextInput(attrs={"autocomplete": "name"}))
     location = forms.Field(

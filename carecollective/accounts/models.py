@@ -1,6 +1,7 @@
 import uuid
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
@@ -69,6 +70,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Keep the row. A new password ends the member's tokens as it ends their sessions; so does being shut out."""
+        has_new_password = getattr(self, "_password", None) is not None
+        super().save(*args, **options)
+        if has_new_password or not self.is_active:
+            apps.get_model("knox", "AuthToken").objects.filter(user=self).delete()
 
     @property
     def is_approved(self) -> bool:

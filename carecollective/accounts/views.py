@@ -10,8 +10,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from carecollective.accounts import services
-from carecollective.accounts.forms import PreferencesForm, ProfileForm, SignInForm, SignUpForm
+from carecollective.accounts import passwords, services
+from carecollective.accounts.forms import PasswordForm, PreferencesForm, ProfileForm, SignInForm, SignUpForm
 from carecollective.accounts.models import MessagingPreferences
 from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.core.errors import DomainError, RateLimitExceeded, ValidationRefused
@@ -56,7 +56,11 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def _render_sign_in(request: HttpRequest, form: SignInForm, *, refusal: DomainError | None = None) -> HttpResponse:
-    context = {"form": form, "next": request.POST.get("next") or request.GET.get("next", "")}
+    context = {
+        "form": form,
+        "next": request.POST.get("next") or request.GET.get("next", ""),
+        "has_new_password": request.GET.get("password") == "new",
+    }
     return render_page(request, "accounts/login.html", context, refusal=refusal)
 
 
@@ -97,6 +101,28 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         login(request, member, backend=BACKEND)
         return redirect(f"{reverse('account')}?welcome=1")
     return render_page(request, "accounts/signup.html", {"form": form}, refusal=attempt.error)
+
+
+@sensitive_post_parameters("password", "token")
+@page
+def choose_password(request: HttpRequest) -> HttpResponse:
+    """Let whoever holds the link that staff had sent choose a password."""
+    given = request.POST if request.method == "POST" else request.GET
+    link = {"account": given.get("account", ""), "token": given.get("token", "")}
+    form, refusal = PasswordForm(), None
+    if request.method == "POST":
+        form = PasswordForm(request.POST)
+        with Refusable(form) as attempt:
+            passwords.choose_password(**link, password=form.typed("password"))
+            return redirect(f"{reverse('login')}?password=new")
+        refusal = attempt.error
+    holds = passwords.link_holds(**link)
+    return render_page(
+        request,
+        "accounts/password.html",
+        {"form": form, "link_holds": holds, **link},
+        refusal=refusal or (None if holds else passwords.LinkIsOver()),
+    )
 
 
 @member_page

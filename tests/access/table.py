@@ -81,6 +81,8 @@ SITE: dict[tuple[str, str], Row] = {
     ("POST", "metrics"): everyone(405),
     ("GET", "login"): members(AWAY, anyone=200),
     ("POST", "login"): everyone(400, email="nobody@example.org", password="wrong"),
+    ("GET", "password"): everyone(400),
+    ("POST", "password"): everyone(400, password="wrong"),
     ("GET", "logout"): everyone(200),
     ("POST", "logout"): everyone(AWAY),
     ("GET", "signup"): members(AWAY, anyone=200),

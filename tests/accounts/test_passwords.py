@@ -1,0 +1,200 @@
+"""Nobody sets a password for somebody else; who forgot theirs gets a link, and chooses."""
+
+import re
+
+import pytest
+from django.core import mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.test import Client
+from django.utils.html import escape
+from knox.models import AuthToken
+
+from carecollective.accounts.models import User
+from carecollective.accounts.passwords import send_password_link
+from carecollective.core.errors import DomainNotFound, NotPermitted
+
+pytestmark = pytest.mark.django_db
+OLD, NEW = "three green apples", "seven yellow pears"
+MEMBERS = "/admin/accounts/user/"
+
+
+@pytest.fixture
+def ada(member):
+    return member(name="Ada", email="ada@example.org", set_password=OLD)
+
+
+@pytest.fixture
+def at_home(ada, signed_in):
+    """Ada's browser at home, signed in before she forgot: to sign in later would have used up the link."""
+    return signed_in(ada)
+
+
+@pytest.fixture
+def link(ada, staff):
+    """The address of the page that a link leads to."""
+    send_password_link(actor=staff(), member_id=ada.pk, page="http://testserver/password")
+    (letter,) = mail.outbox
+    assert letter.to == ["ada@example.org"]
+    (path,) = re.findall(r"http://testserver(/password\?\S+)", str(letter.body))
+    return path
+
+
+def choose(link, password, client=None):
+    fields = dict(part.split("=") for part in link.partition("?")[2].split("&"))
+    return (client or Client()).post("/password", fields | {"password": password})
+
+
+def can_sign_in(password):
+    return Client().post("/login", {"email": "ada@example.org", "password": password}).status_code == 302
+
+
+def test_the_link_leads_to_a_new_password_once(ada, link):
+    page = Client().get(link)
+    assert page.status_code == 200
+    assert "Choose a new password" in page.content.decode()
+    answer = choose(link, NEW)
+    assert (answer.status_code, answer["Location"]) == (302, "/login?password=new")
+    assert "Your new password is kept" in Client().get(answer["Location"]).content.decode()
+    assert can_sign_in(NEW)
+    assert not can_sign_in(OLD)
+    for again in (Client().get(link), choose(link, "another good password")):
+        assert again.status_code == 400
+        assert "used already, or it is too old" in again.content.decode()
+    assert can_sign_in(NEW)
+
+
+def test_a_new_password_ends_sessions_and_tokens_and_a_lock(ada, at_home, link, api_client):
+    program = api_client(ada)
+    for _try in range(6):
+        Client().post("/login", {"email": "ada@example.org", "password": "wrong"})
+    assert not can_sign_in(OLD)
+    assert at_home.get("/account").status_code == 200
+    assert choose(link, NEW).status_code == 302
+    assert at_home.get("/account").status_code == 302
+    assert program.get("/api/messaging/conversations").status_code == 401
+    assert not AuthToken.objects.exists()
+    assert can_sign_in(NEW)
+
+
+def test_staff_who_change_their_own_password_end_their_tokens_too(staff, signed_in):
+    sam = staff(set_password=OLD)
+    AuthToken.objects.create(sam)
+    form = {"old_password": OLD, "new_password1": NEW, "new_password2": NEW}
+    assert signed_in(sam).post("/admin/password_change/", form).status_code == 302
+    assert not AuthToken.objects.exists()
+
+
+def test_a_member_who_may_no_longer_sign_in_has_no_tokens_either(ada, staff, signed_in):
+    AuthToken.objects.create(ada)
+    signed_in(staff()).post(f"{MEMBERS}{ada.pk}/change/", {"name": "Ada", "location": ""})
+    assert not User.objects.get(pk=ada.pk).is_active
+    assert not AuthToken.objects.exists()
+
+
+@pytest.mark.parametrize("password", ["", "short", "password123", "ada@example.org", "with\0nothing"])
+def test_a_password_that_will_not_do_is_refused_and_the_link_still_holds(ada, link, password):
+    answer = choose(link, password)
+    assert answer.status_code == 400
+    assert "Please look at what is marked" in answer.content.decode()
+    assert choose(link, NEW).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda link: "/password",
+        lambda link: link.replace("token=", "token=x"),
+        lambda link: link.partition("&")[0],
+        lambda link: link.replace("account=", "account=%00"),
+        lambda link: re.sub("account=[^&]*", "account=00000000-0000-0000-0000-000000000000", link),
+        lambda link: link + "%F0%9F%8D%8E",
+    ],
+)
+def test_another_link_opens_nothing(ada, link, spoil):
+    assert Client().get(spoil(link)).status_code == 400
+    answer = choose(spoil(link), NEW) if "&" in spoil(link) else Client().post("/password", {"password": NEW})
+    assert answer.status_code == 400
+    assert can_sign_in(OLD)
+
+
+def test_a_link_grows_old(ada, link, settings):
+    settings.PASSWORD_RESET_TIMEOUT = -1
+    assert Client().get(link).status_code == 400
+    assert choose(link, NEW).status_code == 400
+    assert can_sign_in(OLD)
+
+
+def test_a_link_to_an_account_that_was_closed_opens_nothing(ada, link):
+    User.objects.filter(pk=ada.pk).update(is_active=False)
+    assert choose(link, NEW).status_code == 400
+
+
+def test_staff_have_a_link_sent_and_never_see_it(ada, staff, signed_in):
+    client = signed_in(staff(is_superuser=False))
+    form = {"action": "send_password_link", "_selected_action": [str(ada.pk)]}
+    page = client.post(MEMBERS, form, follow=True).content.decode()
+    assert "1 link is on its way." in page
+    (letter,) = mail.outbox
+    (token,) = re.findall(r"token=(\S+)", str(letter.body))
+    assert token not in page
+    assert "Had a link sent" in client.get(f"{MEMBERS}{ada.pk}/history/").content.decode()
+
+
+def test_members_send_nobody_a_link_and_staff_none_to_those_above_them(ada, member, staff):
+    helper, administrator = staff(is_superuser=False), staff()
+    for actor, target, refusal in (
+        (member(), ada, NotPermitted),
+        (ada, ada, NotPermitted),
+        (staff(is_active=False), ada, NotPermitted),
+        (helper, administrator, NotPermitted),
+        (helper, staff(is_superuser=False), NotPermitted),
+        (administrator, User(), DomainNotFound),
+    ):
+        with pytest.raises(refusal):
+            send_password_link(actor=actor, member_id=target.pk, page="http://testserver/password")
+    assert mail.outbox == []
+
+
+def test_who_has_no_address_or_may_not_sign_in_is_told_to_staff(member, staff, signed_in):
+    nobody, gone = member(name="O'Hara", email=None), member(name="Gone", is_active=False)
+    form = {"action": "send_password_link", "_selected_action": [str(nobody.pk), str(gone.pk)]}
+    page = signed_in(staff()).post(MEMBERS, form, follow=True).content.decode()
+    assert page.count("nowhere to send a link to") == 2
+    assert escape("O'Hara") in page
+    assert mail.outbox == []
+
+
+def test_a_mail_server_that_is_away_is_told_to_staff(ada, staff, signed_in, monkeypatch):
+    def away(*given):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(EmailBackend, "send_messages", away)
+    form = {"action": "send_password_link", "_selected_action": [str(ada.pk)]}
+    page = signed_in(staff()).post(MEMBERS, form, follow=True).content.decode()
+    assert "The mail server did not take it" in page
+    assert "on its way" not in page
+
+
+@pytest.mark.parametrize("superuser", [False, True])
+def test_nobody_sets_a_password_for_somebody_else(ada, staff, signed_in, superuser):
+    client = signed_in(staff(is_superuser=superuser))
+    for path in (f"{MEMBERS}{ada.pk}/password/", f"{MEMBERS}{staff().pk}/password/"):
+        assert client.get(path).status_code == 403
+        form = {"password1": NEW, "password2": NEW, "usable_password": "true"}
+        assert client.post(path, form).status_code == 403
+    assert can_sign_in(OLD)
+    page = client.get(f"{MEMBERS}{ada.pk}/change/").content.decode()
+    assert "password" not in re.sub(r"<header.*?</header>", "", page, flags=re.DOTALL).replace("password_change", "")
+
+
+def test_who_may_change_members_may_not_change_those_above_them(ada, staff, signed_in):
+    from django.contrib.auth.models import Permission
+
+    helper = staff(is_superuser=False)
+    helper.user_permissions.add(Permission.objects.get(codename="change_user"))
+    client, administrator = signed_in(helper), staff(name="Root")
+    form = {"name": "Renamed", "location": "", "is_active": "on"}
+    assert client.post(f"{MEMBERS}{administrator.pk}/change/", form).status_code == 403
+    assert User.objects.get(pk=administrator.pk).name == "Root"
+    assert client.post(f"{MEMBERS}{ada.pk}/change/", form).status_code == 302
+    assert User.objects.get(pk=ada.pk).name == "Renamed"
