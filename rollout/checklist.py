@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db import connection, transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -20,6 +21,7 @@ from rollout.status_tree import ChecklistItem, Signature
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
 
+SIGNING = 7262013  # the advisory lock's number
 ENGINEERING, PRODUCT = "engineering_lead", "product_owner"
 PART_TITLES = {"": "", ENGINEERING: gettext_noop("Engineering lead"), PRODUCT: gettext_noop("Product owner")}
 
@@ -66,11 +68,15 @@ def sign(*, actor: "User", item: str, part: str = "") -> SignOff:
     Raises NotPermitted without `rollout.approve`; ItemUnknown; SamePerson.
     """
     _require(actor, item, part)
-    standing = _signatures()
-    others = [found for (name, other), found in standing.items() if name == item and other != part]
-    if any(other.signer_id == actor.pk and not _has_lapsed(other, _last_rollback()) for other in others):
-        raise SamePerson
-    return SignOff.objects.create(item=item, part=part, signer_id=actor.pk, signer_label=str(actor))
+    with transaction.atomic():
+        # One signature after another, so that nobody signs both parts at the same moment.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SIGNING])
+        standing = _signatures()
+        others = [found for (name, other), found in standing.items() if name == item and other != part]
+        if any(other.signer_id == actor.pk and not _has_lapsed(other, _last_rollback()) for other in others):
+            raise SamePerson
+        return SignOff.objects.create(item=item, part=part, signer_id=actor.pk, signer_label=str(actor))
 
 
 def withdraw(*, actor: "User", item: str, part: str = "") -> SignOff:

@@ -1,10 +1,15 @@
-"""Tests of one group go to one worker. pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it."""
+"""How the tests are dealt to the workers: the slow ones first, and those of one group to one worker.
+
+pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it.
+"""
 
 import pytest
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # After the shuffling, which stays as it is among each: a slow one at the end would leave the other worker idle.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if not getattr(config.option, "loadgroup", False):
         return
     try:

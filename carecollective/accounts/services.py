@@ -82,12 +82,19 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
 
 
 def update_profile(*, actor: User, name: Any, location: Any) -> None:
-    """Change how the others see the member. Raises ValidationRefused."""
+    """Change how the others see the member. Raises ValidationRefused, for a new name of staff too.
+
+    What staff do is on record under their names: they would otherwise act under a colleague's and take their own again.
+    """
     refused: dict[str, list[Any]] = {}
     new_name = _short_text("name", name, NAME_MAX, refused)
     new_location = _short_text("location", location, LOCATION_MAX, refused)
     if "name" not in refused and not new_name:
         refused["name"] = [_("Please tell us your name.")]
+    if "name" not in refused and actor.is_staff and new_name != actor.name:
+        refused["name"] = [
+            _("What staff do is on record under their names. Please ask an administrator to change yours.")
+        ]
     if refused:
         raise ValidationRefused(refused)
     actor.name, actor.location = new_name, new_location or None

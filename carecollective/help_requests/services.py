@@ -75,7 +75,11 @@ def cancel_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
 
 @transaction.atomic
 def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
-    """Ask again, for another thirty days. Raises HelpRequestNotFound when it is not the member's own."""
+    """Ask again, for another thirty days.
+
+    Raises NotApproved for a member who is not (any more); HelpRequestNotFound when it is not the member's own.
+    """
+    require_approved(actor)
     ended = (Status.COMPLETED, Status.CANCELLED, Status.CLOSED)
     request = _move(actor, help_request_id, ended, Status.OPEN, completed_at=None, cancelled_at=None)
     with connection.cursor() as cursor:

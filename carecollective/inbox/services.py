@@ -6,6 +6,7 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
+from carecollective.accounts.services import require_approved
 from carecollective.core import rate_limits
 from carecollective.core.database import acting_as
 from carecollective.core.errors import ConversationExists, InvalidInput, MessagingUnavailable, OwnRequest
@@ -84,8 +85,9 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
 def ask_to_continue(*, actor: User, conversation_id: UUID) -> None:
     """Ask the helper of a frozen legacy conversation to go on in the new messaging; its requester may, and asking twice is once.
 
-    Raises ConversationNotFound; CannotContinue.
+    Raises NotApproved; ConversationNotFound; CannotContinue.
     """
+    require_approved(actor)
     with acting_as(actor):
         thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
         helper_id = thread.conversation.helper_id

@@ -45,7 +45,10 @@ def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | Non
 
 @transaction.atomic
 def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
-    """Say what came of a report. Raises NotPermitted unless the actor is staff; DomainNotFound; ValidationRefused."""
+    """Say what came of a report.
+
+    Raises NotPermitted unless the actor is staff, and for a report about their own message; DomainNotFound; ValidationRefused.
+    """
     if not (actor.is_staff and actor.is_active):
         raise NotPermitted()
     if outcome not in Outcome.values:
@@ -53,6 +56,8 @@ def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
     report = Report.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
     if report is None:
         raise DomainNotFound()
+    if report.author_id == actor.pk:
+        raise NotPermitted()
     Report.objects.filter(pk=report.pk).update(status=outcome, settled_by=actor, settled_at=ClockTimestamp())
     report.refresh_from_db()
     return report

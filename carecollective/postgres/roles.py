@@ -93,6 +93,8 @@ def database_statements(connection: Connection, *, database: str, owner: str) ->
     ours = sql.SQL(", ").join(sql.Identifier(ROLE_NAMES[role]) for role in ("web", "ops", "guard"))
     ops, owns = sql.Identifier(ROLE_NAMES["ops"]), sql.Identifier(owner)
     yield sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), ours)
+    # A schema of temporary things would come before all others wherever a function of ours names a type.
+    yield sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
     yield sql.SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     yield sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(ours)
     if owner != _current_user(connection):

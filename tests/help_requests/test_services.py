@@ -59,6 +59,14 @@ def test_a_member_who_is_not_approved_asks_nothing(member, verification):
         post(waiting)
 
 
+@pytest.mark.parametrize("verification", ["pending", "rejected"])
+def test_a_member_who_is_not_approved_any_more_asks_nothing_again(member, help_request, verification):
+    request = help_request(status="completed", user=member(verification_status=verification))
+    with refused(errors.NotApproved, "permission_denied", 403):
+        reopen_request(actor=request.user, help_request_id=request.pk)
+    assert stored(request).status == "completed"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

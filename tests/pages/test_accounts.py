@@ -156,3 +156,15 @@ def test_a_members_link_to_the_admin_leads_nowhere(signed_in, ada):
     client = signed_in(ada)
     assert client.get("/admin/accounts/user/").status_code == 302
     assert "Staff room" not in client.get("/requests").content.decode()
+
+
+def test_staff_keep_the_name_under_which_their_deeds_are_on_record(signed_in, staff):
+    sam = staff(name="Sam")
+    answer = signed_in(sam).post("/account", {"form": "profile", "name": "Amina", "location": "Elsewhere"})
+    assert answer.status_code == 400
+    assert "on record under their names" in answer.content.decode()
+    sam.refresh_from_db()
+    assert (sam.name, sam.location) != ("Amina", "Elsewhere")
+    assert (
+        signed_in(sam).post("/account", {"form": "profile", "name": "Sam", "location": "Elsewhere"}).status_code == 302
+    )

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
 import psycopg
+from psycopg import sql
 
 PEOPLE = ("requester", "helper", "other_helper", "leaver", "outsider")
 # Requests are the requester's own; their names say how they stand.
@@ -44,8 +45,14 @@ WORLD = {name: name_uuid(name) for name in (*PEOPLE, *REQUESTS, *V2_CONVERSATION
 
 
 def populate(connection: psycopg.Connection[Any]) -> None:
-    """Write the world's rows as the superuser, and commit them."""
+    """Write the world's rows as the superuser, and commit them.
+
+    Everybody may make temporary things here, as on a server whose owner never took that away: the policies hold there too.
+    """
     with connection.transaction():
+        connection.execute(
+            sql.SQL("GRANT TEMPORARY ON DATABASE {} TO PUBLIC").format(sql.Identifier(connection.info.dbname))
+        )
         for person in PEOPLE:
             connection.execute(
                 "INSERT INTO profiles (id, name, email, verification_status) VALUES (%s, %s, %s, 'approved')",

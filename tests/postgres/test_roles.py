@@ -69,6 +69,17 @@ def test_only_the_owner_makes_tables(server: Path, role: str) -> None:
         connection.execute("CREATE TABLE mine ()")
 
 
+@pytest.mark.parametrize("role", SERVICE_ROLES)
+def test_only_the_owner_makes_temporary_things(server: Path, role: str) -> None:
+    """A type among them would come before PostgreSQL's own in the functions that act as their owner."""
+    with (
+        psycopg.connect(connection_url(server, role)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("CREATE DOMAIN pg_temp.uuid AS text")
+    ask(server, "CREATE TEMPORARY TABLE mine (one integer)", role="owner")
+
+
 def test_operations_read_every_table_there_is_and_will_be_and_web_none(server: Path) -> None:
     ask(server, "CREATE TABLE later AS SELECT 1 AS one", role="owner")
     ask(server, "CREATE SCHEMA elsewhere CREATE TABLE too (one integer)", role="owner")

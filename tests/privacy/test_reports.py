@@ -182,6 +182,16 @@ def test_settling_says_who_and_when(ada, conversation, staff, signed_in):
         services.settle_report(actor=reported.settled_by, report_id=reported.pk, outcome="burned")
 
 
+def test_nobody_settles_a_report_about_themselves(ada, bob, conversation, staff):
+    reported = report(ada, conversation)
+    bob.is_staff = True
+    bob.save()
+    with pytest.raises(NotPermitted):
+        services.settle_report(actor=bob, report_id=reported.pk, outcome="dismissed")
+    reported.refresh_from_db()
+    assert reported.settled_by is None
+
+
 def test_members_see_no_report_in_the_admin_or_past_it(ada, bob, conversation, signed_in):
     reported = report(ada, conversation)
     for address in ("/admin/moderation/report/", f"/admin/moderation/report/{reported.pk}/change/"):

@@ -12,7 +12,7 @@ from carecollective.help_requests.services import cancel_request, complete_reque
 from carecollective.inbox.records import Sent, Started
 from carecollective.inbox.services import close_conversation, offer_help, send_message
 from messaging_v1.models import Conversation
-from tests.races.crowd import TRIALS
+from tests.races.crowd import TRIALS, TRIALS_OF
 
 OFFER = "Hello, I can bring them on Monday."
 STAGES = {"v1": "disabled", "v2": "enabled"}
@@ -42,7 +42,7 @@ def test_no_conversation_is_newer_than_its_requests_end(
 ):
     stage(STAGES[version])
     helpers, seen = [helper, member()], []
-    for _trial in range(TRIALS):
+    for _trial in range(TRIALS_OF[version]):
         request = ask()
         *outcomes, ended = crowd(
             *(partial(offer, one, request) for one in helpers),

@@ -12,7 +12,7 @@ from carecollective.inbox.records import Started
 from carecollective.inbox.services import offer_help
 from rollout.cohort import decision_for
 from rollout.versions import MessagingVersion
-from tests.races.crowd import MOST, TRIALS
+from tests.races.crowd import MOST, TRIALS, TRIALS_OF
 
 OFFER = "Hello, I can bring them on Monday."
 STAGES = {"v1": "disabled", "v2": "enabled"}
@@ -73,13 +73,13 @@ def test_two_clicks_at_once_make_one_conversation(crowd, helper, ask, stage, row
     stage(STAGES[version])
     violations = [
         outcomes
-        for _trial in range(TRIALS)
+        for _trial in range(TRIALS_OF[version])
         if not one_stands(outcomes := crowd(*[partial(offer, helper, ask())] * MOST))
     ]
     assert violations == []
     assert [pair for pair in rows_of(PAIRS) if pair[2] != 1] == []
     assert rows_of("SELECT (SELECT count(*) FROM conversations), (SELECT count(*) FROM conversations_v2)") == [
-        (TRIALS, 0) if version == "v1" else (0, TRIALS)
+        (TRIALS_OF[version], 0) if version == "v1" else (0, TRIALS_OF[version])
     ]
     assert rows_of(HALF) == [(0,)]
 
@@ -88,12 +88,12 @@ def test_two_clicks_at_once_make_one_conversation(crowd, helper, ask, stage, row
 def test_two_helpers_at_once_have_a_conversation_each(crowd, helper, member, ask, stage, rows_of, version):
     stage(STAGES[version])
     another = member()
-    for _trial in range(TRIALS):
+    for _trial in range(TRIALS_OF[version]):
         request = ask()
         outcomes = crowd(partial(offer, helper, request), partial(offer, another, request))
         assert [type(outcome) for outcome in outcomes] == [Started, Started]
         assert outcomes[0] != outcomes[1]
-    assert len(rows_of(PAIRS)) == 2 * TRIALS
+    assert len(rows_of(PAIRS)) == 2 * TRIALS_OF[version]
 
 
 def test_offers_in_both_versions_at_once_make_one_conversation_over_both(crowd, helper, ask, each_its_version, rows_of):

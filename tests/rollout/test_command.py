@@ -55,12 +55,16 @@ def test_stage_moves_and_records_the_command_and_the_system_user() -> None:
 
 
 def test_a_system_user_without_a_name_is_recorded_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nameless() -> str:
-        raise KeyError("getpwuid(): uid not found")
-
-    monkeypatch.setattr("rollout.management.commands.rollout.getpass.getuser", nameless)
+    monkeypatch.setattr("rollout.management.commands.rollout.os.getuid", lambda: 4_000_000_123)
     run("stage", "internal", "--reason", "Start small", "--override")
-    assert Change.objects.latest("pk").actor_label.startswith("uid ")
+    assert Change.objects.latest("pk").actor_label == "uid 4000000123 (system user)"
+
+
+def test_the_system_user_is_not_who_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "amina")
+    run("stage", "internal", "--reason", "Start small", "--override")
+    assert "amina" not in Change.objects.latest("pk").actor_label
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-import getpass
 import json
 import os
+import pwd
 from argparse import ArgumentParser
 from typing import Any
 
@@ -161,9 +161,10 @@ def _parse(text: str) -> Stage:
 
 
 def _operator() -> str:
+    # The system's own answer: what getpass asks first, LOGNAME and the like, is whatever the caller says.
     try:
-        return f"{getpass.getuser()} (system user)"
-    except (KeyError, OSError):  # a container may run as a number without a name
+        return f"{pwd.getpwuid(os.getuid()).pw_name} (system user)"
+    except KeyError:  # a container may run as a number without a name
         return f"uid {os.getuid()} (system user)"
 
 
