@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test faults bench audit lint format schema lock clean setup setup-dev
+.PHONY: help run test coverage faults bench audit lint format schema lock clean setup setup-dev
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -20,6 +20,12 @@ run: setup  ## Start the site with its database and worker; Ctrl-C stops all of 
 
 test: setup-dev  ## Run the whole test suite, in a real browser too
 	@exec $(PY) -m pytest -n 2 --dist loadgroup
+
+coverage: setup-dev  ## Run the suite and measure it: 90% of the whole, every branch of the services
+	@rm -f .coverage .coverage.*
+	@$(PY) -m pytest -n 2 --dist loadgroup --cov --cov-report=
+	@$(PY) -m coverage report --fail-under=90
+	@$(PY) -m coverage report --include='*/services.py' --fail-under=100
 
 faults: setup-dev  ## Break everything in full: kills, locks, a full disk, a lost answer; print what held (some minutes)
 	@exec env FAULTS=full $(PY) -m pytest tests/faults tests/properties -p no:randomly
@@ -65,7 +71,7 @@ lock:  ## Compile the pinned requirements from pyproject.toml (needs uv)
 		pyproject.toml -o requirements-dev.txt
 
 clean:  ## Remove caches and the virtual environment; the data in DATA_DIR stays
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage htmlcov .schema.yaml
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* htmlcov .schema.yaml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment is made once and again only when its lock file says something else.

@@ -79,9 +79,9 @@ def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
 
     Raises NotApproved for a member who is not (any more); HelpRequestNotFound when it is not the member's own.
     """
-    require_approved(actor)
     ended = (Status.COMPLETED, Status.CANCELLED, Status.CLOSED)
     request = _move(actor, help_request_id, ended, Status.OPEN, completed_at=None, cancelled_at=None)
+    require_approved(actor)  # last, because somebody else's request answers as none; nothing of the move stays
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s) WHERE id = %s",

@@ -87,9 +87,9 @@ def ask_to_continue(*, actor: User, conversation_id: UUID) -> None:
 
     Raises NotApproved; ConversationNotFound; CannotContinue.
     """
-    require_approved(actor)
     with acting_as(actor):
         thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
+        require_approved(actor)
         helper_id = thread.conversation.helper_id
         if thread.way_on is WayOn.ASKED:
             return

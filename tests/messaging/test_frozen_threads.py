@@ -226,3 +226,12 @@ def test_a_repeat_of_what_was_stored_before_the_freeze_is_answered(request, who,
     assert (again.is_new, again.message) == (False, first.message)
     with refused(errors.MessagingUnavailable, "messaging_unavailable", 503):
         send_message(actor=sender, conversation_id=thread, content="Another", message_id=uuid4())
+
+
+def test_a_member_who_is_not_approved_any_more_asks_nobody_to_go_on(owner, thread):
+    owner.verification_status = "rejected"
+    owner.save()
+    with refused(errors.NotApproved, "permission_denied", 403):
+        ask_to_continue(actor=owner, conversation_id=thread)
+    assert not ContinuationRequest.objects.exists()
+    assert not Notification.objects.filter(kind=NotificationKind.ASKED_TO_CONTINUE).exists()

@@ -1,10 +1,12 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import transaction
 
 from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted, ValidationRefused
+from rollout import readiness
 from rollout.errors import NothingToChange, OverrideRefused, PromotionRefused
 from rollout.models import Change, Flag, Proposal, Source
 from rollout.services import change_stage, roll_back, set_v1_writes
@@ -43,6 +45,24 @@ def test_the_ladder_is_climbed_one_stage_at_a_time_and_enabled_freezes_v1() -> N
         assert stored() == (str(stage), True)
     change_stage(actor=None, stage=ENABLED, reason="all of us", source=Source.COMMAND, override=True)
     assert stored() == ("enabled", False)
+
+
+def test_a_step_is_not_made_from_a_stage_that_was_left_meanwhile(move: Move, monkeypatch: pytest.MonkeyPatch) -> None:
+    move("internal")
+    judge, recorded = readiness.judge, Change.objects.count()
+
+    def judge_slowly(**asked: Any) -> Any:
+        found = judge(**asked)
+        move("disabled")
+        return found
+
+    monkeypatch.setattr(readiness, "judge", judge_slowly)
+    with pytest.raises(NothingToChange) as refusal:
+        change_stage(actor=None, stage=TEN, reason="next", source=Source.COMMAND, override=True)
+    assert "changed meanwhile" in str(refusal.value.message)
+    assert stored()[0] == "disabled"
+    assert Change.objects.count() == recorded + 1
+    assert not Proposal.objects.exists()
 
 
 @pytest.mark.parametrize("before", ["internal", "percentage:33.3", "enabled"])

@@ -306,3 +306,34 @@ def test_no_start_in_v2_commits_after_a_certificate(
         late = superuser.execute("SELECT count(*) FROM conversations_v2 WHERE created_at > %s", [found.issued_at])
         assert late.fetchone() == (0,)
     assert {"v1", "v2"} <= set(started)
+
+
+@pytest.mark.parametrize("problem", [OperationalError("cannot connect"), NothingToCertify()])
+def test_a_rollback_stands_also_where_no_certificate_can_be_had(
+    committed_db: None, stage: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, problem: Exception
+) -> None:
+    stage("percentage:10")
+
+    def fail(**asked: Any) -> DrainCertificate:
+        raise problem
+
+    monkeypatch.setattr(drain, "certify", fail)
+    change = roll_back(actor=None, reason="Errors in V2", source=Source.COMMAND)
+    assert (change.to_stage, Flag.objects.get().stage) == ("disabled", "disabled")
+    assert not DrainCertificate.objects.exists()
+
+
+def test_an_attempt_that_the_server_breaks_off_is_no_certificate(
+    committed_db: None, stage: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage("percentage:10")
+    change = roll_back(actor=None, reason="Errors in V2", source=Source.COMMAND)
+    issued = DrainCertificate.objects.count()
+
+    def break_off(version: int) -> DrainCertificate:
+        raise OperationalError("terminating connection")
+
+    monkeypatch.setattr(drain, "_issue", break_off)
+    with pytest.raises(OperationalError):
+        drain.certify(flag_version=change.flag_version)
+    assert DrainCertificate.objects.count() == issued
