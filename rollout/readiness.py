@@ -1,7 +1,7 @@
 """Is the rollout ready for its next step? Gates, checklist, open alerts and the order of the stages, in one answer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from rollout.ladder import skipped_between
 from rollout.observations import collect_observation
 from rollout.stages import DISABLED, Stage
 from rollout.status_tree import Blocker, ChecklistItem, as_plain
-from rollout.verdicts import Verdict, VerdictState
+from rollout.verdicts import Timings, Verdict, VerdictState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Readiness:
     verdicts: tuple[Verdict, ...]
     checklist: tuple[ChecklistItem, ...]
     blockers: tuple[Blocker, ...]
+    sends: Timings = field(default_factory=Timings)
 
     @property
     def passed(self) -> bool:
@@ -50,6 +51,12 @@ class Readiness:
             "confidence": self.confidence,
             "gates": as_plain(self.verdicts),
             "checklist": {item.name: item.state for item in self.checklist},
+            # What the next stage is compared with, also once the events themselves are no longer kept.
+            "sends": {
+                "calls": self.sends.calls,
+                "p95_ms": self.sends.p95_ms,
+                "p95_at_most_ms": self.sends.p95_at_most_ms,
+            },
         }
 
 
@@ -62,12 +69,14 @@ def judge(*, stage: Stage, target: Stage | None) -> Readiness:
     """Judge a step up from `stage`, where the rollout is now, to `target`; without one, what `stage` has shown so far."""
     sure = confidence()
     # Nobody is in V2 at disabled: there is nothing to have been seen.
-    verdicts = (
-        () if stage == DISABLED else gates.evaluate(stage=stage, observation=collect_observation(), confidence=sure)
-    )
+    verdicts: tuple[Verdict, ...] = ()
+    sends = Timings()
+    if stage != DISABLED:
+        seen = collect_observation(confidence=sure)
+        verdicts, sends = gates.evaluate(stage=stage, observation=seen, confidence=sure), seen.sends
     checklist = judge_checklist()
     blockers = tuple(_blockers(stage, target, verdicts, checklist, open_alerts()))
-    return Readiness(stage, target, sure, verdicts, checklist, blockers)
+    return Readiness(stage, target, sure, verdicts, checklist, blockers, sends)
 
 
 def _blockers(

@@ -5,17 +5,20 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from carecollective.accounts.models import User
+from rollout import readiness
 from rollout.cohort import bucket
 from rollout.gates import evaluate
-from rollout.models import Flag
+from rollout.models import Flag, Proposal
 from rollout.observations import collect_observation, read_detector, read_runs
 from rollout.sequential import detect
 from rollout.stages import Stage
 from rollout.verdicts import VerdictState
 
 pytestmark = pytest.mark.django_db
+TEN, FIFTY = Stage.parse("percentage:10"), Stage.parse("percentage:50")
 START, SEND = "startHelpConversation", "sendMessage"
 COLUMNS = """
 key, timestamp, service, method, event, log_level, error_code, version, stage, duration_ms, request_id, user_id,
@@ -139,6 +142,26 @@ def test_a_stage_before_that_says_little_is_named_all_the_same(began, happened):
     began("percentage:10", days=5)
     baseline = observe().baseline
     assert (str(baseline.stage), baseline.calls, baseline.limit_ms) == ("internal", 3, None)
+
+
+def test_the_stage_before_is_remembered_when_its_events_are_no_longer_kept(began, happened, beyond_policies):
+    began("percentage:10", days=45)
+    happened(70, method=SEND, ms=80, ago=timedelta(days=44))
+    seen = readiness.judge(stage=TEN, target=FIFTY).evidence()["sends"]
+    assert seen == {"calls": 70, "p95_ms": 80.0, "p95_at_most_ms": 80.0}
+    began("percentage:50", days=40)
+    Proposal.objects.create(
+        from_stage=str(TEN), to_stage=str(FIFTY), from_version=1, reason="", proposer_id=uuid4(), proposer_label="Ben",
+        state="approved", decided_by_id=uuid4(), decided_by_label="Amina", evidence={"sends": seen},
+        decided_at=timezone.now() - timedelta(days=40, seconds=1),
+    )  # fmt: skip
+    happened(60, method=SEND, ms=80)
+    happened(5, method=SEND, ms=81)
+    before = observe().baseline
+    with beyond_policies() as cursor:
+        cursor.execute("DELETE FROM application_logs WHERE timestamp < clock_timestamp() - interval '30 days'")
+    assert observe().baseline == before
+    assert (before.calls, before.limit_ms, before.within, before.trials) == (70, 80, 60, 65)
 
 
 def test_what_was_under_way_in_v1_when_the_stage_began_may_end_there(began, happened):

@@ -51,7 +51,8 @@ def test_one_proposes_and_another_approves_and_the_record_names_both(
     assert change.reason == "The staff are ready\nProposed by Ben, approved by Amina."
     assert (proposal.proposer_id, proposal.decided_by_id) == (ben.pk, amina.pk)
     assert proposal.decided_at is not None
-    assert proposal.evidence == {"confidence": 0.95, "gates": [], "checklist": {}}
+    nothing_sent = {"calls": 0, "p95_ms": None, "p95_at_most_ms": None}
+    assert proposal.evidence == {"confidence": 0.95, "gates": [], "checklist": {}, "sends": nothing_sent}
 
 
 def test_reaching_enabled_by_approval_freezes_v1(shown: Evidence, ben: User, amina: User, stage: Any) -> None:
