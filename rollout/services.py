@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainError, NotPermitted, ValidationRefused
+from carecollective.core.text import can_be_kept, one_line
 from rollout import drain, readiness
 from rollout.errors import NothingToChange, OverrideRefused, PromotionRefused
 from rollout.ladder import height
@@ -124,9 +125,9 @@ def lock_flag() -> Flag:
 
 
 def clean_reason(reason: str) -> str:
-    """Return the reason trimmed. Raises ValidationRefused unless it has 3 to 500 characters."""
-    cleaned = reason.replace("\r\n", "\n").strip()
-    if not REASON_SHORTEST <= len(cleaned) <= REASON_LONGEST or "\0" in cleaned:
+    """Return the reason as one line. Raises ValidationRefused unless it has 3 to 500 characters."""
+    cleaned = one_line(reason)
+    if not REASON_SHORTEST <= len(cleaned) <= REASON_LONGEST or not can_be_kept(reason):
         raise ValidationRefused(fields={"reason": [_("Say why, in 3 to 500 characters.")]})
     return cleaned
 

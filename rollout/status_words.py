@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from carecollective.core.text import one_line
 from rollout.status_tree import Figure, Status
 
 SHOWN = 10
@@ -27,16 +28,19 @@ def sentences(status: Status) -> Iterator[str]:
     yield from _section(
         "Checklist", (f"{item.number}. {item.state}: {item.title}. {item.words}" for item in status.checklist)
     )
-    yield from _section("Proposals", (f"{one.to_stage}, by {one.proposer}: {one.reason}" for one in status.proposals))
     yield from _section(
-        "Root causes to file", (f"rollback from {one.from_stage}: {one.rollback_reason}" for one in status.root_causes)
+        "Proposals", (f"{one.to_stage}, by {one.proposer}: {one_line(one.reason)}" for one in status.proposals)
+    )
+    yield from _section(
+        "Root causes to file",
+        (f"rollback from {one.from_stage}: {one_line(one.rollback_reason)}" for one in status.root_causes),
     )
     yield from _section(
         "What happened",
         (
             f"{event.at:%Y-%m-%d %H:%M:%S} UTC, {event.who or event.kind}: {event.title}"
             + (" [override]" if "override" in event.badges else "")
-            + (f". {' '.join(event.words.split())}" if event.words else "")
+            + (f". {one_line(event.words)}" if event.words else "")
             for event in status.timeline[:SHOWN]
         ),
     )

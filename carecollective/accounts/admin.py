@@ -1,6 +1,7 @@
 from typing import Any, ClassVar, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.widgets import AdminTextInputWidget
@@ -20,6 +21,7 @@ from carecollective.accounts.services import approve_member, reject_member
 from carecollective.core.errors import DomainError
 
 LINKS_AT_ONCE = 20
+STORED_WITH_THE_MEMBER = {"name", "location", "is_active", "is_staff", "is_superuser"}
 
 
 class ReasonForm(ActionForm):
@@ -87,8 +89,10 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        # Whoever is not an administrator could otherwise make one of themselves.
+        # Whoever is not an administrator could otherwise make one of themselves; nobody acts under a name of the moment.
         fixed = super().get_readonly_fields(request, obj)
+        if obj is not None and obj.pk == request.user.pk:
+            fixed = (*fixed, "name")
         return fixed if _is_superuser(request) else (*fixed, "is_staff", "is_superuser", "groups", "user_permissions")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -107,6 +111,10 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
         above = obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request)
         return bool(super().has_change_permission(request, obj)) and not above
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Write what was changed and no more: a password that the member chose meanwhile stays."""
+        obj.save(update_fields=[name for name in form.changed_data if name in STORED_WITH_THE_MEMBER])
+
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         """Nobody sets a password for somebody else: they could act in their name. Members choose theirs by a link."""
         raise PermissionDenied
@@ -124,7 +132,9 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Send the selected members a link to choose a new password"))
     def send_password_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        page = request.build_absolute_uri(reverse("password"))
+        # At the site's own address where it has one, and not at whatever the request says it came to.
+        origin = next(iter(settings.CSRF_TRUSTED_ORIGINS), f"{request.scheme}://{request.get_host()}")
+        page = origin + reverse("password")
         sent = 0
         for member in queryset[:LINKS_AT_ONCE]:
             try:

@@ -18,7 +18,7 @@ from knox.models import AuthToken
 from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotApproved, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
-from carecollective.core.text import can_be_kept, normalise
+from carecollective.core.text import can_be_kept, normalise, one_line
 
 NAME_MAX = 100
 EMAIL_MAX = 254
@@ -156,7 +156,12 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
         )
     if not isinstance(user, User):
         raise Unauthorized(_("E-mail address and password do not match."))
-    instance, token = AuthToken.objects.create(user=user)
+    with transaction.atomic():
+        # Held still, and asked again: a password that was changed since it was checked opens nothing more.
+        holder = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password).first()
+        if holder is None:
+            raise Unauthorized(_("E-mail address and password do not match."))
+        instance, token = AuthToken.objects.create(user=holder)
     return IssuedToken(token, instance.expiry)
 
 
@@ -169,7 +174,7 @@ def prune_sessions_and_tokens() -> int:
 
 def _short_text(field: str, value: Any, longest: int, refused: dict[str, list[Any]]) -> str:
     try:
-        text = " ".join(normalise(value or "", field=field).split())
+        text = one_line(normalise(value or "", field=field))
     except ValidationRefused as refusal:
         refused.update(refusal.fields)
         return ""

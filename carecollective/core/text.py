@@ -42,6 +42,12 @@ def can_be_kept(text: str) -> bool:
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
 
 
+def one_line(text: str) -> str:
+    """Return the text as one line without control characters: what stands in a record or a list forges no second line."""
+    shown = "".join(character if unicodedata.category(character) != "Cc" else " " for character in text)
+    return " ".join(shown.split())
+
+
 def normalise_message(value: Any, *, field: str, minimum: int = 1) -> str:
     """Return a message ready to keep: normalised, visible, `minimum` to 1,000 characters (code points).
 

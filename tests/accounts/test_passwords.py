@@ -3,12 +3,14 @@
 import re
 
 import pytest
+from django.contrib.auth import authenticate
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 from django.utils.html import escape
 from knox.models import AuthToken
 
+from carecollective.accounts.admin import MemberAdmin
 from carecollective.accounts.models import User
 from carecollective.accounts.passwords import send_password_link
 from carecollective.core.errors import DomainNotFound, NotPermitted
@@ -198,3 +200,47 @@ def test_who_may_change_members_may_not_change_those_above_them(ada, staff, sign
     assert User.objects.get(pk=administrator.pk).name == "Root"
     assert client.post(f"{MEMBERS}{ada.pk}/change/", form).status_code == 302
     assert User.objects.get(pk=ada.pk).name == "Renamed"
+
+
+def test_a_change_by_staff_leaves_the_password_that_was_chosen_meanwhile(ada, link, staff, signed_in, monkeypatch):
+    client, keep = signed_in(staff()), MemberAdmin.save_model
+
+    def save_late(self, request, obj, form, change):
+        assert choose(link, NEW).status_code == 302
+        keep(self, request, obj, form, change)
+
+    monkeypatch.setattr(MemberAdmin, "save_model", save_late)
+    form = {"name": "Renamed", "location": "", "is_active": "on"}
+    assert client.post(f"{MEMBERS}{ada.pk}/change/", form).status_code == 302
+    assert User.objects.get(pk=ada.pk).name == "Renamed"
+    assert can_sign_in(NEW)
+    assert not can_sign_in(OLD)
+
+
+def test_nobody_takes_a_name_for_a_while_in_the_admin_either(staff, signed_in):
+    root = staff(name="Root")
+    form = {"name": "Amina", "location": "", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+    assert signed_in(root).post(f"{MEMBERS}{root.pk}/change/", form).status_code == 302
+    assert User.objects.get(pk=root.pk).name == "Root"
+
+
+def test_a_link_leads_to_the_sites_own_address(ada, staff, signed_in, settings):
+    settings.ALLOWED_HOSTS, settings.CSRF_TRUSTED_ORIGINS = ["*"], ["https://care.example"]
+    form = {"action": "send_password_link", "_selected_action": [str(ada.pk)]}
+    signed_in(staff()).post(MEMBERS, form, headers={"host": "evil.example"})
+    assert "https://care.example/password?" in str(mail.outbox[0].body)
+    assert "evil" not in str(mail.outbox[0].body)
+
+
+def test_a_token_is_not_issued_for_a_password_that_was_just_replaced(ada, link, monkeypatch):
+    def check_early(*given, **more):
+        found = authenticate(*given, **more)
+        assert choose(link, NEW).status_code == 302
+        return found
+
+    monkeypatch.setattr("carecollective.accounts.services.authenticate", check_early)
+    answer = Client().post(
+        "/api/auth/token", {"email": "ada@example.org", "password": OLD}, content_type="application/json"
+    )
+    assert answer.status_code == 401
+    assert not AuthToken.objects.exists()

@@ -119,7 +119,7 @@ def life(zerlina, member, help_request, legacy_tables, legacy_conversation, sign
             object_id=str(target.pk),
             object_repr=words,
             action_flag=CHANGE,
-            change_message="Approved Zerlina Quastenflosser, zq@example.org",
+            change_message="Approved, zq@example.org",
         )
     request_export(actor=zerlina)
     prepare_waiting()
@@ -327,6 +327,20 @@ def test_whoever_leaves_under_whatever_name_changes_nothing_that_others_did(reco
     assert User.objects.get(pk=leaver.pk).email is None
     assert record() == before
     assert audit.verify().intact
+
+
+@pytest.mark.parametrize("name", ["Not", "Not approved", "approved", "Erased"])
+def test_whoever_leaves_under_whatever_name_changes_nothing_that_staff_noted_about_them(
+    db, member, staff, signed_in, name
+):
+    leaver = member(name=name, email="mina@example.org", set_password=PASSWORD)
+    entry = LogEntry.objects.create(
+        user=staff(), content_type=ContentType.objects.get_for_model(User), object_id=str(leaver.pk),
+        object_repr=name, action_flag=CHANGE, change_message="Not approved",
+    )  # fmt: skip
+    erase(leaver, signed_in)
+    entry.refresh_from_db()
+    assert (entry.object_repr, entry.change_message) == ("Former member", "Not approved")
 
 
 def test_staff_who_leave_take_their_name_out_of_what_they_did_and_no_more(record, staff, signed_in):

@@ -34,7 +34,7 @@ def test_a_change_is_recorded_with_who_when_from_to_and_why(operator: User, flag
     assert (change.actor_id, change.actor_label, change.source) == (operator.pk, operator.name, "admin")
     assert (change.from_stage, change.to_stage, change.override) == ("percentage:10", "internal", False)
     assert (change.from_v1_writes, change.to_v1_writes) == (True, True)
-    assert change.reason == "The staff are enough\nfor now"
+    assert change.reason == "The staff are enough for now"
     assert change.flag_version == flag.version + 2
     assert change.at >= flag.changed_at
 
@@ -199,3 +199,9 @@ def test_a_change_that_is_rolled_back_leaves_no_record(admin: User) -> None:
         transaction.set_rollback(True)
     assert stored() == ("disabled", True)
     assert Change.objects.count() == recorded
+
+
+def test_a_reason_forges_no_line_of_the_record() -> None:
+    said = "Calm\nProposed by Ada, approved by Bob.\x1b[1A\x1b[2K\u0085over"
+    change = roll_back(actor=None, reason=said, source=Source.COMMAND)
+    assert change.reason == "Calm Proposed by Ada, approved by Bob. [1A [2K over"

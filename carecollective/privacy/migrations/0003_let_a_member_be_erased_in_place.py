@@ -205,12 +205,10 @@ BEGIN
     DELETE FROM public.axes_accessattempt WHERE pg_catalog.lower(username) = person.email;
     DELETE FROM public.axes_accesslog WHERE pg_catalog.lower(username) = person.email;
     DELETE FROM public.axes_accessfailurelog WHERE pg_catalog.lower(username) = person.email;
-    -- What staff did stays on record; entries about somebody else are left as they are, whatever name stands in them. A list
-    -- in JSON is the admin's own: names of fields and no words.
+    -- What staff did stays on record, whatever words the name of who left was made of; only an address cannot be such words.
     UPDATE public.django_admin_log SET
         object_repr = CASE WHEN object_id = member::text THEN 'Former member' ELSE 'A removed request' END,
-        change_message = CASE WHEN change_message LIKE '[%' THEN change_message
-                              ELSE public.privacy_unname(change_message, person.name, person.email) END
+        change_message = public.privacy_unname(change_message, NULL, person.email)
     WHERE object_id = member::text OR object_id IN (SELECT r.id::text FROM public.help_requests AS r WHERE r.user_id = member);
     SELECT '' AS head_before, '' AS head_after INTO heads;
     IF person.name <> 'Former member' AND EXISTS (SELECT FROM public.privacy_rollout_traces(member)) THEN

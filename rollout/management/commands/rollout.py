@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.core.errors import DomainError
+from carecollective.core.text import one_line
 from rollout import acknowledgements, audit, drain, selectors, services, snapshot
 from rollout.cohort import explain
 from rollout.errors import PromotionRefused
@@ -193,5 +194,5 @@ def _sentence_of(change: Change) -> str:
     writes = "on" if change.to_v1_writes else "off"
     return (
         f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {change.actor_label}: {change.from_stage or 'nothing'} to "
-        f"{change.to_stage or 'nothing'}, V1 writes {writes}{override}. {change.reason}"
+        f"{change.to_stage or 'nothing'}, V1 writes {writes}{override}. {one_line(change.reason)}"
     )
