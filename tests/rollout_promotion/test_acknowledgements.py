@@ -33,9 +33,10 @@ def follower(connect_as: Connect) -> "psycopg.Connection[Any]":
 
 @pytest.fixture
 def following(settings: Settings, committed_db: None) -> Iterator[None]:
-    """This process follows the flag as a serving one does."""
+    """This process follows the flag as a serving one does, and no other: a test before this may have left one on record."""
     settings.ROLLOUT_SNAPSHOT = "thread"
     snapshot.stop()
+    Process.objects.all().delete()
     snapshot.current()
     yield
     snapshot.stop()
