@@ -18,7 +18,8 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
-from carecollective.core.errors import DomainError, DomainNotFound, InvalidInput, NotPermitted, ValidationRefused
+from carecollective.accounts.services import member_in_care_of
+from carecollective.core.errors import DomainError, InvalidInput, ValidationRefused
 from carecollective.core.text import can_be_kept
 
 
@@ -38,13 +39,7 @@ def send_password_link(*, actor: User, member_id: UUID, page: str) -> None:
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound;
     NoAddress; OSError when the mail server does not take it.
     """
-    if not (actor.is_staff and actor.is_active):
-        raise NotPermitted()
-    member = User.objects.filter(pk=member_id).first()
-    if member is None:
-        raise DomainNotFound()
-    if (member.is_staff or member.is_superuser) and not actor.is_superuser:
-        raise NotPermitted()
+    member = member_in_care_of(actor, member_id)
     if not (member.is_active and member.email):
         raise NoAddress()
     link = f"{page}?{urlencode({'account': str(member.pk), 'token': default_token_generator.make_token(member)})}"

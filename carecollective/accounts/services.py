@@ -17,7 +17,14 @@ from knox.models import AuthToken
 
 from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
 from carecollective.core.database import ClockTimestamp
-from carecollective.core.errors import NotApproved, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
+from carecollective.core.errors import (
+    DomainNotFound,
+    NotApproved,
+    NotPermitted,
+    RateLimitExceeded,
+    Unauthorized,
+    ValidationRefused,
+)
 from carecollective.core.text import can_be_kept, normalise, one_line
 
 NAME_MAX = 100
@@ -135,6 +142,21 @@ def reject_member(*, actor: User, member_id: UUID, reason: str) -> None:
     User.objects.filter(pk=member_id).update(
         verification_status=VerificationStatus.REJECTED, rejection_reason=reason, approved_at=None, approved_by=None
     )
+
+
+def member_in_care_of(actor: User, member_id: UUID) -> User:
+    """Return the member for whom staff may act at their wish.
+
+    Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound.
+    """
+    if not (actor.is_staff and actor.is_active):
+        raise NotPermitted()
+    member = User.objects.filter(pk=member_id).first()
+    if member is None:
+        raise DomainNotFound()
+    if (member.is_staff or member.is_superuser) and not actor.is_superuser:
+        raise NotPermitted()
+    return member
 
 
 def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedToken:

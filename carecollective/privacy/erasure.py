@@ -10,8 +10,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
+from carecollective.accounts.services import member_in_care_of
 from carecollective.core.database import ClockTimestamp, acting_as
-from carecollective.core.errors import DomainError, DomainNotFound, NotPermitted, ValidationRefused
+from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.core.text import can_be_kept
 from carecollective.privacy.models import Erasure
 
@@ -42,14 +43,7 @@ def erase_for_member(*, actor: User, member_id: UUID) -> None:
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound;
     LastAdministrator.
     """
-    if not (actor.is_staff and actor.is_active):
-        raise NotPermitted()
-    member = User.objects.filter(pk=member_id).first()
-    if member is None:
-        raise DomainNotFound()
-    if (member.is_staff or member.is_superuser) and not actor.is_superuser:
-        raise NotPermitted()
-    _erase(actor=actor, member=member)
+    _erase(actor=actor, member=member_in_care_of(actor, member_id))
 
 
 def sweep() -> int:
