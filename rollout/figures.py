@@ -186,13 +186,30 @@ def calls_within(
     milliseconds: float,
     method: Method | None = Method.SEND,
     *,
+    inclusive: bool = False,
     version: str | None = "v2",
     on: Connection | None = None,
 ) -> Ratio:
-    """Count the calls that took less than so long: what an exact test of a percentile needs."""
-    columns = "count(*) FILTER (WHERE duration_ms < %s), count(*)"
+    """Count the calls that took less than so long, or just so long if `inclusive`: what an exact test of a percentile needs."""
+    columns = f"count(*) FILTER (WHERE duration_ms {'<=' if inclusive else '<'} %s), count(*)"
     (row,) = _select(columns, period, version=version, method=method, given=[milliseconds], where=_NOT_REFUSED, on=on)
     return Ratio(*row)
+
+
+def duration_at(
+    period: Period,
+    rank: int,
+    method: Method | None = Method.SEND,
+    *,
+    version: str | None = "v2",
+    on: Connection | None = None,
+) -> float:
+    """Return the milliseconds of the call at a rank, counted from 1 at the quickest."""
+    ending = "ORDER BY duration_ms OFFSET %s LIMIT 1"
+    (row,) = _select(
+        "duration_ms", period, version=version, method=method, where=_NOT_REFUSED, ending=ending, last=[rank - 1], on=on
+    )
+    return float(row[0])
 
 
 def slow_calls(

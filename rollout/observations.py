@@ -22,16 +22,6 @@ from rollout.state import FLAG_NAME
 from rollout.verdicts import DAY, Baseline, Exposure, Observation, Tally, Timings
 from rollout.versions import MessagingVersion
 
-_RANKED_SEND = """
-SELECT duration_ms FROM public.application_logs
-WHERE version = 'v2' AND method = 'sendMessage' AND log_level <> 'warn'
-    AND timestamp >= %s AND timestamp < coalesce(%s, 'infinity'::timestamptz)
-ORDER BY duration_ms OFFSET %s LIMIT 1
-"""
-_SENDS_WITHIN = """
-SELECT count(*) FILTER (WHERE duration_ms <= %s), count(*) FROM public.application_logs
-WHERE version = 'v2' AND method = 'sendMessage' AND log_level <> 'warn' AND timestamp >= %s
-"""
 # What was under way in V1 when the stage began may end there.
 GRACE = timedelta(minutes=1)
 _SHORTEST_TRAFFIC = timedelta(hours=1)
@@ -148,19 +138,16 @@ def _measure(stage: Stage, stay: Between, period: Since, confidence: float) -> B
         calls, p95, limit = kept["calls"], kept["p95_ms"], kept["p95_at_most_ms"]
     if limit is None:
         return Baseline(stage=stage, calls=calls, p95_ms=p95)
-    ((within, trials),) = _rows(_SENDS_WITHIN, [limit, period.timestamp])
-    return Baseline(stage=stage, calls=calls, p95_ms=p95, limit_ms=limit, within=within, trials=trials)
+    within = figures.calls_within(period, limit, inclusive=True)
+    return Baseline(
+        stage=stage, calls=calls, p95_ms=p95, limit_ms=limit, within=within.numerator, trials=within.denominator
+    )
 
 
 def _p95_at_most(period: Since | Between, calls: int, confidence: float) -> float | None:
     """Return the time that the true p95 of the sends is proven not to exceed; None of too few."""
     rank = statistics.quantile_rank(trials=calls, quantile=PERCENTILE, confidence=confidence)
-    if rank is None:
-        return None
-    end = period.end if isinstance(period, Between) else None
-    start = period.start if isinstance(period, Between) else period.timestamp
-    ((limit,),) = _rows(_RANKED_SEND, [start, end, rank - 1])
-    return float(limit)
+    return None if rank is None else figures.duration_at(period, rank)
 
 
 def _sends_on_record(stay: Between) -> Mapping[str, Any]:
