@@ -71,12 +71,10 @@ def read_detector(*, on: Connection | None = None) -> Detector:
     return detect(operations=operations, failed=failed)
 
 
-def collect_observation(*, stage: Stage | None = None, confidence: float = CONFIDENCE) -> Observation:
-    """Gather all that the gates judge, from the present stage's beginning until now.
-
-    `stage` is the present one; asked of the database where it is not given.
-    """
-    stage = stage or Flag.objects.get(name=FLAG_NAME).current_stage()
+def collect_observation(*, confidence: float = CONFIDENCE) -> Observation:
+    """Gather all that the gates judge, from the present stage's beginning until now."""
+    flag = Flag.objects.get(name=FLAG_NAME)
+    stage = flag.current_stage()
     ((now,),) = _rows("SELECT clock_timestamp()", [])
     runs = read_runs()
     if not runs:
@@ -95,7 +93,7 @@ def collect_observation(*, stage: Stage | None = None, confidence: float = CONFI
         baseline=_baseline(stage=stage, earlier=runs[1:], period=period, confidence=confidence),
         v1_creations=v1_creations.numerator,
         creations=v1_creations.denominator,
-        exposure=_exposure(stage=stage, since=since, traffic_from=traffic_from),
+        exposure=_exposure(stage=stage, salt=flag.salt, since=since, traffic_from=traffic_from),
     )
 
 
@@ -157,7 +155,7 @@ def _sends_on_record(stay: Between) -> Mapping[str, Any]:
     return found
 
 
-def _exposure(*, stage: Stage, since: datetime, traffic_from: datetime) -> Exposure:
+def _exposure(*, stage: Stage, salt: str, since: datetime, traffic_from: datetime) -> Exposure:
     """Place the members who were seen to start a conversation, leaving out those who are in V2 at every stage."""
     if stage.kind is not StageKind.PERCENTAGE:
         return Exposure()
@@ -170,7 +168,6 @@ def _exposure(*, stage: Stage, since: datetime, traffic_from: datetime) -> Expos
     always_in = set(
         User.objects.filter(Q(is_staff=True) | Q(groups__name=INTERNAL_TESTERS)).values_list("pk", flat=True)
     )
-    salt = Flag.objects.get(name=FLAG_NAME).salt
     in_v2 = in_v1 = misplaced = today = 0
     for user_id, seen_in_v2, seen_in_v1, new_today in rows:
         if user_id in always_in:
