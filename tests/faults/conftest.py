@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Seat, Site, wait_for
+from tests.faults.site import Seat, Site
 from tests.rollout_guard.listener import Listener, listening
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="session")

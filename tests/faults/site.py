@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from knox.crypto import create_token_string, hash_token
 from carecollective.postgres.urls import connection_url
 from tests.postgres.support import PROJECT, recorded_pid
 from tests.postgres.test_serve import environment_for, free_port, processes_of
+from tests.waiting import wait_for
 
 # The tests' own settings and limits are not the site's.
 UNLIMITED = {
@@ -222,15 +223,6 @@ def ask(connection: http.client.HTTPConnection, method: str, path: str, *, token
     is_json = "json" in (answer.getheader("Content-Type") or "")
     parsed = json.loads(content) if content and is_json else content
     return Answer(answer.status, dict(answer.getheaders()), parsed, seconds)
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float) -> float:
-    """Wait until something is so, and return how long that took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not come about in time"
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 def kill(pid: int | None) -> None:

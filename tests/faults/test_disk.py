@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.scale import BACK_WITHIN
-from tests.faults.site import Answer, Site, wait_for
+from tests.faults.site import Answer, Site
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a small disk: tmpfs"),

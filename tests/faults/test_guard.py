@@ -11,10 +11,11 @@ import pytest
 from django.contrib.auth.hashers import make_password
 
 from tests.faults.scale import BACK_WITHIN, FULL, TRIES
-from tests.faults.site import Site, kill, median, wait_for
+from tests.faults.site import Site, kill, median
 from tests.faults.visitor import Visitor
 from tests.postgres.support import PROJECT
 from tests.postgres.test_serve import environment_for
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),

@@ -8,8 +8,9 @@ import pytest
 
 from tests.faults.client import Report, Talk, talking
 from tests.faults.scale import BACK_WITHIN, BACKEND_KILLS, POSTMASTER_KILLS, SENDS, WORKER_KILLS
-from tests.faults.site import kill, wait_for
+from tests.faults.site import kill
 from tests.figures import Figure
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),

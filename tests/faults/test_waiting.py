@@ -6,7 +6,8 @@ import time
 import pytest
 
 from tests.faults.scale import LOCK_ANSWER_WITHIN, LOCKED_EVENTS_COST, STATEMENT_CUT_AFTER, TRIES
-from tests.faults.site import Answer, Seat, Site, holding, median, wait_for
+from tests.faults.site import Answer, Seat, Site, holding, median
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),

@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from django.conf import settings
 
@@ -36,12 +34,3 @@ def running(command: str, *, role: str, **environment: str) -> Iterator[Process]
     finally:
         process.terminate()
         process.wait(20)
-
-
-def wait_for(condition: Callable[[], Any], *, seconds: float) -> float:
-    """Wait until something is so, and return how long that took."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds, "it did not come about in time"
-        time.sleep(0.05)
-    return time.monotonic() - began

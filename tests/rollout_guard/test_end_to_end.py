@@ -16,7 +16,8 @@ from rollout import alerts
 from rollout.models import Change, DrainCertificate
 from rollout.timeline import read_timeline
 from tests.rollout_guard.listener import listening
-from tests.rollout_guard.processes import running, wait_for
+from tests.rollout_guard.processes import running
+from tests.waiting import wait_for
 
 BREAK_V2 = """
 CREATE FUNCTION public.break_v2() RETURNS trigger LANGUAGE plpgsql AS $$

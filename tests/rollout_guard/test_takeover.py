@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.rollout_guard.processes import running, wait_for
+from tests.rollout_guard.processes import running
+from tests.waiting import wait_for
 
 Connect = Callable[..., "psycopg.Connection[Any]"]
 
