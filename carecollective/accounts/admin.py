@@ -18,6 +18,7 @@ from django.utils.translation import ngettext
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.passwords import send_password_link
 from carecollective.accounts.services import approve_member, reject_member
+from carecollective.core.admin_site import ForStaffToSee, NotByHand
 from carecollective.core.errors import DomainError
 
 LINKS_AT_ONCE = 20
@@ -34,21 +35,12 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupsAdmin(GroupAdmin):
+class GroupsAdmin(NotByHand, GroupAdmin):
     """The groups and what they may do, to read: they come with the migrations. Who is in one stands with the member."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(User)
-class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
+class MemberAdmin(ForStaffToSee, UserAdmin):  # type: ignore[type-arg]
     """The members, those who wait for approval first."""
 
     action_form = ReasonForm
@@ -103,9 +95,6 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
         """A member's conversations are the other's too."""
         return False
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.is_active and getattr(request.user, "is_staff", False))
-
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whoever may change members may not change those who could do more than they."""
         above = obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request)
@@ -118,9 +107,6 @@ class MemberAdmin(UserAdmin):  # type: ignore[type-arg]
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         """Nobody sets a password for somebody else: they could act in their name. Members choose theirs by a link."""
         raise PermissionDenied
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
 
     @admin.action(description=_("Approve the selected members"))
     def approve(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

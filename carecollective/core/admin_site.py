@@ -66,16 +66,18 @@ class AdminSite(admin.AdminSite):
         super().register(shown, admin_class, **options)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """What staff may look at and nobody may change here."""
-
-    actions = None
+class ForStaffToSee:
+    """What every member of staff may look at."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_active and getattr(request.user, "is_staff", False))
+
+
+class NotByHand:
+    """What nobody adds, changes or deletes in the admin."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -85,3 +87,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class ReadOnlyAdmin(ForStaffToSee, NotByHand, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What staff may look at and nobody may change here."""
+
+    actions = None
