@@ -13,8 +13,9 @@ import pytest
 
 from carecollective.postgres.urls import connection_url
 from tests.operations.runbook import Step, read_runbook
-from tests.postgres.support import PROJECT, eventually
-from tests.postgres.test_serve import Site, environment_for, free_port, processes_of
+from tests.postgres.support import PROJECT
+from tests.postgres.test_serve import Site, environment_for, free_port, nothing_runs
+from tests.waiting import wait_for
 
 RUNBOOK = PROJECT / "docs/operations/runbook.md"
 pytestmark = [
@@ -119,7 +120,7 @@ class TryOut:
         if self.site is not None:
             self.site.abandon()
         for data in (self.data, self.home / "restored"):
-            eventually(lambda data=data: not processes_of(data), seconds=30)  # type: ignore[misc]
+            wait_for(lambda data=data: nothing_runs(data), seconds=30)  # type: ignore[misc]
 
     def _meanwhile(self, what: str) -> None:
         match what.split():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres.support import User, eventually, is_running
+from tests.postgres.support import User, is_running
+from tests.waiting import wait_for
 
 Use = Callable[..., User]
 
@@ -39,4 +40,4 @@ def use(data_dir: Path) -> Iterator[Use]:
         with suppress(ValueError):
             user.kill()
     for folder, _ in users:
-        eventually(lambda folder=folder: not is_running(folder), seconds=30)  # type: ignore[misc]
+        wait_for(lambda folder=folder: not is_running(folder), seconds=30)  # type: ignore[misc]

@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -100,13 +98,6 @@ def is_running(data_dir: Path) -> bool:
         return True
     pid = recorded_pid(data_dir)
     return pid is not None and is_postmaster_of(pid, data.cluster)
-
-
-def eventually(condition: Callable[[], bool], *, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.05)
 
 
 def kill(pid: int | None) -> None:

@@ -15,7 +15,8 @@ from carecollective.postgres.binaries import bin_dir
 from carecollective.postgres.layout import DataDirectory
 from carecollective.postgres.urls import connection_url
 from tests.postgres.conftest import Use
-from tests.postgres.support import ask, eventually, is_running, keeper_pid, kill, recorded_pid
+from tests.postgres.support import ask, is_running, keeper_pid, kill, recorded_pid
+from tests.waiting import wait_for
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has the trouble")
@@ -25,7 +26,7 @@ def test_the_data_outlive_the_last_user_and_the_server_does_not(data_dir: Path, 
     user = use()
     ask(data_dir, "CREATE TABLE kept AS SELECT 'Grüße' AS word", role="owner")
     user.end()
-    eventually(lambda: not is_running(data_dir))
+    wait_for(lambda: not is_running(data_dir), seconds=15)
 
     use()
     assert ask(data_dir, "SELECT word FROM kept", role="owner") == "Grüße"
@@ -37,14 +38,14 @@ def test_the_server_runs_until_the_last_of_several_users_is_gone(data_dir: Path,
     time.sleep(1)
     assert ask(data_dir, "SELECT 1") == 1
     second.end()
-    eventually(lambda: not is_running(data_dir))
+    wait_for(lambda: not is_running(data_dir), seconds=15)
 
 
 def test_killing_every_user_stops_the_server(data_dir: Path, use: Use) -> None:
     first, second = use(), use()
     first.kill()
     second.kill()
-    eventually(lambda: not is_running(data_dir))
+    wait_for(lambda: not is_running(data_dir), seconds=15)
 
 
 def test_two_first_starts_at_once_make_one_server(data_dir: Path, use: Use) -> None:
@@ -70,7 +71,7 @@ def test_a_killed_postmaster_is_started_again(data_dir: Path, use: Use) -> None:
     # Backends keep the shared memory until they notice.
     connected = [psycopg.connect(connection_url(data_dir, "owner")) for _ in range(5)]
     kill(before)
-    eventually(lambda: _answers(data_dir), seconds=20)
+    wait_for(lambda: _answers(data_dir), seconds=20)
     for connection in connected:
         connection.close()
     assert recorded_pid(data_dir) != before
@@ -110,7 +111,7 @@ def test_a_recycled_process_id_is_neither_signalled_nor_in_the_way(data_dir: Pat
         restarted = use()
         assert ask(data_dir, "SELECT 1") == 1
         restarted.end()
-        eventually(lambda: not is_running(data_dir))
+        wait_for(lambda: not is_running(data_dir), seconds=15)
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -119,7 +120,7 @@ def test_a_recycled_process_id_is_neither_signalled_nor_in_the_way(data_dir: Pat
 
 def test_an_empty_lock_file_left_by_a_power_cut_is_no_obstacle(data_dir: Path, use: Use) -> None:
     use().end()
-    eventually(lambda: not is_running(data_dir))
+    wait_for(lambda: not is_running(data_dir), seconds=15)
     (DataDirectory.at(data_dir).cluster / "postmaster.pid").touch()
     use()
     assert ask(data_dir, "SELECT 1") == 1
@@ -143,13 +144,13 @@ def test_any_path_will_do(home: Path, use: Use, name: str) -> None:
     user = use(folder)
     assert ask(folder, "SELECT current_user") == "carecollective_web"
     user.end()
-    eventually(lambda: not is_running(folder))
+    wait_for(lambda: not is_running(folder), seconds=15)
     assert not any(DataDirectory.at(folder).sockets.glob(".s.PGSQL*"))
 
 
 def test_a_data_directory_that_was_moved_is_found_in_its_new_place(home: Path, use: Use) -> None:
     use(home / "before").end()
-    eventually(lambda: not is_running(home / "before"))
+    wait_for(lambda: not is_running(home / "before"), seconds=15)
     (home / "before").rename(home / "after")
     use(home / "after")
     assert ask(home / "after", "SELECT 1") == 1
@@ -159,7 +160,7 @@ def test_a_removed_data_directory_ends_its_server(home: Path, use: Use) -> None:
     use(home / "data")
     postmaster = recorded_pid(home / "data")
     shutil.rmtree(home / "data", ignore_errors=True)
-    eventually(lambda: not _exists(postmaster))
+    wait_for(lambda: not _exists(postmaster), seconds=15)
 
 
 @as_root
@@ -212,7 +213,7 @@ def test_a_data_directory_that_cannot_be_used_is_named_in_one_sentence(home: Pat
 
 def test_lost_credentials_are_named_in_one_sentence(data_dir: Path, use: Use) -> None:
     use().end()
-    eventually(lambda: not is_running(data_dir))
+    wait_for(lambda: not is_running(data_dir), seconds=15)
     (data_dir / "credentials.json").unlink()
     complaint = use(wait=False).fail()
     assert "credentials.json" in complaint

@@ -14,7 +14,8 @@ from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.operators import prepare_server
 from carecollective.postgres.urls import build_url, connection_url, derived_url, parse_url
 from tests.postgres.conftest import Use
-from tests.postgres.support import User, ask, eventually, is_running
+from tests.postgres.support import User, ask, is_running
+from tests.waiting import wait_for
 
 SECRET_KEY = "a secret key for these tests"
 SERVICE_ROLES = ("web", "ops", "guard")
@@ -27,7 +28,7 @@ def server() -> Iterator[Path]:
         user.wait_until_up()
         yield Path(folder)
         user.end()
-        eventually(lambda: not is_running(Path(folder)), seconds=30)
+        wait_for(lambda: not is_running(Path(folder)), seconds=30)
 
 
 @pytest.fixture

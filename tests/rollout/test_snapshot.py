@@ -21,6 +21,7 @@ from rollout.stages import DISABLED, ENABLED, Stage
 from rollout.state import MISSING, UNKNOWN, RolloutState
 from rollout.versions import MessagingVersion
 from tests.rollout.conftest import MakeUser, Move
+from tests.waiting import wait_for
 
 Connect = Callable[..., "psycopg.Connection[Any]"]
 FORK = """
@@ -53,14 +54,6 @@ def database_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every new connection finds nobody listening."""
     nowhere = {"host": "127.0.0.1", "port": 1, "dbname": "none"}
     monkeypatch.setattr(snapshot, "connection_parameters", lambda *, application_name: nowhere)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float) -> float:
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.002)
-    return time.monotonic() - began
 
 
 @contextmanager
@@ -114,8 +107,8 @@ def test_with_the_database_away_a_query_answers_unknown_and_never_raises(
 def test_a_thread_follows_the_row_within_moments(in_thread: None, connect_as: Connect) -> None:
     assert snapshot.current().stage == DISABLED
     with moved(connect_as, "enabled"):
-        assert wait_for(lambda: snapshot.current().stage == ENABLED, 1) < 1
-    wait_for(lambda: snapshot.current().stage == DISABLED, 1)
+        assert wait_for(lambda: snapshot.current().stage == ENABLED, seconds=1) < 1
+    wait_for(lambda: snapshot.current().stage == DISABLED, seconds=1)
     age = snapshot.age_seconds()
     assert age is not None
     assert age < 2
@@ -127,7 +120,7 @@ def test_a_thread_sees_a_change_by_polling_when_no_notification_comes(
     monkeypatch.setattr(snapshot, "CHANNEL", "a_channel_that_is_silent")
     assert snapshot.current().stage == DISABLED
     with moved(connect_as, "enabled"):
-        wait_for(lambda: snapshot.current().stage == ENABLED, 2)
+        wait_for(lambda: snapshot.current().stage == ENABLED, seconds=2)
 
 
 def test_a_thread_whose_connection_is_killed_sees_the_next_change_within_two_seconds(
@@ -141,7 +134,7 @@ def test_a_thread_whose_connection_is_killed_sees_the_next_change_within_two_sec
     )
     assert killed.fetchone() == (1,)
     with moved(connect_as, "enabled"):
-        wait_for(lambda: snapshot.current().stage == ENABLED, 2)
+        wait_for(lambda: snapshot.current().stage == ENABLED, seconds=2)
     web.close()
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from carecollective.postgres.urls import ROLE_NAMES
-from tests.postgres.support import ask, eventually, kill
-from tests.postgres.test_serve import Site, processes_of
+from tests.postgres.support import ask, kill
+from tests.postgres.test_serve import Site, nothing_runs, processes_of
+from tests.waiting import wait_for
 
 WATCHED = "SELECT holder FROM rollout_guard_lease WHERE renewed_at > clock_timestamp() - interval '12 s'"
 
@@ -24,7 +25,7 @@ def started() -> Iterator[tuple[Site, Path]]:
             assert site.end() == 0, site.said
         finally:
             site.abandon()
-            eventually(lambda: not processes_of(data_dir), seconds=30)
+            wait_for(lambda: nothing_runs(data_dir), seconds=30)
 
 
 def guard_of(data_dir: Path) -> int | None:
@@ -35,11 +36,11 @@ def guard_of(data_dir: Path) -> int | None:
 @pytest.mark.xdist_group("serve")
 def test_the_site_has_a_guard_and_starts_another_when_it_dies(started: tuple[Site, Path]) -> None:
     _site, data_dir = started
-    eventually(lambda: guard_of(data_dir) is not None)
+    wait_for(lambda: guard_of(data_dir) is not None, seconds=15)
     first = guard_of(data_dir)
-    eventually(lambda: str(ask(data_dir, WATCHED)).endswith(f":{first}"), seconds=20)
+    wait_for(lambda: str(ask(data_dir, WATCHED)).endswith(f":{first}"), seconds=20)
     session = "SELECT usename::text FROM pg_stat_activity a JOIN pg_locks l USING (pid) WHERE l.objid = 7262010"
     assert ask(data_dir, session, role="superuser") == ROLE_NAMES["guard"]
     kill(first)
-    eventually(lambda: guard_of(data_dir) not in (None, first))
-    eventually(lambda: str(ask(data_dir, WATCHED)).endswith(f":{guard_of(data_dir)}"), seconds=20)
+    wait_for(lambda: guard_of(data_dir) not in (None, first), seconds=15)
+    wait_for(lambda: str(ask(data_dir, WATCHED)).endswith(f":{guard_of(data_dir)}"), seconds=20)
