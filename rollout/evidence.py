@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 
 from carecollective.core.startup import find_dangers
 from rollout.alert_rules import RULES
+from rollout.lease import read_lease
 from rollout.models import EventLog, Flag
 from rollout.stages import DISABLED
 from rollout.state import FLAG_NAME
@@ -52,7 +53,6 @@ TRIAL = {
     "duration_ms": 0.0,
     "request_id": "",
 }
-LEASE_AGE = "SELECT extract(epoch FROM clock_timestamp() - max(renewed_at))::float8 FROM public.rollout_guard_lease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +155,11 @@ def find_metrics() -> Finding:
 
 def find_alert_rules() -> Finding:
     """Look for the rules, and for a guard that has evaluated them in the last minute."""
-    with connection.cursor() as cursor:
-        cursor.execute(LEASE_AGE)
-        (age,) = cursor.fetchone()
     rules = len(RULES)
     if not rules:
         return Finding(FAIL, _("No alert rules are loaded."))
-    if age is None or age > 60:
+    lease = read_lease()
+    if lease is None or not lease.watching:
         return Finding(
             FAIL,
             _("%(rules)d rules are loaded, and no guard has evaluated them in the last minute.") % {"rules": rules},

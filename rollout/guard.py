@@ -11,8 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -21,10 +20,10 @@ from rollout import alerts, figures
 from rollout.alert_log import Alert
 from rollout.alert_rules import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding, evaluate
 from rollout.integrity import Inspector
+from rollout.lease import GUARD_LEASE_SECONDS, read_lease
 from rollout.models import Flag, Source
 from rollout.observations import read_detector
 from rollout.services import REASON_LONGEST, roll_back
-from rollout.snapshot import GUARD_LEASE_SECONDS
 from rollout.stages import DISABLED, Stage
 from rollout.state import FLAG_NAME
 
@@ -47,11 +46,6 @@ SELECT coalesce(max(within), 0) FROM (
   SELECT count(*) OVER (ORDER BY timestamp RANGE BETWEEN make_interval(secs => %s) PRECEDING AND CURRENT ROW) AS within
   FROM application_logs WHERE connection_error AND timestamp > clock_timestamp() - make_interval(secs => %s)) AS counted
 """
-_LEASE = """
-SELECT holder, renewed_at, renewed_at > clock_timestamp() - make_interval(secs => %s),
-  CASE WHEN isfinite(renewed_at) THEN extract(epoch FROM clock_timestamp() - renewed_at)::float ELSE 0 END
-FROM rollout_guard_lease
-"""
 _RENEW = """
 INSERT INTO rollout_guard_lease (id, holder, renewed_at) VALUES (1, %s, clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
@@ -66,24 +60,6 @@ WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %(key)s AND l.gran
 """
 # The server shall notice within seconds that a guard's machine is gone, and free the lock. Local sockets need none of it.
 _NOTICE_DEATH = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3"
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The guard's sign of life. `watching` is what every process goes by."""
-
-    holder: str
-    renewed_at: datetime
-    age_seconds: float
-    watching: bool
-
-
-def read_lease() -> Lease | None:
-    """Return the lease as it stands; None when no guard ever ran."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LEASE, [GUARD_LEASE_SECONDS])
-        row = cursor.fetchone()
-    return None if row is None else Lease(holder=row[0], renewed_at=row[1], watching=row[2], age_seconds=row[3])
 
 
 def gather(*, broken: Mapping[str, int]) -> Evidence:
@@ -196,10 +172,11 @@ class Guard:
     def _note_absence(self, stage: Stage) -> None:
         """Record what the pages could only say while it lasted: for how long nobody watched."""
         lease = read_lease()
-        if lease is not None and not lease.watching and stage != DISABLED:
-            began_at = lease.renewed_at + timedelta(seconds=GUARD_LEASE_SECONDS)
-            until = lease.renewed_at + timedelta(seconds=lease.age_seconds)
-            alerts.record_absence(began_at=began_at, until=until, stage=stage)
+        if lease is None or lease.renewed_at is None or lease.watching or stage == DISABLED:
+            return
+        began_at = lease.renewed_at + timedelta(seconds=GUARD_LEASE_SECONDS)
+        until = lease.renewed_at + timedelta(seconds=lease.age_seconds)
+        alerts.record_absence(began_at=began_at, until=until, stage=stage)
 
     def _renew(self) -> None:
         if self.lock_connection is None:

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from carecollective.core import errors
 from rollout import figures, snapshot
+from rollout.lease import read_lease
 from rollout.operations import FAILURE_CODES, Event, Method, Outcome
 from rollout.stages import StageKind
 from rollout.versions import MessagingVersion
@@ -151,11 +152,6 @@ class RolloutCollector(Collector):
 
     def _of_guard(self) -> Iterator[Metric]:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT extract(epoch FROM clock_timestamp() - max(renewed_at))::float FROM rollout_guard_lease"
-                " WHERE isfinite(renewed_at)"
-            )
-            (age,) = cursor.fetchone()
             cursor.execute("SELECT severity, count(*) FROM rollout_alert WHERE resolved_at IS NULL GROUP BY severity")
             opened = dict(cursor.fetchall())
         alerts = GaugeMetricFamily(
@@ -164,9 +160,12 @@ class RolloutCollector(Collector):
         for severity in sorted({"critical", "warning", *opened}):
             alerts.add_metric([severity], opened.get(severity, 0))
         yield alerts
-        if age is not None:
+        lease = read_lease()
+        if lease is not None and lease.renewed_at is not None:
             yield GaugeMetricFamily(
-                "carecollective_guard_lease_age_seconds", "How long ago the guard last gave a sign of life.", value=age
+                "carecollective_guard_lease_age_seconds",
+                "How long ago the guard last gave a sign of life.",
+                value=lease.age_seconds,
             )
 
 

@@ -17,6 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DjangoDatabaseError
 
 from rollout import acknowledgements
+from rollout.lease import IS_WATCHING
 from rollout.own_connection import connection_parameters
 from rollout.stages import Stage
 from rollout.state import FLAG_NAME, MISSING, UNKNOWN, RolloutState
@@ -25,13 +26,11 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "rollout_changed"
 APPLICATION = "carecollective-rollout"
-GUARD_LEASE_SECONDS = 60
 READ = f"""
-SELECT stage, v1_writes, salt, version, EXISTS (
-  SELECT FROM public.rollout_guard_lease
-  WHERE renewed_at > clock_timestamp() - interval '{GUARD_LEASE_SECONDS} s') AS guarded
+SELECT stage, v1_writes, salt, version,
+  EXISTS (SELECT FROM public.rollout_guard_lease WHERE {IS_WATCHING}) AS guarded
 FROM public.rollout_flag WHERE name = %s
-"""  # noqa: S608 (a number of ours)
+"""  # noqa: S608 (a condition of ours)
 STALE_AFTER = 5.0
 POLL_EVERY = 1.0
 FIRST_READ_WITHIN = 1.0

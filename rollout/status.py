@@ -11,11 +11,11 @@ from rollout import acknowledgements, alerts, drain, readiness, root_causes, sna
 from rollout.alerts import AlertRecord
 from rollout.cohort import v1_takes_writes
 from rollout.ladder import next_rung
+from rollout.lease import read_lease
 from rollout.models import DrainCertificate, ProposalState
 from rollout.models import Proposal as ProposalRow
 from rollout.readiness import Readiness
 from rollout.selectors import environment_disables
-from rollout.snapshot import GUARD_LEASE_SECONDS
 from rollout.stages import DISABLED
 from rollout.state import RolloutState
 from rollout.status_figures import read_figures
@@ -70,12 +70,6 @@ __all__ = [
 CLOCK = """
 SELECT clock_timestamp(), (
     SELECT at FROM public.rollout_change WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT 1)
-"""
-# A lease without an end is what tests and rehearsals hold; no program can read its date.
-LEASE = """
-SELECT holder, NULLIF(renewed_at, 'infinity'),
-    CASE WHEN isfinite(renewed_at) THEN extract(epoch FROM clock_timestamp() - renewed_at)::float8 ELSE 0 END
-FROM public.rollout_guard_lease
 """
 
 
@@ -171,21 +165,20 @@ def _clock() -> tuple[datetime, datetime | None]:
 
 
 def _guard(state: RolloutState) -> Guard:
-    with connection.cursor() as cursor:
-        cursor.execute(LEASE)
-        row = cursor.fetchone()
-    holder, renewed_at, age = row or ("", None, None)
-    watching = age is not None and age <= GUARD_LEASE_SECONDS
+    lease = read_lease()
+    watching = lease is not None and lease.watching
     off = not watching and state.stage != DISABLED
-    if watching:
-        words = _("The guard watches; it last looked %(age).0f seconds ago.") % {"age": age}
-    elif age is None:
+    if lease is None:
         words = _("No guard has run yet.")
+    elif watching:
+        words = _("The guard watches; it last looked %(age).0f seconds ago.") % {"age": lease.age_seconds}
     else:
-        words = _("No guard has looked for %(age).0f seconds.") % {"age": age}
+        words = _("No guard has looked for %(age).0f seconds.") % {"age": lease.age_seconds}
     if off:
         words += " " + _("So V2 is off by itself, whatever the stage says, until one does.")
-    return Guard("watching" if watching else "never" if age is None else "absent", holder, renewed_at, age, off, words)
+    if lease is None:
+        return Guard("never", "", None, None, off, words)
+    return Guard("watching" if watching else "absent", lease.holder, lease.renewed_at, lease.age_seconds, off, words)
 
 
 def _next_step(found: Readiness) -> NextStep | None:

@@ -9,7 +9,8 @@ from django.db import connection
 
 from rollout import alerts, snapshot
 from rollout.cohort import MemberFacts, Reason, decide, decision_for, v1_takes_writes, v1_writes_are_on
-from rollout.guard import Guard, read_lease
+from rollout.guard import Guard
+from rollout.lease import read_lease
 from rollout.stages import DISABLED, ENABLED, INTERNAL
 from rollout.state import RolloutState
 from rollout.versions import MessagingVersion
