@@ -2,24 +2,15 @@
 
 An event is a success, a failure of the system, or a refusal that was the member's own or a rule's (validation, own
 request, duplicate, closed, too fast). Refusals are counted and shown; no rate of success or of errors has them in it.
-Each function asks on Django's connection, or on the connection given as `on`, which may be the guard's.
 """
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from django.db import connection
-
+from carecollective.core.database import fetch_all
 from rollout.operations import MEMBERS_OWN, Method
-
-
-class Connection(Protocol):
-    """Django's connection or psycopg's: whatever hands out cursors."""
-
-    def cursor(self) -> AbstractContextManager[Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,48 +127,26 @@ class Conversations:
     new: int
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One operation in the order in which they ended; refusals of the member's own are left out."""
-
-    id: int
-    timestamp: datetime
-    failed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """One step of a chart."""
-
-    start: datetime
-    outcomes: Outcomes
-    p95_ms: float | None
-
-
-def outcomes(
-    period: Period, *, version: str | None = None, method: Method | None = None, on: Connection | None = None
-) -> Outcomes:
+def outcomes(period: Period, *, version: str | None = None, method: Method | None = None) -> Outcomes:
     """Count how the operations of a period ended."""
-    (row,) = _select(_COUNTS, period, version=version, method=method, on=on)
+    (row,) = _select(_COUNTS, period, version=version, method=method)
     return Outcomes(*row)
 
 
-def creation_success(period: Period, *, version: str = "v2", on: Connection | None = None) -> Outcomes:
+def creation_success(period: Period, *, version: str = "v2") -> Outcomes:
     """Count how the starts of conversations ended; its `share` is the playbook's creation success rate."""
-    return outcomes(period, version=version, method=Method.START, on=on)
+    return outcomes(period, version=version, method=Method.START)
 
 
-def error_rate(period: Period, *, version: str | None = None, on: Connection | None = None) -> Ratio:
+def error_rate(period: Period, *, version: str | None = None) -> Ratio:
     """Count the failures of the system among all starts and sends."""
-    return outcomes(period, version=version, on=on).errors
+    return outcomes(period, version=version).errors
 
 
-def latency_p95(
-    period: Period, method: Method | None = Method.SEND, *, version: str | None = "v2", on: Connection | None = None
-) -> Latency:
+def latency_p95(period: Period, method: Method | None = Method.SEND, *, version: str | None = "v2") -> Latency:
     """Take the 95th percentile of the calls' durations. What was refused came back early, and is left out."""
     columns = "percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms), count(*)"
-    (row,) = _select(columns, period, version=version, method=method, where=_NOT_REFUSED, on=on)
+    (row,) = _select(columns, period, version=version, method=method, where=_NOT_REFUSED)
     return Latency(p95_ms=row[0], calls=row[1])
 
 
@@ -188,11 +157,10 @@ def calls_within(
     *,
     inclusive: bool = False,
     version: str | None = "v2",
-    on: Connection | None = None,
 ) -> Ratio:
     """Count the calls that took less than so long, or just so long if `inclusive`: what an exact test of a percentile needs."""
     columns = f"count(*) FILTER (WHERE duration_ms {'<=' if inclusive else '<'} %s), count(*)"
-    (row,) = _select(columns, period, version=version, method=method, given=[milliseconds], where=_NOT_REFUSED, on=on)
+    (row,) = _select(columns, period, version=version, method=method, given=[milliseconds], where=_NOT_REFUSED)
     return Ratio(*row)
 
 
@@ -202,91 +170,56 @@ def duration_at(
     method: Method | None = Method.SEND,
     *,
     version: str | None = "v2",
-    on: Connection | None = None,
 ) -> float:
     """Return the milliseconds of the call at a rank, counted from 1 at the quickest."""
     ending = "ORDER BY duration_ms OFFSET %s LIMIT 1"
     (row,) = _select(
-        "duration_ms", period, version=version, method=method, where=_NOT_REFUSED, ending=ending, last=[rank - 1], on=on
+        "duration_ms", period, version=version, method=method, where=_NOT_REFUSED, ending=ending, last=[rank - 1]
     )
     return float(row[0])
 
 
-def slow_calls(
-    period: Period, *, over_ms: float = 5000, version: str | None = None, on: Connection | None = None
-) -> SlowCalls:
+def slow_calls(period: Period, *, over_ms: float = 5000, version: str | None = None) -> SlowCalls:
     """Count the calls that took longer than 5 seconds, whatever came of them."""
     columns = "count(*) FILTER (WHERE duration_ms > %s), count(*), max(duration_ms)"
-    (row,) = _select(columns, period, version=version, given=[over_ms], on=on)
+    (row,) = _select(columns, period, version=version, given=[over_ms])
     return SlowCalls(*row)
 
 
-def connection_errors(period: Period, *, on: Connection | None = None) -> int:
+def connection_errors(period: Period) -> int:
     """Count what failed because the database could not be reached: starts, sends and all other requests."""
-    (row,) = _select("count(*)", period, where="connection_error", operations=_ANY, on=on)
+    (row,) = _select("count(*)", period, where="connection_error", operations=_ANY)
     return int(row[0])
 
 
-def duplicates(period: Period, *, version: str | None = None, on: Connection | None = None) -> Ratio:
+def duplicates(period: Period, *, version: str | None = None) -> Ratio:
     """Count the starts that found a standing conversation, out of all starts that were tried."""
     columns = "count(*) FILTER (WHERE error_code = 'conversation_exists'), count(*)"
-    (row,) = _select(columns, period, version=version, method=Method.START, on=on)
+    (row,) = _select(columns, period, version=version, method=Method.START)
     return Ratio(*row)
 
 
-def v1_creations(period: Period, *, on: Connection | None = None) -> Ratio:
+def v1_creations(period: Period) -> Ratio:
     """Count the conversations that were opened in V1, out of those opened in either version."""
     columns = "count(*) FILTER (WHERE version = 'v1'), count(*)"
-    (row,) = _select(columns, period, method=Method.START, where="event = 'success'", on=on)
+    (row,) = _select(columns, period, method=Method.START, where="event = 'success'")
     return Ratio(*row)
 
 
-def errors_by_code(
-    period: Period, *, version: str | None = None, on: Connection | None = None
-) -> tuple[CodeCount, ...]:
+def errors_by_code(period: Period, *, version: str | None = None) -> tuple[CodeCount, ...]:
     """List every error code of the period, refusals included and marked, the most frequent first."""
     columns = "error_code, count(*), (sum(count(*)) OVER ())::bigint"
     ending = "GROUP BY error_code ORDER BY count(*) DESC, error_code"
     return tuple(
         CodeCount(code=code, count=count, operations=total, members_own=code in MEMBERS_OWN)
-        for code, count, total in _select(columns, period, version=version, ending=ending, on=on)
+        for code, count, total in _select(columns, period, version=version, ending=ending)
         if code is not None
     )
 
 
-def sequence(
-    period: Period, *, version: str = "v2", after_id: int = 0, on: Connection | None = None
-) -> tuple[Point, ...]:
-    """List the operations in the order in which they ended, without the members' own refusals."""
-    columns = "id, timestamp, log_level = 'error'"
-    ending = "AND id > %s ORDER BY timestamp, id"
-    rows = _select(columns, period, version=version, where=_NOT_REFUSED, ending=ending, last=[after_id], on=on)
-    return tuple(Point(*row) for row in rows)
-
-
-def series(
-    *, hours: int = 24, steps: int = 48, version: str | None = "v2", on: Connection | None = None
-) -> tuple[Bucket, ...]:
-    """Cut the last hours into equal steps for a chart, empty ones included, oldest first."""
-    width = hours * 3600 / steps
-    chosen, values = (" AND version = %s", [version]) if version else ("", [])
-    query = f"""
-        WITH frame AS (SELECT date_bin(make_interval(secs => %s), clock_timestamp(), timestamptz 'epoch') AS last)
-        SELECT slot.start, {_COUNTS}, percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE {_NOT_REFUSED})
-        FROM frame
-        CROSS JOIN generate_series(
-          frame.last - make_interval(secs => %s) * %s, frame.last, make_interval(secs => %s)) AS slot (start)
-        LEFT JOIN public.application_logs ON timestamp >= slot.start
-          AND timestamp < slot.start + make_interval(secs => %s) AND {_OPERATIONS}{chosen}
-        GROUP BY slot.start ORDER BY slot.start
-        """  # noqa: S608 (as in _select)
-    rows = _rows(query, [width, width, steps - 1, width, width, *values], on)
-    return tuple(Bucket(start=row[0], outcomes=Outcomes(*row[1:4]), p95_ms=row[4]) for row in rows)
-
-
-def active_conversations(*, hours: int = 24, on: Connection | None = None) -> tuple[Conversations, ...]:
+def active_conversations(*, hours: int = 24) -> tuple[Conversations, ...]:
     """Count the conversations of each version: active now, opened this week, opened in the last `hours`."""
-    rows = _rows("SELECT * FROM public.rollout_count_conversations(%s) ORDER BY version", [hours], on)
+    rows = fetch_all("SELECT * FROM public.rollout_count_conversations(%s) ORDER BY version", [hours])
     return tuple(Conversations(*row) for row in rows)
 
 
@@ -316,7 +249,6 @@ def _select(
     ending: str = "",
     given: Sequence[Any] = (),
     last: Sequence[Any] = (),
-    on: Connection | None,
 ) -> list[tuple[Any, ...]]:
     # Every piece of SQL is this module's own; whatever comes from outside is a value.
     condition, values = period.condition()
@@ -325,11 +257,4 @@ def _select(
             condition += f" AND {column} = %s"
             values = [*values, str(value)]
     query = f"SELECT {columns} FROM public.application_logs WHERE {condition} AND {operations} AND {where} {ending}"  # noqa: S608
-    return _rows(query, [*given, *values, *last], on)
-
-
-def _rows(query: str, values: Sequence[Any], on: Connection | None) -> list[tuple[Any, ...]]:
-    with (on or connection).cursor() as cursor:
-        cursor.execute(query, values)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+    return fetch_all(query, [*given, *values, *last])

@@ -3,10 +3,10 @@
 import logging
 import time
 from collections.abc import Mapping
+from typing import Any
 
+import psycopg
 from django.db import OperationalError, connection
-
-from rollout.figures import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,9 @@ AFTER_A_TIME_OUT = 600.0
 OVERLAP = 60.0
 
 
-def count_broken(*, changed_in_seconds: float | None = None, on: Connection | None = None) -> Mapping[str, int]:
+def count_broken(
+    *, changed_in_seconds: float | None = None, on: "psycopg.Connection[Any] | None" = None
+) -> Mapping[str, int]:
     """Count the broken conversations by invariant: of those that changed lately, or of all there are."""
     with (on or connection).cursor() as cursor:
         cursor.execute(

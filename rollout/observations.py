@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
 from django.db.models import Q
 
 from carecollective.accounts.models import User
+from carecollective.core.database import fetch_all
 from rollout import figures, statistics
 from rollout.cohort import INTERNAL_TESTERS, bucket
-from rollout.figures import Between, Connection, Since
+from rollout.figures import Between, Since
 from rollout.gates import CONFIDENCE, PERCENTILE, latency_limit
 from rollout.ladder import height
 from rollout.models import Flag, Proposal, ProposalState
@@ -37,24 +37,23 @@ class Run:
     ended: datetime | None
 
 
-def read_runs(*, on: Connection | None = None) -> tuple[Run, ...]:
+def read_runs() -> tuple[Run, ...]:
     """List the rollout's latest stays, the present one first. A change of V1 writes alone begins none."""
-    rows = _rows(
+    rows = fetch_all(
         "SELECT to_stage, at, lead(at) OVER (ORDER BY id) FROM public.rollout_change"
         " WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT %s",
         [_RUNS_LOOKED_AT],
-        on,
     )
     return tuple(Run(Stage.parse(stage) if stage else None, began, ended) for stage, began, ended in rows)
 
 
-def read_detector(*, on: Connection | None = None) -> Detector:
+def read_detector() -> Detector:
     """Fold every V2 operation since the present stage began, in the order of time.
 
     It is counted anew each time, so that a guard that has just taken over knows what its predecessor knew, and an event
     that arrived late stands in its place.
     """
-    ((operations, failed),) = _rows(
+    ((operations, failed),) = fetch_all(
         """
         SELECT count(*), coalesce(array_agg(number ORDER BY number) FILTER (WHERE failed), '{}')
         FROM (
@@ -64,9 +63,7 @@ def read_detector(*, on: Connection | None = None) -> Detector:
             SELECT at FROM public.rollout_change
             WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT 1)
         ) AS numbered
-        """,
-        [],
-        on,
+        """
     )
     return detect(operations=operations, failed=failed)
 
@@ -75,7 +72,7 @@ def collect_observation(*, confidence: float = CONFIDENCE) -> Observation:
     """Gather all that the gates judge, from the present stage's beginning until now."""
     flag = Flag.objects.get(name=FLAG_NAME)
     stage = flag.current_stage()
-    ((now,),) = _rows("SELECT clock_timestamp()", [])
+    ((now,),) = fetch_all("SELECT clock_timestamp()")
     runs = read_runs()
     if not runs:
         return Observation(now=now, since=None)
@@ -159,7 +156,7 @@ def _exposure(*, stage: Stage, salt: str, since: datetime, traffic_from: datetim
     """Place the members who were seen to start a conversation, leaving out those who are in V2 at every stage."""
     if stage.kind is not StageKind.PERCENTAGE:
         return Exposure()
-    rows = _rows(
+    rows = fetch_all(
         "SELECT user_id, bool_or(version = 'v2'), bool_or(version = 'v1'), min(timestamp) >= %s"
         " FROM public.application_logs WHERE timestamp >= %s AND method = %s AND log_level <> 'warn'"
         " AND version IS NOT NULL AND user_id IS NOT NULL GROUP BY user_id",
@@ -178,10 +175,3 @@ def _exposure(*, stage: Stage, salt: str, since: datetime, traffic_from: datetim
         misplaced += seen_in_v1 if belongs_to_v2 else seen_in_v2
         today += new_today
     return Exposure(in_v2=in_v2, in_v1=in_v1, misplaced=misplaced, today=today)
-
-
-def _rows(query: str, values: Sequence[Any], on: Connection | None = None) -> list[tuple[Any, ...]]:
-    with (on or connection).cursor() as cursor:
-        cursor.execute(query, values)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows

@@ -1,9 +1,9 @@
 """Who acts, and what time it is, as the database knows it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.db import connection, models, transaction
@@ -45,6 +45,14 @@ def acting_as(member: Member) -> Iterator[None]:
 def _set_actor(value: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.user_id', %s, true)", [value])
+
+
+def fetch_all(query: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """Return every row of a query on Django's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from rollout.observations import collect_observation, read_detector, read_runs
 from rollout.sequential import detect
 from rollout.stages import Stage
 from rollout.verdicts import VerdictState
+from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
 TEN, FIFTY = Stage.parse("percentage:10"), Stage.parse("percentage:50")
@@ -218,8 +219,9 @@ def test_the_detector_trips_on_a_burst_after_healthy_days(began, happened):
     assert not read_detector().tripped
 
 
-def test_the_guards_role_may_read_the_detector(connect_as):
-    assert read_detector(on=connect_as("guard")).tripped is False
+def test_the_guards_role_may_read_the_detector(db):
+    with as_role("guard"):
+        assert read_detector().tripped is False
 
 
 def test_a_stage_is_judged_from_the_record(began, happened):

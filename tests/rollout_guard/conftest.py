@@ -3,10 +3,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from rollout.guard import Guard
 from rollout.state import FLAG_NAME
+from tests.roles import as_role
 
 Happened = Callable[..., None]
 Sql = Callable[..., Any]
@@ -72,12 +72,8 @@ def at(stage: Callable[..., None], sql: Sql) -> Callable[..., None]:
 @pytest.fixture
 def as_guard(db: None) -> Iterator[None]:
     """Act as the guard's own role, which may do no more than it needs."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET ROLE carecollective_guard")
-    yield
-    if not connection.needs_rollback:
-        with connection.cursor() as cursor:
-            cursor.execute("SET ROLE carecollective_web")
+    with as_role("guard"):
+        yield
 
 
 @pytest.fixture
@@ -93,14 +89,8 @@ def look(guard: Guard) -> Callable[[], None]:
 
     def once() -> None:
         guard.inspector.everything_due = float("-inf")
-        with connection.cursor() as cursor:
-            cursor.execute("SET ROLE carecollective_guard")
-        try:
+        with as_role("guard"):
             guard.look()
-        finally:
-            if not connection.needs_rollback:
-                with connection.cursor() as cursor:
-                    cursor.execute("SET ROLE carecollective_web")
 
     return once
 

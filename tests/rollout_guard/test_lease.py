@@ -14,6 +14,7 @@ from rollout.lease import read_lease
 from rollout.stages import DISABLED, ENABLED, INTERNAL
 from rollout.state import RolloutState
 from rollout.versions import MessagingVersion
+from tests.roles import as_role
 from tests.rollout_guard.conftest import Sql
 
 Make = Callable[..., Any]
@@ -80,13 +81,8 @@ def alone(guard: Guard, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> Guard:
 
 
 def tick(guard: Guard) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SET ROLE carecollective_guard")
-    try:
+    with as_role("guard"):
         return guard.tick()
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SET ROLE carecollective_web")
 
 
 def test_each_look_renews_the_lease(alone: Guard, sql: Sql, member: Make, stage: Make) -> None:
