@@ -13,9 +13,10 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 
-from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, OperationalError, connection, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import Error, InterfaceError, OperationalError, connection
+from django.db.backends.utils import CursorWrapper
 
+from carecollective.core.session_lock import SessionLock
 from rollout import alerts, figures
 from rollout.alert_log import Alert
 from rollout.alert_rules import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding, evaluate
@@ -59,7 +60,7 @@ WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %(key)s AND l.gran
               AND a.backend_start < clock_timestamp() - make_interval(secs => %(seconds)s))
 """
 # The server shall notice within seconds that a guard's machine is gone, and free the lock. Local sockets need none of it.
-_NOTICE_DEATH = "SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3"
+_NOTICE_DEATH = ("SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1", "SET tcp_keepalives_count = 3")
 
 
 def gather(*, broken: Mapping[str, int]) -> Evidence:
@@ -95,13 +96,13 @@ _GROUPS = (("v1", "v1"), ("v2", "v2"), ("both", None))
 class Guard:
     """Watches while it holds the lock; waits as the standby while another guard holds it.
 
-    The lock lives on a connection of its own, and the lease is renewed over it: losing the one is losing the other.
+    The lease is renewed over the lock's connection: losing the one is losing the other.
     """
 
     def __init__(self) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.inspector = Inspector()
-        self.lock_connection: BaseDatabaseWrapper | None = None
+        self.lock = SessionLock(LOCK_KEY, prepare=_NOTICE_DEATH, when_refused=_oust_stalled)
         self.owed: list[tuple[Finding, Stage, bool]] = []
         self.reported = False
 
@@ -111,7 +112,7 @@ class Guard:
             began = time.monotonic()
             pause = EVERY_SECONDS if self.tick() else STANDBY_SECONDS
             stop.wait(max(0.0, began + pause - time.monotonic()))
-        self._release()
+        self.lock.release()
 
     def tick(self) -> bool:
         """Look once, if the lock is ours, and tell whether it was. Whatever goes wrong, the next tick tries again."""
@@ -127,12 +128,12 @@ class Guard:
                 logger.warning("The guard could not look (%s) and will try again.", type(problem).__name__)
             self.reported = True
             if isinstance(problem, OperationalError | InterfaceError):
-                self._release()
+                self.lock.release()
             connection.close()
         except Exception:
             logger.exception("The guard could not look and will try again.")
             connection.close()
-        return self.lock_connection is not None
+        return self.lock.is_held
 
     def look(self) -> Evidence:
         """Judge the figures once; alert, turn V2 off where a rule says so, and end the alerts that are over."""
@@ -179,45 +180,20 @@ class Guard:
         alerts.record_absence(began_at=began_at, until=until, stage=stage)
 
     def _renew(self) -> None:
-        if self.lock_connection is None:
-            return
-        with self.lock_connection.cursor() as cursor:
+        with self.lock.cursor() as cursor:
             cursor.execute(_RENEW, [self.holder])
 
     def _holds_lock(self) -> bool:
-        if self.lock_connection is not None:
-            return True
-        candidate = connections.create_connection(DEFAULT_DB_ALIAS)
-        try:
-            with candidate.cursor() as cursor:
-                for statement in _NOTICE_DEATH.split(";"):
-                    cursor.execute(statement)
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY])
-                row = cursor.fetchone()
-        except Error:
-            candidate.close()
-            raise
-        if row is None or not row[0]:
-            self._oust_stalled(candidate)
-            candidate.close()
-            return False
-        logger.info("The guard watches the rollout.")
-        self.lock_connection = candidate
-        return True
+        if not self.lock.is_held and self.lock.take():
+            logger.info("The guard watches the rollout.")
+        return self.lock.is_held
 
-    def _oust_stalled(self, candidate: BaseDatabaseWrapper) -> None:
-        """Cut off a guard that holds the lock and has not looked for long: stopped, or stuck. The next tick takes over."""
-        with candidate.cursor() as cursor:
-            cursor.execute(_OUST, {"key": LOCK_KEY, "seconds": STALLED_SECONDS})
-            if cursor.rowcount:
-                logger.warning(
-                    "The guard that holds the lock has not looked for %s s and was cut off.", STALLED_SECONDS
-                )
 
-    def _release(self) -> None:
-        if self.lock_connection is not None:
-            self.lock_connection.close()
-            self.lock_connection = None
+def _oust_stalled(cursor: CursorWrapper) -> None:
+    """Cut off a guard that holds the lock and has not looked for long: stopped, or stuck. The next tick takes over."""
+    cursor.execute(_OUST, {"key": LOCK_KEY, "seconds": STALLED_SECONDS})
+    if cursor.rowcount:
+        logger.warning("The guard that holds the lock has not looked for %s s and was cut off.", STALLED_SECONDS)
 
 
 def disable(finding: Finding) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.models import Session
@@ -31,6 +32,15 @@ NAME_MAX = 100
 EMAIL_MAX = 254
 LOCATION_MAX = 100
 REASON_MAX = 500
+
+
+class SignInLocked(RateLimitExceeded):
+    """The account takes no sign-in from this address, after too many that failed."""
+
+    message = _("Too many sign-ins failed. Please wait half an hour, or ask staff for help.")
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=round(settings.AXES_COOLOFF_TIME * 3600))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +172,7 @@ def member_in_care_of(actor: User, member_id: UUID) -> User:
 def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedToken:
     """Exchange e-mail and password for an expiring token.
 
-    Raises ValidationRefused for what is no text, Unauthorized when they do not match, RateLimitExceeded when the account is
+    Raises ValidationRefused for what is no text, Unauthorized when they do not match, SignInLocked when the account is
     locked after failed sign-ins from this address.
     """
     refused: dict[str, list[Any]] = {}
@@ -173,9 +183,7 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
         raise ValidationRefused(refused)
     user = authenticate(request, username=email.strip().lower(), password=password)
     if getattr(request, "axes_locked_out", False):
-        raise RateLimitExceeded(
-            _("Too many sign-ins failed. Please wait half an hour, or ask staff for help."), retry_after=1800
-        )
+        raise SignInLocked()
     if not isinstance(user, User):
         raise Unauthorized(_("E-mail address and password do not match."))
     with transaction.atomic():

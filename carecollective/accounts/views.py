@@ -14,21 +14,16 @@ from carecollective.accounts import passwords, services
 from carecollective.accounts.forms import PasswordForm, PreferencesForm, ProfileForm, SignInForm, SignUpForm
 from carecollective.accounts.models import MessagingPreferences
 from carecollective.accounts.pages import MemberRequest, member_page
-from carecollective.core.errors import DomainError, RateLimitExceeded, ValidationRefused
+from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.core.pages import Refusable, page, render_page
 from carecollective.core.views import answer_error
 
-LOCKED_SECONDS = 30 * 60
 BACKEND = "django.contrib.auth.backends.ModelBackend"
-
-
-class SignInLocked(RateLimitExceeded):
-    message = _("Too many sign-ins failed. Please wait half an hour, or ask staff for help.")
 
 
 def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """Answer for an account that is locked after too many failed sign-ins from one address."""
-    return answer_error(request, SignInLocked(retry_after=LOCKED_SECONDS))
+    return answer_error(request, services.SignInLocked())
 
 
 @sensitive_post_parameters("password")

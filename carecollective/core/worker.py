@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from django.db import DEFAULT_DB_ALIAS, Error, close_old_connections, connection, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import Error, close_old_connections, connection
 from django.utils.module_loading import import_string
+
+from carecollective.core.session_lock import SessionLock
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +34,13 @@ class PeriodicTask:
 class Worker:
     """Runs the periodic tasks while it holds the lock; waits as the standby while another worker holds it.
 
-    The lock lives on a connection of its own. Losing that connection means losing the lock, and is how a restart
-    of the database is noticed: the loop then begins again at its next tick.
+    Losing the lock's connection is how a restart of the database is noticed: the loop then begins again at its next tick.
     """
 
     def __init__(self, tasks: Iterable[tuple[str, float]]) -> None:
         self.tasks = [PeriodicTask.named(path, seconds) for path, seconds in tasks]
         self.stopping = threading.Event()
-        self.lock_connection: BaseDatabaseWrapper | None = None
+        self.lock = SessionLock(LOCK_KEY)
         self.last_beat = float("-inf")
 
     def run(self) -> None:
@@ -48,7 +48,7 @@ class Worker:
         while not self.stopping.is_set():
             self.tick()
             self.stopping.wait(TICK_SECONDS)
-        self._release()
+        self.lock.release()
 
     def stop(self) -> None:
         self.stopping.set()
@@ -61,7 +61,7 @@ class Worker:
             self._beat()
         except Error as problem:
             logger.warning("The worker lost the database and will try again: %s", str(problem).strip())
-            self._release()
+            self.lock.release()
             return
         for task in self.tasks:
             if self.stopping.is_set():
@@ -84,37 +84,19 @@ class Worker:
             close_old_connections()
 
     def _holds_lock(self) -> bool:
-        if self.lock_connection is not None:
-            return True
-        candidate = connections.create_connection(DEFAULT_DB_ALIAS)
-        try:
-            with candidate.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY])
-                row = cursor.fetchone()
-        except Error:
-            candidate.close()
-            raise
-        if row is None or not row[0]:
-            candidate.close()
-            return False
-        logger.info("The worker has taken up its work.")
-        self.lock_connection = candidate
-        self.last_beat = float("-inf")
-        return True
+        if not self.lock.is_held and self.lock.take():
+            logger.info("The worker has taken up its work.")
+            self.last_beat = float("-inf")
+        return self.lock.is_held
 
     def _beat(self) -> None:
         """Leave a sign of life, over the connection that holds the lock: it proves both."""
-        if self.lock_connection is None or time.monotonic() < self.last_beat + HEARTBEAT_SECONDS:
+        if time.monotonic() < self.last_beat + HEARTBEAT_SECONDS:
             return
-        with self.lock_connection.cursor() as cursor:
+        with self.lock.cursor() as cursor:
             cursor.execute("UPDATE core_workerheartbeat SET beat_at = clock_timestamp() WHERE name = %s", [NAME])
             if cursor.rowcount == 0:
                 cursor.execute(
                     "INSERT INTO core_workerheartbeat (name, beat_at) VALUES (%s, clock_timestamp())", [NAME]
                 )
         self.last_beat = time.monotonic()
-
-    def _release(self) -> None:
-        if self.lock_connection is not None:
-            self.lock_connection.close()
-            self.lock_connection = None

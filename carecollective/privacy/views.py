@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.contrib.auth import logout
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
@@ -38,12 +38,8 @@ def download_export(request: MemberRequest, export_id: UUID) -> HttpResponse:
 
 
 @sensitive_post_parameters("password")
-def erase_account(request: HttpRequest) -> HttpResponse:
-    return _erase_account(request)
-
-
 @member_page
-def _erase_account(request: MemberRequest) -> HttpResponse:
+def erase_account(request: MemberRequest) -> HttpResponse:
     """Erase the member, once they have confirmed it with their password, and say goodbye."""
     if request.method != "POST":
         return render_page(request, "privacy/erase.html", {"form": ErasureForm()})

@@ -80,7 +80,7 @@ def as_guard(db: None) -> Iterator[None]:
 def guard(db: None) -> Iterator[Guard]:
     guarding = Guard()
     yield guarding
-    guarding._release()
+    guarding.lock.release()
 
 
 @pytest.fixture

@@ -75,8 +75,8 @@ def test_the_row_is_not_touched_by_it(stage: Make, sql: Sql) -> None:
 @pytest.fixture
 def alone(guard: Guard, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> Guard:
     """A guard that holds the lock, and renews its lease on the test's own connection."""
-    guard.lock_connection = connection
-    monkeypatch.setattr(guard, "_release", lambda: None)
+    guard.lock.connection = connection
+    monkeypatch.setattr(guard.lock, "release", lambda: None)
     return guard
 
 
