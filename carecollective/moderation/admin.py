@@ -25,8 +25,8 @@ class ReportAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         self._require_staff(request)
-        reports = selectors.list_reports(reader=_reader(request))
-        context = {**self.admin_site.each_context(request), "title": "Reported messages", "reports": reports}
+        page = selectors.list_reports(reader=_reader(request), page=_page_number(request))
+        context = {**self.admin_site.each_context(request), "title": "Reported messages", "page": page}
         return TemplateResponse(request, "admin/moderation/reports.html", context)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
@@ -73,6 +73,11 @@ class ReportAdmin(ReadOnlyAdmin):
     def _require_staff(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied
+
+
+def _page_number(request: HttpRequest) -> int:
+    asked = request.GET.get("page", "")
+    return int(asked) if asked.isascii() and asked.isdigit() and 1 <= len(asked) <= 6 and int(asked) else 1
 
 
 def _reader(request: HttpRequest) -> User:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -11,11 +12,22 @@ from django.utils.translation import gettext_lazy as _
 import messaging_v1.models as v1
 import messaging_v2.models as v2
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as
+from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput, MessageNotFound, NotPermitted
 from carecollective.inbox.selectors import locate
 from carecollective.moderation.models import Look, Outcome, Reason
 from rollout.versions import MessagingVersion
+
+REPORTS_PER_PAGE = 50
+_REPORTS = """
+SELECT *, (SELECT count(*) FROM public.moderation_look AS look WHERE look.report_id = report.id)
+FROM (
+  SELECT id, false AS is_legacy, version, reporter_id, author_id, reason, words, status, created_at
+  FROM public.moderation_report
+  UNION ALL
+  SELECT id, true, 'v1', reporter_id, author_id, reason, words, status, created_at
+  FROM public.moderation_legacy_reports()) AS report
+"""
 
 
 class OwnMessage(InvalidInput):
@@ -48,6 +60,15 @@ class ReportSummary:
     is_waiting: bool
     created_at: datetime
     looks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """A page of the list, and the numbers of the pages around it."""
+
+    reports: Sequence[ReportSummary]
+    previous: int | None
+    next: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,23 +109,41 @@ def message_to_report(*, reader: User, conversation_id: UUID, message_id: UUID |
     return ReportedMessage(version, *row)
 
 
-def list_reports(*, reader: User) -> Sequence[ReportSummary]:
-    """Return every report of both systems, those that wait first, then the newest. Raises NotPermitted unless staff."""
+def list_reports(*, reader: User, page: int = 1) -> ReportPage:
+    """Return a page of the reports of both systems: those that wait first, then the newest.
+
+    Args:
+        reader: Who looks.
+        page: From 1; beyond the last page there is nothing.
+
+    Raises:
+        NotPermitted: The reader is not staff.
+    """
     _require_staff(reader)
-    with acting_as(reader), connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT id, false, version, reporter_id, author_id, reason, words, status, created_at FROM moderation_report
-            UNION ALL
-            SELECT id, true, 'v1', reporter_id, author_id, reason, words, status, created_at
-            FROM public.moderation_legacy_reports()
-            """
-        )
-        found = cursor.fetchall()
-        cursor.execute("SELECT report_id, count(*) FROM moderation_look GROUP BY report_id")
-        looks = dict(cursor.fetchall())
+    beyond = REPORTS_PER_PAGE * (page - 1)
+    ending = "ORDER BY status <> %s, created_at DESC, id DESC LIMIT %s OFFSET %s"
+    found = _read_reports(reader, ending, [Outcome.PENDING, REPORTS_PER_PAGE + 1, beyond])
+    return ReportPage(
+        reports=found[:REPORTS_PER_PAGE],
+        previous=page - 1 if page > 1 else None,
+        next=page + 1 if len(found) > REPORTS_PER_PAGE else None,
+    )
+
+
+def find_report(*, reader: User, report_id: UUID) -> ReportSummary:
+    """Return one report without what it is about. Raises NotPermitted unless the reader is staff; DomainNotFound."""
+    _require_staff(reader)
+    found = _read_reports(reader, "WHERE id = %s", [report_id])
+    if not found:
+        raise DomainNotFound()
+    return found[0]
+
+
+def _read_reports(reader: User, ending: str, values: Sequence[Any]) -> Sequence[ReportSummary]:
+    with acting_as(reader):
+        found = fetch_all(_REPORTS + ending, values)
     names = _names([person for row in found for person in (row[3], row[4])])
-    reports = [
+    return [
         ReportSummary(
             id=row[0],
             is_legacy=row[1],
@@ -116,20 +155,10 @@ def list_reports(*, reader: User) -> Sequence[ReportSummary]:
             status=str(Outcome(row[7]).label) if row[7] in Outcome.values else row[7],
             is_waiting=row[7] == Outcome.PENDING,
             created_at=row[8],
-            looks=looks.get(row[0], 0),
+            looks=row[9],
         )
         for row in found
     ]
-    newest_first = sorted(reports, key=lambda report: (report.created_at, report.id), reverse=True)
-    return sorted(newest_first, key=lambda report: not report.is_waiting)
-
-
-def find_report(*, reader: User, report_id: UUID) -> ReportSummary:
-    """Return one report without what it is about. Raises NotPermitted unless the reader is staff; DomainNotFound."""
-    found = next((report for report in list_reports(reader=reader) if report.id == report_id), None)
-    if found is None:
-        raise DomainNotFound()
-    return found
 
 
 def looks_at(*, report_id: UUID) -> Sequence[Look]:

@@ -137,6 +137,34 @@ def test_staff_see_five_messages_around_it_and_each_look_is_noted(ada, conversat
         assert Look.objects.filter(report_id=reported.pk, staff=helper).count() == looks
 
 
+def test_the_list_has_pages_those_that_wait_first_and_then_the_newest(
+    ada, bob, conversation, staff, signed_in, monkeypatch
+):
+    monkeypatch.setattr(selectors, "REPORTS_PER_PAGE", 2)
+    bobs = [message for message in messages(ada, conversation) if message.sender_id == bob.pk]
+    first, second, third, fourth, fifth = (report(ada, conversation, message.id).pk for message in bobs[:5])
+    reader = staff()
+    services.settle_report(actor=reader, report_id=fifth, outcome="dismissed")
+
+    def page(number):
+        found = selectors.list_reports(reader=reader, page=number)
+        return [report.id for report in found.reports], found.previous, found.next
+
+    assert page(1) == ([fourth, third], None, 2)
+    assert page(2) == ([second, first], 1, 3)
+    assert page(3) == ([fifth], 2, None)
+    assert page(4) == ([], 3, None)
+    assert selectors.find_report(reader=reader, report_id=fifth).status == "Dismissed"
+
+    client = signed_in(reader)
+    listed = client.get("/admin/moderation/report/?page=2").content.decode()
+    assert str(second) in listed
+    assert "?page=1" in listed
+    assert "?page=3" in listed
+    for odd in ("0", "-1", "x", "٣", "9" * 40, ""):
+        assert str(fourth) in client.get("/admin/moderation/report/", {"page": odd}).content.decode()
+
+
 def test_the_first_message_of_a_conversation_is_shown_with_what_followed(ada, conversation, staff):
     found = selectors.look_at_report(reader=staff(), report_id=report(ada, conversation).pk)
     assert [message.place for message in found] == [0, 1, 2, 3, 4, 5]
