@@ -19,7 +19,7 @@ from carecollective.help_requests.models import HelpRequest
 from tests import databases
 from tests.factories import HelpRequestFactory, UserFactory
 
-pytest_plugins = ["tests.browser", "tests.figures", "tests.groups", "tests.operators"]
+pytest_plugins = ["tests.browser", "tests.figures", "tests.groups", "tests.operators", "tests.readiness"]
 
 
 @pytest.fixture(scope="session")

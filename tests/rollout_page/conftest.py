@@ -8,12 +8,8 @@ from django.db import connection
 from django.test import Client
 
 from carecollective.accounts.models import User
-from rollout import readiness
 from rollout.models import EventLog, Flag
-from rollout.readiness import Readiness
-from rollout.stages import Stage
 from rollout.state import FLAG_NAME
-from rollout.status_tree import Blocker
 from tests.operators import MakeStaff
 
 PAGE = "/admin/rollout/"
@@ -34,22 +30,6 @@ def stage_now() -> str:
 @pytest.fixture
 def admin(operators: MakeStaff) -> User:
     return operators(name="Root", is_superuser=True)
-
-
-class Shown:
-    """Stands for gates and checklist in a test about what the page does with a step that they allow or refuse."""
-
-    missing: tuple[str, ...] = ()
-
-    def judge(self, *, stage: Stage, target: Stage | None) -> Readiness:
-        return Readiness(stage, target, 0.95, (), (), tuple(Blocker("alert", words) for words in self.missing))
-
-
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
-    stand_in = Shown()
-    monkeypatch.setattr(readiness, "judge", stand_in.judge)
-    return stand_in
 
 
 @pytest.fixture

@@ -6,36 +6,15 @@ import pytest
 from django.db import connection
 
 from carecollective.accounts.models import User
-from rollout import checklist, evidence, readiness
+from rollout import checklist, evidence
 from rollout.evidence import Finding
 from rollout.models import Flag
-from rollout.readiness import Readiness
-from rollout.stages import Stage
 from rollout.state import FLAG_NAME
-from rollout.status_tree import Blocker
 
 
 @pytest.fixture
 def flag(db: None) -> Flag:
     return Flag.objects.get(name=FLAG_NAME)
-
-
-class Evidence:
-    """Stands for the gates and the checklist, where a test is about what follows from them."""
-
-    missing: tuple[str, ...] = ()
-
-    def judge(self, *, stage: Stage, target: Stage | None) -> Readiness:
-        blockers = tuple(Blocker("gate", words) for words in self.missing)
-        return Readiness(stage, target, 0.95, (), (), blockers)
-
-
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Evidence:
-    """All that a step asks for has been shown, until `shown.missing` says otherwise."""
-    stand_in = Evidence()
-    monkeypatch.setattr(readiness, "judge", stand_in.judge)
-    return stand_in
 
 
 @pytest.fixture

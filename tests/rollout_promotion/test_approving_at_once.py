@@ -10,7 +10,7 @@ from rollout.errors import ProposalSettled, ProposalStale, SamePerson
 from rollout.models import Change, Flag, Proposal, SignOff
 from rollout.stages import INTERNAL
 from tests.operators import MakeStaff
-from tests.rollout_promotion.conftest import Evidence
+from tests.readiness import Evidence
 
 
 def test_of_four_who_approve_at_once_one_moves_the_rollout(

@@ -19,7 +19,7 @@ from rollout.models import Change, Flag, Proposal, Source
 from rollout.services import roll_back
 from rollout.stages import DISABLED, INTERNAL, Stage
 from tests.operators import MakeStaff
-from tests.rollout_promotion.conftest import Evidence
+from tests.readiness import Evidence
 
 pytestmark = pytest.mark.django_db
 

@@ -21,7 +21,7 @@ from rollout.services import change_stage, roll_back
 from rollout.stages import DISABLED, INTERNAL
 from rollout.status import Health, Status, as_plain, read_status
 from tests.operators import MakeStaff
-from tests.rollout_promotion.conftest import Evidence
+from tests.readiness import Evidence
 
 pytestmark = pytest.mark.django_db
 

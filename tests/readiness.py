@@ -1,0 +1,24 @@
+"""A stand-in for gates and checklist, where a test is about what follows from them."""
+
+import pytest
+
+from rollout import readiness
+from rollout.readiness import Readiness
+from rollout.stages import Stage
+from rollout.status_tree import Blocker
+
+
+class Evidence:
+    missing: tuple[str, ...] = ()
+
+    def judge(self, *, stage: Stage, target: Stage | None) -> Readiness:
+        blockers = tuple(Blocker("gate", words) for words in self.missing)
+        return Readiness(stage, target, 0.95, (), (), blockers)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Evidence:
+    """All that a step asks for has been shown, until `shown.missing` says otherwise."""
+    stand_in = Evidence()
+    monkeypatch.setattr(readiness, "judge", stand_in.judge)
+    return stand_in
