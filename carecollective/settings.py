@@ -95,6 +95,10 @@ def origins(raw: str) -> list[str]:
     return [web_address(origin) for origin in names(raw)]
 
 
+def is_one_host(address: str) -> bool:
+    return "*" not in address and "//." not in address
+
+
 # Where the data lives
 
 DATA_DIR = read("DATA_DIR", BASE_DIR / ".data", lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a folder")
@@ -138,6 +142,15 @@ TRUSTED_PROXIES = read(
 )
 # A site that answers to a public name speaks HTTPS; one on this machine alone cannot.
 HTTPS = ALLOWED_HOSTS != LOOPBACK
+# Where links in letters lead: never to what a request names.
+SITE_ADDRESS = next(
+    (
+        address
+        for address in (*CSRF_TRUSTED_ORIGINS, *(f"https://{host}" for host in ALLOWED_HOSTS[:-3]))
+        if is_one_host(address)
+    ),
+    f"http://127.0.0.1:{PORT}",
+)
 
 ROOT_URLCONF = "carecollective.urls"
 WSGI_APPLICATION = "carecollective.wsgi.application"

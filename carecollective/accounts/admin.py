@@ -1,7 +1,6 @@
 from typing import Any, ClassVar, cast
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.widgets import AdminTextInputWidget
@@ -11,15 +10,20 @@ from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.passwords import send_password_link
-from carecollective.accounts.services import approve_member, reject_member
+from carecollective.accounts.services import (
+    approve_member,
+    clean_name,
+    fingerprint_of,
+    is_taken_by_staff,
+    reject_member,
+)
 from carecollective.core.admin_site import ForStaffToSee, NotByHand
-from carecollective.core.errors import DomainError
+from carecollective.core.errors import DomainError, ValidationRefused
 
 LINKS_AT_ONCE = 20
 STORED_WITH_THE_MEMBER = {"name", "location", "is_active", "is_staff", "is_superuser"}
@@ -29,6 +33,42 @@ class ReasonForm(ActionForm):
     """The bar above the list, with room for what a member who is not approved shall read."""
 
     reason = forms.CharField(label=_("Reason, shown to the member:"), required=False, max_length=500)
+
+
+class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A member as staff saw them: what somebody else changed meanwhile is not changed back by a page from before."""
+
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = User
+        fields = ("name", "location", "is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.initial["seen"] = fingerprint_of(self.instance)
+
+    def clean_name(self) -> str:
+        try:
+            return clean_name(self.cleaned_data["name"])
+        except ValidationRefused as refusal:
+            raise forms.ValidationError(refusal.fields["name"]) from None
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        # Held until this is written: of two who change a member at once, one is told.
+        stored = User.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
+        if self.data.get("seen") != fingerprint_of(stored):
+            raise forms.ValidationError(
+                _("Somebody has changed this member since you opened the page. Please look again.")
+            )
+        if found.get("is_staff", stored.is_staff) and is_taken_by_staff(found.get("name", stored.name), by=stored):
+            raise forms.ValidationError(
+                _(
+                    "Another member of staff has this name. What staff do is on record under their names: please tell them apart."
+                )
+            )
+        return found
 
 
 admin.site.unregister(Group)
@@ -43,6 +83,7 @@ class GroupsAdmin(NotByHand, GroupAdmin):
 class MemberAdmin(ForStaffToSee, UserAdmin):  # type: ignore[type-arg]
     """The members, those who wait for approval first."""
 
+    form = MemberForm
     action_form = ReasonForm
     actions: tuple[str, ...] = ("approve", "reject", "send_password_link")
     ordering = ("verification_status", "created_at")
@@ -62,7 +103,7 @@ class MemberAdmin(ForStaffToSee, UserAdmin):  # type: ignore[type-arg]
         "last_login",
     )
     fieldsets = (
-        (None, {"fields": ("name", "email", "location")}),
+        (None, {"fields": ("seen", "name", "email", "location")}),
         (
             _("Membership"),
             {
@@ -118,13 +159,10 @@ class MemberAdmin(ForStaffToSee, UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Send the selected members a link to choose a new password"))
     def send_password_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        # At the site's own address where it has one, and not at whatever the request says it came to.
-        origin = next(iter(settings.CSRF_TRUSTED_ORIGINS), f"{request.scheme}://{request.get_host()}")
-        page = origin + reverse("password")
         sent = 0
         for member in queryset[:LINKS_AT_ONCE]:
             try:
-                send_password_link(actor=cast("User", request.user), member_id=member.pk, page=page)
+                send_password_link(actor=cast("User", request.user), member_id=member.pk)
             except DomainError as refusal:
                 self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
                 continue
@@ -141,18 +179,20 @@ class MemberAdmin(ForStaffToSee, UserAdmin):  # type: ignore[type-arg]
         staff = cast("User", request.user)
         reason = request.POST.get("reason", "").strip()
         decided = 0
-        try:
-            for member in queryset:
+        for member in queryset:
+            try:
                 if decision is VerificationStatus.APPROVED:
                     approve_member(actor=staff, member_id=member.pk)
                 else:
                     reject_member(actor=staff, member_id=member.pk, reason=reason)
-                self.log_change(request, member, str(decision.label))
-                decided += 1
-        except DomainError as refusal:
-            self.message_user(request, str(refusal.message), messages.ERROR)
+            except DomainError as refusal:
+                self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
+                continue
+            self.log_change(request, member, str(decision.label))
+            decided += 1
         sentence = ngettext("%(count)d member: %(decision)s.", "%(count)d members: %(decision)s.", decided)
-        self.message_user(request, sentence % {"count": decided, "decision": decision.label}, messages.SUCCESS)
+        if decided:
+            self.message_user(request, sentence % {"count": decided, "decision": decision.label}, messages.SUCCESS)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -1,7 +1,7 @@
 """Whose sign-ins are counted together, and from where: one account and one address, at whichever door."""
 
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +15,7 @@ def account_of(request: HttpRequest | None, credentials: dict[str, Any] | None =
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return the caller's network address.
+    """Return the caller's network address; of IPv6 the network that one caller has, a /64.
 
     Each of TRUSTED_PROXIES adds the address that it was called from at the end of X-Forwarded-For; what stands before
     those was written by the caller, and is believed no more than with no proxy at all.
@@ -24,5 +24,15 @@ def address_of(request: HttpRequest) -> str:
     trusted: int = settings.TRUSTED_PROXIES
     if trusted and len(hops) >= trusted:
         with suppress(ValueError):
-            return str(ip_address(hops[-trusted].strip()))
-    return str(request.META.get("REMOTE_ADDR", ""))
+            return _counted(hops[-trusted].strip())
+    with suppress(ValueError):
+        return _counted(request.META.get("REMOTE_ADDR", ""))
+    return ""
+
+
+def _counted(text: str) -> str:
+    address = ip_address(text)
+    if address.version == 4:
+        return str(address)
+    # One caller has all of a /64, and could otherwise guess from each of its addresses.
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False).network_address)

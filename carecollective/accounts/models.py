@@ -3,8 +3,9 @@ from typing import Any, ClassVar
 
 from django.apps import apps
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import ClockTimestamp
@@ -58,6 +59,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         "self", models.SET_NULL, null=True, blank=True, db_column="approved_by", related_name="+"
     )
     created_at = models.DateTimeField(_("member since"), db_default=ClockTimestamp(), editable=False)
+    # What was opened before this moment stays shut: sessions, and links to choose a password.
+    signed_out_at = models.DateTimeField(null=True, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
@@ -71,12 +74,60 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.name
 
+    @transaction.atomic
     def save(self, *args: Any, **options: Any) -> None:
-        """Keep the row. A new password ends the member's tokens as it ends their sessions; so does being shut out."""
+        """Keep a new row, or the columns of an old one that `update_fields` names; without it, a new password alone.
+
+        The other columns may have been changed since they were read: whoever was shut out meanwhile stays so.
+        A new password ends the member's sessions, links and tokens, and so does being shut out.
+
+        Raises:
+            TypeError: Nothing says what to write.
+        """
         has_new_password = getattr(self, "_password", None) is not None
+        if not self._state.adding and options.get("update_fields") is None:
+            if not has_new_password:
+                raise TypeError("Name the columns to write in update_fields.")
+            options["update_fields"] = ["password"]
         super().save(*args, **options)
         if has_new_password or not self.is_active:
             apps.get_model("knox", "AuthToken").objects.filter(user=self).delete()
+        if not self.is_active:
+            User.objects.filter(pk=self.pk).update(signed_out_at=ClockTimestamp())
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Tell whether this is the password. A better hash takes the place of the one that was checked, and of no other.
+
+        Where another took its place meanwhile, that one is asked: it may be the same password's, from a sign-in at the same
+        moment, or a new one's.
+        """
+        checked = self.password
+
+        def upgrade(password: str) -> None:
+            better = make_password(password)
+            if User.objects.filter(pk=self.pk, password=checked).update(password=better):
+                self.password = better
+            else:
+                self.password = User.objects.values_list("password", flat=True).get(pk=self.pk)
+
+        if not check_password(raw_password, checked, upgrade):
+            return False
+        return self.password == checked or check_password(raw_password, self.password)
+
+    @transaction.atomic
+    def replace_password(self, raw_password: str) -> bool:
+        """Take a new password, unless the one in hand was replaced or the member shut out meanwhile; tell whether it was."""
+        held = User.objects.select_for_update(no_key=True).filter(pk=self.pk, password=self.password, is_active=True)
+        if not held.exists():
+            return False
+        self.set_password(raw_password)
+        self.save(update_fields=["password"])
+        return True
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        # Django's name for what its public functions call, with every secret in turn. See decision 14.
+        before: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{before} {self.signed_out_at.isoformat()}" if self.signed_out_at else before
 
     @property
     def is_approved(self) -> bool:

@@ -10,11 +10,12 @@ from uuid import UUID
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
-from django.contrib.auth.tokens import default_token_generator
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
@@ -33,8 +34,18 @@ class NoAddress(DomainError):
     message = _("This member cannot sign in, or has no e-mail address: there is nowhere to send a link to.")
 
 
-def send_password_link(*, actor: User, member_id: UUID, page: str) -> None:
-    """Send the member a link to `page`, the full address at which a password is chosen.
+class LinkTokens(PasswordResetTokenGenerator):
+    """Django's tokens, which a new password or a sign-in ends; being shut out ends them too."""
+
+    def _make_hash_value(self, user: User, timestamp: int) -> str:
+        return f"{super()._make_hash_value(user, timestamp)}{user.signed_out_at or ''}"
+
+
+_tokens = LinkTokens()
+
+
+def send_password_link(*, actor: User, member_id: UUID) -> None:
+    """Send the member a link to the page at which a password is chosen, at the site's own address.
 
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound;
     NoAddress; OSError when the mail server does not take it.
@@ -42,7 +53,8 @@ def send_password_link(*, actor: User, member_id: UUID, page: str) -> None:
     member = member_in_care_of(actor, member_id)
     if not (member.is_active and member.email):
         raise NoAddress()
-    link = f"{page}?{urlencode({'account': str(member.pk), 'token': default_token_generator.make_token(member)})}"
+    query = urlencode({"account": str(member.pk), "token": _tokens.make_token(member)})
+    link = f"{settings.SITE_ADDRESS}{reverse('password')}?{query}"
     words = {"member": member, "link": link, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}
     send_mail(
         _("Choose a new password for Care Collective"),
@@ -82,4 +94,4 @@ def _holder(members: Any, account: Any, token: Any) -> User | None:
         found: User | None = members.filter(pk=UUID(str(account)), is_active=True).first()
     except ValueError:
         return None
-    return found if found is not None and default_token_generator.check_token(found, str(token)) else None
+    return found if found is not None and _tokens.check_token(found, str(token)) else None

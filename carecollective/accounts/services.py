@@ -1,5 +1,7 @@
 """Membership: joining, approving, keeping one's details, getting a token."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
@@ -8,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, validate_email
@@ -15,6 +18,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
+from knox.settings import knox_settings
 
 from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
 from carecollective.core.database import ClockTimestamp
@@ -63,15 +67,9 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
     Raises ValidationRefused naming each field that cannot be taken.
     """
     refused: dict[str, list[Any]] = {}
-    texts = {"email": str(email).strip().lower()}
-    for field, value, longest in (
-        ("name", name, NAME_MAX),
-        ("location", location, LOCATION_MAX),
-        ("reason", reason, REASON_MAX),
-    ):
+    texts = {"email": str(email).strip().lower(), "name": _name(name, refused)}
+    for field, value, longest in (("location", location, LOCATION_MAX), ("reason", reason, REASON_MAX)):
         texts[field] = _short_text(field, value, longest, refused)
-    if "name" not in refused and not texts["name"]:
-        refused["name"] = [_("Please tell us your name.")]
     try:
         MaxLengthValidator(EMAIL_MAX)(texts["email"])
         validate_email(texts["email"])
@@ -98,16 +96,36 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
     return applicant
 
 
+def clean_name(value: Any) -> str:
+    """Return a name as it is kept: one line of at most 100 characters. Raises ValidationRefused naming `name`."""
+    refused: dict[str, list[Any]] = {}
+    name = _name(value, refused)
+    if refused:
+        raise ValidationRefused(refused)
+    return name
+
+
+def is_taken_by_staff(name: str, *, by: User) -> bool:
+    """Tell whether another member of staff goes by this name: on the record of what staff do nobody could tell them apart."""
+    return User.objects.filter(is_staff=True, name__iexact=name).exclude(pk=by.pk).exists()
+
+
+def fingerprint_of(member: User) -> str:
+    """Return what tells whether a member is as they were: a digest of all that staff may change."""
+    state = {name: getattr(member, name) for name in ("name", "location", "is_active", "is_staff", "is_superuser")} | {
+        name: sorted(getattr(member, name).values_list("pk", flat=True)) for name in ("groups", "user_permissions")
+    }
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
 def update_profile(*, actor: User, name: Any, location: Any) -> None:
     """Change how the others see the member. Raises ValidationRefused, for a new name of staff too.
 
     What staff do is on record under their names: they would otherwise act under a colleague's and take their own again.
     """
     refused: dict[str, list[Any]] = {}
-    new_name = _short_text("name", name, NAME_MAX, refused)
+    new_name = _name(name, refused)
     new_location = _short_text("location", location, LOCATION_MAX, refused)
-    if "name" not in refused and not new_name:
-        refused["name"] = [_("Please tell us your name.")]
     if "name" not in refused and actor.is_staff and new_name != actor.name:
         refused["name"] = [
             _("What staff do is on record under their names. Please ask an administrator to change yours.")
@@ -136,9 +154,13 @@ def update_preferences(
 
 
 def approve_member(*, actor: User, member_id: UUID) -> None:
-    """Let a waiting member take part. Raises NotPermitted unless `actor` is staff."""
-    _require_staff(actor)
-    User.objects.filter(pk=member_id).update(
+    """Let a waiting member take part; who takes part already does so by whom it was decided before.
+
+    Raises NotPermitted for oneself, for who may not sign in, and as `member_in_care_of` says; DomainNotFound.
+    """
+    if not _somebody_else(actor, member_id).is_active:
+        raise NotPermitted(_("This member may not sign in."))
+    User.objects.filter(pk=member_id).exclude(verification_status=VerificationStatus.APPROVED).update(
         verification_status=VerificationStatus.APPROVED,
         approved_at=ClockTimestamp(),
         approved_by=actor,
@@ -147,8 +169,8 @@ def approve_member(*, actor: User, member_id: UUID) -> None:
 
 
 def reject_member(*, actor: User, member_id: UUID, reason: str) -> None:
-    """Turn an application down, or a membership back. Raises NotPermitted unless `actor` is staff."""
-    _require_staff(actor)
+    """Turn an application down, or a membership back. Raises what `approve_member` raises."""
+    _somebody_else(actor, member_id)
     User.objects.filter(pk=member_id).update(
         verification_status=VerificationStatus.REJECTED, rejection_reason=reason, approved_at=None, approved_by=None
     )
@@ -170,7 +192,7 @@ def member_in_care_of(actor: User, member_id: UUID) -> User:
 
 
 def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedToken:
-    """Exchange e-mail and password for an expiring token.
+    """Exchange e-mail and password for an expiring token. It is a sign-in like any other, and ends the oldest token of many.
 
     Raises ValidationRefused for what is no text, Unauthorized when they do not match, SignInLocked when the account is
     locked after failed sign-ins from this address.
@@ -181,17 +203,25 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
             refused[field] = [_("This is needed, as text.")]
     if refused:
         raise ValidationRefused(refused)
-    user = authenticate(request, username=email.strip().lower(), password=password)
+    username = email.strip().lower()
+    # The record of failed sign-ins takes no longer address, and no member has one.
+    user = authenticate(request, username=username, password=password) if len(username) <= EMAIL_MAX else None
     if getattr(request, "axes_locked_out", False):
         raise SignInLocked()
     if not isinstance(user, User):
         raise Unauthorized(_("E-mail address and password do not match."))
     with transaction.atomic():
-        # Held still, and asked again: a password that was changed since it was checked opens nothing more.
-        holder = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password).first()
+        # Held still, and asked again: who was shut out, or had a new password, since it was checked gets in no more.
+        held = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
+        holder = held.first()
         if holder is None:
             raise Unauthorized(_("E-mail address and password do not match."))
         instance, token = AuthToken.objects.create(user=holder)
+        user_logged_in.send(sender=User, request=request, user=holder)
+        newest = AuthToken.objects.filter(user=holder).order_by("-created", "-pk")
+        AuthToken.objects.filter(
+            pk__in=list(newest.values_list("pk", flat=True)[knox_settings.TOKEN_LIMIT_PER_USER :])
+        ).delete()
     return IssuedToken(token, instance.expiry)
 
 
@@ -200,6 +230,13 @@ def prune_sessions_and_tokens() -> int:
     sessions, _by_model = Session.objects.filter(expire_date__lt=ClockTimestamp()).delete()
     tokens, _by_model = AuthToken.objects.filter(expiry__lt=ClockTimestamp()).delete()
     return int(sessions + tokens)
+
+
+def _name(value: Any, refused: dict[str, list[Any]]) -> str:
+    name = _short_text("name", value, NAME_MAX, refused)
+    if "name" not in refused and not name:
+        refused["name"] = [_("Please tell us your name.")]
+    return name
 
 
 def _short_text(field: str, value: Any, longest: int, refused: dict[str, list[Any]]) -> str:
@@ -213,6 +250,8 @@ def _short_text(field: str, value: Any, longest: int, refused: dict[str, list[An
     return text
 
 
-def _require_staff(actor: User) -> None:
-    if not actor.is_staff:
-        raise NotPermitted()
+def _somebody_else(actor: User, member_id: UUID) -> User:
+    member = member_in_care_of(actor, member_id)
+    if member.pk == actor.pk:
+        raise NotPermitted(_("Nobody decides about their own membership."))
+    return member

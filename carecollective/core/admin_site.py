@@ -5,19 +5,20 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth import authenticate, update_session_auth_hash
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db import DataError, models
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import SimpleTemplateResponse
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 logger = logging.getLogger(__name__)
 
 # Their tables are not for people: tokens are made by signing in, and waffle decides nothing here.
 HIDDEN_APPS = frozenset({"knox", "waffle"})
-
-
 USERNAME_MAX = 254
 
 
@@ -29,6 +30,38 @@ class SignInForm(AdminAuthenticationForm):
         if len(username) > USERNAME_MAX:
             raise forms.ValidationError(_("Please check your e-mail address."))
         return username
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Django's, but the old password is asked for at the door, where failures are counted."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
+        self.request = request
+        super().__init__(*args, **options)
+
+    def clean_old_password(self) -> str:
+        given = str(self.cleaned_data["old_password"])
+        found = authenticate(self.request, username=self.user.get_username(), password=given)
+        if found is None or found.pk != self.user.pk:
+            raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        self.user = found
+        return given
+
+
+class PasswordPage(PasswordChangeView):
+    """A new password for oneself, which overtakes no other change of the account."""
+
+    form_class = PasswordForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"request": self.request}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        if not form.user.replace_password(form.cleaned_data["new_password1"]):
+            form.add_error("old_password", _("Your account was changed meanwhile. Please sign in again."))
+            return self.form_invalid(form)
+        update_session_auth_hash(self.request, form.user)
+        return HttpResponseRedirect(self.get_success_url())
 
 
 class AdminSite(admin.AdminSite):
@@ -54,6 +87,15 @@ class AdminSite(admin.AdminSite):
                 raise SuspiciousOperation("a value that no column can hold") from error
 
         return answer
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Let staff choose a new password for themselves."""
+        page = PasswordPage.as_view(
+            template_name="registration/password_change_form.html",
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return page(request)
 
     def register(
         self,

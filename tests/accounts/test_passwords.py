@@ -1,6 +1,9 @@
 """Nobody sets a password for somebody else; who forgot theirs gets a link, and chooses."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from django.contrib.auth import authenticate
@@ -14,10 +17,10 @@ from carecollective.accounts.admin import MemberAdmin
 from carecollective.accounts.models import User
 from carecollective.accounts.passwords import send_password_link
 from carecollective.core.errors import DomainNotFound, NotPermitted
+from tests.accounts.forms import MEMBERS, change_member
 
 pytestmark = pytest.mark.django_db
 OLD, NEW = "three green apples", "seven yellow pears"
-MEMBERS = "/admin/accounts/user/"
 
 
 @pytest.fixture
@@ -34,10 +37,10 @@ def at_home(ada, signed_in):
 @pytest.fixture
 def link(ada, staff):
     """The address of the page that a link leads to."""
-    send_password_link(actor=staff(), member_id=ada.pk, page="http://testserver/password")
+    send_password_link(actor=staff(), member_id=ada.pk)
     (letter,) = mail.outbox
     assert letter.to == ["ada@example.org"]
-    (path,) = re.findall(r"http://testserver(/password\?\S+)", str(letter.body))
+    (path,) = re.findall(r"http://127.0.0.1:\d+(/password\?\S+)", str(letter.body))
     return path
 
 
@@ -88,7 +91,7 @@ def test_staff_who_change_their_own_password_end_their_tokens_too(staff, signed_
 
 def test_a_member_who_may_no_longer_sign_in_has_no_tokens_either(ada, staff, signed_in):
     AuthToken.objects.create(ada)
-    signed_in(staff()).post(f"{MEMBERS}{ada.pk}/change/", {"name": "Ada", "location": ""})
+    change_member(signed_in(staff()), ada, is_active=None)
     assert not User.objects.get(pk=ada.pk).is_active
     assert not AuthToken.objects.exists()
 
@@ -153,7 +156,7 @@ def test_members_send_nobody_a_link_and_staff_none_to_those_above_them(ada, memb
         (administrator, User(), DomainNotFound),
     ):
         with pytest.raises(refusal):
-            send_password_link(actor=actor, member_id=target.pk, page="http://testserver/password")
+            send_password_link(actor=actor, member_id=target.pk)
     assert mail.outbox == []
 
 
@@ -195,10 +198,9 @@ def test_who_may_change_members_may_not_change_those_above_them(ada, staff, sign
     helper = staff(is_superuser=False)
     helper.user_permissions.add(Permission.objects.get(codename="change_user"))
     client, administrator = signed_in(helper), staff(name="Root")
-    form = {"name": "Renamed", "location": "", "is_active": "on"}
-    assert client.post(f"{MEMBERS}{administrator.pk}/change/", form).status_code == 403
+    assert change_member(client, administrator, name="Renamed").status_code == 403
     assert User.objects.get(pk=administrator.pk).name == "Root"
-    assert client.post(f"{MEMBERS}{ada.pk}/change/", form).status_code == 302
+    assert change_member(client, ada, name="Renamed").status_code == 302
     assert User.objects.get(pk=ada.pk).name == "Renamed"
 
 
@@ -210,8 +212,7 @@ def test_a_change_by_staff_leaves_the_password_that_was_chosen_meanwhile(ada, li
         keep(self, request, obj, form, change)
 
     monkeypatch.setattr(MemberAdmin, "save_model", save_late)
-    form = {"name": "Renamed", "location": "", "is_active": "on"}
-    assert client.post(f"{MEMBERS}{ada.pk}/change/", form).status_code == 302
+    assert change_member(client, ada, name="Renamed").status_code == 302
     assert User.objects.get(pk=ada.pk).name == "Renamed"
     assert can_sign_in(NEW)
     assert not can_sign_in(OLD)
@@ -219,17 +220,30 @@ def test_a_change_by_staff_leaves_the_password_that_was_chosen_meanwhile(ada, li
 
 def test_nobody_takes_a_name_for_a_while_in_the_admin_either(staff, signed_in):
     root = staff(name="Root")
-    form = {"name": "Amina", "location": "", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
-    assert signed_in(root).post(f"{MEMBERS}{root.pk}/change/", form).status_code == 302
+    assert change_member(signed_in(root), root, name="Amina", is_staff="on", is_superuser="on").status_code == 302
     assert User.objects.get(pk=root.pk).name == "Root"
 
 
 def test_a_link_leads_to_the_sites_own_address(ada, staff, signed_in, settings):
-    settings.ALLOWED_HOSTS, settings.CSRF_TRUSTED_ORIGINS = ["*"], ["https://care.example"]
+    settings.ALLOWED_HOSTS, settings.SITE_ADDRESS = ["care.example"], "https://care.example"
     form = {"action": "send_password_link", "_selected_action": [str(ada.pk)]}
-    signed_in(staff()).post(MEMBERS, form, headers={"host": "evil.example"})
+    signed_in(staff()).post(MEMBERS, form, headers={"host": "care.example:9999"})
     assert "https://care.example/password?" in str(mail.outbox[0].body)
-    assert "evil" not in str(mail.outbox[0].body)
+    assert "9999" not in str(mail.outbox[0].body)
+
+
+@pytest.mark.parametrize(("environment", "address"), [
+    ({}, "http://127.0.0.1:8123"),
+    ({"ALLOWED_HOSTS": "care.example, other.example"}, "https://care.example"),
+    ({"ALLOWED_HOSTS": ".care.example,www.care.example"}, "https://www.care.example"),
+    ({"ALLOWED_HOSTS": "care.example", "CSRF_TRUSTED_ORIGINS": "https://*.care.example,https://help.example:444"},
+     "https://help.example:444"),
+])  # fmt: skip
+def test_the_sites_own_address_is_what_its_settings_say(environment, address, tmp_path):
+    asked = [sys.executable, "-c", "from carecollective import settings; print(settings.SITE_ADDRESS)"]
+    given = {"PORT": "8123", "DATABASE_URL": "", "ALLOWED_HOSTS": "", "CSRF_TRUSTED_ORIGINS": ""} | environment
+    found = subprocess.run(asked, env=os.environ | given, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == address
 
 
 def test_a_token_is_not_issued_for_a_password_that_was_just_replaced(ada, link, monkeypatch):

@@ -230,7 +230,7 @@ def test_a_repeat_of_what_was_stored_before_the_freeze_is_answered(request, who,
 
 def test_a_member_who_is_not_approved_any_more_asks_nobody_to_go_on(owner, thread):
     owner.verification_status = "rejected"
-    owner.save()
+    owner.save(update_fields=["verification_status"])
     with refused(errors.NotApproved, "permission_denied", 403):
         ask_to_continue(actor=owner, conversation_id=thread)
     assert not ContinuationRequest.objects.exists()

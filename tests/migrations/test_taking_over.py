@@ -85,6 +85,7 @@ def test_profiles_gain_what_signing_in_needs(takeover: Takeover) -> None:
         "last_login",
         "is_superuser",
         "is_active",
+        "signed_out_at",
     }
 
 
