@@ -28,20 +28,21 @@ SELECT page.id, page.version, page.status, page.activity,
        request.id, request.title, request.status,
        other.id, other.name,
        last.id, last.sender_id, last.content, last.created_at, last.deleted, last.moderation_status,
-       coalesce(unread.messages, 0)
+       last.is_system, coalesce(unread.messages, 0)
 FROM page
 LEFT JOIN help_requests request ON request.id = page.help_request_id
 LEFT JOIN profiles other ON other.id = page.other_id
 LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = page.id
 LEFT JOIN LATERAL (
   SELECT * FROM (
-    (SELECT m.id, m.sender_id, m.content, m.created_at, false AS deleted, NULL AS moderation_status
+    (SELECT m.id, m.sender_id, m.content, m.created_at, false AS deleted, NULL AS moderation_status, false AS is_system
      FROM messages_v2 m WHERE page.version = 'v2' AND m.conversation_id = page.id
      ORDER BY m.created_at DESC, m.id DESC LIMIT 1)
     UNION ALL
-    (SELECT NULL, page.helper_id, page.initial_message, page.created_at, false, NULL WHERE page.version = 'v2')
+    (SELECT NULL, page.helper_id, page.initial_message, page.created_at, false, NULL, false WHERE page.version = 'v2')
     UNION ALL
-    (SELECT m.id, m.sender_id, m.content, m.created_at, m.deleted_at IS NOT NULL, m.moderation_status
+    (SELECT m.id, m.sender_id, m.content, m.created_at, m.deleted_at IS NOT NULL, m.moderation_status,
+            m.message_type IS DISTINCT FROM 'text'
      FROM messages m WHERE page.version = 'v1' AND m.conversation_id = page.id
      ORDER BY m.created_at DESC, m.id DESC LIMIT 1)
   ) newest ORDER BY created_at DESC LIMIT 1

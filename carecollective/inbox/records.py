@@ -24,12 +24,16 @@ class RequestSummary:
 
 @dataclass(frozen=True, slots=True)
 class LastMessage:
-    """The newest message of a conversation; `id` is None for a V2 conversation's first one, which lives in the conversation."""
+    """The newest message of a conversation; `id` is None for a V2 conversation's first one, which lives in the conversation.
+
+    What the legacy system wrote by itself carries a member's `sender_id` and is nobody's words.
+    """
 
     id: UUID | None
     sender_id: UUID
     content: str
     created_at: datetime
+    is_system: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,10 @@ class ConversationRow:
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """One message; for one that was deleted or moderated, `content` is the sentence shown in its place."""
+    """One message; for one that was deleted or moderated, `content` is the sentence shown in its place.
+
+    What the legacy system wrote by itself carries a member's `sender_id` and is nobody's words.
+    """
 
     id: UUID
     sender_id: UUID

@@ -153,7 +153,7 @@ def legacy_message_record(message: v1.LegacyMessage) -> MessageRecord:
 
 def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     (key, version, status, activity, request_id, title, request_status, other_id, other_name) = row[:9]
-    (last_id, sender_id, content, created_at, is_deleted, moderation_status, unread) = row[9:]
+    (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, unread) = row[9:]
     if sender_id and v1.is_withheld_row(deleted=is_deleted, moderation_status=moderation_status):
         content = v1.placeholder(deleted=is_deleted)
     return ConversationRow(
@@ -162,7 +162,7 @@ def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
         help_request=RequestSummary(request_id, title, request_status) if request_id else None,
         other_participant=Person(other_id, other_name) if other_id else None,
         status=status,
-        last_message=LastMessage(last_id, sender_id, content, created_at) if sender_id else None,
+        last_message=LastMessage(last_id, sender_id, content, created_at, is_system) if sender_id else None,
         unread_count=int(unread),
         updated_at=activity,
     )

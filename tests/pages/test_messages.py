@@ -257,3 +257,33 @@ def test_the_inbox_takes_at_most_four_queries_and_a_thread_five(
     thread = [statement for statement in thread if "rollout_flag" not in statement]
     assert len(inbox) <= 4, inbox
     assert len(thread) <= 5, thread
+
+
+@pytest.fixture
+def completed(legacy, beyond_policies):
+    """The legacy conversation, ended by a message of the legacy system's own, which it wrote in the asking member's name."""
+    key, helping, asking = legacy
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "INSERT INTO messages (conversation_id, sender_id, recipient_id, content, message_type, created_at)"
+            " VALUES (%s, %s, %s, 'This request was marked completed.', 'system', clock_timestamp())",
+            [key, asking.pk, helping.pk],
+        )
+    return key, helping, asking
+
+
+def said(page):
+    """Who says what on a thread's page."""
+    return re.findall(r'<p class="who">(.*?)</p>\s*<p class="words">(.*?)</p>', page, re.DOTALL)
+
+
+@pytest.mark.parametrize("reader", [1, 2], ids=["helping", "asking"])
+def test_what_the_legacy_system_wrote_is_nobodys_words(signed_in, completed, reader):
+    client = signed_in(completed[reader])
+    excerpt = found(r'(?s)<p class="excerpt">(.*?)</p>', read(client, "/messages"))
+    assert excerpt == '<span class="hint">Care Collective:</span> This request was marked completed.'
+    assert said(read(client, f"/messages/{completed[0]}")) == [
+        ("Hugo Brandt", "I can come."),
+        ("Asta Lund", "Please do!"),
+        ("Care Collective", "This request was marked completed."),
+    ]
