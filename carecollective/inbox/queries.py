@@ -28,7 +28,7 @@ SELECT page.id, page.version, page.status, page.activity,
        request.id, request.title, request.status,
        other.id, other.name,
        last.id, last.sender_id, last.content, last.created_at, last.deleted, last.moderation_status,
-       last.is_system, coalesce(unread.messages, 0)
+       last.is_system, third.name, coalesce(unread.messages, 0)
 FROM page
 LEFT JOIN help_requests request ON request.id = page.help_request_id
 LEFT JOIN profiles other ON other.id = page.other_id
@@ -47,6 +47,8 @@ LEFT JOIN LATERAL (
      ORDER BY m.created_at DESC, m.id DESC LIMIT 1)
   ) newest ORDER BY created_at DESC LIMIT 1
 ) last ON true
+-- A legacy conversation may have a third participant.
+LEFT JOIN profiles third ON third.id = last.sender_id AND last.sender_id NOT IN (%(reader)s, page.other_id)
 LEFT JOIN LATERAL (
   SELECT sum(found) AS messages FROM (
     SELECT count(*) AS found FROM messages_v2 m

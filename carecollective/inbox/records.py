@@ -26,7 +26,8 @@ class RequestSummary:
 class LastMessage:
     """The newest message of a conversation; `id` is None for a V2 conversation's first one, which lives in the conversation.
 
-    What the legacy system wrote by itself carries a member's `sender_id` and is nobody's words.
+    What the legacy system wrote by itself carries a member's `sender_id` and is nobody's words; `third` is the author's name
+    where that is neither the reader nor the other participant.
     """
 
     id: UUID | None
@@ -34,6 +35,7 @@ class LastMessage:
     content: str
     created_at: datetime
     is_system: bool = False
+    third: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,15 @@ class Thread:
     """A conversation as one reader sees it: the latest messages, oldest first.
 
     A V2 conversation's first message is `conversation.initial_message` by `conversation.helper_id`, not in `messages`;
-    `has_older` tells that more messages lie before the first of `messages`.
+    `has_older` tells that more messages lie before the first of `messages`. `people` are all who take part or have, the
+    reader among them: a legacy conversation may have more than two.
     """
 
     conversation: ConversationRecord
     messages: Sequence[MessageRecord]
     has_older: bool
     help_request: RequestSummary | None
+    people: Sequence[Person]
     other_participant: Person | None
     read_only: ReadOnlyReason | None
     way_on: WayOn | None = None

@@ -153,7 +153,7 @@ def legacy_message_record(message: v1.LegacyMessage) -> MessageRecord:
 
 def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     (key, version, status, activity, request_id, title, request_status, other_id, other_name) = row[:9]
-    (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, unread) = row[9:]
+    (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, third, unread) = row[9:]
     if sender_id and v1.is_withheld_row(deleted=is_deleted, moderation_status=moderation_status):
         content = v1.placeholder(deleted=is_deleted)
     return ConversationRow(
@@ -162,7 +162,7 @@ def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
         help_request=RequestSummary(request_id, title, request_status) if request_id else None,
         other_participant=Person(other_id, other_name) if other_id else None,
         status=status,
-        last_message=LastMessage(last_id, sender_id, content, created_at, is_system) if sender_id else None,
+        last_message=LastMessage(last_id, sender_id, content, created_at, is_system, third) if sender_id else None,
         unread_count=int(unread),
         updated_at=activity,
     )
@@ -186,6 +186,7 @@ def _thread(found: v2.ConversationThread, reader: User) -> Thread:
         messages=[message_record(message) for message in found.messages],
         has_older=found.has_older,
         help_request=_summary(conversation.help_request),
+        people=[Person(reader.pk, reader.name), Person(other.pk, other.name)],
         other_participant=Person(other.pk, other.name),
         read_only=None if conversation.status == "active" else ReadOnlyReason.CLOSED,
     )
@@ -212,6 +213,7 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
         messages=[legacy_message_record(message) for message in found.messages],
         has_older=found.has_older,
         help_request=_summary(request) if request else None,
+        people=[Person(person.id, person.name) for person in found.people],
         other_participant=Person(other.id, other.name) if other else None,
         read_only=read_only,
         way_on=_way_on(location, is_helper=reader.pk == helper_id, request=request) if frozen else None,

@@ -1,5 +1,6 @@
 """Pages about one request, where help is offered, and about conversations of either version."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -166,10 +167,12 @@ def _render_thread(
         before=before,
         mark_read=before is None and refusal is None,
     )
-    bubbles = _bubbles(thread, request.user)
+    names = {person.id: person.name for person in thread.people}
+    bubbles = _bubbles(thread, request.user, names)
     context = {
         "thread": thread,
         "bubbles": bubbles,
+        "names": json.dumps({str(key): name for key, name in names.items()}),
         "before": before,
         "oldest_id": thread.messages[0].id if thread.messages else None,
         "latest_id": thread.messages[-1].id if thread.messages else "",
@@ -188,12 +191,9 @@ def _parse_before(request: HttpRequest) -> UUID | None:
         raise InvalidInput(_("This page link is no longer valid. Please open the conversation again.")) from None
 
 
-def _bubbles(thread: Thread, reader: User) -> Sequence[Bubble]:
+def _bubbles(thread: Thread, reader: User, names: dict[UUID, str]) -> Sequence[Bubble]:
     """Return what the page shows, oldest first: a V2 conversation's first message is the one it was opened with."""
     conversation = thread.conversation
-    names = {reader.pk: reader.name}
-    if thread.other_participant:
-        names[thread.other_participant.id] = thread.other_participant.name
     bubbles = [_bubble(message, reader, names) for message in thread.messages]
     if conversation.version is MessagingVersion.V2 and conversation.helper_id and not thread.has_older:
         first = Bubble(

@@ -6,7 +6,8 @@ import { localiseTimes } from "./times.js";
 const POLL_MS = 5000;
 const list = document.querySelector("[data-thread]");
 const compose = document.querySelector("[data-compose]");
-const { api, me, myName, otherName, report } = list.dataset;
+const { api, me, report } = list.dataset;
+const names = JSON.parse(list.dataset.names);
 const known = new Map([...list.querySelectorAll("[data-id]")].map((element) => [element.dataset.id, element]));
 const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
 // Only polling moves this on: what somebody else wrote just before our own message lies before it.
@@ -26,7 +27,8 @@ function bubble(message) {
   const when = paragraph("when", "");
   when.append(time);
   if (!isMine) when.append(" ", reportLink(message));
-  item.append(paragraph("who", isMine ? myName : otherName), paragraph("words", message.content), when);
+  const who = names[message.sender_id] ?? "A former member";
+  item.append(paragraph("who", who), paragraph("words", message.content), when);
   localiseTimes(item);
   return item;
 }

@@ -1,6 +1,8 @@
 """The inbox and a thread of either version, without JavaScript."""
 
+import json
 import re
+from html import unescape
 from uuid import uuid4
 
 import pytest
@@ -272,6 +274,27 @@ def completed(legacy, beyond_policies):
     return key, helping, asking
 
 
+@pytest.fixture
+def of_three(legacy, member, beyond_policies):
+    """The legacy conversation with a third participant, who has the last word."""
+    key, helping, asking = legacy
+    third = member(name="Tess Oda")
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "INSERT INTO conversation_participants (conversation_id, user_id) VALUES (%s, %s)", [key, third.pk]
+        )
+        cursor.execute(
+            "INSERT INTO messages (conversation_id, sender_id, recipient_id, content, created_at)"
+            " VALUES (%s, %s, %s, 'I will drive.', clock_timestamp())",
+            [key, third.pk, asking.pk],
+        )
+        # Whoever joined first is the one that the inbox names.
+        cursor.execute(
+            "UPDATE conversation_participants SET joined_at = now() + interval '1 hour' WHERE user_id = %s", [third.pk]
+        )
+    return key, helping, asking, third
+
+
 def said(page):
     """Who says what on a thread's page."""
     return re.findall(r'<p class="who">(.*?)</p>\s*<p class="words">(.*?)</p>', page, re.DOTALL)
@@ -287,3 +310,33 @@ def test_what_the_legacy_system_wrote_is_nobodys_words(signed_in, completed, rea
         ("Asta Lund", "Please do!"),
         ("Care Collective", "This request was marked completed."),
     ]
+
+
+def test_each_of_three_stands_under_their_own_name(signed_in, of_three):
+    key, helping, asking, third = of_three
+    excerpts = {}
+    for reader in (helping, asking, third):
+        client = signed_in(reader)
+        excerpts[reader.name] = found(r'(?s)<p class="excerpt">(.*?)</p>', read(client, "/messages"))
+        page = read(client, f"/messages/{key}")
+        assert said(page) == [
+            ("Hugo Brandt", "I can come."),
+            ("Asta Lund", "Please do!"),
+            ("Tess Oda", "I will drive."),
+        ]
+        names = json.loads(unescape(found(r'data-names="([^"]*)"', page)))
+        assert names == {str(person.pk): person.name for person in (helping, asking, third)}
+    assert excerpts == {
+        "Hugo Brandt": '<span class="hint">Tess Oda:</span> I will drive.',
+        "Asta Lund": '<span class="hint">Tess Oda:</span> I will drive.',
+        "Tess Oda": '<span class="hint">You:</span> I will drive.',
+    }
+
+
+def test_the_two_of_a_new_conversation_stand_under_their_own_names(signed_in, conversation):
+    key, helping, asking = conversation
+    send_message(actor=asking, conversation_id=key, content="Please do!")
+    page = read(signed_in(asking), f"/messages/{key}")
+    assert [who for who, _words in said(page)] == [helping.name, asking.name]
+    names = json.loads(unescape(found(r'data-names="([^"]*)"', page)))
+    assert names == {str(person.pk): person.name for person in (helping, asking)}
