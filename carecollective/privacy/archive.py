@@ -25,6 +25,9 @@ from rollout.versions import MessagingVersion
 
 Row = dict[str, Any]
 
+# The legacy system wrote it by itself, though it put a member's id on it.
+NOBODYS_WORDS: Row = {"by_me": False, "by": None, "system": True}
+
 STYLE = """\
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
 section, article { margin-block: 2rem; }
@@ -97,16 +100,17 @@ def _conversations(member: User) -> Iterator[ConversationRow]:
 def _conversation(member: User, row: ConversationRow, own_words: dict[UUID, str]) -> Row:
     thread = open_thread(reader=member, conversation_id=row.id, mark_read=False)
     other = thread.other_participant
+    names = {person.id: person.name for person in thread.people}
     messages = list(thread.messages)
     while thread.has_older:
         thread = open_thread(reader=member, conversation_id=row.id, before=messages[0].id, mark_read=False)
         messages = [*thread.messages, *messages]
     conversation = thread.conversation
-    said = [_message(member, message, own_words) for message in messages]
-    if conversation.version is MessagingVersion.V2:
+    said = [_message(member, message, names, own_words) for message in messages]
+    if conversation.version is MessagingVersion.V2 and conversation.helper_id:
         opening = {
             "id": None,
-            "by_me": conversation.helper_id == member.pk,
+            **_author(member, conversation.helper_id, names),
             "content": conversation.initial_message,
             "created_at": conversation.created_at,
         }
@@ -123,16 +127,20 @@ def _conversation(member: User, row: ConversationRow, own_words: dict[UUID, str]
     }
 
 
-def _message(member: User, message: MessageRecord, own_words: dict[UUID, str]) -> Row:
+def _message(member: User, message: MessageRecord, names: dict[UUID, str], own_words: dict[UUID, str]) -> Row:
     # What was taken down stays hidden from its readers; its author gets back what they wrote.
     content = own_words.get(message.id, message.content) if message.is_withheld else message.content
     return {
         "id": message.id,
-        "by_me": message.sender_id == member.pk,
+        **(NOBODYS_WORDS if message.is_system else _author(member, message.sender_id, names)),
         "content": content,
         "created_at": message.created_at,
         **({"withheld": True} if message.is_withheld else {}),
     }
+
+
+def _author(member: User, author_id: UUID, names: dict[UUID, str]) -> Row:
+    return {"by_me": author_id == member.pk, "by": {"id": author_id, "name": names.get(author_id)}}
 
 
 def _reports(member: User) -> list[Row]:

@@ -1,6 +1,7 @@
 """A copy of all that is mine: complete, mine alone, made by the worker, and gone after some days."""
 
 import json
+import re
 from io import BytesIO
 from zipfile import ZipFile
 
@@ -8,6 +9,7 @@ import pytest
 from django.core import mail
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils.html import escape
 
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
@@ -96,6 +98,67 @@ def test_it_holds_all_that_is_the_members_and_nothing_of_others(
         assert foreign not in whole
     assert "Bob opens &lt;script&gt;." in page
     assert "Ada says 119" in page
+
+
+def test_every_message_in_it_stands_under_its_own_author(
+    ada, member, help_request, legacy_conversation, beyond_policies, stage
+):
+    stage("enabled", v1_writes=True)
+    bob, tess, gone = member(name="Bob"), member(name="Tess <i>"), member(name="Gone")
+    words = [(ada, "Ada offers."), (bob, "Bob thanks."), (tess, "Tess drives."), (gone, "Gone waves.")]
+    key = legacy_conversation(help_request(user=bob), ada, words)
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "INSERT INTO conversation_participants (conversation_id, user_id) VALUES (%s, %s)", [key, tess.pk]
+        )
+    new = offer_help(actor=bob, help_request_id=help_request(user=ada).pk, initial_message="Bob offers too.")
+    send_message(actor=ada, conversation_id=new.conversation_id, content="Ada thanks.")
+    _newest, data, page = export(ada)
+    authors = {
+        message["content"]: (message["by_me"], message["by"])
+        for conversation in data["conversations"]
+        for message in conversation["messages"]
+    }
+    assert authors == {
+        "Ada offers.": (True, {"id": str(ada.pk), "name": "Ada Lovelace"}),
+        "Bob thanks.": (False, {"id": str(bob.pk), "name": "Bob"}),
+        "Tess drives.": (False, {"id": str(tess.pk), "name": "Tess <i>"}),
+        # Their row among the participants is gone.
+        "Gone waves.": (False, {"id": str(gone.pk), "name": None}),
+        "Bob offers too.": (False, {"id": str(bob.pk), "name": "Bob"}),
+        "Ada thanks.": (True, {"id": str(ada.pk), "name": "Ada Lovelace"}),
+    }
+    assert authors_on(page) == {
+        "Ada offers.": "I",
+        "Bob thanks.": "Bob",
+        "Tess drives.": "Tess &lt;i&gt;",
+        "Gone waves.": "A former member",
+        "Bob offers too.": "Bob",
+        "Ada thanks.": "I",
+    }
+
+
+def test_what_the_legacy_system_wrote_is_nobodys_words(ada, member, help_request, legacy_conversation):
+    bob = member(name="Bob")
+    own, theirs = "Ada's request was marked completed.", "Bob's request was marked completed."
+    request = help_request(user=bob)
+    legacy_conversation(request, ada, [(ada, own), (bob, theirs)], message_type="system")
+    legacy_conversation(request, ada, [(ada, "Taken down.")], message_type="system", moderation_status="hidden")
+    legacy_conversation(request, ada, [(ada, "Ada left.")], message_type="help_request_update", left=ada)
+    _newest, data, page = export(ada)
+    removed = "This message was removed by a moderator."
+    messages = [message for conversation in data["conversations"] for message in conversation["messages"]]
+    assert {message["content"] for message in messages} == {own, theirs, removed}
+    assert {(message["by_me"], message["by"], message["system"]) for message in messages} == {(False, None, True)}
+    assert authors_on(page) == dict.fromkeys([escape(own), escape(theirs), removed], "Care Collective")
+    assert data["messages_in_conversations_left"] == []
+    assert "Taken down." not in page
+
+
+def authors_on(page):
+    """Who says what on the export's page."""
+    found = re.findall(r'<p class="who">([^\n]*?), [^,]*?, [0-9:]+</p>\s*<p class="words">(.*?)</p>', page)
+    return {words: who for who, words in found}
 
 
 def test_the_account_page_tells_how_far_it_is_and_hands_it_out(ada, member, help_request, stage, signed_in):
