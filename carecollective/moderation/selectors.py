@@ -149,7 +149,7 @@ def _read_reports(reader: User, ending: str, values: Sequence[Any]) -> Sequence[
             is_legacy=row[1],
             version=row[2],
             reporter=names.get(row[3], ""),
-            author=names.get(row[4], ""),
+            author=_author(row[4], names),
             reason=str(Reason(row[5]).label) if row[5] in Reason.values else row[5],
             words=row[6],
             status=str(Outcome(row[7]).label) if row[7] in Outcome.values else row[7],
@@ -178,11 +178,16 @@ def look_at_report(*, reader: User, report_id: UUID) -> Sequence[ContextMessage]
     if not rows:
         raise DomainNotFound()
     names = _names([row[1] for row in rows])
-    return [ContextMessage(row[0], names.get(row[1], ""), row[2], row[3]) for row in rows]
+    return [ContextMessage(row[0], _author(row[1], names), row[2], row[3]) for row in rows]
 
 
-def _names(members: Sequence[UUID]) -> dict[UUID, str]:
-    return dict(User.objects.filter(pk__in=set(members)).values_list("pk", "name"))
+def _names(members: Sequence[UUID | None]) -> dict[UUID, str]:
+    return dict(User.objects.filter(pk__in={member for member in members if member}).values_list("pk", "name"))
+
+
+def _author(author_id: UUID | None, names: dict[UUID, str]) -> str:
+    """Return an author's name; what the legacy system wrote by itself has no author."""
+    return names.get(author_id, "") if author_id else "Care Collective"
 
 
 def _require_staff(reader: User) -> None:

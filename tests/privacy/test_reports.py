@@ -196,6 +196,32 @@ def test_the_legacy_systems_reports_are_shown_and_never_changed(
     assert Look.objects.get().is_legacy
 
 
+def test_what_the_legacy_system_wrote_is_nobodys_words(
+    ada, bob, help_request, legacy_tables, legacy_conversation, beyond_policies, staff, signed_in
+):
+    legacy = legacy_conversation(help_request(user=ada), bob, [(bob, "I can help."), (bob, "Marked completed.")])
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "UPDATE messages SET message_type = 'system' WHERE content = 'Marked completed.' RETURNING id",
+        )
+        cursor.execute(
+            "INSERT INTO message_reports (message_id, reported_by, reason) VALUES (%s, %s, 'spam') RETURNING id",
+            [cursor.fetchone()[0], ada.pk],
+        )
+        about_the_system = cursor.fetchone()[0]
+    reader = staff()
+    about_bob = report(ada, legacy, messages(ada, legacy)[0].id)
+    for report_id, author in ((about_the_system, "Care Collective"), (about_bob.pk, "Bob")):
+        shown = selectors.look_at_report(reader=reader, report_id=report_id)
+        assert [(message.author, message.content) for message in shown] == [
+            ("Bob", "I can help."),
+            ("Care Collective", "Marked completed."),
+        ]
+        assert selectors.find_report(reader=reader, report_id=report_id).author == author
+    listed = signed_in(reader).get("/admin/moderation/report/").content.decode()
+    assert listed.count("<td>Care Collective</td>") == 1
+
+
 def test_settling_says_who_and_when(ada, conversation, staff, signed_in):
     reported = report(ada, conversation)
     client = signed_in(staff(name="Sana"))
