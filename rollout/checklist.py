@@ -3,23 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted
 from rollout import evidence
-from rollout.errors import ItemUnknown, SamePerson
+from rollout.errors import ItemUnknown, NothingToChange, SamePerson
 from rollout.evidence import Finding
 from rollout.models import Change, SignOff
 from rollout.stages import DISABLED
 from rollout.status_tree import ChecklistItem, Signature
-
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
 SIGNING = 7262013  # the advisory lock's number
 ENGINEERING, PRODUCT = "engineering_lead", "product_owner"
@@ -53,16 +51,16 @@ _BY_NAME = {item.name: item for item in ITEMS}
 
 def judge_checklist() -> tuple[ChecklistItem, ...]:
     """Judge the ten items as they stand now."""
-    signed, lapse = _signatures(), _last_rollback()
+    signed, counts = _signatures(), _what_counts()
     return tuple(
         _judge(
-            number, item, {part: signed[item.name, part] for part in item.parts if (item.name, part) in signed}, lapse
+            number, item, {part: signed[item.name, part] for part in item.parts if (item.name, part) in signed}, counts
         )
         for number, item in enumerate(ITEMS, start=1)
     )
 
 
-def sign(*, actor: "User", item: str, part: str = "") -> SignOff:
+def sign(*, actor: User, item: str, part: str = "") -> SignOff:
     """Vouch for an item in one's own name. The two stakeholders are two people.
 
     Raises NotPermitted without `rollout.approve`; ItemUnknown; SamePerson.
@@ -74,28 +72,35 @@ def sign(*, actor: "User", item: str, part: str = "") -> SignOff:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SIGNING])
         standing = _signatures()
         others = [found for (name, other), found in standing.items() if name == item and other != part]
-        if any(other.signer_id == actor.pk and not _has_lapsed(other, _last_rollback()) for other in others):
+        counts = _what_counts()
+        if any(other.signer_id == actor.pk and counts(other) for other in others):
             raise SamePerson
         return SignOff.objects.create(item=item, part=part, signer_id=actor.pk, signer_label=str(actor))
 
 
-def withdraw(*, actor: "User", item: str, part: str = "") -> SignOff:
-    """Take a signature back, whoever gave it. Raises NotPermitted without `rollout.approve`; ItemUnknown."""
+def withdraw(*, actor: User, item: str, part: str = "", signer: str = "") -> SignOff:
+    """Take a signature back, whoever gave it, or the one by `signer` alone.
+
+    Raises NotPermitted without `rollout.approve`; ItemUnknown; NothingToChange when another has signed by now.
+    """
     _require(actor, item, part)
+    standing = _signatures().get((item, part))
+    if signer and (standing is None or standing.signer_label != signer):
+        raise NothingToChange(_("Another signature stands there by now. Look at it again."))
     return SignOff.objects.create(item=item, part=part, signer_id=actor.pk, signer_label=str(actor), withdrawn=True)
 
 
-def _require(actor: "User", item: str, part: str) -> None:
+def _require(actor: User, item: str, part: str) -> None:
     if not actor.has_perm("rollout.approve"):
         raise NotPermitted
     if item not in _BY_NAME or part not in _BY_NAME[item].parts:
         raise ItemUnknown
 
 
-def _judge(number: int, item: Item, signed: Mapping[str, SignOff], lapse: datetime | None) -> ChecklistItem:
+def _judge(number: int, item: Item, signed: Mapping[str, SignOff], counts: Callable[[SignOff], bool]) -> ChecklistItem:
     found = item.judge() if item.judge else None
     signatures = tuple(
-        Signature(part, _(PART_TITLES[part]) if part else "", by.signer_label, by.signed_at, _has_lapsed(by, lapse))
+        Signature(part, _(PART_TITLES[part]) if part else "", by.signer_label, by.signed_at, not counts(by))
         for part, by in signed.items()
     )
     valid = {signature.part for signature in signatures if not signature.lapsed}
@@ -121,7 +126,7 @@ def _sign_here(unsigned: tuple[str, ...], signatures: tuple[Signature, ...]) -> 
     who = _(" and ").join(_(PART_TITLES[part]).lower() for part in unsigned if part)
     words = _("Still to be signed by the %(who)s.") % {"who": who} if who else _("Still to be signed.")
     if any(signature.lapsed for signature in signatures):
-        words += " " + _("What was signed before the last rollback no longer counts.")
+        words += " " + _("What was signed before the last rollback, or by who is no longer staff, counts no more.")
     return words
 
 
@@ -146,5 +151,7 @@ def _last_rollback() -> datetime | None:
     return at
 
 
-def _has_lapsed(signature: SignOff, lapse: datetime | None) -> bool:
-    return lapse is not None and signature.signed_at < lapse
+def _what_counts() -> Callable[[SignOff], bool]:
+    lapse = _last_rollback()
+    staff = set(User.objects.filter(is_active=True, is_staff=True).values_list("pk", flat=True))
+    return lambda signature: signature.signer_id in staff and (lapse is None or signature.signed_at >= lapse)

@@ -165,12 +165,16 @@ def _set_v1_writes(actor: "User", asked: QueryDict) -> str:
 
 
 def _sign(actor: "User", asked: QueryDict) -> str:
+    _require_unchanged(asked)
     checklist.sign(actor=actor, item=asked.get("item", ""), part=asked.get("part", ""))
     return _("Signed in your name.")
 
 
 def _unsign(actor: "User", asked: QueryDict) -> str:
-    checklist.withdraw(actor=actor, item=asked.get("item", ""), part=asked.get("part", ""))
+    _require_unchanged(asked)
+    checklist.withdraw(
+        actor=actor, item=asked.get("item", ""), part=asked.get("part", ""), signer=asked.get("signer", "")
+    )
     return _("The signature was taken back.")
 
 

@@ -1,10 +1,12 @@
 """The way up: one staff member proposes a step for which the evidence is there, and another one approves it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
 from rollout import readiness, services
@@ -22,11 +24,8 @@ from rollout.models import Change, Flag, Proposal, ProposalState, Source
 from rollout.stages import Stage
 from rollout.state import FLAG_NAME
 
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
-
-def propose(*, actor: "User", stage: Stage, reason: str) -> Proposal:
+def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
     """Ask for a step up, on the evidence of this moment; it happens once a second staff member approves.
 
     Raises NotPermitted without `rollout.propose`; ValidationRefused for the reason; NothingToChange unless it is a step
@@ -58,7 +57,7 @@ def propose(*, actor: "User", stage: Stage, reason: str) -> Proposal:
         raise ProposalPending from None
 
 
-def approve(*, actor: "User", proposal_id: int) -> Change:
+def approve(*, actor: User, proposal_id: int) -> Change:
     """Approve a proposal of somebody else's and move the rollout; the evidence is asked for anew.
 
     Raises NotPermitted without `rollout.approve`; ProposalNotFound; ProposalSettled; SamePerson for the proposer;
@@ -72,24 +71,28 @@ def approve(*, actor: "User", proposal_id: int) -> Change:
     with transaction.atomic():
         # First the flag and then the proposal: whoever moves the rollout meanwhile makes this one stale.
         flag = services.lock_flag()
-        is_stale = flag.version != proposal.from_version
+        is_stale, missing = flag.version != proposal.from_version, found.missing
         if is_stale:
             _settle(proposal, actor, ProposalState.STALE)
+        elif not _may_still(proposal.proposer_id, "rollout.propose"):
+            missing = (_("Whoever proposed it may propose no more."),)
         elif found.passed:
+            if not _may_still(actor.pk, "rollout.approve"):
+                raise NotPermitted
             _settle(proposal, actor, ProposalState.APPROVED, evidence=found.evidence())
             return services.promote(flag=flag, proposal=proposal, actor=actor, source=Source.ADMIN)
     if is_stale:
         raise ProposalStale
-    raise PromotionRefused(missing=found.missing)
+    raise PromotionRefused(missing=missing)
 
 
-def refuse(*, actor: "User", proposal_id: int, reason: str) -> Proposal:
+def refuse(*, actor: User, proposal_id: int, reason: str) -> Proposal:
     """Say no to a proposal, and why. Raises NotPermitted without `rollout.approve`; ProposalNotFound; ProposalSettled."""
     proposal = _find(actor, "rollout.approve", proposal_id)
     return _settle(proposal, actor, ProposalState.REFUSED, decision_reason=services.clean_reason(reason))
 
 
-def withdraw(*, actor: "User", proposal_id: int) -> Proposal:
+def withdraw(*, actor: User, proposal_id: int) -> Proposal:
     """Take a proposal back; its proposer may. Raises NotPermitted; ProposalNotFound; ProposalSettled."""
     proposal = _find(actor, "rollout.propose", proposal_id)
     if proposal.proposer_id != actor.pk:
@@ -97,7 +100,7 @@ def withdraw(*, actor: "User", proposal_id: int) -> Proposal:
     return _settle(proposal, actor, ProposalState.WITHDRAWN)
 
 
-def _find(actor: "User", permission: str, proposal_id: int) -> Proposal:
+def _find(actor: User, permission: str, proposal_id: int) -> Proposal:
     if not actor.has_perm(permission):
         raise NotPermitted
     proposal = Proposal.objects.filter(pk=proposal_id).first()
@@ -108,7 +111,13 @@ def _find(actor: "User", permission: str, proposal_id: int) -> Proposal:
     return proposal
 
 
-def _settle(proposal: Proposal, actor: "User", state: ProposalState, **more: Any) -> Proposal:
+def _may_still(member_id: UUID | None, permission: str) -> bool:
+    """Ask the row as it is now: the evidence took a while to judge, and a proposal may have waited for days."""
+    member = User.objects.filter(pk=member_id).first() if member_id else None
+    return member is not None and member.has_perm(permission)
+
+
+def _settle(proposal: Proposal, actor: User, state: ProposalState, **more: Any) -> Proposal:
     """Decide a pending proposal. The condition is the lock: of two who decide at once, one finds it decided."""
     decided = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.PENDING).update(
         state=state, decided_by_id=actor.pk, decided_by_label=str(actor), decided_at=ClockTimestamp(), **more

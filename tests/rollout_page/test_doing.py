@@ -239,6 +239,25 @@ def test_an_item_of_the_checklist_is_signed_and_taken_back(press, signed_in, ben
     assert press(ben, "sign", item="nonsense").status_code == 404
 
 
+def test_a_page_from_before_a_rollback_signs_nothing_after_it(press, ben, stage):
+    before = str(Flag.objects.get(name=FLAG_NAME).version)
+    stage("internal")
+    stage("disabled")
+    for action in ("sign", "unsign"):
+        refused = press(ben, action, item="unit_tests", version=before)
+        assert "has changed since this page was shown" in text_of(refused)
+    assert not SignOff.objects.exists()
+
+
+def test_the_signature_that_was_seen_is_taken_back_and_no_other(press, ben, amina):
+    press(ben, "sign", item="unit_tests")
+    press(amina, "sign", item="unit_tests")
+    assert "Another signature stands there by now" in text_of(press(ben, "unsign", item="unit_tests", signer="Ben"))
+    assert not SignOff.objects.filter(withdrawn=True).exists()
+    press(ben, "unsign", item="unit_tests", signer="Amina")
+    assert SignOff.objects.latest("pk").withdrawn
+
+
 def test_the_two_stakeholders_are_two_people(press, ben, amina):
     assert press(ben, "sign", item="stakeholders", part="engineering_lead").status_code == 302
     assert press(ben, "sign", item="stakeholders", part="product_owner").status_code == 403

@@ -56,6 +56,16 @@ def test_all_ten_pass_once_everything_is_there_and_signed(sound: None, signed: N
     assert {one.name: one.words for one in judge_checklist() if one.state != "pass"} == {}
 
 
+@pytest.mark.parametrize("lost", ["is_active", "is_staff"])
+def test_a_signature_counts_while_its_signer_is_staff(ben: User, lost: str) -> None:
+    sign(actor=ben, item="unit_tests")
+    assert item("unit_tests").state == "pass"
+    User.objects.filter(pk=ben.pk).update(**{lost: False})
+    found = item("unit_tests")
+    assert (found.state, found.signatures[0].lapsed) == ("insufficient", True)
+    assert "by who is no longer staff" in found.words
+
+
 def test_a_signature_carries_name_and_date(ben: User) -> None:
     sign(actor=ben, item="unit_tests")
     found = item("unit_tests")

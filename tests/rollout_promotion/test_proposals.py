@@ -5,7 +5,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted, ValidationRefused
-from rollout import proposals
+from rollout import proposals, readiness
 from rollout.errors import (
     NothingToChange,
     PromotionRefused,
@@ -104,6 +104,29 @@ def test_the_evidence_is_asked_for_again_at_the_approval(shown: Evidence, propos
         proposals.approve(actor=amina, proposal_id=proposal.pk)
     assert refusal.value.missing == ("An alert is open.",)
     assert (stage(), state(proposal), Change.objects.count()) == ("disabled", "pending", recorded)
+
+
+def test_a_proposal_falls_with_its_proposer(shown: Evidence, proposal: Proposal, ben: User, amina: User) -> None:
+    User.objects.filter(pk=ben.pk).update(is_active=False)
+    with pytest.raises(PromotionRefused) as refusal:
+        proposals.approve(actor=amina, proposal_id=proposal.pk)
+    assert refusal.value.missing == ("Whoever proposed it may propose no more.",)
+    assert (stage(), state(proposal)) == ("disabled", "pending")
+
+
+def test_who_was_shut_out_while_the_evidence_was_judged_approves_nothing(
+    shown: Evidence, proposal: Proposal, amina: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = shown.judge
+
+    def judge_late(**asked: Any) -> Any:
+        User.objects.filter(pk=amina.pk).update(is_active=False)
+        return judge(**asked)
+
+    monkeypatch.setattr(readiness, "judge", judge_late)
+    with pytest.raises(NotPermitted):
+        proposals.approve(actor=amina, proposal_id=proposal.pk)
+    assert (stage(), state(proposal)) == ("disabled", "pending")
 
 
 def test_only_a_step_up_is_proposed(shown: Evidence, ben: User, stage: Any) -> None:

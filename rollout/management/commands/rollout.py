@@ -193,6 +193,6 @@ def _sentence_of(change: Change) -> str:
     override = ", overriding the rules" if change.override else ""
     writes = "on" if change.to_v1_writes else "off"
     return (
-        f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {change.actor_label}: {change.from_stage or 'nothing'} to "
+        f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: {change.from_stage or 'nothing'} to "
         f"{change.to_stage or 'nothing'}, V1 writes {writes}{override}. {one_line(change.reason)}"
     )
