@@ -1,6 +1,7 @@
 """All configuration, from the environment or `.env`. A value that cannot be read stops the start with one sentence."""
 
 import os
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from sentry_sdk.utils import Dsn
 
 from carecollective import postgres
 from carecollective.core import logging, sentry
@@ -58,6 +60,9 @@ def on_or_off(raw: str) -> bool:
     return raw.lower() in ("true", "1", "on")
 
 
+HOST = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])"
+
+
 def web_address(raw: str) -> str:
     if urlsplit(raw).scheme not in ("http", "https") or not urlsplit(raw).hostname:
         raise ValueError
@@ -92,7 +97,20 @@ def mail_server(raw: str) -> dict[str, Any]:
 
 
 def origins(raw: str) -> list[str]:
-    return [web_address(origin) for origin in names(raw)]
+    if not all(re.fullmatch(rf"https?://(\*\.)?{HOST}(:\d+)?", origin, re.IGNORECASE) for origin in names(raw)):
+        raise ValueError
+    return names(raw)
+
+
+def hosts(raw: str) -> list[str]:
+    if not all(re.fullmatch(rf"\*|\.?{HOST}", host, re.IGNORECASE) for host in names(raw)):
+        raise ValueError
+    return names(raw)
+
+
+def sentry_address(raw: str) -> str:
+    Dsn(raw)  # raises a ValueError of its own
+    return raw
 
 
 def is_one_host(address: str) -> bool:
@@ -133,7 +151,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PORT = read("PORT", 8000, whole_number(1, 65535), "a port from 1 to 65535")
 WEB_CONCURRENCY = read("WEB_CONCURRENCY", 2, whole_number(1, 64), "a number of workers from 1 to 64")
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
-ALLOWED_HOSTS: list[str] = [*read("ALLOWED_HOSTS", list[str](), names, "host names with commas between"), *LOOPBACK]
+ALLOWED_HOSTS: list[str] = [*read("ALLOWED_HOSTS", list[str](), hosts, "host names with commas between"), *LOOPBACK]
 CSRF_TRUSTED_ORIGINS: list[str] = read(
     "CSRF_TRUSTED_ORIGINS", list[str](), origins, "origins such as https://care.example with commas between"
 )
@@ -174,7 +192,7 @@ MESSAGING_V2_ROLLOUT: Stage | None = read(
 SLACK_WEBHOOK_URL = read("SLACK_WEBHOOK_URL", "", web_address, "a web address")
 ALERT_WEBHOOK_URL = read("ALERT_WEBHOOK_URL", "", web_address, "a web address")
 ALERT_EMAILS = read("ALERT_EMAILS", list[str](), addresses, "e-mail addresses with commas between")
-SENTRY_DSN = read("SENTRY_DSN", "", web_address, "a Sentry address (https://key@host/project)")
+SENTRY_DSN = read("SENTRY_DSN", "", sentry_address, "a Sentry address (https://key@host/project)")
 # "thread" keeps an in-process copy of the rollout's state, as wsgi.py wants; "query" reads it at each call, as commands do.
 ROLLOUT_SNAPSHOT = os.environ.get("ROLLOUT_SNAPSHOT", "query")
 # "thread" writes events behind the request's back, in every process that follows the rollout; "direct" at once, as commands do.
@@ -383,7 +401,7 @@ vars().update(
     read("EMAIL_URL", dict[str, Any](), mail_server, "a mail server such as smtp+tls://user:password@host:587")
 )
 if not os.environ.get("EMAIL_URL", "").strip():
-    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_BACKEND = "carecollective.core.mail.FileBackend"
     EMAIL_FILE_PATH = DATA_DIR / "mail"
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "Care Collective <no-reply@localhost>"
 

@@ -234,4 +234,7 @@ def _number(asked: QueryDict, name: str, missing: type[DomainError]) -> int:
 
 
 def _moved(change: Change) -> str:
-    return _("The rollout is now at %(stage)s.") % {"stage": title_of(Stage.parse(change.to_stage or ""))}
+    said = _("The rollout is now at %(stage)s.") % {"stage": title_of(Stage.parse(change.to_stage or ""))}
+    if change.to_v1_writes == change.from_v1_writes:
+        return said
+    return f"{said} {_('V1 writes were turned on with it.') if change.to_v1_writes else _('V1 writes were turned off with it.')}"

@@ -24,6 +24,7 @@ from carecollective.accounts.models import MessagingPreferences, User, Verificat
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import (
     DomainNotFound,
+    MembershipRefused,
     NotApproved,
     NotPermitted,
     RateLimitExceeded,
@@ -56,7 +57,9 @@ class IssuedToken:
 
 
 def require_approved(member: User) -> None:
-    """Raise NotApproved unless staff have approved the membership."""
+    """Raise NotApproved until staff have approved the membership, and MembershipRefused where they did not."""
+    if member.verification_status == VerificationStatus.REJECTED:
+        raise MembershipRefused()
     if not member.is_approved:
         raise NotApproved()
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.core.exceptions import SuspiciousOperation
@@ -148,6 +148,11 @@ class RawTextField(serializers.Field[Any, Any, Any, Any]):
     `documented` tells the schema what that judge will say (`minLength`, `enum`, …).
     """
 
+    default_error_messages: ClassVar = {
+        "required": _("This is needed, as text."),
+        "null": _("This is needed, as text."),
+    }
+
     def __init__(self, *, documented: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.documented = documented or {}
         super().__init__(**kwargs)
@@ -166,4 +171,5 @@ class StrictUUIDField(serializers.UUIDField):
         try:
             return parse_uuid(data if isinstance(data, str) else "")
         except errors.InvalidInput:
-            self.fail("invalid", value=data)
+            words = _("This id is not a UUID.")
+            raise errors.InvalidInput(words, fields={str(self.field_name): [words]}) from None

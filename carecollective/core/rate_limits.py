@@ -6,9 +6,12 @@ from math import ceil
 
 from django.conf import settings
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from carecollective.core.database import Member
 from carecollective.core.errors import RateLimitExceeded
+
+A_LITTLE_SECONDS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,11 @@ def count_use(*, member: Member, limit: Limit) -> None:
         )
         allowed, seconds = cursor.fetchone()
     if not allowed:
-        raise RateLimitExceeded(retry_after=max(1, ceil(seconds or 1)))
+        wait = max(1, ceil(seconds or 1))
+        if wait <= A_LITTLE_SECONDS:
+            raise RateLimitExceeded(retry_after=wait)
+        words = _("That was a lot in a short time. Please try again in about %(minutes)d minutes.")
+        raise RateLimitExceeded(words % {"minutes": ceil(wait / 60)}, retry_after=wait)
 
 
 def prune_hits() -> int:

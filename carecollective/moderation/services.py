@@ -8,10 +8,14 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp, acting_as
-from carecollective.core.errors import DomainNotFound, NotPermitted, ValidationRefused
+from carecollective.core.errors import DomainNotFound, InvalidInput, NotPermitted, ValidationRefused
 from carecollective.core.text import normalise
 from carecollective.moderation.models import WORDS_MAX, Outcome, Reason, Report
 from carecollective.moderation.selectors import message_to_report
+
+
+class AlreadySettled(InvalidInput):
+    message = _("This report has been settled already.")
 
 
 def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | None, reason: Any, words: Any) -> Report:
@@ -47,17 +51,20 @@ def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | Non
 def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
     """Say what came of a report.
 
-    Raises NotPermitted unless the actor is staff, and for a report about their own message; DomainNotFound; ValidationRefused.
+    Raises NotPermitted unless the actor is staff, and for a report about their own message; DomainNotFound; AlreadySettled;
+    ValidationRefused.
     """
     if not (actor.is_staff and actor.is_active):
         raise NotPermitted()
-    if outcome not in Outcome.values:
+    if outcome not in Outcome.values or outcome == Outcome.PENDING:
         raise ValidationRefused({"outcome": [_("Please choose what came of it.")]})
     report = Report.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
     if report is None:
         raise DomainNotFound()
     if report.author_id == actor.pk:
         raise NotPermitted()
+    if report.status != Outcome.PENDING:
+        raise AlreadySettled()
     Report.objects.filter(pk=report.pk).update(status=outcome, settled_by=actor, settled_at=ClockTimestamp())
     report.refresh_from_db()
     return report

@@ -222,7 +222,8 @@ def test_a_malformed_message_id_is_named(
 ) -> None:
     with nothing_written():
         answer = caller(owner).post(messages(conversation), {"content": "Hello", "id": message_id}, format="json")
-    assert (answer.status_code, set(answer.json()["error"]["fields"])) == (400, {"id"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], set(error["fields"])) == (400, "invalid_input", {"id"})
 
 
 def test_a_closed_conversation_takes_no_message_and_stays_readable(

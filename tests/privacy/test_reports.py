@@ -236,6 +236,21 @@ def test_settling_says_who_and_when(ada, conversation, staff, signed_in):
         services.settle_report(actor=reported.settled_by, report_id=reported.pk, outcome="burned")
 
 
+@pytest.mark.parametrize("outcome", ["pending", "dismissed"])
+def test_what_is_settled_stays_so_by_whom_it_was(ada, conversation, staff, signed_in, outcome):
+    reported, sana = report(ada, conversation), staff(name="Sana")
+    with pytest.raises(ValidationRefused):
+        services.settle_report(actor=sana, report_id=reported.pk, outcome="pending")
+    services.settle_report(actor=sana, report_id=reported.pk, outcome="action_taken")
+    client, address = signed_in(staff(name="Zoe")), f"/admin/moderation/report/{reported.pk}/change/"
+    assert "Settle it" not in client.get(address).content.decode()
+    client.post(address, {"settle": "1", "outcome": outcome})
+    reported.refresh_from_db()
+    assert (reported.status, reported.settled_by) == ("action_taken", sana)
+    with pytest.raises(services.AlreadySettled):
+        services.settle_report(actor=sana, report_id=reported.pk, outcome="dismissed")
+
+
 def test_nobody_settles_a_report_about_themselves(ada, bob, conversation, staff):
     reported = report(ada, conversation)
     bob.is_staff = True

@@ -1,6 +1,7 @@
 import argparse
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
@@ -31,6 +32,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         superuser = options["superuser"]
         if options["sample"]:
+            if not settings.LOCAL_MODE:
+                raise CommandError(
+                    "The sample is for the embedded database alone: nothing is loaded into one that you bring."
+                )
             if legacy.is_empty():
                 self.stdout.write("Loading the sample of a legacy database …")
                 legacy.load_sample()
