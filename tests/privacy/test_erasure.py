@@ -24,9 +24,10 @@ from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure
 from carecollective.privacy.exports import prepare_waiting, request_export
 from carecollective.privacy.models import Erasure, Export, ExportFile
-from rollout import audit
+from rollout import audit, proposals
 from rollout.models import Change, Flag, Proposal, RootCause, SignOff, Source
 from rollout.services import lock_flag, promote, set_v1_writes
+from rollout.stages import INTERNAL
 
 PASSWORD = "three green apples"
 SENTENCE = "This message was removed: its author has left Care Collective."
@@ -380,6 +381,24 @@ def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, 
     change.refresh_from_db()
     assert change.reason == "It is time\nProposed by Former member, approved by Amina."
     assert (change.actor_label, audit.verify().intact) == ("Amina", True)
+
+
+@pytest.mark.parametrize("name", ["not", "Ben", "Ann", "approved"])
+def test_who_proposed_takes_no_word_out_of_what_the_other_decided(db, staff, signed_in, shown, name):
+    leaver, ben = staff(name=name, set_password=PASSWORD), staff(name="Ben Ann Smith")
+    root = staff(name="Root")
+    refused = proposals.propose(actor=leaver, stage=INTERNAL, reason="Because it is so")
+    proposals.refuse(actor=ben, proposal_id=refused.pk, reason=f"I do not believe the figures, {name}")
+    step = proposals.propose(actor=leaver, stage=INTERNAL, reason=f"Because {name} says so")
+    change = proposals.approve(actor=ben, proposal_id=step.pk)
+    erasure.erase_for_member(actor=root, member_id=leaver.pk)
+    refused.refresh_from_db()
+    assert refused.decision_reason == f"I do not believe the figures, {name}"
+    assert (refused.proposer_label, refused.decided_by_label) == ("Former member", "Ben Ann Smith")
+    change.refresh_from_db()
+    wanted = "Because Former member says so\nProposed by Former member, approved by Ben Ann Smith."
+    assert change.reason == wanted
+    assert audit.verify().intact
 
 
 def test_what_was_still_on_its_way_is_swept_up_by_the_worker(
