@@ -58,6 +58,7 @@ def _render_request(
         "help_request": help_request,
         "form": form,
         "is_offering": form.is_bound or "offer" in request.GET,
+        "may_pass": refusal is not None and refusal.status >= 500,
         "sign_in_address": redirect_to_login(_offer_address(help_request.pk)).url,
     }
     if isinstance(request.user, User):

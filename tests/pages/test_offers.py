@@ -1,8 +1,11 @@
 """One request's page, and offering help there without JavaScript."""
 
+import re
+
 import pytest
 from django.utils.html import escape
 
+from carecollective.core.errors import DatabaseAway
 from carecollective.help_requests.models import Status
 from carecollective.inbox.selectors import list_conversations
 
@@ -108,6 +111,27 @@ def test_too_many_offers_are_asked_to_wait_and_keep_the_text(signed_in, member, 
     assert response.status_code == 429
     assert int(response["Retry-After"]) > 0
     assert escape("on <b>Tuesday</b>") in response.content.decode()
+
+
+def test_an_offer_that_may_pass_later_is_kept_with_a_retry(
+    signed_in, member, help_request, nothing_written, monkeypatch
+):
+    client, request = signed_in(member()), help_request()
+    page = client.get(f"/requests/{request.pk}").content.decode()
+    assert re.search(r"<button[^>]*data-retry hidden>Retry", page)
+
+    def away(**asked):
+        raise DatabaseAway(retry_after=2)
+
+    monkeypatch.setattr("carecollective.inbox.services.offer_help", away)
+    with nothing_written():
+        response = offer(client, request)
+    page = response.content.decode()
+    assert (response.status_code, response["Retry-After"]) == (503, "2")
+    assert "Failed to start conversation." in page
+    assert escape("on <b>Tuesday</b>") in page
+    assert re.search(r"<button[^>]*data-retry>Retry", page)
+    assert re.search(r"<button[^>]*data-send hidden>Send", page)
 
 
 @pytest.mark.parametrize(
