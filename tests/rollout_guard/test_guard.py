@@ -1,14 +1,18 @@
 """What the guard does with what it sees, in its own database role."""
 
+import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from rollout import alerts
+from rollout import guard as guard_module
 from rollout.alert_log import Alert
+from rollout.guard import Guard
 from rollout.models import Change
 from rollout.stages import DISABLED
 from tests.rollout_guard.conftest import Happened, Sql
@@ -175,3 +179,37 @@ def test_a_look_takes_less_than_a_second_on_a_month_of_events(at: At, happened: 
     began = time.monotonic()
     look()
     assert time.monotonic() - began < 1
+
+
+class Waits(threading.Event):
+    """Writes down how long it was waited for, lets no time pass, and is set after so many waits."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.seconds.append(timeout)
+        if len(self.seconds) == self.most:
+            self.set()
+        return self.is_set()
+
+
+@pytest.mark.parametrize(
+    ("watches", "a_look_takes", "waits"), [(True, 0, 5), (True, 1.5, 3.5), (True, 8, 0), (False, 0, 2)]
+)
+def test_the_guard_looks_every_five_seconds_and_a_standby_asks_for_its_place_every_two(
+    monkeypatch: pytest.MonkeyPatch, watches: bool, a_look_takes: float, waits: float
+) -> None:
+    clock, stop, guard = [100.0], Waits(3), Guard()
+
+    def tick() -> bool:
+        clock[0] += a_look_takes
+        return watches
+
+    monkeypatch.setattr(guard_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(guard, "tick", tick)
+    guard.run(stop)
+    assert stop.seconds == [waits] * 3
