@@ -1,11 +1,13 @@
 """Nobody is in V2 unwatched: without a guard for a minute, V2 is off by itself."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from rollout import alerts, snapshot
 from rollout.cohort import MemberFacts, Reason, decide, decision_for, v1_takes_writes, v1_writes_are_on
@@ -16,6 +18,7 @@ from rollout.state import RolloutState
 from rollout.versions import MessagingVersion
 from tests.roles import as_role
 from tests.rollout_guard.conftest import Sql
+from tests.waiting import wait_for
 
 Make = Callable[..., Any]
 V1 = MessagingVersion.V1
@@ -37,6 +40,30 @@ def test_v2_is_off_once_no_guard_has_renewed_its_lease_for_a_minute(
     lease_renewed(sql, seconds_ago)
     decision = decision_for(member())
     assert (decision.version, decision.reason) == (MessagingVersion(version), reason)
+
+
+@pytest.fixture
+def in_thread(settings: Settings, committed_db: None) -> Iterator[None]:
+    """This process follows the rollout as a serving one does."""
+    settings.ROLLOUT_SNAPSHOT = "thread"
+    snapshot.stop()
+    yield
+    snapshot.stop()
+
+
+def test_a_serving_process_turns_to_v1_once_the_lease_is_a_minute_old_and_nobody_tells_it(
+    in_thread: None, stage: Make, member: Make, connect_as: Make
+) -> None:
+    helper, superuser = member(), connect_as("superuser", autocommit=True)
+    stage("enabled")
+    wait_for(lambda: decision_for(helper).version is MessagingVersion.V2, seconds=10)
+    began = time.monotonic()
+    superuser.execute("UPDATE rollout_guard_lease SET renewed_at = clock_timestamp() - interval '59 s'")
+    wait_for(lambda: decision_for(helper).reason is Reason.GUARD_ABSENT, seconds=10)
+    # By its age alone: a second was left of the minute when it was last written.
+    assert time.monotonic() - began >= 1
+    decision, state = decision_for(helper), snapshot.current()
+    assert (decision.version, state.stage, state.fresh) == (V1, ENABLED, True)
 
 
 def test_before_any_guard_ever_ran_v2_is_off(stage: Make, staff: Make, sql: Sql) -> None:
