@@ -1,5 +1,9 @@
 """The record of changes is written by the database, whoever changes the flag, and by nobody else."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
@@ -92,20 +96,35 @@ def test_the_database_takes_every_spelling_that_the_program_writes() -> None:
         assert cursor.fetchone() == (1000,)
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "UPDATE rollout_change SET reason = 'nothing to see'",
-        "DELETE FROM rollout_change",
-        "TRUNCATE rollout_change",
-        "TRUNCATE rollout_flag, rollout_change CASCADE",
-        "UPDATE rollout_change SET reason = 'x' WHERE id = (SELECT max(id) FROM rollout_change)",
-    ],
-)
-def test_what_was_recorded_stays_recorded(sql: str) -> None:
+REWRITINGS = [
+    "UPDATE rollout_change SET reason = 'nothing to see'",
+    "DELETE FROM rollout_change",
+    "TRUNCATE rollout_change",
+    "TRUNCATE rollout_flag, rollout_change CASCADE",
+    "UPDATE rollout_change SET reason = 'x' WHERE id = (SELECT max(id) FROM rollout_change)",
+]
+
+
+@pytest.mark.parametrize("sql", REWRITINGS)
+def test_the_web_may_not_rewrite_what_was_recorded(sql: str) -> None:
     before = list(Change.objects.values())
-    with pytest.raises(DatabaseError, match=r"only ever added to|permission denied"):
+    with pytest.raises(DatabaseError, match="permission denied"):
         execute(sql)
+    assert list(Change.objects.values()) == before
+
+
+@pytest.mark.parametrize("role", ["carecollective_owner", "superuser"])
+@pytest.mark.parametrize("sql", REWRITINGS)
+def test_not_even_the_tables_owner_rewrites_it(
+    sql: str, role: str, beyond_policies: Callable[[], AbstractContextManager[Any]], move: Move
+) -> None:
+    move("internal")
+    before = list(Change.objects.values())
+    with beyond_policies() as cursor:
+        if role != "superuser":
+            cursor.execute(f"SET ROLE {role}")
+        with pytest.raises(DatabaseError, match="only ever added to"):
+            execute(sql)
     assert list(Change.objects.values()) == before
 
 

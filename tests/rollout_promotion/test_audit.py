@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from io import StringIO
 from typing import Any
 
@@ -10,10 +11,16 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import DatabaseError, transaction
 
-from rollout import audit
-from rollout.models import Change
+from carecollective.accounts.models import User
+from rollout import audit, checklist, proposals
+from rollout.models import Change, DrainCertificate, Source
+from rollout.root_causes import file_root_cause, list_due
+from rollout.services import roll_back
+from rollout.stages import INTERNAL
 from tests import databases
+from tests.readiness import Evidence
 
 pytestmark = pytest.mark.django_db
 
@@ -150,3 +157,40 @@ def test_a_record_from_before_the_chain_is_chained_by_the_migration(
     web.execute("UPDATE rollout_flag SET stage = 'internal'")
     answer = databases.manage(settings.DATA_DIR, database, "rollout", "audit", "--verify", "--json", role="web")
     assert json.loads(answer.stdout)["lines"] == 4
+
+
+@pytest.fixture
+def settled(stage: Callable[..., None], shown: Evidence, ben: User, amina: User) -> None:
+    """Something was proposed and refused, certified, signed for, and explained."""
+    proposal = proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
+    proposals.refuse(actor=amina, proposal_id=proposal.pk, reason="Not yet")
+    stage("internal")
+    change = roll_back(actor=ben, reason="Errors", source=Source.ADMIN)
+    DrainCertificate.objects.create(flag_version=change.flag_version, waited_ms=3)
+    checklist.sign(actor=ben, item="unit_tests")
+    answers = {"what": "Offers failed", "why": "An index", "fix": "Add it", "who": "Ben", "due": "2026-12-01"}
+    file_root_cause(actor=ben, root_cause_id=list_due()[0].id, **answers)
+
+
+@pytest.mark.parametrize(
+    ("table", "update", "refusal"),
+    [
+        ("rollout_proposal", "SET decision_reason = 'x'", "has been settled"),
+        ("rollout_root_cause", "SET why = 'x'", "has been settled"),
+        ("rollout_sign_off", "SET signer_label = 'x'", "only ever added to"),
+        ("rollout_drain_certificate", "SET issued_at = clock_timestamp()", "only ever added to"),
+    ],
+)
+def test_not_even_the_tables_owner_rewrites_what_was_settled(
+    table: str, update: str, refusal: str, settled: None, beyond_policies: Callable[[], AbstractContextManager[Any]]
+) -> None:
+    statements = {
+        f"UPDATE {table} {update}": refusal,
+        f"DELETE FROM {table}": "only ever added to",
+        f"TRUNCATE {table}": "only ever added to",
+    }
+    with beyond_policies() as cursor:
+        cursor.execute("SET ROLE carecollective_owner")
+        for statement, words in statements.items():
+            with pytest.raises(DatabaseError, match=words), transaction.atomic():
+                cursor.execute(statement)
