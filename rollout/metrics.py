@@ -24,6 +24,7 @@ from rollout.stages import StageKind
 from rollout.versions import MessagingVersion
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+NO_VERSION = "none"
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 counted = CollectorRegistry()
@@ -59,7 +60,7 @@ DROPPED = Gauge(
 
 def observe(event: Event) -> None:
     """Count one event in this process."""
-    version = event.version.value if event.version else "none"
+    version = event.version.value if event.version else NO_VERSION
     OPERATIONS.labels(version, event.method.value, event.outcome.value, event.error_code or "").inc()
     DURATION.labels(version, event.method.value, event.outcome.value).observe(event.duration_ms / 1000)
     if event.connection_error:
@@ -79,6 +80,11 @@ def begin_at_zero() -> None:
         for method in Method:
             for outcome, code in (*endings, (Outcome.REFUSED, "conversation_exists")):
                 OPERATIONS.labels(version.value, method.value, outcome.value, code)
+    # One slow call is enough for an alarm, whatever became of it and whether or not its version was known by then.
+    for known in (*MessagingVersion, NO_VERSION):
+        for method in (Method.START, Method.SEND):
+            for outcome in Outcome:
+                DURATION.labels(str(known), method.value, outcome.value)
 
 
 begin_at_zero()
