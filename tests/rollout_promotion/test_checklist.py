@@ -142,8 +142,10 @@ def test_a_backup_counts_for_24_hours_and_once_it_was_restored(backups: Callable
     assert item("backup").state == "pass"
     backups(hours=1, restored=False)
     assert (item("backup").state, "nobody has restored" in item("backup").words) == ("insufficient", True)
-    backups(hours=25, restored=True)
-    assert (item("backup").state, "25.0 hours old" in item("backup").words) == ("fail", True)
+    backups(hours=23.9, restored=True)
+    assert (item("backup").state, "23.9 hours old" in item("backup").words) == ("pass", True)
+    backups(hours=24.1, restored=True)
+    assert (item("backup").state, "24.1 hours old" in item("backup").words) == ("fail", True)
 
 
 def test_one_restored_backup_of_the_day_is_enough_and_a_broken_manifest_is_none(
