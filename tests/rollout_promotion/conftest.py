@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -10,6 +11,14 @@ from rollout import checklist, evidence
 from rollout.evidence import Finding
 from rollout.models import Flag
 from rollout.state import FLAG_NAME
+
+RECORD = """
+INSERT INTO application_logs (key, timestamp, service, method, event, log_level, error_code, version, stage, duration_ms,
+  request_id, user_id, connection_error)
+SELECT gen_random_uuid(), clock_timestamp() - make_interval(hours => n %% 48 + 1), 'MessagingServiceV2', %s, %s, %s, %s, 'v2',
+  'internal', %s, '', %s, false
+FROM generate_series(1, %s) AS n
+"""
 
 
 @pytest.fixture
@@ -54,6 +63,29 @@ def past_the_triggers(
             cursor.execute("SET LOCAL session_replication_role = origin")
 
     return step_past
+
+
+@pytest.fixture
+def since_four_days(past_the_triggers: Any, stage: Any) -> None:
+    """The rollout has been at internal for four days."""
+    stage("internal")
+    with past_the_triggers() as cursor:
+        cursor.execute("UPDATE rollout_change SET at = at - interval '4 days' WHERE to_stage = 'internal'")
+
+
+@pytest.fixture
+def record(db: None) -> Callable[..., None]:
+    def add(*, starts: int = 0, sends: int = 0, failures: int = 0, ms: float = 40.0) -> None:
+        with connection.cursor() as cursor:
+            for method, number, code in (
+                ("startHelpConversation", starts, None),
+                ("sendMessage", sends, None),
+                ("startHelpConversation", failures, "internal_server_error"),
+            ):
+                event, level = ("error", "error") if code else ("success", "info")
+                cursor.execute(RECORD, [method, event, level, code, ms, uuid4(), number])
+
+    return add
 
 
 def count(table: str) -> int:

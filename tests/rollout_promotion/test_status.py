@@ -26,6 +26,10 @@ from tests.readiness import Evidence
 pytestmark = pytest.mark.django_db
 
 STATUS = "/api/rollout/status"
+ALERT = (
+    "INSERT INTO rollout_alert (kind, severity, words, figures, stage, disabled_v2)"
+    " VALUES ('slow_call', 'critical', 'A call took 7 s.', '{}', 'internal', false)"
+)
 
 
 def command(*arguments: str) -> str:
@@ -61,14 +65,31 @@ def test_a_new_site_is_disabled_and_nothing_is_wrong() -> None:
     assert len(found.figures.trend) == 24
 
 
+def test_a_stage_that_has_shown_all_it_is_asked_for_is_healthy_until_an_alert_opens(
+    since_four_days: None, record: Any, beyond_policies: Any
+) -> None:
+    record(starts=50, sends=80)
+    assert read_status().health is Health.INSUFFICIENT
+    record(starts=30)
+    found = read_status()
+    assert (found.health, found.words) == (Health.HEALTHY, "All that this stage is asked to show, it has shown.")
+    assert {verdict.state.value for verdict in found.gates} == {"pass"}
+    with beyond_policies() as cursor:
+        cursor.execute(ALERT)
+    assert read_status().health is Health.FAILING
+
+
+def test_a_gate_that_fails_is_failing_without_any_alert(since_four_days: None, record: Any) -> None:
+    record(starts=80, sends=80, failures=40)
+    found = read_status()
+    assert (found.health, found.alerts) == (Health.FAILING, ())
+
+
 def test_the_one_word_over_the_page(stage: Any, no_guard: Any, settings: Settings, beyond_policies: Any) -> None:
     stage("internal")
     assert read_status().health is Health.INSUFFICIENT
     with beyond_policies() as cursor:
-        cursor.execute(
-            "INSERT INTO rollout_alert (kind, severity, words, figures, stage, disabled_v2)"
-            " VALUES ('slow_call', 'critical', 'A call took 7 s.', '{}', 'internal', false)"
-        )
+        cursor.execute(ALERT)
     failing = read_status()
     assert (failing.health, failing.words) == (Health.FAILING, "A call took 7 s.")
     assert [alert.kind for alert in failing.alerts] == ["slow_call"]
