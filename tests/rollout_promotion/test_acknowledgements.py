@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -93,7 +94,8 @@ def test_a_locked_table_holds_a_follower_up_for_a_moment_only(
         locker.execute("LOCK TABLE rollout_process IN ACCESS EXCLUSIVE MODE")
         began = time.monotonic()
         acknowledge(follower, version=7)
-        assert time.monotonic() - began < 0.5
+        # A fifth of a second, and no more than a busy machine takes besides.
+        assert time.monotonic() - began < 2
     acknowledge(follower, version=7)
     assert Process.objects.get().flag_version == 7
 
@@ -111,7 +113,9 @@ def test_a_missing_table_or_a_lost_connection_does_not_stop_a_follower(
         acknowledge(elsewhere, version=7)
 
 
-def test_those_behind_are_waited_for_and_the_silent_and_the_gone_are_not(nobody: None) -> None:
+def test_those_behind_are_waited_for_and_the_silent_and_the_gone_are_not(
+    nobody: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put("a", 5)
     put("b", 4)
     put("c", 4, seconds_ago=20)
@@ -119,9 +123,15 @@ def test_those_behind_are_waited_for_and_the_silent_and_the_gone_are_not(nobody:
     switch = read_switch(version=5)
     assert (switch.switched, switch.waiting, switch.silent) == (1, ("b",), ("c",))
     assert "1 of 3" in switch.words
-    began = time.monotonic()
-    assert wait_for_switch(version=5, seconds=0.3).waiting == ("b",)
-    assert 0.3 <= time.monotonic() - began < 1
+    slept: list[float] = []
+    monkeypatch.setattr(acknowledgements, "time", SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append))
+    for given, lasts in (({"seconds": 0.3}, 0.3), ({}, 2)):
+        slept.clear()
+        assert wait_for_switch(version=5, **given).waiting == ("b",)
+        assert lasts <= sum(slept) <= lasts + 2 * acknowledgements.POLL_SECONDS
+    slept.clear()
+    assert wait_for_switch(version=4).waiting == ()
+    assert slept == []
 
 
 def test_a_later_version_counts_as_switched_and_nobody_is_nobody(nobody: None) -> None:
