@@ -4,8 +4,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
+from django.utils import timezone
 
 from carecollective.accounts.models import User
 from rollout.models import EventLog, Flag
@@ -45,13 +46,30 @@ def happen() -> Callable[..., None]:
             "duration_ms": 120.0,
             "request_id": "",
         }
+        # All at one moment: two hours of the charts would part them.
+        now = timezone.now()
+        rows = []
         for place in range(number):
             outcome: dict[str, Any] = {"event": "success", "log_level": "info"}
             if place < failed:
                 outcome = {"event": "error", "log_level": "error", "error_code": code}
-            EventLog.objects.create(**(common | outcome | fields), key=uuid4())
+            rows.append(EventLog(**(common | outcome | fields), key=uuid4(), timestamp=now))
+        EventLog.objects.bulk_create(rows)
 
     return log
+
+
+@pytest.fixture
+def began(beyond_policies: Any) -> Callable[[str], None]:
+    """Let all that the record tells have happened so long before: `began("4 days")`."""
+
+    def age(interval: str) -> None:
+        with beyond_policies() as cursor, transaction.atomic():
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute("UPDATE rollout_change SET at = at - %s::interval", [interval])
+            cursor.execute("SET LOCAL session_replication_role = origin")
+
+    return age
 
 
 @pytest.fixture
