@@ -224,8 +224,8 @@ def _table() -> Iterator[Rule]:
         action="Look at the errors by code, then at the database.",
         judge=_creation_success,
         threshold=0.80,
-        minimum=5,
-        fewest=4,
+        minimum=3,
+        fewest=3,
         disables_v2=True,
         quiet_seconds=FIVE_MINUTES,
     )
@@ -300,6 +300,7 @@ def _table() -> Iterator[Rule]:
         judge=_creation_success,
         threshold=0.95,
         minimum=20,
+        fewest=3,
         silenced_by=("creation_failing", "failures_in_sequence"),
     )
     yield Rule(

@@ -32,13 +32,15 @@ def test_nothing_seen_is_no_alarm() -> None:
 
 
 @pytest.mark.parametrize(("succeeded", "failed", "kinds"), [
-    (0, 4, []),  # under the smallest sample
-    (0, 5, ["creation_failing"]),
+    (0, 2, []),  # under the smallest sample
+    (0, 3, ["creation_failing"]),
     (3, 2, []),  # two failures of five are chance
-    (1, 4, ["creation_failing"]),
+    (7, 3, ["creation_failing"]),
     (15, 4, ["creation_failing"]),  # 78.9%
-    (16, 4, []),  # 80% exactly, and four failures are too few for a warning
-    (20, 5, ["creation_low"]),  # 80% exactly
+    (12, 3, []),  # 80% exactly, and too few for a warning
+    (18, 2, []),  # too few failures for a warning
+    (17, 3, ["creation_low"]),
+    (16, 4, ["creation_low"]),  # 80% exactly
     (94, 5, ["creation_low"]),  # 94.9%
     (95, 5, []),  # 95% exactly
     (0, 0, []),
