@@ -19,6 +19,7 @@ pytestmark = [
 ]
 
 MEGABYTES = 320
+LOG_BYTES = 12 << 20
 LONG = "So many words. " * 60
 
 
@@ -51,6 +52,18 @@ def small_site(small_disk: Path) -> Iterator[Site]:
             started.end()
 
 
+def make_room_in_the_log(site: Site) -> None:
+    """Begin a new file of the write-ahead log: a server that needs one when the disk is full stops altogether."""
+    site.rows("SELECT pg_switch_wal()")
+    helper, _owner = site.add_conversation("v2")  # which makes the file
+    assert site.send(helper, LONG).status == 201
+    left = site.value(
+        "SELECT size - mod(pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0'), size)"
+        " FROM (SELECT pg_size_bytes(current_setting('wal_segment_size')) AS size) AS file"
+    )
+    assert left > LOG_BYTES, f"{left} bytes of the log's file are left"
+
+
 def fill(disk: Path) -> Path:
     """Write until nothing more fits."""
     filler = disk / "filler"
@@ -70,6 +83,7 @@ def test_with_the_disk_full_reading_works_writing_is_refused_and_room_makes_it_w
     kept = 1
     assert site.send(helper, LONG).status == 201
     workers = set(site.workers())
+    make_room_in_the_log(site)
 
     filler = fill(small_disk)
     answers: list[Answer] = []

@@ -1,20 +1,24 @@
 """The guard is killed, doubled, crowded and unheard; somebody always watches, and no member waits for it."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from uuid import uuid4
 
 import psycopg
 import pytest
 from django.contrib.auth.hashers import make_password
 
+from rollout.delivery import TIMEOUT_SECONDS
 from tests.faults.scale import BACK_WITHIN, FULL, TRIES
 from tests.faults.site import Site, kill, median
 from tests.faults.visitor import Visitor
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import environment_for
+from tests.postgres.test_serve import environment_for, processes_of
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -25,11 +29,36 @@ pytestmark = [
 
 ROOM = "/admin/rollout/"
 HOLDERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262010 AND granted"
+STAGE = "SELECT stage FROM rollout_flag WHERE name = 'messaging_v2'"
 
 
 def watched_by(site: Site) -> int:
     """The process id of the guard that looked last."""
     return int(str(site.value("SELECT holder FROM rollout_guard_lease")).rpartition(":")[2])
+
+
+def guards_of(site: Site) -> set[int]:
+    return {pid for pid, arguments in processes_of(site.data_dir) if arguments[-1:] == ["guard"]}
+
+
+@contextmanager
+def put_back_afterwards(site: Site) -> Iterator[None]:
+    """Begin with everybody in V2, and end so whatever happens: the next test goes on from there."""
+    assert site.value(STAGE) == "percentage:100"
+    try:
+        yield
+    finally:
+        site.put_stage("percentage:100")
+
+
+@contextmanager
+def held_still(pid: int) -> Iterator[None]:
+    """Let a process do nothing until the block ends."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_killed_guard_is_replaced_by_the_standby_and_never_are_there_two(site, seats, figure):
@@ -45,9 +74,13 @@ def test_a_killed_guard_is_replaced_by_the_standby_and_never_are_there_two(site,
         first = watched_by(site)
         assert first != standby.pid
         assert site.value(HOLDERS) == 1
-        kill(watched_by(site))
-        figure("another guard watches after", wait_for(lambda: watched_by(site) != first, seconds=15), "s")
-        assert site.value(HOLDERS) == 1
+        # Nobody starts the site's own again meanwhile: that would be another guard, and no standby.
+        with held_still(site.process.pid):
+            kill(first)
+            figure("the standby watches after", wait_for(lambda: watched_by(site) == standby.pid, seconds=15), "s")
+            assert site.value(HOLDERS) == 1
+        wait_for(lambda: guards_of(site) - {first, standby.pid}, seconds=15)
+        assert (watched_by(site), site.value(HOLDERS)) == (standby.pid, 1)
     finally:
         standby.terminate()
         standby.wait(20)
@@ -60,7 +93,7 @@ def test_a_killed_guard_is_replaced_by_the_standby_and_never_are_there_two(site,
 
 def test_with_the_web_roles_connections_exhausted_guard_and_rollback_still_get_in(site, seats, new_seat, figure):
     version = int(site.value("SELECT version FROM rollout_flag WHERE name = 'messaging_v2'"))
-    with ExitStack() as held:
+    with put_back_afterwards(site), ExitStack() as held:
         taken = 0
         with pytest.raises(psycopg.OperationalError, match="too many connections"):
             while True:
@@ -83,7 +116,6 @@ def test_with_the_web_roles_connections_exhausted_guard_and_rollback_still_get_i
         figure("rolled back by command in", time.monotonic() - began, "s")
         flag = site.rows("SELECT stage, version > %s FROM rollout_flag WHERE name = 'messaging_v2'", version)
         assert flag == [("disabled", True)]
-    site.put_stage("percentage:100")
     wait_for(lambda: site.send(new_seat, "There is room again.").status == 201, seconds=BACK_WITHIN)
 
 
@@ -98,19 +130,19 @@ def test_with_the_web_roles_connections_exhausted_staff_roll_back_in_the_browser
     assert staff.post("/admin/login/", {"username": email, "password": password}) == 200
     for number in range(40):  # a site that is in use: its threads have their connections
         assert site.send(new_seat, f"Before the crowd {number}").status == 201
-    with ExitStack() as held:
+    with put_back_afterwards(site), ExitStack() as held:
         with pytest.raises(psycopg.OperationalError, match="too many connections"):
             while True:
                 held.enter_context(site.connect("web"))
         time.sleep(61 if FULL else 3)  # nothing that the site holds is given up in the meantime
+        assert site.value(STAGE) == "percentage:100"
         form = {"action": "roll_back", "reason": "The connections are exhausted."}
         figure(
             "rolled back in the browser after",
             wait_for(lambda: staff.post(ROOM, form) == 200, seconds=BACK_WITHIN),
             "s",
         )
-        assert site.value("SELECT stage FROM rollout_flag WHERE name = 'messaging_v2'") == "disabled"
-    site.put_stage("percentage:100")
+        assert site.value(STAGE) == "disabled"
     wait_for(lambda: site.send(new_seat, "There is room once more.").status == 201, seconds=BACK_WITHIN)
 
 
@@ -129,11 +161,15 @@ def test_a_web_address_that_never_answers_costs_the_members_nothing(site, seats,
     )
     site.rows("UPDATE rollout_delivery SET next_try_at = clock_timestamp() WHERE delivered_at IS NULL")
     wait_for(lambda: len(black_hole.heard) > heard, seconds=15)
+    # Another is due while the worker waits for that one: who delivered on the way of a request would wait as long.
+    site.rows("UPDATE rollout_delivery SET next_try_at = clock_timestamp() WHERE delivered_at IS NULL")
     waiting = timed()
     assert site.value("SELECT count(*) FROM rollout_delivery WHERE delivered_at IS NOT NULL") == 0
     figure(
-        "a send takes", 1000 * median(free), f"ms, with the address silent {1000 * median(waiting):.2f} ms",
+        "a send takes", 1000 * median(free),
+        f"ms, with the address silent {1000 * median(waiting):.2f} ms (longest {1000 * max(waiting):.2f} ms)",
     )  # fmt: skip
-    # What is left is this machine's noise: no request has anything to do with the address.
-    assert median(waiting) - median(free) < 0.02
+    # Whoever waits for the address does so for five seconds: a busy machine is far from that, and no request near it.
+    assert median(waiting) < TIMEOUT_SECONDS / 10
+    assert max(waiting) < TIMEOUT_SECONDS / 2
     assert site.healthy()

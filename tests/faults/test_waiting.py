@@ -2,11 +2,13 @@
 
 import sys
 import time
+from collections.abc import Sequence
 
 import pytest
 
-from tests.faults.scale import LOCK_ANSWER_WITHIN, LOCKED_EVENTS_COST, STATEMENT_CUT_AFTER, TRIES
+from tests.faults.scale import LOCK_ANSWER_AT_LATEST, LOCK_ANSWER_WITHIN, LOCKED_EVENTS_COST, STATEMENT_CUT_AFTER, TRIES
 from tests.faults.site import Answer, Seat, Site, holding, median
+from tests.figures import Figure
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -18,8 +20,18 @@ pytestmark = [
 LOCKS = {"v1": "conversations", "v2": "conversations_v2"}
 
 
-def refused_in_time(answer: Answer) -> bool:
+def is_a_refusal_to_repeat(answer: Answer) -> bool:
     return (answer.status, answer.code) == (503, "database_error") and int(answer.headers["Retry-After"]) > 0
+
+
+def hold_in_time(took: Sequence[float], figure: Figure) -> None:
+    """Hold the quickest answer, which is the site's own time, to the promise.
+
+    The others are this machine's too: of them, that the wait for the lock ended them and not the statement's own limit.
+    """
+    figure("answered after", min(took), f"s at best, {max(took):.2f} s at most")
+    assert min(took) <= LOCK_ANSWER_WITHIN
+    assert max(took) <= LOCK_ANSWER_AT_LATEST
 
 
 def stored(site: Site, seat: Seat) -> int:
@@ -34,11 +46,9 @@ def test_a_row_held_by_somebody_else_is_a_503_in_time(site, seats, figure, versi
     with holding(site, f"SELECT FROM {LOCKS[version]} WHERE id = %s FOR UPDATE", seat.conversation_id):
         for _ in range(TRIES):
             answer = site.send(seat, "Is anybody there?")
-            assert refused_in_time(answer), answer
+            assert is_a_refusal_to_repeat(answer), answer
             took.append(answer.seconds)
-    figure("answered after", min(took), f"s at best, {max(took):.2f} s at most")
-    # The quickest is the site's own time; the others are this machine's too.
-    assert min(took) <= LOCK_ANSWER_WITHIN
+    hold_in_time(took, figure)
     assert stored(site, seat) == before
     assert site.send(seat, "Now it goes through.").status == 201
 
@@ -52,10 +62,9 @@ def test_an_offer_on_a_request_held_by_somebody_else_is_a_503_in_time(site, seat
     with holding(site, "SELECT FROM help_requests WHERE id = %s FOR UPDATE", key):
         for _ in range(TRIES):
             answer = site.call("POST", path, token=token, body=body)
-            assert refused_in_time(answer), answer
+            assert is_a_refusal_to_repeat(answer), answer
             took.append(answer.seconds)
-    figure("answered after", min(took), f"s at best, {max(took):.2f} s at most")
-    assert min(took) <= LOCK_ANSWER_WITHIN
+    hold_in_time(took, figure)
     assert site.call("POST", path, token=token, body=body).status == 201
 
 
@@ -71,7 +80,7 @@ def test_a_statement_over_five_seconds_is_cut_counted_and_alerted(site, seats, n
     since = site.value("SELECT clock_timestamp()")
     try:
         answer = site.send(new_seat, "Slowly")
-        assert refused_in_time(answer), answer
+        assert is_a_refusal_to_repeat(answer), answer
         figure("cut after", answer.seconds, "s")
         assert STATEMENT_CUT_AFTER <= answer.seconds < STATEMENT_CUT_AFTER + 1.5
         counted = "SELECT duration_ms, error_code FROM application_logs WHERE timestamp > %s AND duration_ms >= 5000"
