@@ -13,7 +13,6 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from django.db import connection
 from django.template.loader import render_to_string
-from django.utils import timezone
 
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
@@ -53,7 +52,7 @@ def collect(*, member: User, tell: Callable[[int, int], None]) -> Row:
     with acting_as(member):
         legacy = _rows("SELECT * FROM public.privacy_own_legacy_messages()")
         data: Row = {
-            "made_at": timezone.now(),
+            "made_at": _rows("SELECT clock_timestamp() AS at")[0]["at"],
             "profile": _rows("SELECT to_jsonb(p) - 'password' AS row FROM profiles p WHERE id = %s", member.pk)[0][
                 "row"
             ],
