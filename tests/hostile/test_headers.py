@@ -85,9 +85,14 @@ def test_every_cookie_of_a_public_site_is_secure_and_stays_at_home(public: dict[
         assert not morsel["domain"], (page, name)
 
 
-def test_the_session_is_kept_from_scripts_and_from_other_sites() -> None:
-    assert settings.SESSION_COOKIE_HTTPONLY
-    assert settings.SESSION_COOKIE_SAMESITE in ("Lax", "Strict")
+def test_the_session_of_who_signs_in_is_secure_and_kept_from_scripts_and_from_other_sites(
+    public: dict[str, Any],
+) -> None:
+    assert public["signed in"]["status"] == 302
+    session = public["signed in"]["cookies"]["sessionid"]
+    assert session["secure"]
+    assert session["httponly"]
+    assert session["samesite"] in ("Lax", "Strict")
 
 
 def test_no_private_answer_is_kept_by_anybody(world: World, signed_in: Any) -> None:

@@ -1,5 +1,6 @@
 """The door: locks, sessions and where it leads."""
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -7,6 +8,7 @@ import pytest
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.db.models import F
 from django.test import Client
 
 from carecollective.accounts.models import User
@@ -46,6 +48,21 @@ def test_five_failures_at_any_door_lock_every_door(ada: User, first: str, last: 
     assert locked.status_code == 429
     assert int(locked["Retry-After"]) == 1800
     assert "sessionid" not in client.cookies
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_lock_ends_half_an_hour_after_the_last_try(ada: User, door: str) -> None:
+    def let_pass(minutes: float) -> None:
+        AccessAttempt.objects.update(attempt_time=F("attempt_time") - timedelta(minutes=minutes))
+
+    for _ in range(5):
+        DOORS[door](Client(), "wrong")
+    let_pass(29.5)
+    assert DOORS[door](Client(), PASSWORD).status_code == 429
+    let_pass(30.1)
+    # And what failed before the lock is forgotten with it: four more are no fifth.
+    assert [DOORS[door](Client(), "wrong").status_code for _ in range(4)].count(429) == 0
+    assert DOORS[door](Client(), PASSWORD).status_code in (200, 302)
 
 
 def test_a_lock_is_of_one_account_from_one_address(ada: User, member: Any) -> None:
