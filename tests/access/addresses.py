@@ -7,9 +7,6 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
-# What the admin lists for each model, and what anyone may do with one row there.
-ADMIN_VIEWS = ("changelist", "add", "history", "delete", "change")
-
 
 @dataclass(frozen=True, slots=True)
 class Address:

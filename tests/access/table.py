@@ -149,6 +149,13 @@ ADMIN: dict[tuple[str, str], Row] = {
     ("GET", "admin/jsi18n/"): staffs(200, 200),
     ("GET", "admin/r/<path:content_type_id>/<path:object_id>/"): staffs(404, 404),
     ("GET", "admin/<app>/"): staffs(200, 200),
+    ("GET", "admin/logout/"): staffs(405, 405, others=AWAY),
+    # Nobody sets another's password.
+    ("GET", "admin/accounts/user/<id>/password/"): staffs(403, 403),
+    ("POST", "admin/accounts/user/<id>/password/"): staffs(403, 403),
+    # What once was a row's address leads to its page, for whoever may see that.
+    ("GET", "admin/<model>/<path:object_id>/"): staffs(AWAY, AWAY),
+    ("GET", "admin/<anything else>"): staffs(404, 404),
 }
 
 VIEWS = ("changelist", "add", "history", "delete", "change")
