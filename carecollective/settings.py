@@ -310,6 +310,8 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_ENGINE = "carecollective.accounts.sessions"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.5  # hours
+# Trying on, with the right password too, does not put off the end of a lock.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_USERNAME_FORM_FIELD = "username"

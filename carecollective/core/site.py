@@ -27,7 +27,8 @@ PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 15.0
 HEALTH_SECONDS = 30.0
 KEEPER_CHECK_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 30.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+STEADY_SECONDS = 60.0
 # The commands that run beside the web server, started again when they end, each in the database role it needs.
 HELPERS = {"worker": "web", "guard": "guard"}
 SAMPLE_LOGINS = (
@@ -43,6 +44,20 @@ class StartError(Exception):
 
 class Stopped(BaseException):
     """Somebody asked the site to stop. Not an Exception, so that no handler on the way mistakes it for a failure."""
+
+
+class Pauses:
+    """How long to wait before a helper is started again: longer each time, and shortly again once it has run steadily."""
+
+    def __init__(self) -> None:
+        self.next = FIRST_PAUSE_SECONDS
+
+    def after(self, ran_seconds: float) -> float:
+        """Return the seconds to wait after a run of so many seconds."""
+        if ran_seconds >= STEADY_SECONDS:
+            self.next = FIRST_PAUSE_SECONDS
+        pause, self.next = self.next, min(self.next * 2, LONGEST_PAUSE_SECONDS)
+        return pause
 
 
 class Site:
@@ -85,7 +100,8 @@ class Site:
         for helper in HELPERS:
             self._start_helper(helper)
         self._announce()
-        pauses, due = dict.fromkeys(HELPERS, 1.0), dict.fromkeys(HELPERS, 0.0)
+        pauses, due = {helper: Pauses() for helper in HELPERS}, dict.fromkeys(HELPERS, 0.0)
+        started = dict.fromkeys(HELPERS, time.monotonic())
         keeper_due = 0.0
         while not self.stopping:
             web = self.children["web"].poll()
@@ -97,12 +113,12 @@ class Site:
                 if self.children[helper].poll() is None:
                     continue
                 if due[helper] == 0.0:
-                    self.say(f"The {helper} ended; starting it again in {pauses[helper]:.0f} s.")
-                    due[helper] = now + pauses[helper]
-                    pauses[helper] = min(pauses[helper] * 2, LONGEST_PAUSE_SECONDS)
+                    pause = pauses[helper].after(now - started[helper])
+                    self.say(f"The {helper} ended; starting it again in {pause:.0f} s.")
+                    due[helper] = now + pause
                 elif now >= due[helper]:
                     self._start_helper(helper)
-                    due[helper] = 0.0
+                    started[helper], due[helper] = now, 0.0
             if settings.LOCAL_MODE and now >= keeper_due:
                 self._look_after_database()
                 keeper_due = now + KEEPER_CHECK_SECONDS
