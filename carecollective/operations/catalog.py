@@ -24,7 +24,7 @@ class Part:
     sound: bool
 
 
-# Constraints are told by their columns: a condition comes out of a restore in other words of the same meaning.
+# Of everything, constraints are told by their columns: a condition may come out of a restore in other words of the same meaning.
 _PARTS = """
 WITH relation AS (
   SELECT c.oid, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity, c.relkind,
@@ -44,6 +44,9 @@ SELECT 'constraint', r.name, o.conname, format('%%s on %%s', o.contype, (
     SELECT string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_attribute a
     WHERE a.attrelid = r.oid AND a.attnum = ANY (o.conkey))), o.convalidated
 FROM relation r JOIN pg_constraint o ON o.conrelid = r.oid AND o.contype <> 'n'
+UNION ALL
+SELECT 'definition', r.name, o.conname, pg_get_constraintdef(o.oid), o.convalidated
+FROM relation r JOIN pg_constraint o ON o.conrelid = r.oid AND o.contype <> 'n' AND %(tables)s::text[] IS NOT NULL
 UNION ALL
 SELECT 'index', r.name, c.relname, pg_get_indexdef(i.indexrelid), i.indisvalid
 FROM relation r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class c ON c.oid = i.indexrelid
@@ -75,12 +78,14 @@ SELECT 'function', '', p.oid::regprocedure::text,
                  ORDER BY x.grantee::regrole::text COLLATE "C") FROM aclexplode(p.proacl) x WHERE x.grantee <> p.proowner), '')),
   true
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE %(tables)s::text[] IS NULL AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
+WHERE n.nspname NOT LIKE 'pg\\_%%' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
 """
 
 
 def read_catalog(cursor: Executes, tables: Collection[str] | None = None) -> Sequence[Part]:
-    """Return the parts of some tables of the schema public; of everything, functions too, when none are named."""
+    """Return every function and the parts of some tables of the schema public, constraints by their definition too; of
+    everything when no tables are named.
+    """
     cursor.execute(_PARTS, {"tables": None if tables is None else sorted(tables)})
     return sorted(Part(*row) for row in cursor.fetchall())

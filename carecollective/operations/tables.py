@@ -1,8 +1,11 @@
 """Tables for the terminal."""
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 LONGEST = 66
+# Of what two long texts begin with alike, so much is shown for whoever looks for the place.
+LEADING = 20
 
 
 def render(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:
@@ -15,6 +18,15 @@ def render(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterato
         yield "  ".join(
             cell.rjust(width) if is_right else cell.ljust(width) for cell, width, is_right in places
         ).rstrip()
+
+
+def show_difference(one: str, other: str) -> tuple[str, str]:
+    """Return two texts as a table can hold them beside each other: of long ones the part from where they differ."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    alike = len(list(same)) - LEADING
+    if one == other or alike <= 0 or max(len(one), len(other)) <= LONGEST:
+        return one, other
+    return f"…{one[alike:]}", f"…{other[alike:]}"
 
 
 def _cut(text: str) -> str:

@@ -20,7 +20,7 @@ from rollout.integrity import count_broken
 # The playbook's five first, by their numbers.
 ORDER = (
     *("1 Tables", "2 Operations", "3 Indexes", "4 Row-level security", "5 Policies"),
-    *("Constraints", "Triggers", "Roles", "Grants", "Drift", "Integrity"),
+    *("Constraints", "Triggers", "Functions", "Roles", "Grants", "Drift", "Integrity"),
 )
 INVARIANTS = (
     *("helper_is_requester", "requester_is_not_owner", "pair_has_two", "first_message_is_empty", "message_is_empty"),

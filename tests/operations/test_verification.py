@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings
 
 from carecollective.operations.expectations import COLUMNS, INDEXES
+from carecollective.operations.tables import render, show_difference
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
 
@@ -49,7 +50,8 @@ def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
     wrong = {check["name"]: check["found"] for check in report["checks"] if not check["ok"]}
     assert wrong == {
         "messages_v2 to carecollective_web": "DELETE, INSERT, SELECT",
-        # The policy of that name is there; what it lets through only a trial shows.
+        # The policy of that name is there, and lets everything through: it reads otherwise, and a trial shows it too.
+        "messages_v2.participants_read": "r permissive to carecollective_web using (true) check ()",
         "the database, rows shown to a stranger": "3",
         "sender takes no part": "3",
     }
@@ -60,6 +62,16 @@ def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
         "Grants, messages_v2 to carecollective_web: INSERT, SELECT expected, DELETE, INSERT, SELECT found."
         in silent.stderr
     )
+
+
+def test_long_definitions_are_shown_from_where_they_differ() -> None:
+    agreed = "a permissive to carecollective_web using () check " + " AND ".join(["(sender_id = current_member())"] * 3)
+    found = agreed.removesuffix("current_member())") + "helper_id)"
+    beside = "\n".join(render(("Expected", "Found"), [show_difference(agreed, found)]))
+    assert "(sender_id = current_member())  " in beside
+    assert beside.endswith("(sender_id = helper_id)")
+    assert show_difference("", found) == ("", found)
+    assert show_difference(agreed, agreed) == (agreed, agreed)
 
 
 def test_the_cheap_part_says_nothing_when_all_is_well(world: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.operations.problems import OperationError
-from carecollective.operations.tables import render
+from carecollective.operations.tables import render, show_difference
 from carecollective.operations.verification import verify_messaging, verify_structure
 
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"ok": not wrong, "checks": [asdict(check) for check in checks]}, indent=2))
         else:
             rows = [
-                ("ok" if check.ok else "WRONG", check.group, check.name, check.expected, check.found)
+                ("ok" if check.ok else "WRONG", check.group, check.name, *show_difference(check.expected, check.found))
                 for check in checks
             ]
             self.stdout.write("\n".join(render(("", "What", "Of", "Expected", "Found"), rows)))
