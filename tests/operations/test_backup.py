@@ -13,12 +13,14 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
 
 from carecollective.adoption.legacy import SAMPLE
 from carecollective.operations import clients, contents
 from carecollective.operations.backups import list_backups, make_backup, prune_backups
 from carecollective.operations.manifest import Manifest, path_of_manifest, read_manifest
 from carecollective.operations.problems import OperationError
+from carecollective.operations.progress import Progress
 from carecollective.operations.restores import SCRATCH, compare_with, restore_into
 from carecollective.postgres import roles
 from rollout import evidence
@@ -88,6 +90,9 @@ def test_the_command_shows_a_table_and_where_it_is(world: str, at: At, tmp_path:
     at(world)
     said = run("backup", "--to", tmp_path)
     (dump,) = list_backups(tmp_path)
+    count = len(read_manifest(dump).tables)
+    for step in ("Checksums", "Dump"):
+        assert f"{step}: {count} of {count} tables\n" in said
     assert f"Backup: {dump}" in said
     assert f"manage.py restore {dump} --verify" in said
     assert "public.messages_v2" in said
@@ -114,6 +119,54 @@ def test_a_restored_database_is_the_same_and_holds_its_roles_to_the_same_rules(b
     assert ask(name, "SELECT count(*) FROM messages_v2", role="web") == 0
     assert ask(name, "SELECT count(*) FROM messages_v2", role="ops") == backed_up[1].tables["public.messages_v2"].rows
     assert json.loads(databases.manage(settings.DATA_DIR, name, "verify_messaging", "--json", role="web").stdout)["ok"]
+
+
+def hold_something_else(dump: Path) -> None:
+    """Let the manifest speak of another message than the dump holds."""
+    path = path_of_manifest(dump)
+    facts = json.loads(path.read_text())
+    facts["tables"]["public.messages_v2"]["checksum"] = "0" * 32
+    path.write_text(json.dumps(facts))
+
+
+def test_a_trial_refuses_a_dump_that_holds_something_else_than_its_manifest_says(
+    own_copy: Path, world: str, at: At
+) -> None:
+    hold_something_else(own_copy)
+    at(world)
+    assert refusal("restore", own_copy, "--verify").splitlines() == [
+        "The copy is not what was backed up:",
+        "- public.messages_v2: all 3 rows are there, and something in them differs",
+    ]
+    assert read_manifest(own_copy).restore_verified_at is None
+    assert ask("postgres", f"SELECT count(*) FROM pg_database WHERE datname LIKE '{world[:40]}{SCRATCH}%'") == 0
+
+
+def test_a_restore_shows_how_far_it_is_and_compares_as_a_trial_does(own_copy: Path, fresh: Copy, at: At) -> None:
+    hold_something_else(own_copy)
+    at(fresh("compared"))
+    out, count = StringIO(), len(read_manifest(own_copy).tables)
+    with pytest.raises(CommandError, match="all 3 rows are there, and something in them differs"):
+        call_command("restore", str(own_copy), stdout=out)
+    for step in ("Restore", "Checksums"):
+        assert f"{step}: {count} of {count} tables\n" in out.getvalue()
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_stays_on_one_line_of_a_terminal_for_each_kind_of_step() -> None:
+    out = Terminal()
+    progress = Progress(OutputWrapper(out))
+    for line in ("Checksums: 1 of 10 tables", "Checksums: 10 of 10 tables", "Dump: 1 of 1 tables"):
+        progress.say(line)
+    progress.end()
+    assert out.getvalue().splitlines() == [
+        *("", "Checksums: 1 of 10 tables", "Checksums: 10 of 10 tables"),
+        *("", "Dump: 1 of 1 tables"),
+    ]
 
 
 CHANGES = {
@@ -232,6 +285,24 @@ def test_only_the_newest_are_kept_and_other_files_are_left_alone(settings: Any, 
     assert [dump.name[15:23] for dump in list_backups(tmp_path)] == ["20261105", "20261104"]
     assert len(list(tmp_path.iterdir())) == 6
     assert prune_backups() == 0
+
+
+def test_the_command_keeps_as_many_as_were_asked_for_and_elsewhere_all(
+    world: str, at: At, settings: Any, tmp_path: Path
+) -> None:
+    at(world)
+    settings.BACKUP_DIR, settings.BACKUPS_KEPT = tmp_path / "kept", 2
+    elsewhere = tmp_path / "elsewhere"
+    for folder in (settings.BACKUP_DIR, elsewhere):
+        folder.mkdir()
+        for day in range(1, 4):
+            dump = folder / f"carecollective-2001010{day}T000000Z.dump"
+            dump.touch()
+            path_of_manifest(dump).touch()
+    assert "Deleted" not in run("backup", "--to", elsewhere)
+    assert (len(list_backups(elsewhere)), len(list_backups(settings.BACKUP_DIR))) == (4, 3)
+    assert "Deleted: 2 older, 2 are kept." in run("backup")
+    assert [dump.name[15:23] for dump in list_backups(settings.BACKUP_DIR)][1:] == ["20010103"]
 
 
 def test_the_client_program_that_is_missing_is_named(
