@@ -82,6 +82,22 @@ def at() -> Iterator[Callable[[str], None]]:
     connection.settings_dict.update(before)
 
 
+@pytest.fixture
+def as_owner(copy: Copy, django_db_blocker: Any) -> Iterator[str]:
+    """Be the owner in a copy of the world, as `drop_v2` and `serve` are: the policies hide every row from it."""
+    name = copy("owned")
+    before = dict(connection.settings_dict)
+    connection.close()
+    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", name))
+    connection.settings_dict.update(
+        NAME=name, USER=owner["USER"], PASSWORD=owner["PASSWORD"], OPTIONS={"server_side_binding": True}
+    )
+    with django_db_blocker.unblock():
+        yield name
+        connection.close()
+    connection.settings_dict.update(before)
+
+
 @pytest.fixture(scope="session")
 def backed_up(world: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
     """A backup of the world, made once; a test that damages it copies it first."""

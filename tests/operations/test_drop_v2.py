@@ -2,39 +2,18 @@
 
 import csv
 import json
-from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
 
-from carecollective import postgres
 from tests import databases
-from tests.operations.conftest import Copy, ask
+from tests.operations.conftest import ask
 
-At = Callable[[str], None]
 HELD = "SELECT count(*) FROM conversations_v2"
 THERE = "SELECT to_regclass('public.messages_v2') IS NOT NULL OR to_regclass('public.conversations_v2') IS NOT NULL"
-
-
-@pytest.fixture
-def as_owner(at: At, copy: Copy, django_db_blocker: Any) -> Any:
-    """Be the owner in a copy of the world, as `manage.py drop_v2` is: the policies hide every row from it."""
-    name = copy("dropping")
-    before = dict(connection.settings_dict)
-    connection.close()
-    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", name))
-    connection.settings_dict.update(
-        NAME=name, USER=owner["USER"], PASSWORD=owner["PASSWORD"], OPTIONS={"server_side_binding": True}
-    )
-    with django_db_blocker.unblock():
-        yield name
-        connection.close()
-    connection.settings_dict.update(before)
 
 
 def drop(*arguments: object) -> str:

@@ -2,11 +2,15 @@
 
 import json
 import subprocess
+from io import StringIO
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.management import CommandError
 
+from carecollective.core.management.commands.serve import Command as Serve
+from carecollective.core.site import Site
 from carecollective.operations.expectations import COLUMNS, INDEXES
 from carecollective.operations.tables import render, show_difference
 from tests import databases
@@ -76,3 +80,12 @@ def test_long_definitions_are_shown_from_where_they_differ() -> None:
 
 def test_the_cheap_part_says_nothing_when_all_is_well(world: str) -> None:
     assert verify(world, "--cheap", "--verbosity", "0", role="owner") == ""
+
+
+def test_a_site_whose_tables_are_not_as_agreed_does_not_start(as_owner: str) -> None:
+    ask(as_owner, "ALTER TABLE messages_v2 DISABLE TRIGGER messages_v2_never_reworded")
+    out = StringIO()
+    serve = Serve(stdout=out)
+    with pytest.raises(CommandError, match=r"^The messaging tables are not as agreed:\n- Triggers, messages_v2:"):
+        serve.prepare(Site(say=serve.say))
+    assert out.getvalue() == "Starting the database …\n"
