@@ -1,7 +1,9 @@
 """Tables for the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
+
+from carecollective.operations.contents import TableContents
 
 LONGEST = 66
 # Of what two long texts begin with alike, so much is shown for whoever looks for the place.
@@ -18,6 +20,12 @@ def render(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterato
         yield "  ".join(
             cell.rjust(width) if is_right else cell.ljust(width) for cell, width, is_right in places
         ).rstrip()
+
+
+def render_contents(tables: Mapping[str, TableContents]) -> Iterator[str]:
+    """Yield the lines of a table of what tables hold."""
+    rows = [(name, table.rows, table.checksum) for name, table in sorted(tables.items())]
+    return render(("Table", "Rows", "Checksum"), rows)
 
 
 def show_difference(one: str, other: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable
@@ -115,9 +116,12 @@ def test_a_trial_agrees_leaves_nothing_behind_and_satisfies_the_checklist(
 
 def test_a_restored_database_is_the_same_and_holds_its_roles_to_the_same_rules(backed_up: Backup, fresh: Copy) -> None:
     name = fresh("restored")
-    restore_into(backed_up[0], url(name, "owner"), say=quietly)
+    said = run("restore", backed_up[0], "--into", url(name, "owner"))
+    messages = backed_up[1].tables["public.messages_v2"]
+    assert re.search(rf"^public\.messages_v2 +{messages.rows} +{messages.checksum}$", said, re.MULTILINE)
+    assert f"Restored into {name}: {len(backed_up[1].tables)} tables, " in said
     assert ask(name, "SELECT count(*) FROM messages_v2", role="web") == 0
-    assert ask(name, "SELECT count(*) FROM messages_v2", role="ops") == backed_up[1].tables["public.messages_v2"].rows
+    assert ask(name, "SELECT count(*) FROM messages_v2", role="ops") == messages.rows
     assert json.loads(databases.manage(settings.DATA_DIR, name, "verify_messaging", "--json", role="web").stdout)["ok"]
 
 
@@ -299,7 +303,8 @@ def test_the_command_keeps_as_many_as_were_asked_for_and_elsewhere_all(
             dump = folder / f"carecollective-2001010{day}T000000Z.dump"
             dump.touch()
             path_of_manifest(dump).touch()
-    assert "Deleted" not in run("backup", "--to", elsewhere)
+    facts = json.loads(run("backup", "--to", elsewhere, "--json"))
+    assert (facts["ok"], facts["deleted"]) == (True, 0)
     assert (len(list_backups(elsewhere)), len(list_backups(settings.BACKUP_DIR))) == (4, 3)
     assert "Deleted: 2 older, 2 are kept." in run("backup")
     assert [dump.name[15:23] for dump in list_backups(settings.BACKUP_DIR)][1:] == ["20010103"]

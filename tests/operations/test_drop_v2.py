@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def test_what_was_there_is_in_the_export_and_migrate_makes_the_tables_anew_as_th
     texts = set(ask(as_owner, "SELECT array_agg(content) FROM messages_v2"))
     changes = ask(as_owner, "SELECT count(*) FROM rollout_change")
     said = drop("--export", folder, "--confirm", as_owner)
-    assert "Dropped messages_v2 with 3 rows." in said
+    assert re.search(
+        r"^Table +Rows +Checksum\n[- ]+\nconversations_v2 +3 +[0-9a-f]{32}\nmessages_v2 +3 +[0-9a-f]{32}\n", said
+    )
+    assert "Dropped: 2 tables with 6 rows." in said
     assert ask(as_owner, THERE) is False
 
     with (folder / "messages_v2.csv").open(newline="", encoding="utf-8") as file:
@@ -89,5 +93,6 @@ def test_what_was_there_is_in_the_export_and_migrate_makes_the_tables_anew_as_th
 def test_empty_tables_go_without_a_word_typed(as_owner: str) -> None:
     ask(as_owner, "DELETE FROM messages_v2")
     ask(as_owner, "DELETE FROM conversations_v2")
-    assert json.loads(drop("--json"))["dropped"] == {"conversations_v2": 0, "messages_v2": 0}
+    facts = json.loads(drop("--json"))
+    assert (facts["ok"], facts["dropped"]) == (True, {"conversations_v2": 0, "messages_v2": 0})
     assert ask(as_owner, THERE) is False

@@ -1,46 +1,40 @@
-import json
 from argparse import ArgumentParser
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.operations.backups import make_backup, prune_backups
+from carecollective.operations.commands import OperationCommand
 from carecollective.operations.manifest import path_of_manifest
-from carecollective.operations.problems import OperationError
 from carecollective.operations.progress import Progress
-from carecollective.operations.tables import render
+from carecollective.operations.tables import render_contents
 
 
-class Command(BaseCommand):
+class Command(OperationCommand):
     help = (
         "Dump the database as the operations role, which policies do not hold, with a manifest of every table's rows and"
         " checksum beside it. In BACKUP_DIR the newest BACKUPS_KEPT backups are kept; elsewhere nothing is deleted."
     )
-    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--to", metavar="DIR", type=Path, help="another folder than BACKUP_DIR")
-        parser.add_argument("--json", action="store_true", help="answer in JSON")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder = (options["to"] or settings.BACKUP_DIR).expanduser().absolute()
         progress = Progress(self.stderr if options["json"] else self.stdout)
         try:
             dump, manifest = make_backup(folder, say=progress.say)
-        except OperationError as problem:
+        finally:
             progress.end()
-            raise CommandError(str(problem)) from None
-        progress.end()
         pruned = prune_backups() if folder == settings.BACKUP_DIR else 0
         if options["json"]:
-            facts = {"dump": str(dump), "manifest": str(path_of_manifest(dump)), "deleted": pruned, **asdict(manifest)}
-            self.stdout.write(json.dumps(facts, indent=1))
+            place = {"dump": str(dump), "manifest": str(path_of_manifest(dump))}
+            self.answer({**place, "deleted": pruned, **asdict(manifest)})
             return
-        rows = [(name, table.rows, table.checksum) for name, table in sorted(manifest.tables.items())]
-        self.stdout.write("\n".join(render(("Table", "Rows", "Checksum"), rows)))
+        self.stdout.write("\n".join(render_contents(manifest.tables)))
         self.stdout.write(
             f"\n{len(manifest.tables)} tables, {manifest.rows:,} rows, {len(manifest.policies)} policies, "
             f"{len(manifest.grants)} grants; {manifest.bytes:,} bytes."

@@ -1,26 +1,24 @@
-import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.operations.backups import list_backups
+from carecollective.operations.commands import OperationCommand
 from carecollective.operations.connections import url_of
 from carecollective.operations.problems import OperationError
 from carecollective.operations.progress import Progress
 from carecollective.operations.restores import restore_for_trial, restore_into
-from carecollective.postgres import PostgresError
+from carecollective.operations.tables import render_contents
 from carecollective.postgres.urls import parse_url
 
 
-class Command(BaseCommand):
+class Command(OperationCommand):
     help = (
         "Bring a backup back into the configured database, or into another, which must be new or empty, and compare every"
         " row, policy and grant with the manifest. Ends with 1 and says where, when a single character differs."
     )
-    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -34,7 +32,7 @@ class Command(BaseCommand):
         where.add_argument(
             "--verify", action="store_true", help="into a scratch database that is dropped again: changes nothing"
         )
-        parser.add_argument("--json", action="store_true", help="answer in JSON")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         dump = _find(options["file"])
@@ -47,21 +45,14 @@ class Command(BaseCommand):
             else:
                 manifest = restore_into(dump, url, say=progress.say)
                 place = parse_url(url).get("dbname", "")
-        except (OperationError, PostgresError) as problem:
+        finally:
             progress.end()
-            raise CommandError(str(problem)) from None
-        progress.end()
         if options["json"]:
-            facts = {
-                "ok": True,
-                "dump": str(dump),
-                "into": place,
-                "tables": len(manifest.tables),
-                "rows": manifest.rows,
-            }
-            self.stdout.write(json.dumps(facts, indent=1))
+            counts = {"tables": len(manifest.tables), "rows": manifest.rows}
+            self.answer({"dump": str(dump), "into": place, **counts})
             return
-        self.stdout.write(f"Restored into {place}: {len(manifest.tables)} tables, {manifest.rows:,} rows.")
+        self.stdout.write("\n".join(render_contents(manifest.tables)))
+        self.stdout.write(f"\nRestored into {place}: {len(manifest.tables)} tables, {manifest.rows:,} rows.")
         self.stdout.write(
             f"Every checksum, {len(manifest.policies)} policies and {len(manifest.grants)} grants are the manifest's."
         )
@@ -72,5 +63,5 @@ def _find(file: Path) -> Path:
         return file.expanduser().absolute()
     newest = next(iter(list_backups(settings.BACKUP_DIR)), None)
     if newest is None:
-        raise CommandError(f"There is no backup in {settings.BACKUP_DIR}.")
+        raise OperationError(f"There is no backup in {settings.BACKUP_DIR}.")
     return newest

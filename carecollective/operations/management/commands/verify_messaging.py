@@ -1,32 +1,27 @@
-import json
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from carecollective.operations.problems import OperationError
+from carecollective.operations.commands import OperationCommand
 from carecollective.operations.tables import render, show_difference
 from carecollective.operations.verification import verify_messaging, verify_structure
 
 
-class Command(BaseCommand):
+class Command(OperationCommand):
     help = (
         "Compare the messaging tables with what was agreed: the playbook's five queries, roles, grants, constraints, triggers,"
         " drift and integrity, each expected beside found, and the three operations tried in another's name. Changes nothing."
         " Ends with 1 when anything differs."
     )
-    requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--cheap", action="store_true", help="only what one statement finds, as the start does")
-        parser.add_argument("--json", action="store_true", help="answer in JSON")
+        super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            checks = verify_structure() if options["cheap"] else verify_messaging()
-        except OperationError as problem:
-            raise CommandError(str(problem)) from None
+        checks = verify_structure() if options["cheap"] else verify_messaging()
         wrong = [check for check in checks if not check.ok]
         if options["verbosity"] == 0:
             if wrong:
@@ -34,7 +29,7 @@ class Command(BaseCommand):
                 raise CommandError("\n- ".join(["The messaging tables are not as agreed:", *lines]))
             return
         if options["json"]:
-            self.stdout.write(json.dumps({"ok": not wrong, "checks": [asdict(check) for check in checks]}, indent=2))
+            self.answer({"checks": [asdict(check) for check in checks]}, ok=not wrong)
         else:
             rows = [
                 ("ok" if check.ok else "WRONG", check.group, check.name, *show_difference(check.expected, check.found))

@@ -1,0 +1,38 @@
+"""What the operations' commands have in common: one answer, to people or to programs, whatever happens."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from carecollective.operations.problems import OperationError
+from carecollective.postgres import PostgresError
+
+
+class OperationCommand(BaseCommand):
+    """With --json, one document goes to standard output, of a failure too; a failure ends with 1 and a sentence beside it."""
+
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="answer in JSON")
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        self.answered = False
+        try:
+            return super().execute(*args, **options)
+        except (CommandError, OperationError, PostgresError, DatabaseError, psycopg.Error, OSError) as problem:
+            reason = str(problem).strip()
+            if options["json"] and not self.answered:
+                self.answer({"error": reason}, ok=False)
+            if isinstance(problem, CommandError):
+                raise
+            raise CommandError(reason) from problem
+
+    def answer(self, facts: Mapping[str, Any], *, ok: bool = True) -> None:
+        self.stdout.write(json.dumps({"ok": ok, **facts}, indent=1))
+        self.answered = True
