@@ -20,6 +20,11 @@ class Step:
     answer: str = ""
     meanwhile: str = ""
 
+    @property
+    def status(self) -> int:
+        """What the command ends with: the page says so by its answer."""
+        return int(self.answer.startswith("CommandError: "))
+
     def is_answered_by(self, said: str) -> bool:
         # A line of its own stands for any number of lines, also none.
         parts = [

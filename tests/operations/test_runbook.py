@@ -92,29 +92,29 @@ class TryOut:
             self._write(tools / "curl", f'exec {shlex.quote(sys.executable)} -c {shlex.quote(program)} "$@"')
         self.path = f"{tools}{os.pathsep}{os.environ['PATH']}"
 
-    def take(self, step: Step) -> str:
-        """Do what the step says, and return the answer."""
+    def take(self, step: Step) -> tuple[int, str]:
+        """Do what the step says, and return its exit status and the answer."""
         if step.meanwhile:
             self._meanwhile(step.meanwhile)
-            return ""
+            return 0, ""
         if step.command == "^C":
             assert self.site is not None
             assert self.site.end() == 0, self.site.said
             self.site = None
-            return ""
+            return 0, ""
         if step.command.endswith("make run"):
             named = step.command.removesuffix("make run").strip().removeprefix("DATA_DIR=")
             self.site = Site(Path(named) if named else self.data, port=self.port)
-            return self.site.wait_until_up()
+            return 0, self.site.wait_until_up()
         return self.run(["bash", "-c", step.command])
 
-    def run(self, arguments: list[str]) -> str:
+    def run(self, arguments: list[str]) -> tuple[int, str]:
         environment = environment_for(self.data, PORT=str(self.port), PATH=self.path)
         done = subprocess.run(
             arguments, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
-        return done.stdout
+        return done.returncode, done.stdout
 
     def end(self) -> None:
         if self.site is not None:
@@ -136,8 +136,8 @@ class TryOut:
                 raise AssertionError(f"nobody knows how this happens: {what}")
 
     def _let_people(self, act: str) -> None:
-        said = self.run([sys.executable, "-W", "ignore", "manage.py", "shell", "-v", "0", "-c", PEOPLE + act])
-        assert said == "", said
+        answer = self.run([sys.executable, "-W", "ignore", "manage.py", "shell", "-v", "0", "-c", PEOPLE + act])
+        assert answer == (0, ""), answer
 
     @staticmethod
     def _write(path: Path, line: str) -> None:
@@ -155,9 +155,10 @@ def try_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TryOut]:
 def test_every_command_answers_as_the_runbook_says(try_out: TryOut) -> None:
     steps = list(read_runbook(RUNBOOK, try_out.places))
     assert sum(bool(step.command) for step in steps) > 25
+    assert [step.command for step in steps if step.status] == ["manage.py drop_v2"]
     for step in steps:
-        said = try_out.take(step)
+        status, said = try_out.take(step)
         if step.command and step.command != "^C":
-            assert step.is_answered_by(said), (
-                f"{RUNBOOK.name}:{step.line}\n$ {step.command}\n{said}\ninstead of\n{step.answer}"
-            )
+            instead = f"{said}ended with {status}, instead of\n{step.answer}ended with {step.status}"
+            assert step.is_answered_by(said), f"{RUNBOOK.name}:{step.line}\n$ {step.command}\n{instead}"
+            assert status == step.status, f"{RUNBOOK.name}:{step.line}\n$ {step.command}\n{instead}"
