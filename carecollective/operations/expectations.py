@@ -69,7 +69,12 @@ def _policy(command: str, *, using: str = "", check: str = "", kind: str = "perm
 
 # The legacy gateway's word counts for nothing with the web role.
 _GATE = _policy(
-    "*", using="(NULLIF(current_setting('request.jwt.claims'::text, true), ''::text) IS NULL)", kind="restrictive"
+    "*",
+    using=(
+        "((NULLIF(current_setting('request.jwt.claims'::text, true), ''::text) IS NULL)"
+        " AND (NULLIF(current_setting('request.jwt.claim.sub'::text, true), ''::text) IS NULL))"
+    ),
+    kind="restrictive",
 )
 POLICY_DEFINITIONS: Mapping[str, Mapping[str, str]] = {
     "conversations_v2": {

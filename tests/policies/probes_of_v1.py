@@ -67,6 +67,16 @@ UNSEEN = (
         for actor, words in STRANGERS
     ),
     *(
+        Probe(
+            f"a participant whom the gateway speaks for in its older words reads nothing of {table}",
+            f"SELECT FROM {table}",
+            0,
+            "requester",
+            before=("SELECT set_config('request.jwt.claim.sub', %(requester)s::text, true)",),
+        )
+        for table in TABLES
+    ),
+    *(
         Probe(f"a garbage actor is an error in {table}", f"SELECT FROM {table}", NOT_A_UUID, GARBAGE)
         for table in TABLES
     ),
