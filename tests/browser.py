@@ -37,19 +37,35 @@ def find_browser() -> str | None:
     return next((found for name in candidates if (found := shutil.which(name))), None)
 
 
-def provide_browser() -> str | None:
-    """Find a browser or install one; without any, fail with the one line that says what to install."""
-    if found := find_browser():
-        return found
+def provide_browser() -> None:
+    """See that there is a browser, or install one; without any, fail with the one line that says what to install."""
+    if find_browser():
+        return
     if subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False).returncode == 0:
-        return None
+        return
     if os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-qq"], check=False)
         install = ["apt-get", "install", "-y", "-qq", "chromium", "fonts-dejavu"]
         subprocess.run(install, check=False, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
-        if found := find_browser():
-            return found
+        if find_browser():
+            return
     pytest.exit("No browser: install Chromium (Debian: apt-get install chromium) or set CHROMIUM to its path.", 1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Before any worker starts, whose complaint nobody would read: several are for the whole suite, which needs one."""
+    if session.config.getoption("dist", "no") != "no":
+        provide_browser()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Without workers, only when one of the chosen tests opens a browser."""
+    is_worker = hasattr(session.config, "workerinput")
+    if is_worker or session.config.option.collectonly:
+        return
+    if any("browser" in getattr(item, "fixturenames", ()) for item in session.items):
+        provide_browser()
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +79,7 @@ def playwright_driver() -> Iterator[Playwright]:
 @pytest.fixture(scope="session")
 def browser(playwright_driver: Playwright) -> Iterator[Browser]:
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
-    started = playwright_driver.chromium.launch(executable_path=provide_browser(), args=flags)
+    started = playwright_driver.chromium.launch(executable_path=find_browser(), args=flags)
     yield started
     started.close()
 
