@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -150,14 +149,15 @@ def open_page(browser: Browser, site: str, signed_in: Any) -> Iterator[Callable[
 
 
 def _wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
+    """Wait until the site answers with the page; an error page says that something is wrong, and is no start."""
+    problem = ""
     for _try in range(200):
         try:
             urllib.request.urlopen(address, timeout=2)
             return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
+        except OSError as error:
+            problem = str(error)
             if server.poll() is not None:
                 break
             time.sleep(0.1)
-    pytest.fail("The site under test did not start.")
+    pytest.fail(f"The site under test did not start: {problem}.")
