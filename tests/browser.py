@@ -6,8 +6,10 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -16,7 +18,9 @@ from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from carecollective.accounts.models import User
+from rollout import snapshot
 from tests import databases
+from tests.waiting import wait_for
 
 FLAGS = [
     "--disable-background-networking",
@@ -27,6 +31,14 @@ FLAGS = [
 ]
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
+WORKERS = 2
+# Of the site's workers, how many have said that they know this version of the flag, and how many have read it since. One
+# that knew a version of this number in an earlier test's database says nothing new, but has read.
+WHO_KNOWS = """
+SELECT (SELECT count(*) FROM rollout_process WHERE flag_version = %(version)s), (
+  SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(application)s
+    AND state = 'idle' AND query_start > %(since)s AND query LIKE '%%public.rollout_flag%%')
+"""
 
 
 def find_browser() -> str | None:
@@ -92,7 +104,7 @@ def gunicorn_address(django_db_setup: None, template_database: str) -> Iterator[
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "TEST_ROLLOUT_SNAPSHOT": "thread",
         "PORT": str(port),
-        "WEB_CONCURRENCY": "2",
+        "WEB_CONCURRENCY": str(WORKERS),
     }
     server = subprocess.Popen(
         [
@@ -124,6 +136,28 @@ def gunicorn_address(django_db_setup: None, template_database: str) -> Iterator[
 def site(committed_db: None, gunicorn_address: str) -> str:
     """The address of a running site on the test's own database."""
     return gunicorn_address
+
+
+@pytest.fixture
+def settled_stage(stage: Callable[..., None], site: str, connect_as: Callable[..., Any]) -> Callable[..., None]:
+    """Put the rollout in a stage and wait until every worker of the site has seen it."""
+
+    def put(name: str, **options: Any) -> None:
+        stage(name, **options)
+        superuser = connect_as("superuser", autocommit=True)
+        version, since = superuser.execute("SELECT version, clock_timestamp() FROM rollout_flag").fetchone()
+        known = {"application": snapshot.APPLICATION, "version": version, "since": since}
+
+        def all_know() -> bool:
+            # A worker follows the flag from its first question on; this is one, whatever the answer.
+            with suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(f"{site}/api/health", timeout=5).close()
+            said, read = superuser.execute(WHO_KNOWS, known).fetchone()
+            return bool(max(said, read) >= WORKERS)
+
+        wait_for(all_know, seconds=20)
+
+    return put
 
 
 @pytest.fixture

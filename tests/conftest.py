@@ -1,6 +1,5 @@
 """What every test may ask for. `db` tests roll back; `committed_db` tests commit, and get a fresh copy afterwards."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -151,15 +150,3 @@ def api_client() -> Callable[..., APIClient]:
         return client
 
     return make
-
-
-@pytest.fixture
-def settled_stage(stage: Callable[..., None], site: str) -> Callable[..., None]:
-    """Put the rollout in a stage and wait until every worker of the site has seen it."""
-
-    def put(name: str, **options: Any) -> None:
-        stage(name, **options)
-        # Each worker is told at once and looks again every second in any case.
-        time.sleep(1.2)
-
-    return put
