@@ -1,5 +1,5 @@
 from bisect import bisect_left
-from itertools import pairwise
+from random import Random
 from uuid import UUID, uuid5
 
 import pytest
@@ -23,6 +23,17 @@ def facts(*, is_staff: bool = False, is_tester: bool = False, member_id: UUID = 
     return MemberFacts(id=member_id, is_staff=is_staff, is_tester=is_tester)
 
 
+# Its 1,000 steps of 0.1 stand at their own number: LADDER[281] is percentage:28.1.
+LADDER = [
+    state(stage)
+    for stage in (INTERNAL, *(Stage(StageKind.PERCENTAGE, permille) for permille in range(1, 1001)), ENABLED)
+]
+
+
+def is_in(member_id: UUID, step: int) -> bool:
+    return decide(state=LADDER[step], member=facts(member_id=member_id), override=None).version is V2
+
+
 @pytest.fixture(scope="module")
 def members() -> list[UUID]:
     return [uuid5(SOMEBODY, str(number)) for number in range(100_000)]
@@ -42,46 +53,39 @@ def test_buckets_spread_members_evenly(members: list[UUID]) -> None:
     assert chi_square < 149  # 99 degrees of freedom, p = .001
 
 
-def test_no_member_leaves_while_the_percentage_rises_and_coming_down_gives_the_same_sets(members: list[UUID]) -> None:
-    """Walk 0.1 to 100 in steps of 0.1 over 100,000 members, up and down.
+def test_every_member_enters_at_one_step_and_is_still_in_at_the_next(members: list[UUID]) -> None:
+    """Ask for each of 100,000 members at the step before the one that lets them in, at that one, and at the one after."""
+    wrong = []
+    for member_id in members:
+        entering = bucket(member_id=member_id, salt=SALT) // 100 + 1
+        if is_in(member_id, entering - 1) or not (is_in(member_id, entering) and is_in(member_id, entering + 1)):
+            wrong.append((member_id, entering))
+    assert wrong == []
 
-    The members of a stage are those whose bucket is under its threshold, so one sorted list answers for all stages;
-    that `decide` says the same is held at each threshold by the test below.
-    """
+
+def test_no_member_leaves_at_any_step_however_far_above_the_one_that_let_them_in(members: list[UUID]) -> None:
+    """Ask at each of the 1,000 steps for 30 of all the members who are in by then, and for 10 of those who are not yet."""
     placed = sorted((bucket(member_id=member_id, salt=SALT), member_id) for member_id in members)
-    buckets = [place for place, _ in placed]
-
-    def count(permille: int) -> int:
-        return bisect_left(buckets, Stage(StageKind.PERCENTAGE, permille).threshold)
-
-    up = [count(permille) for permille in range(1, 1001)]
-    down = [count(permille) for permille in range(1000, 0, -1)]
-    left = sum(max(0, lower - higher) for lower, higher in pairwise(up))
-    assert left == 0
-    assert down[::-1] == up
-    assert up[-1] == len(members)
-    assert all(abs(seen - permille * 100) < 600 for permille, seen in enumerate(up, start=1))
-
-
-def test_decide_draws_the_line_exactly_at_the_threshold_in_all_1000_steps(members: list[UUID]) -> None:
-    placed = sorted((bucket(member_id=member_id, salt=SALT), member_id) for member_id in members)
+    chance, left, early = Random(1), [], []
     for permille in range(1, 1001):
-        stage = Stage(StageKind.PERCENTAGE, permille)
-        edge = bisect_left(placed, (stage.threshold, UUID(int=0)))
-        for place, member_id in placed[max(0, edge - 2) : edge + 2]:
-            decision = decide(state=state(stage), member=facts(member_id=member_id), override=None)
-            assert decision.bucket == place
-            assert (decision.version is V2) == (place < stage.threshold)
+        edge = bisect_left(placed, (permille * 100, UUID(int=0)))
+        inside = {placed[chance.randrange(edge)] for _ in range(30)}
+        waiting = {placed[chance.randrange(edge, len(placed))] for _ in range(10) if edge < len(placed)}
+        left += [(place, permille) for place, member_id in inside if not is_in(member_id, permille)]
+        early += [(place, permille) for place, member_id in waiting if is_in(member_id, permille)]
+    assert (left, early) == ([], [])
 
 
-def test_a_member_who_is_in_at_a_stage_is_in_at_every_higher_one() -> None:
-    ladder = [INTERNAL, *(Stage(StageKind.PERCENTAGE, permille) for permille in range(1, 1001)), ENABLED]
-    for number in range(60):
+def test_a_member_who_is_in_at_a_stage_is_in_at_every_higher_one_and_on_the_way_down_too() -> None:
+    for number in range(20):
         for is_staff, is_tester in ((False, False), (True, False), (False, True)):
             member = facts(member_id=uuid5(SOMEBODY, f"rising {number}"), is_staff=is_staff, is_tester=is_tester)
-            inside = [decide(state=state(stage), member=member, override=None).version is V2 for stage in ladder]
+            up = [decide(state=known, member=member, override=None) for known in LADDER]
+            down = [decide(state=known, member=member, override=None) for known in reversed(LADDER)]
+            inside = [decision.version is V2 for decision in up]
             assert inside == sorted(inside)
             assert inside[-1]
+            assert down == up[::-1]
 
 
 # The somebody of these rows has bucket 28,040: in from 28.1% on.
