@@ -87,7 +87,8 @@ def test_a_header_that_is_no_token_of_ours_signs_nobody_in(anyone: DocumentedCli
 def test_what_is_no_text_is_no_sign_in(
     anyone: DocumentedClient, ada: User, nothing_written: Block, given: dict[str, Any]
 ) -> None:
-    answer = sign_in(anyone, **given)
+    with nothing_written():
+        answer = sign_in(anyone, **given)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "validation_error")
     assert set(answer.json()["error"]["fields"]) == set(given)
     assert not AuthToken.objects.exists()

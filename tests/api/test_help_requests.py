@@ -52,7 +52,8 @@ def test_nobody_asks_in_another_members_name_or_before_approval(
 ) -> None:
     with nothing_written():
         forged = caller(owner).post(LIST, {"title": "Money", "user_id": str(outsider.pk)}, format="json")
-        User.objects.filter(pk=owner.pk).update(verification_status="pending")
+    User.objects.filter(pk=owner.pk).update(verification_status="pending")
+    with nothing_written():
         waiting = caller(owner).post(LIST, {"title": "Groceries"}, format="json")
     assert [answer.status_code for answer in (forged, waiting)] == [403, 403]
     assert [answer.json()["error"]["code"] for answer in (forged, waiting)] == ["permission_denied"] * 2
