@@ -98,21 +98,30 @@ def test_keeper_and_postmaster_killed_together_come_back(data_dir: Path, use: Us
 
 
 @linux_only
-def test_a_recycled_process_id_is_neither_signalled_nor_in_the_way(data_dir: Path, use: Use) -> None:
-    user = use()
+def test_a_recycled_process_id_is_neither_signalled_nor_in_the_way(home: Path, data_dir: Path, use: Use) -> None:
+    other = home / "other"
+    user, neighbours_user = use(wait=False), use(other, wait=False)
+    user.wait_until_up()
+    neighbours_user.wait_until_up()
+    neighbour = recorded_pid(other)
     pid_file = DataDirectory.at(data_dir).cluster / "postmaster.pid"
-    left_behind = pid_file.read_text()
-    kill(keeper_pid(data_dir))
-    kill(recorded_pid(data_dir))
-    user.kill()
     stranger = subprocess.Popen(["sleep", "60"])
     try:
-        pid_file.write_text(left_behind.replace(left_behind.split()[0], str(stranger.pid), 1))
-        restarted = use()
-        assert ask(data_dir, "SELECT 1") == 1
-        restarted.end()
+        # Given to anything at all, and to the postmaster of another directory.
+        for recycled in (stranger.pid, neighbour):
+            left_behind = pid_file.read_text()
+            kill(keeper_pid(data_dir))
+            kill(recorded_pid(data_dir))
+            user.kill()
+            pid_file.write_text(left_behind.replace(left_behind.split()[0], str(recycled), 1))
+            user = use()
+            assert ask(data_dir, "SELECT 1") == 1
+            assert recorded_pid(data_dir) != recycled
+        user.end()
         wait_for(lambda: not is_running(data_dir), seconds=15)
         assert stranger.poll() is None
+        assert recorded_pid(other) == neighbour
+        assert ask(other, "SELECT 1") == 1
     finally:
         stranger.kill()
         stranger.wait()
