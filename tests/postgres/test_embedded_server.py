@@ -240,6 +240,7 @@ def _exists(pid: int | None) -> bool:
     assert pid is not None
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        return not Path("/proc").exists() or " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        # Gone before the first question, or between the two.
         return False
-    return not Path("/proc").exists() or " Z " not in Path(f"/proc/{pid}/stat").read_text()
