@@ -1,3 +1,4 @@
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,9 +14,25 @@ Use = Callable[..., User]
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A folder of this test's own, 0700 as mkdtemp makes it: not even readable to another account."""
+    """A folder of this test's own, 0700 as mkdtemp makes it: not even readable to another account.
+
+    Whatever the server does with its data in there, the folder and what else is in it keep their owner and permissions.
+    """
     with tempfile.TemporaryDirectory(prefix="care-") as folder:
-        yield Path(folder)
+        home = Path(folder)
+        beside = [home, home / "letters", home / "letters" / "from Ada", home / "diary"]
+        beside[1].mkdir()
+        for path, mode in ((beside[2], 0o640), (beside[3], 0o604), (beside[1], 0o750)):
+            path.touch()
+            path.chmod(mode)
+        before = [permissions(path) for path in beside]
+        yield home
+        assert [permissions(path) for path in beside] == before
+
+
+def permissions(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
 
 
 @pytest.fixture
