@@ -95,7 +95,8 @@ def test_every_worker_sees_a_change_within_a_second_and_within_two_after_losing_
     web = connect_as("web", autocommit=True)
     version = web.execute("SELECT version FROM rollout_flag").fetchone()
     assert version
-    site.wait_until_all_see(version[0], 30)
+    # Eight processes import Django here, however long a busy machine takes for that; what is promised begins afterwards.
+    site.wait_until_all_see(version[0], 120)
 
     delays = []
     for number in range(FLIPS):
