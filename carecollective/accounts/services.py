@@ -24,7 +24,6 @@ from carecollective.accounts.models import MessagingPreferences, User, Verificat
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import (
     DomainNotFound,
-    MembershipRefused,
     NotApproved,
     NotPermitted,
     RateLimitExceeded,
@@ -57,9 +56,11 @@ class IssuedToken:
 
 
 def require_approved(member: User) -> None:
-    """Raise NotApproved until staff have approved the membership, and MembershipRefused where they did not."""
+    """Raise NotApproved unless staff have approved the membership."""
     if member.verification_status == VerificationStatus.REJECTED:
-        raise MembershipRefused()
+        raise NotApproved(
+            _("Your membership was not approved. You can read requests; offering and asking are for members.")
+        )
     if not member.is_approved:
         raise NotApproved()
 

@@ -70,10 +70,6 @@ class NotApproved(NotPermitted):
     )
 
 
-class MembershipRefused(NotPermitted):
-    message = _("Your membership was not approved. You can read requests; offering and asking are for members.")
-
-
 class ActingAsAnother(NotPermitted):
     message = _("You can only do this in your own name.")
 

@@ -160,6 +160,15 @@ def test_staff_approve_and_reject(member, staff):
     assert ada.rejection_reason is None
 
 
+@pytest.mark.parametrize(
+    ("status", "words"), [("pending", "is waiting for approval"), ("rejected", "was not approved")]
+)
+def test_who_is_not_approved_is_told_how_it_stands(member, status, words):
+    with refused(errors.NotApproved, "permission_denied", 403) as refusal:
+        require_approved(member(verification_status=status))
+    assert words in str(refusal.value.message)
+
+
 def test_nobody_but_staff_approves_or_rejects(member):
     waiting, friend = member(verification_status="pending"), member()
     for actor in (waiting, friend):
