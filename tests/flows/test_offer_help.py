@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from carecollective.inbox.selectors import list_conversations
 from tests.browser import DESKTOP, PHONE
+from tests.waiting import wait_for
 
 OFFER = "Hi! I can pick those up for you."
 REPLY = "Thank you! Tomorrow at 2pm?"
@@ -67,6 +68,42 @@ def test_an_impatient_double_click_makes_one_conversation(open_page, member, hel
     page.fill('[name="initial_message"]', OFFER)
     page.locator('button:has-text("Send")').dblclick()
     expect(page).to_have_url(THREAD)
+    page.goto("/messages")
+    expect(page.get_by_test_id("conversation-card")).to_have_count(1)
+    assert len(list_conversations(reader=request.user).rows) == 1
+
+
+@pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
+def test_a_plain_form_that_is_sent_twice_makes_one_conversation(
+    open_page, member, help_request, settled_stage, stage_name
+):
+    settled_stage(stage_name)
+    helping, request = member(), help_request()
+    page = open_page(f"/requests/{request.pk}", helping, javascript=False)
+    open_dialog(page)
+    page.fill('[name="initial_message"]', OFFER)
+    arrived: list[int | None] = []
+
+    def keep_the_first_answer(route):
+        if route.request.method == "POST":
+            if not arrived:
+                # The site has it, and the page stays: time enough for an impatient second click.
+                arrived.append(route.fetch(max_redirects=0).status)
+                return
+            arrived.append(None)
+        route.continue_()
+
+    page.route("**/requests/*", keep_the_first_answer)
+    send = page.locator('button:has-text("Send")')
+    send.hover()
+    box = send.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    # By the mouse alone: a locator's second click would wait for what the first one leads to.
+    page.mouse.click(*middle)
+    wait_for(lambda: page.wait_for_timeout(20) or arrived, seconds=10)
+    page.mouse.click(*middle)
+    expect(page).to_have_url(THREAD)
+    assert arrived == [302, None]
     page.goto("/messages")
     expect(page.get_by_test_id("conversation-card")).to_have_count(1)
     assert len(list_conversations(reader=request.user).rows) == 1
