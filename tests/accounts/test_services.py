@@ -164,8 +164,9 @@ def test_staff_approve_and_reject(member, staff):
     ("status", "words"), [("pending", "is waiting for approval"), ("rejected", "was not approved")]
 )
 def test_who_is_not_approved_is_told_how_it_stands(member, status, words):
+    ada = member(verification_status=status)
     with refused(errors.NotApproved, "permission_denied", 403) as refusal:
-        require_approved(member(verification_status=status))
+        require_approved(ada)
     assert words in str(refusal.value.message)
 
 
