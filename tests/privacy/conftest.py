@@ -6,6 +6,7 @@ import pytest
 
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
+from tests.privacy.leaving import PASSWORD
 
 # What only a database that was taken over has: the legacy reports, and the legacy sign-ins.
 LEGACY_TABLES = """
@@ -95,3 +96,23 @@ def find_everywhere(beyond_policies: Any) -> Callable[..., list[str]]:
         return found
 
     return find
+
+
+@pytest.fixture
+def zerlina(db: None, member: Callable[..., User], beyond_policies: Any) -> User:
+    """A member whose name and words appear nowhere else."""
+    person = member(
+        name="Zerlina Quastenflosser",
+        email="zq@example.org",
+        location="Zqville",
+        application_reason="zq-own-words reason",
+        rejection_reason="zq-own-words rejection",
+        set_password=PASSWORD,
+    )
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "UPDATE profiles SET phone = '0170-zq', caregiving_situation = 'zq-own-words', avatar_url = '/zq-own-words.png',"
+            """ contact_preferences = '{"availability": "zq-own-words"}' WHERE id = %s""",
+            [person.pk],
+        )
+    return person

@@ -10,7 +10,6 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, connections, transaction
-from django.utils.timezone import now
 from knox.models import AuthToken
 
 from carecollective.accounts.models import User
@@ -24,42 +23,10 @@ from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure
 from carecollective.privacy.exports import prepare_waiting, request_export
 from carecollective.privacy.models import Erasure, Export, ExportFile
-from rollout import audit, proposals
-from rollout.models import Change, Flag, Proposal, RootCause, SignOff, Source
-from rollout.services import lock_flag, promote, set_v1_writes
-from rollout.stages import INTERNAL
+from tests.privacy.leaving import PASSWORD, TRACES, erase
 from tests.waiting import wait_for
 
-PASSWORD = "three green apples"
 SENTENCE = "This message was removed: its author has left Care Collective."
-TRACES = (
-    "Zerlina",
-    "Quastenflosser",
-    "zq-own-words",
-    "Zqville",
-    "0170-zq",
-    "zq@example.org",
-)
-
-
-@pytest.fixture
-def zerlina(db, member, beyond_policies):
-    """A member whose name and words appear nowhere else."""
-    person = member(
-        name="Zerlina Quastenflosser",
-        email="zq@example.org",
-        location="Zqville",
-        application_reason="zq-own-words reason",
-        rejection_reason="zq-own-words rejection",
-        set_password=PASSWORD,
-    )
-    with beyond_policies() as cursor:
-        cursor.execute(
-            "UPDATE profiles SET phone = '0170-zq', caregiving_situation = 'zq-own-words', avatar_url = '/zq-own-words.png',"
-            """ contact_preferences = '{"availability": "zq-own-words"}' WHERE id = %s""",
-            [person.pk],
-        )
-    return person
 
 
 @pytest.fixture
@@ -134,11 +101,6 @@ def life(zerlina, member, help_request, legacy_tables, legacy_conversation, sign
         "legacy": legacy,
         "left": left,
     }
-
-
-def erase(person, signed_in, password=PASSWORD):
-    client = signed_in(person)
-    return client, client.post("/account/erase", {"password": password})
 
 
 def test_the_search_finds_what_there_is_before(life, find_everywhere):
@@ -262,144 +224,6 @@ def test_the_last_administrator_cannot_leave(db, staff, signed_in):
     staff()
     _client, response = erase(only, signed_in)
     assert response.status_code == 200
-
-
-def test_a_former_member_of_staff_leaves_the_rollouts_record_nameless_and_intact(
-    zerlina, staff, signed_in, find_everywhere
-):
-    staff()
-    User.objects.filter(pk=zerlina.pk).update(is_staff=True, is_superuser=True)
-    zerlina.refresh_from_db()
-    set_v1_writes(actor=zerlina, on=False, reason="Zerlina Quastenflosser tries it out", source=Source.ADMIN)
-    set_v1_writes(actor=None, on=True, reason="And back", source=Source.COMMAND)
-    head = audit.verify().head
-    erase(zerlina, signed_in)
-    assert find_everywhere(*TRACES) == []
-    found = audit.verify()
-    assert found.intact
-    assert found.head != head
-    recorded = Erasure.objects.get()
-    assert (recorded.record_head_before, recorded.record_head_after) == (head, found.head)
-
-
-@pytest.fixture
-def record(db, member, staff, beyond_policies):
-    """What an Amina and an Annabel did on the rollout and in the admin."""
-    amina, annabel = staff(name="Amina Haddad"), staff(name="Annabel")
-    set_v1_writes(
-        actor=amina, on=False, reason="Amina Haddad tries it out, amina@example.org knows", source=Source.ADMIN
-    )
-    Proposal.objects.create(
-        from_stage="disabled", to_stage="internal", from_version=1, reason="Approved by Ann", proposer_id=amina.pk,
-        proposer_label="Amina Haddad", state="refused", decided_by_id=annabel.pk, decided_by_label="Annabel",
-        decided_at=now(), decision_reason="Ann says no",
-    )  # fmt: skip
-    with beyond_policies() as cursor:
-        cursor.execute(
-            "INSERT INTO rollout_root_cause (change_id, what, why, fix, who, due, filed_by_id, filed_by_label, filed_at)"
-            " VALUES (0, 'Ann saw it', 'Amina Haddad', 'rollback', 'Amina Haddad', '2026-12-01', %s, 'Annabel', now())",
-            [annabel.pk],
-        )
-    for message in ("Ann asked Annabel: Approved", '[{"changed": {"fields": ["Name"]}}]'):
-        LogEntry.objects.create(
-            user=annabel,
-            content_type=ContentType.objects.get_for_model(User),
-            object_id=str(annabel.pk),
-            object_repr="Amina Haddad",
-            action_flag=CHANGE,
-            change_message=message,
-        )
-
-    def read():
-        rows = [
-            list(model.objects.order_by("pk").values()) for model in (Change, Proposal, SignOff, RootCause, LogEntry)
-        ]
-        return rows, audit.verify().head
-
-    return read
-
-
-@pytest.mark.parametrize(
-    "name", ["Amina Haddad", "Ann", "Annabel", "Approved", "changed", "fields", "rollback", "a", "Former member"]
-)
-def test_whoever_leaves_under_whatever_name_changes_nothing_that_others_did(record, member, signed_in, name):
-    leaver = member(name=name, email="mina@example.org", set_password=PASSWORD)
-    before = record()
-    erase(leaver, signed_in)
-    assert User.objects.get(pk=leaver.pk).email is None
-    assert record() == before
-    assert audit.verify().intact
-
-
-@pytest.mark.parametrize("name", ["Not", "Not approved", "approved", "Erased"])
-def test_whoever_leaves_under_whatever_name_changes_nothing_that_staff_noted_about_them(
-    db, member, staff, signed_in, name
-):
-    leaver = member(name=name, email="mina@example.org", set_password=PASSWORD)
-    entry = LogEntry.objects.create(
-        user=staff(), content_type=ContentType.objects.get_for_model(User), object_id=str(leaver.pk),
-        object_repr=name, action_flag=CHANGE, change_message="Not approved",
-    )  # fmt: skip
-    erase(leaver, signed_in)
-    entry.refresh_from_db()
-    assert (entry.object_repr, entry.change_message) == ("Former member", "Not approved")
-
-
-def test_staff_who_leave_take_their_name_out_of_what_they_did_and_no_more(record, staff, signed_in):
-    staff()
-    leaver = staff(name="Ann", email="ann@example.org", set_password=PASSWORD)
-    set_v1_writes(
-        actor=leaver, on=True, reason="Ann and Annabel, ann@example.org, joann@example.org", source=Source.ADMIN
-    )
-    before, _head = record()
-    erase(leaver, signed_in)
-    after, _head = record()
-    (own,) = Change.objects.filter(actor_id=leaver.pk)
-    assert (own.actor_label, own.reason) == (
-        "Former member", "Former member and Annabel, former member, joann@example.org",
-    )  # fmt: skip
-    others = [[row for row in rows if row.get("actor_id") != leaver.pk] for rows in (before[0], after[0])]
-    for rows in others:
-        for row in rows:
-            row.pop("hash")
-    assert others[0] == others[1]
-    assert before[1:] == after[1:]
-    assert audit.verify().intact
-
-
-def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, signed_in):
-    staff()
-    leaver, other = staff(name="Zerlina Quastenflosser", set_password=PASSWORD), staff(name="Amina")
-    flag = Flag.objects.get(name="messaging_v2")
-    proposal = Proposal.objects.create(
-        from_stage="disabled", to_stage="internal", from_version=flag.version, reason="It is time",
-        proposer_id=leaver.pk, proposer_label=str(leaver), state="approved", decided_by_id=other.pk,
-        decided_by_label=str(other), decided_at=now(),
-    )  # fmt: skip
-    change = promote(flag=lock_flag(), proposal=proposal, actor=other, source=Source.ADMIN)
-    assert "Proposed by Zerlina Quastenflosser" in change.reason
-    erase(leaver, signed_in)
-    change.refresh_from_db()
-    assert change.reason == "It is time\nProposed by Former member, approved by Amina."
-    assert (change.actor_label, audit.verify().intact) == ("Amina", True)
-
-
-@pytest.mark.parametrize("name", ["not", "Ben", "Ann", "approved"])
-def test_who_proposed_takes_no_word_out_of_what_the_other_decided(db, staff, signed_in, shown, name):
-    leaver, ben = staff(name=name, set_password=PASSWORD), staff(name="Ben Ann Smith")
-    root = staff(name="Root")
-    refused = proposals.propose(actor=leaver, stage=INTERNAL, reason="Because it is so")
-    proposals.refuse(actor=ben, proposal_id=refused.pk, reason=f"I do not believe the figures, {name}")
-    step = proposals.propose(actor=leaver, stage=INTERNAL, reason=f"Because {name} says so")
-    change = proposals.approve(actor=ben, proposal_id=step.pk)
-    erasure.erase_for_member(actor=root, member_id=leaver.pk)
-    refused.refresh_from_db()
-    assert refused.decision_reason == f"I do not believe the figures, {name}"
-    assert (refused.proposer_label, refused.decided_by_label) == ("Former member", "Ben Ann Smith")
-    change.refresh_from_db()
-    wanted = "Because Former member says so\nProposed by Former member, approved by Ben Ann Smith."
-    assert change.reason == wanted
-    assert audit.verify().intact
 
 
 def test_what_was_still_on_its_way_is_swept_up_by_the_worker(

@@ -1,0 +1,16 @@
+"""Who leaves in these tests, and how."""
+
+PASSWORD = "three green apples"
+TRACES = (
+    "Zerlina",
+    "Quastenflosser",
+    "zq-own-words",
+    "Zqville",
+    "0170-zq",
+    "zq@example.org",
+)
+
+
+def erase(person, signed_in, password=PASSWORD):
+    client = signed_in(person)
+    return client, client.post("/account/erase", {"password": password})
