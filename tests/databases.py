@@ -30,6 +30,9 @@ def prepare_template(data_dir: Path) -> str:
     postgres.ensure_running(data_dir)
     name = f"template_{_fingerprint()}"
     with _one_at_a_time(data_dir), psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
+        # What these databases hold need not outlive the machine. Tests of what must have servers of their own.
+        server.execute("ALTER SYSTEM SET fsync = off")
+        server.execute("SELECT pg_reload_conf()")
         if server.execute("SELECT 1 FROM pg_database WHERE datname = %s AND datistemplate", [name]).fetchone():
             return name
         _drop_what_earlier_runs_left(server)

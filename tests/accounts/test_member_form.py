@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group
 from carecollective.accounts.models import User
 from tests.accounts.forms import MEMBERS, change_member, seen_on
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
 
 
 @pytest.fixture

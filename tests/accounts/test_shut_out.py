@@ -16,7 +16,7 @@ from carecollective.accounts.passwords import choose_password, link_holds, send_
 from carecollective.privacy.erasure import erase_for_member
 from tests.accounts.forms import change_member
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
 OLD, NEW = "three green apples", "seven yellow pears"
 NEW_PASSWORD = {"old_password": OLD, "new_password1": NEW, "new_password2": NEW}
 RIGHTS = ("is_active", "is_staff", "is_superuser")

@@ -18,7 +18,7 @@ MENTIONED = (
     "Password forms should have (optionally hidden) username fields",
 )
 # What a finger has to meet: each control, and each link but those in a sentence. A link may be larger than its words, as a
-# card's is, so what looks too small is asked how far up and down it can be met. “Clear all” beside the filters is not asked.
+# card's is, so what looks too small is asked how far up and down it can be met.
 TOO_SMALL = """() => {
     const enough = 44;
     const inSentence = (link) => {
@@ -37,7 +37,7 @@ TOO_SMALL = """() => {
         while (meets(down + 1) && down - y < enough) down += 1;
         return down - up;
     };
-    return [...document.querySelectorAll("main a:not(.filters a), main button, main .button, main summary, header a, input, select, textarea")]
+    return [...document.querySelectorAll("main a, main button, main .button, main summary, header a, input, select, textarea")]
         .filter((each) => each.checkVisibility() && each.type !== "hidden" && each.type !== "checkbox")
         .filter((each) => !each.matches("main a") || !inSentence(each))
         .filter((each) => each.getBoundingClientRect().height < enough && reach(each) < enough)
