@@ -16,6 +16,8 @@ from django.utils.translation import ngettext
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.passwords import send_password_link
 from carecollective.accounts.services import (
+    CHANGED_BY_STAFF,
+    LINKED_BY_STAFF,
     approve_member,
     clean_name,
     fingerprint_of,
@@ -26,7 +28,6 @@ from carecollective.core.admin_site import ForStaffToSee, NotByHand
 from carecollective.core.errors import DomainError, ValidationRefused
 
 LINKS_AT_ONCE = 20
-STORED_WITH_THE_MEMBER = {"name", "location", "is_active", "is_staff", "is_superuser"}
 
 
 class ReasonForm(ActionForm):
@@ -42,7 +43,7 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = User
-        fields = ("name", "location", "is_active", "is_staff", "is_superuser", "groups", "user_permissions")
+        fields = (*CHANGED_BY_STAFF, *LINKED_BY_STAFF)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -143,7 +144,7 @@ class MemberAdmin(ForStaffToSee, UserAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Write what was changed and no more: a password that the member chose meanwhile stays."""
-        obj.save(update_fields=[name for name in form.changed_data if name in STORED_WITH_THE_MEMBER])
+        obj.save(update_fields=[name for name in form.changed_data if name in CHANGED_BY_STAFF])
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         """Nobody sets a password for somebody else: they could act in their name. Members choose theirs by a link."""

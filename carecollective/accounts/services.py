@@ -36,6 +36,9 @@ NAME_MAX = 100
 EMAIL_MAX = 254
 LOCATION_MAX = 100
 REASON_MAX = 500
+# What staff may change of a member: columns of the row, and what is linked with it.
+CHANGED_BY_STAFF = ("name", "location", "is_active", "is_staff", "is_superuser")
+LINKED_BY_STAFF = ("groups", "user_permissions")
 
 
 class SignInLocked(RateLimitExceeded):
@@ -116,8 +119,8 @@ def is_taken_by_staff(name: str, *, by: User) -> bool:
 
 def fingerprint_of(member: User) -> str:
     """Return what tells whether a member is as they were: a digest of all that staff may change."""
-    state = {name: getattr(member, name) for name in ("name", "location", "is_active", "is_staff", "is_superuser")} | {
-        name: sorted(getattr(member, name).values_list("pk", flat=True)) for name in ("groups", "user_permissions")
+    state = {name: getattr(member, name) for name in CHANGED_BY_STAFF} | {
+        name: sorted(getattr(member, name).values_list("pk", flat=True)) for name in LINKED_BY_STAFF
     }
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 import messaging_v1.models as v1
@@ -172,9 +171,8 @@ def look_at_report(*, reader: User, report_id: UUID) -> Sequence[ContextMessage]
     Raises NotPermitted unless the reader is staff; DomainNotFound.
     """
     _require_staff(reader)
-    with acting_as(reader), connection.cursor() as cursor:
-        cursor.execute("SELECT place, sender_id, content, created_at FROM public.moderation_look_at(%s)", [report_id])
-        rows = cursor.fetchall()
+    with acting_as(reader):
+        rows = fetch_all("SELECT place, sender_id, content, created_at FROM public.moderation_look_at(%s)", [report_id])
     if not rows:
         raise DomainNotFound()
     names = _names([row[1] for row in rows])
