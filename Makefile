@@ -74,7 +74,8 @@ clean:  ## Remove caches and the virtual environment; the data in DATA_DIR stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* htmlcov .schema.yaml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The environment is made once and again only when its lock file says something else.
+# The environment is made once and again only when its lock file says something else. The lock names every package, so
+# nothing is resolved (--no-deps): pip before 23.3 would resolve extras anew and refuse what the index released since.
 
 setup:
 	@$(call install,requirements.txt)
@@ -100,6 +101,7 @@ if ! $(PY) -m pip --version >/dev/null 2>&1; then \
 fi; \
 echo "Installing $(1) ..."; \
 rm -f $$stamp; \
-$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1); \
+$(PY) -m pip check --quiet --disable-pip-version-check; \
 echo "$$wanted" > $$stamp
 endef
