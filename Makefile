@@ -102,6 +102,6 @@ fi; \
 echo "Installing $(1) ..."; \
 rm -f $$stamp; \
 $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1); \
-$(PY) -m pip check --quiet --disable-pip-version-check; \
+missing="$$($(PY) -m pip check --disable-pip-version-check)" || { echo "$(1) is not complete: $$missing"; exit 1; }; \
 echo "$$wanted" > $$stamp
 endef
