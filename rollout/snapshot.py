@@ -1,7 +1,10 @@
 """The rollout's state, at hand in every process without a query and at most moments old.
 
 With ROLLOUT_SNAPSHOT "thread", one thread per process listens for the table's notifications on a connection of its
-own, reads the row anew at each, and once a second without any. With "query", each call reads through Django.
+own, reads the row anew after them, and once a second without any. With "query", each call reads through Django.
+
+Any role may notify, and as often as it likes. However many notifications come, the thread reads at most 20 times a
+second; in a flood it stops listening for a while and polls.
 """
 
 import logging
@@ -35,6 +38,11 @@ STALE_AFTER = 5.0
 POLL_EVERY = 1.0
 FIRST_READ_WITHIN = 1.0
 RETRY_FIRST, RETRY_LAST = 0.05, 1.0
+SHORTEST_PAUSE = 0.05
+# More notifications than this between two reads are a flood: nobody moves the rollout so often.
+FLOOD = 100
+POLL_IN_FLOOD = 0.2
+DEAF_FOR = 10.0
 
 
 def current() -> RolloutState:
@@ -87,6 +95,8 @@ class Follower(threading.Thread):
         self._born_at = time.monotonic()
         self._read_once = threading.Event()
         self._stopping = threading.Event()
+        self._asked_at = float("-inf")
+        self._deaf_until = 0.0
 
     def state(self) -> RolloutState:
         known = self._first_read()
@@ -121,7 +131,7 @@ class Follower(threading.Thread):
                     **connection_parameters(application_name=APPLICATION), autocommit=True
                 ) as connection:
                     # Listen first and read then: a change between the two is read, or heard, or both.
-                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._listen(connection)
                     while not self._stopping.is_set():
                         self._read(connection)
                         pause, reported = RETRY_FIRST, False
@@ -133,16 +143,31 @@ class Follower(threading.Thread):
             self._stopping.wait(pause)
             pause = min(pause * 2, RETRY_LAST)
 
+    def _listen(self, connection: "psycopg.Connection[Any]") -> None:
+        connection.execute(f"LISTEN {CHANNEL}")
+        self._deaf_until = 0.0
+
     def _read(self, connection: "psycopg.Connection[Any]") -> None:
         # The clock is read first, so that the age is never understated.
-        asked_at = time.monotonic()
+        self._asked_at = time.monotonic()
         state = _state_of(connection.execute(READ, [FLAG_NAME]).fetchone())
-        self.remember(state, read_at=asked_at)
+        self.remember(state, read_at=self._asked_at)
         acknowledgements.acknowledge(connection, version=state.version)
 
     def _wait(self, connection: "psycopg.Connection[Any]") -> None:
-        for _ in connection.notifies(timeout=POLL_EVERY, stop_after=1):
-            pass
+        """Return when something was notified, at the latest after a second. Many notifications are one."""
+        if self._deaf_until:
+            self._stopping.wait(POLL_IN_FLOOD)
+            if time.monotonic() >= self._deaf_until:
+                self._listen(connection)
+            return
+        heard = sum(1 for _ in connection.notifies(timeout=POLL_EVERY, stop_after=1))
+        if (pause := self._asked_at + SHORTEST_PAUSE - time.monotonic()) > 0:
+            heard += sum(1 for _ in connection.notifies(timeout=pause))
+        if heard > FLOOD:
+            connection.execute("UNLISTEN *")
+            self._deaf_until = time.monotonic() + DEAF_FOR
+            logger.warning("%s notifications came at once; the rollout's state is polled for %s s.", heard, DEAF_FOR)
 
 
 class _Process:
