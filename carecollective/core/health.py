@@ -22,12 +22,16 @@ def checks() -> dict[str, dict[str, Any]]:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float FROM core_workerheartbeat WHERE name = 'worker'"
+                "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float, stuck_tasks"
+                " FROM core_workerheartbeat WHERE name = 'worker'"
             )
             row = cursor.fetchone()
         database = {"ok": True}
-        silence = round(row[0], 1) if row else None
-        worker = {"ok": silence is not None and silence < WORKER_SILENCE_SECONDS, "seconds_since_beat": silence}
+        silence, stuck = (round(row[0], 1), row[1].split()) if row else (None, [])
+        is_heard = silence is not None and silence < WORKER_SILENCE_SECONDS
+        worker = {"ok": is_heard and not stuck, "seconds_since_beat": silence}
+        if stuck:
+            worker["stuck_tasks"] = stuck
     except DatabaseError:
         database = {"ok": False}
         worker = {"ok": False, "seconds_since_beat": None}

@@ -5,10 +5,11 @@ from carecollective.core.database import ClockTimestamp
 
 
 class WorkerHeartbeat(models.Model):
-    """When the background worker last went round its loop."""
+    """When the background worker last went round its loop, and which of its tasks hang (paths with spaces between)."""
 
     name = models.CharField(max_length=40, primary_key=True)
     beat_at = models.DateTimeField(db_default=ClockTimestamp())
+    stuck_tasks = models.TextField(db_default="")
 
     def __str__(self) -> str:
         return self.name

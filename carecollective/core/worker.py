@@ -1,4 +1,4 @@
-"""The background worker: a plain loop under an advisory lock, so that any number may run and one works."""
+"""The background worker: one thread for each task, under an advisory lock, so that any number may run and one works."""
 
 import logging
 import threading
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from django.db import Error, close_old_connections, connection
+from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection, connections
 from django.utils.module_loading import import_string
 
 from carecollective.core.session_lock import SessionLock
@@ -16,87 +16,140 @@ logger = logging.getLogger(__name__)
 LOCK_KEY = 7_262_002
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 2.0
+# No task needs this long. One that does hangs, or has far more to do than was thought of: somebody should look.
+STUCK_SECONDS = 120.0
+# Less than the site waits for its processes before it kills them.
+STOP_SECONDS = 10.0
+# A task that runs more often than this keeps its connection: with all others taken, it still works.
+KEEPS_CONNECTION_SECONDS = 60.0
 NAME = "worker"
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class PeriodicTask:
     path: str
     seconds: float
     run: Callable[[], int]
-    due: float = 0.0
 
     @classmethod
     def named(cls, path: str, seconds: float) -> "PeriodicTask":
         return cls(path=path, seconds=seconds, run=import_string(path))
 
 
+class TaskThread(threading.Thread):
+    """Runs one task again and again while this process leads. It has a connection of its own, and waits for no other task.
+
+    A daemon: a task that hangs does not keep the process from ending.
+    """
+
+    def __init__(self, task: PeriodicTask, *, leading: threading.Event, stopping: threading.Event) -> None:
+        super().__init__(name=task.path, daemon=True)
+        self.task = task
+        self.leading = leading
+        self.stopping = stopping
+        self.started_at: float | None = None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Tell whether the present run takes too long, or the thread has ended."""
+        started_at = self.started_at
+        if started_at is not None:
+            return time.monotonic() - started_at > STUCK_SECONDS
+        return self.ident is not None and not self.is_alive()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            if self.leading.is_set():
+                self.run_task()
+                self.stopping.wait(self.task.seconds)
+            else:
+                self.stopping.wait(TICK_SECONDS)
+        connections.close_all()
+
+    def run_task(self) -> None:
+        self.started_at = time.monotonic()
+        try:
+            count = self.task.run()
+            if count:
+                logger.info("worker task %s: %s", self.task.path, count)
+        except (OperationalError, InterfaceError) as problem:
+            logger.warning("worker task %s lost the database: %s", self.task.path, str(problem).strip())
+        except Exception:
+            # One task's failure is that task's alone: it is due again after its usual pause.
+            logger.exception("worker task %s failed", self.task.path)
+        finally:
+            self.started_at = None
+            if connection.in_atomic_block or self.task.seconds > KEEPS_CONNECTION_SECONDS:
+                connections.close_all()
+            close_old_connections()
+
+
 class Worker:
     """Runs the periodic tasks while it holds the lock; waits as the standby while another worker holds it.
 
-    Losing the lock's connection is how a restart of the database is noticed: the loop then begins again at its next tick.
+    Losing the lock's connection is how a restart of the database is noticed: the tasks then go on once the lock is ours
+    again. The heartbeat says that this loop goes round, and which tasks do not.
     """
 
     def __init__(self, tasks: Iterable[tuple[str, float]]) -> None:
         self.tasks = [PeriodicTask.named(path, seconds) for path, seconds in tasks]
         self.stopping = threading.Event()
+        self.leading = threading.Event()
+        self.threads = [TaskThread(task, leading=self.leading, stopping=self.stopping) for task in self.tasks]
         self.lock = SessionLock(LOCK_KEY)
         self.last_beat = float("-inf")
+        self.known_stuck: set[str] = set()
 
     def run(self) -> None:
-        """Work until `stop`; the task in hand is finished first."""
+        """Work until `stop`; the tasks in hand are finished first, unless they hang."""
+        for thread in self.threads:
+            thread.start()
         while not self.stopping.is_set():
             self.tick()
             self.stopping.wait(TICK_SECONDS)
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                logger.warning("worker task %s did not end within %.0f s", thread.task.path, STOP_SECONDS)
         self.lock.release()
 
     def stop(self) -> None:
         self.stopping.set()
 
     def tick(self) -> None:
-        """Run every task that is due, if the lock is ours."""
+        """Take the lock or see that it is still ours, and say so."""
         try:
-            if not self._holds_lock():
-                return
-            self._beat()
+            if not self.lock.is_held and self.lock.take():
+                logger.info("The worker has taken up its work.")
+                self.last_beat = float("-inf")
+            if self.lock.is_held:
+                self._beat()
+                self.leading.set()
         except Error as problem:
             logger.warning("The worker lost the database and will try again: %s", str(problem).strip())
+            self.leading.clear()
             self.lock.release()
-            return
-        for task in self.tasks:
-            if self.stopping.is_set():
-                return
-            if task.due <= time.monotonic():
-                self._run_task(task)
 
-    def _run_task(self, task: PeriodicTask) -> None:
-        try:
-            count = task.run()
-            if count:
-                logger.info("worker task %s: %s", task.path, count)
-        except Exception:
-            # One task's failure is that task's alone: it is due again after its usual pause.
-            logger.exception("worker task %s failed", task.path)
-            if connection.in_atomic_block:
-                connection.close()
-        finally:
-            task.due = time.monotonic() + task.seconds
-            close_old_connections()
-
-    def _holds_lock(self) -> bool:
-        if not self.lock.is_held and self.lock.take():
-            logger.info("The worker has taken up its work.")
-            self.last_beat = float("-inf")
-        return self.lock.is_held
+    def stuck_tasks(self) -> list[str]:
+        """Return the paths of the tasks that hang or have ended, and log each once."""
+        stuck = [thread.task.path for thread in self.threads if thread.is_stuck and not self.stopping.is_set()]
+        for path in stuck:
+            if path not in self.known_stuck:
+                logger.error(
+                    "worker task %s hangs or has ended (over %.0f s); the other tasks go on", path, STUCK_SECONDS
+                )
+        self.known_stuck = set(stuck)
+        return stuck
 
     def _beat(self) -> None:
         """Leave a sign of life, over the connection that holds the lock: it proves both."""
         if time.monotonic() < self.last_beat + HEARTBEAT_SECONDS:
             return
         with self.lock.cursor() as cursor:
-            cursor.execute("UPDATE core_workerheartbeat SET beat_at = clock_timestamp() WHERE name = %s", [NAME])
-            if cursor.rowcount == 0:
-                cursor.execute(
-                    "INSERT INTO core_workerheartbeat (name, beat_at) VALUES (%s, clock_timestamp())", [NAME]
-                )
+            cursor.execute(
+                "INSERT INTO core_workerheartbeat (name, beat_at, stuck_tasks) VALUES (%s, clock_timestamp(), %s)"
+                " ON CONFLICT (name) DO UPDATE SET beat_at = excluded.beat_at, stuck_tasks = excluded.stuck_tasks",
+                [NAME, " ".join(self.stuck_tasks())],
+            )
         self.last_beat = time.monotonic()
