@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from rollout import wording
 from rollout.alert_log import Severity
 from rollout.figures import Latency, Outcomes, Ratio, SlowCalls
 from rollout.sequential import Detector
@@ -106,7 +107,7 @@ def _creation_success(rule: Rule, evidence: Evidence) -> Finding | None:
         return None
     words = (
         f"{seen.failed} of {seen.denominator} new conversations failed in V2 in the last 5 minutes: "
-        f"{_percent(share)} succeeded, under {_percent(rule.threshold)}."
+        f"{wording.percent(share)} succeeded, under {wording.percent(rule.threshold)}."
     )
     return Finding(rule, words, {"failed": seen.failed, "operations": seen.denominator, "success": round(share, 4)})
 
@@ -160,7 +161,7 @@ def _error_rate(rule: Rule, evidence: Evidence) -> Finding | None:
         return None
     words = (
         f"{seen.failed} of {seen.denominator} operations failed in {_group(group)} in the last 5 minutes: "
-        f"{_percent(share)}, over {_percent(rule.threshold)}."
+        f"{wording.percent(share, up=True)}, over {wording.percent(rule.threshold)}."
     )
     return Finding(rule, words, {"version": group, "failed": seen.failed, "operations": seen.denominator})
 
@@ -188,7 +189,7 @@ def _duplicates(rule: Rule, evidence: Evidence) -> Finding | None:
         return None
     words = (
         f"{seen.numerator} of {seen.denominator} offers in the last 15 minutes met a conversation that stood already: "
-        f"{_percent(share)}, over {_percent(rule.threshold)}."
+        f"{wording.percent(share, up=True)}, over {wording.percent(rule.threshold)}."
     )
     return Finding(rule, words, {"duplicates": seen.numerator, "offers": seen.denominator})
 
@@ -196,10 +197,6 @@ def _duplicates(rule: Rule, evidence: Evidence) -> Finding | None:
 def _never(rule: Rule, evidence: Evidence) -> Finding | None:
     # Known only afterwards, by the guard that came back.
     return None
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f}".removesuffix(".0") + "%"
 
 
 def _group(group: str) -> str:

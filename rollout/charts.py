@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils.formats import number_format
-
+from rollout import wording
 from rollout.status_tree import TrendPoint
 
 WIDTH, HEIGHT = 360, 150
@@ -172,5 +171,4 @@ def _summary(series: Series, trend: Sequence[TrendPoint], values: Sequence[float
 
 
 def _worded(value: float, unit: str) -> str:
-    decimals = 0 if unit != "%" or value == round(value) else 1
-    return f"{number_format(value, decimals, use_l10n=False, force_grouping=False)}{unit}"
+    return wording.percent(value / 100) if unit == "%" else wording.milliseconds(value)

@@ -126,7 +126,7 @@ def _sign_here(unsigned: tuple[str, ...], signatures: tuple[Signature, ...]) -> 
     who = _(" and ").join(_(PART_TITLES[part]).lower() for part in unsigned if part)
     words = _("Still to be signed by the %(who)s.") % {"who": who} if who else _("Still to be signed.")
     if any(signature.lapsed for signature in signatures):
-        words += " " + _("What was signed before the last rollback, or by who is no longer staff, counts no more.")
+        words += " " + _("Sign again: a signature ends with a rollback, and when its signer leaves the staff.")
     return words
 
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from carecollective.core import retention
 from carecollective.core.errors import DomainError, ValidationRefused
-from rollout import presentation, selectors
+from rollout import presentation, selectors, wording
 from rollout.cohort import explain
 from rollout.control_room_forms import Form, Forms, act, parse_stage
 from rollout.errors import PromotionRefused
@@ -138,7 +138,10 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
         "is_pending": any(not proposal.stale for proposal in status.proposals),
         "charted": [tile for tile in tiles if tile.chart],
         "counted": [tile for tile in tiles if not tile.chart],
-        "codes": [(found, found.code.split("_")) for found in status.figures.errors_by_code],
+        "codes": [
+            (found, found.code.split("_"), wording.percent(found.percent / 100, up=True))
+            for found in status.figures.errors_by_code
+        ],
         "root_causes": [
             (cause, presentation.title_in(cause.from_stage), forms[f"file_root_cause-{cause.id}"])
             for cause in status.root_causes

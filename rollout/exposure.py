@@ -41,7 +41,9 @@ def judge_exposure(*, stage: Stage, observation: Observation) -> Verdict:
         state, words = VerdictState.FAIL, f"{counted}; {seen.misplaced:,} of them not where their bucket places them."
     elif missing or not rarer:
         state = VerdictState.INSUFFICIENT if missing else VerdictState.PASS
-        words = f"{counted}. It takes {wording.count(needed, 'member')} to compare them; this keeps nobody waiting."
+        words = (
+            f"{counted}. It takes {wording.count(needed, 'member')} to compare them. For information; blocks nothing."
+        )
     else:
         statistic, p_value = statistics.chi_square(
             observed=(seen.in_v2, seen.in_v1), expected=(seen.members * share, seen.members * (1 - share))

@@ -165,10 +165,10 @@ def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: fl
         share = Share(good=before.within, trials=before.trials, least=criterion.limit, confidence=confidence)
         state = VerdictState.FAIL if share.disproven else VerdictState.PASS
         words = (
-            f"{_p95(seen)}{'surely slower' if share.disproven else 'not measurably slower'} than at {before.stage}, whose "
-            f"p95 was {wording.milliseconds(before.p95_ms)} and surely no more than "
-            f"{wording.milliseconds(before.limit_ms)}: {before.within:,} of {wording.count(before.trials, 'message')} "
-            "stayed within that."
+            f"{_p95(seen)}{'slower' if share.disproven else 'not measurably slower'} than at {before.stage}. There the p95 "
+            f"was {wording.milliseconds(before.p95_ms)}: at most {wording.milliseconds(before.limit_ms)} "
+            f"({wording.percent(confidence)} sure). {before.within:,} of {wording.count(before.trials, 'message')} took "
+            "no longer than that."
         )
     return Verdict(
         name=criterion.measure,
@@ -205,7 +205,7 @@ def _judge_v1_creations(criterion: Criterion, seen: Observation) -> Verdict:
         state, words = VerdictState.PASS, f"None of {begun} began in V1 since this stage did."
     else:
         state = VerdictState.INSUFFICIENT
-        words = "No conversation has begun in either version since this stage did, and none of none proves nothing."
+        words = "No conversations counted yet."
     return Verdict(
         name=criterion.measure,
         title=criterion.measure.heading,

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef
 
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import AVAILABLE, HelpRequest
-from rollout import snapshot
+from rollout import snapshot, wording
 from rollout.cohort import INTERNAL_TESTERS, MemberFacts, decide
 from rollout.stages import Stage
 from rollout.versions import MessagingVersion
@@ -35,14 +35,14 @@ class PairShares:
         return self.both_in + self.mixed + self.both_out
 
     @property
-    def shares(self) -> tuple[tuple[str, str, int, float], ...]:
-        """Name, words, number and percent of each kind."""
+    def shares(self) -> tuple[tuple[str, int, str], ...]:
+        """Title, number and percentage of each kind."""
         kinds = (
-            ("both-in", "Both in V2", self.both_in),
-            ("mixed", "Mixed", self.mixed),
-            ("both-out", "Both in V1", self.both_out),
+            ("Both in V2", self.both_in),
+            ("One in V2, one in V1", self.mixed),
+            ("Both in V1", self.both_out),
         )
-        return tuple((name, words, count, round(100 * count / (self.total or 1), 1)) for name, words, count in kinds)
+        return tuple((title, count, wording.percent(count / (self.total or 1))) for title, count in kinds)
 
 
 def preview_pairs(stage: Stage) -> PairShares:

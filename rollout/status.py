@@ -1,5 +1,6 @@
 """Read all that the control room shows, once and by the database's clock."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from rollout import acknowledgements, alerts, drain, readiness, root_causes, snapshot
+from rollout import acknowledgements, alerts, drain, readiness, root_causes, snapshot, wording
 from rollout.alerts import AlertRecord
 from rollout.cohort import v1_takes_writes
 from rollout.ladder import next_rung
@@ -42,6 +43,7 @@ from rollout.status_tree import (
     as_plain,
 )
 from rollout.timeline import describe_drain, read_timeline
+from rollout.verdicts import DAY, Verdict
 
 __all__ = [
     "Alert",
@@ -152,9 +154,23 @@ def _words(health: Health, facts: _Facts) -> str:
         case Health.FAILING:
             return failing[0]
         case Health.INSUFFICIENT:
-            return _("Nothing is wrong, and too little has been seen to go on.")
+            return _("No problem seen. %(needed)s.") % {"needed": _still_needed(facts.readiness.verdicts)}
         case Health.HEALTHY:
-            return _("All that this stage is asked to show, it has shown.")
+            return _("This stage has shown everything that the next one asks for.")
+
+
+def _still_needed(verdicts: tuple[Verdict, ...]) -> str:
+    """Name what the gates still wait for: 29 more starts, 2 more days."""
+    missing = [
+        wording.count(math.ceil((one.needed - one.seen) / DAY), "more day")
+        if one.unit == "seconds"
+        else wording.count(one.needed - one.seen, f"more {one.unit.removesuffix('s')}")
+        for one in verdicts
+        if one.blocks and one.needed > one.seen
+    ]
+    if not missing:
+        return _("The gates below wait for more data")
+    return _("%(missing)s needed") % {"missing": _(" and ").join(filter(None, [", ".join(missing[:-1]), missing[-1]]))}
 
 
 def _clock() -> tuple[datetime, datetime | None]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from carecollective.core.text import one_line
+from rollout.presentation import value_of
 from rollout.status_tree import Figure, Status
 
 SHOWN = 10
@@ -54,8 +55,5 @@ def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _figure(figure: Figure) -> str:
-    value = (
-        "none" if figure.value is None else f"{figure.value:,.1f}" + {"percent": "%", "ms": " ms"}.get(figure.unit, "")
-    )
     target = f", should be {figure.target}" if figure.target else ""
-    return f"{figure.title}: {value}{target}. {figure.words}"
+    return f"{figure.title}: {value_of(figure)}{target}. {figure.words}"

@@ -1,8 +1,11 @@
 """What happened, newest first: changes, proposals and their decisions, alerts, signatures, drains and root causes, merged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from rollout.alerts import recent_alerts
 from rollout.checklist import ITEMS, PART_TITLES
@@ -151,13 +154,24 @@ def describe_drain(attempt: DrainCertificate) -> str:
         }
     if not attempt.holders:
         return _("A start in the new messaging was still on its way after a second, and ended just then. Ask again.")
-    named = ", ".join(
-        f"{holder['pid']}" + (f" ({holder['application']})" if holder["application"] else "")
-        for holder in attempt.holders
+    count = len(attempt.holders)
+    words = ngettext(
+        "%(count)d start is still running (%(named)s). Not proven finished yet.",
+        "%(count)d starts are still running (%(named)s). Not proven finished yet.",
+        count,
     )
-    return _("After a second these database sessions were still inside a start: %(named)s. Nothing is claimed.") % {
-        "named": named
+    return words % {
+        "count": count,
+        "named": ", ".join(_running(holder, attempt.asked_at) for holder in attempt.holders),
     }
+
+
+def _running(holder: Mapping[str, Any], asked_at: datetime) -> str:
+    session = _("database session %(pid)s") % holder
+    if not holder["since"]:
+        return session
+    seconds = (asked_at - datetime.fromisoformat(holder["since"])).total_seconds()
+    return _("%(session)s for %(seconds).0f s") % {"session": session, "seconds": max(seconds, 0)}
 
 
 def _root_causes(length: int) -> Iterator[Event]:

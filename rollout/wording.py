@@ -8,7 +8,7 @@ _GRAIN = 1e-9  # what a share loses by being kept in binary
 
 
 def percent(share: float, *, up: bool = False) -> str:
-    """Word a share as a percentage with two decimals at most, rounded down, or up for one that should be small."""
+    """Format a share as a percentage: rounded down to two decimals, or up where small is good."""
     steps = math.ceil(share * _STEPS - _GRAIN) if up else math.floor(share * _STEPS + _GRAIN)
     return f"{steps / 100:.2f}".rstrip("0").rstrip(".") + "%"
 

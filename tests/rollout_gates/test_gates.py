@@ -169,7 +169,7 @@ def test_slower_than_the_stage_before_fails_only_when_surely_so():
     assert judge_trend(within=374).state is PASS
     slower = judge_trend(within=370)
     assert slower.state is FAIL
-    assert "surely slower than at percentage:10" in slower.words
+    assert "; slower than at percentage:10" in slower.words
 
 
 def test_too_few_messages_compare_with_nothing():
@@ -227,7 +227,7 @@ def test_members_in_the_wrong_version_block_though_their_number_is_right():
 def test_too_few_members_are_said_and_keep_nobody_waiting():
     verdict = judge_exposure("percentage:10", in_v2=1, in_v1=20)
     assert (verdict.state, verdict.needed, verdict.blocks) == (INSUFFICIENT, 50, False)
-    assert "keeps nobody waiting" in verdict.words
+    assert "For information; blocks nothing." in verdict.words
 
 
 def test_exposure_is_asked_of_percentages_only():

@@ -177,3 +177,11 @@ def _seen(starts: Any, everything: Any, detector: Detector) -> Mapping[str, Any]
         "slow": SlowCalls(count=0, calls=len(durations), slowest_ms=durations[-1] if durations else None),
         "detector": detector,
     }
+
+
+def test_a_rate_beyond_its_limit_is_never_worded_as_the_limit() -> None:
+    starts = outcomes(7999, 2001)
+    found = {one.rule.kind: one.words for one in evaluate(Evidence(**{**BASE, "starts": starts}))}
+    assert "79.99% succeeded, under 80%" in found["creation_failing"]
+    failing = evaluate(Evidence(**{**BASE, "operations": {"v2": outcomes(94_999, 5001)}}))
+    assert "5.01%, over 5%" in next(one.words for one in failing if one.rule.kind == "error_rate")

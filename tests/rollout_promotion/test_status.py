@@ -72,7 +72,10 @@ def test_a_stage_that_has_shown_all_it_is_asked_for_is_healthy_until_an_alert_op
     assert read_status().health is Health.INSUFFICIENT
     record(starts=30)
     found = read_status()
-    assert (found.health, found.words) == (Health.HEALTHY, "All that this stage is asked to show, it has shown.")
+    assert (found.health, found.words) == (
+        Health.HEALTHY,
+        "This stage has shown everything that the next one asks for.",
+    )
     assert {verdict.state.value for verdict in found.gates} == {"pass"}
     with beyond_policies() as cursor:
         cursor.execute(ALERT)
