@@ -14,10 +14,16 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
 from django.db import connections
+from django.test import override_settings
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from carecollective.accounts.models import User
+from carecollective.core.site import StaticFiles
+from carecollective.postgres.locks import locked
+from carecollective.settings import STORAGES
 from rollout import snapshot
 from tests import databases
 from tests.waiting import wait_for
@@ -95,14 +101,27 @@ def browser(playwright_driver: Playwright) -> Iterator[Browser]:
     started.close()
 
 
+@pytest.fixture(scope="session")
+def collected_static_files() -> None:
+    """Collect the static files as `serve` does, unless they are collected already."""
+    root = settings.DATA_DIR / "static"
+    with override_settings(STORAGES=STORAGES, STATIC_ROOT=root), locked(root.with_suffix(".lock"), seconds=60):
+        files = StaticFiles(root)
+        fingerprint = files.fingerprint(get_finders())
+        if not files.are_current(fingerprint):
+            call_command("collectstatic", interactive=False, verbosity=0)
+            files.mark_current(fingerprint)
+
+
 @pytest.fixture(scope="module")  # no longer: its workers follow the rollout and write events into the test's database
-def gunicorn_address(django_db_setup: None, template_database: str) -> Iterator[str]:
+def gunicorn_address(django_db_setup: None, template_database: str, collected_static_files: None) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "TEST_ROLLOUT_SNAPSHOT": "thread",
+        "TEST_STATIC_FILES": "collected",
         "PORT": str(port),
         "WEB_CONCURRENCY": str(WORKERS),
     }

@@ -41,13 +41,14 @@ DATABASES["default"] |= {
 }
 DATABASES["default"]["OPTIONS"] = {**DATABASES["default"]["OPTIONS"], "options": "-c role=carecollective_web"}
 
-STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-}
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-WHITENOISE_AUTOREFRESH = True
-WHITENOISE_USE_FINDERS = True
+# A site that a browser visits serves what `serve` would collect; within the tests' own process there is nothing to collect.
+if os.environ.get("TEST_STATIC_FILES") != "collected":
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = True
 ROLLOUT_SNAPSHOT = os.environ.get("TEST_ROLLOUT_SNAPSHOT", "query")
 CONVERSATIONS_PER_HOUR = int(os.environ.get("CONVERSATIONS_PER_HOUR") or 1000)
 MESSAGES_PER_MINUTE = int(os.environ.get("MESSAGES_PER_MINUTE") or 1000)

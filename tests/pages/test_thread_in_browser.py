@@ -1,9 +1,13 @@
 """A thread that stays open: what comes in meanwhile, in a real browser."""
 
+import re
+from collections import Counter
+from urllib.parse import urlsplit
+
 import pytest
 from playwright.sync_api import expect
 
-from carecollective.inbox.services import send_message
+from carecollective.inbox.services import offer_help, send_message
 
 pytestmark = pytest.mark.slow
 
@@ -27,3 +31,17 @@ def test_what_comes_in_meanwhile_stands_under_its_own_authors_name(
     expect(page.locator(".bubble .who")).to_have_text(names)
     page.reload()
     expect(page.locator(".bubble .who")).to_have_text(names)
+
+
+def test_an_open_thread_loads_each_module_once_by_its_hashed_name(open_page, member, help_request, settled_stage):
+    settled_stage("enabled")
+    helping, request = member(), help_request()
+    started = offer_help(actor=helping, help_request_id=request.pk, initial_message="I could do that.")
+    page = open_page("/help", helping)
+    loaded = []
+    page.on("response", lambda answer: loaded.append((answer.request.resource_type, urlsplit(answer.url).path)))
+    page.goto(f"/messages/{started.conversation_id}")
+    page.wait_for_load_state("networkidle")
+    modules = [re.fullmatch(r"/static/js/(\w+)\.[0-9a-f]{12}\.js", path) for kind, path in loaded if kind == "script"]
+    assert all(modules), loaded
+    assert Counter(found[1] for found in modules) == {"api": 1, "counter": 1, "thread": 1, "times": 1}
