@@ -7,17 +7,22 @@ from django.db.models import F, Q
 
 from carecollective.core.database import ClockTimestamp
 
+# What a change of the rollout becomes. The alert's key is the change's id.
+CHANGE_KINDS = ("guard_rollback", "changed_from_outside", "stage_changed")
+
 
 class Severity(models.TextChoices):
     CRITICAL = "critical", "Critical"
     WARNING = "warning", "Warning"
+    NOTICE = "notice", "Notice"  # told once, and over as soon as it is recorded
 
 
 class Occasion(models.TextChoices):
-    """What a message tells of an alert."""
+    """What a message is about: the beginning or the end of an alert, or no alert at all."""
 
     OPENED = "opened", "Opened"
     RESOLVED = "resolved", "Resolved"
+    TEST = "test", "Test"
 
 
 class GuardLease(models.Model):
@@ -37,13 +42,15 @@ class GuardLease(models.Model):
 
 
 class Alert(models.Model):
-    """Something that people must know of, from when it began until it is over. One open alert of each kind.
+    """Something that people must know of, from when it began until it is over. One open alert of each kind and key.
 
+    `key` says what the alert is about within its kind, such as the id of a change; empty where the kind says it all.
     `words` and `figures` are those of its beginning, or of `worsened_at` once more came of what stays until it is repaired.
     Never a word that a member wrote.
     """
 
     kind = models.TextField()
+    key = models.TextField(default="", db_default="")
     severity = models.TextField(choices=Severity.choices)
     opened_at = models.DateTimeField(db_default=ClockTimestamp())
     last_seen_at = models.DateTimeField(db_default=ClockTimestamp())
@@ -53,6 +60,9 @@ class Alert(models.Model):
     figures = models.JSONField(default=dict)
     stage = models.TextField()
     disabled_v2 = models.BooleanField(default=False)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by_id = models.UUIDField(null=True)
+    acknowledged_by_label = models.TextField(default="", db_default="")
 
     class Meta:
         db_table = "rollout_alert"
@@ -60,12 +70,21 @@ class Alert(models.Model):
         ordering: ClassVar = ["-id"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["kind"], condition=Q(resolved_at=None), name="rollout_alert_one_open_a_kind"
+                fields=["kind", "key"], condition=Q(resolved_at=None), name="rollout_alert_one_open_of_kind_and_key"
+            ),
+            # The guard and the worker both look for changes; each change gets one alert, open or over.
+            models.UniqueConstraint(
+                fields=["key"], condition=Q(kind__in=CHANGE_KINDS), name="rollout_alert_one_for_each_change"
             ),
             models.CheckConstraint(condition=Q(severity__in=Severity.values), name="rollout_alert_severity_is_known"),
             models.CheckConstraint(
                 condition=Q(resolved_at=None) | Q(resolved_at__gte=F("opened_at")),
                 name="rollout_alert_ends_after_it_began",
+            ),
+            models.CheckConstraint(
+                condition=Q(acknowledged_at=None, acknowledged_by_label="")
+                | (Q(acknowledged_at__isnull=False) & ~Q(acknowledged_by_label="")),
+                name="rollout_alert_acknowledged_by_somebody",
             ),
         ]
 
@@ -73,16 +92,38 @@ class Alert(models.Model):
         return f"{self.kind}, {'resolved' if self.resolved_at else 'open'}"
 
 
-class Delivery(models.Model):
-    """One message about one alert over one channel. Tried until it is delivered, or until `next_try_at` is empty."""
+class ChangeAlertsStart(models.Model):
+    """The last change made before changes were told to people; only later ones are. One row, written by a migration."""
 
-    alert = models.ForeignKey(Alert, models.CASCADE, related_name="deliveries")
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    after_change_id = models.BigIntegerField()
+
+    class Meta:
+        db_table = "rollout_change_alerts_start"
+        default_permissions = ()
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(id=1), name="rollout_change_alerts_start_is_one_row")
+        ]
+
+    def __str__(self) -> str:
+        return f"after change {self.after_change_id}"
+
+
+class Delivery(models.Model):
+    """One message over one channel. Tried until it is delivered, or until `next_try_at` is empty.
+
+    A test message is about no alert, and is tried once. `error` says why the latest try failed, at `failed_at`.
+    """
+
+    alert = models.ForeignKey(Alert, models.CASCADE, null=True, related_name="deliveries")
     channel = models.TextField()
     what = models.TextField(choices=Occasion.choices)
     attempts = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True, db_default=ClockTimestamp())
     delivered_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
     error = models.TextField(default="")
+    requested_by_label = models.TextField(default="", db_default="")
 
     class Meta:
         db_table = "rollout_delivery"
@@ -91,6 +132,10 @@ class Delivery(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["alert", "channel", "what"], name="rollout_delivery_once_a_channel"),
             models.CheckConstraint(condition=Q(what__in=Occasion.values), name="rollout_delivery_occasion_is_known"),
+            models.CheckConstraint(
+                condition=(Q(what=Occasion.TEST) & Q(alert=None)) | (~Q(what=Occasion.TEST) & Q(alert__isnull=False)),
+                name="rollout_delivery_is_about_an_alert_or_a_test",
+            ),
         ]
 
     def __str__(self) -> str:

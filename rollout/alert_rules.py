@@ -70,6 +70,8 @@ Judge = Callable[["Rule", Evidence], Finding | None]
 class Rule:
     """One line of the table. It is over once nothing was found for `quiet_seconds`.
 
+    Without `quiet_seconds`, whoever noted it ends it; with `ends_when_acknowledged`, whoever acknowledges it. A rule
+    without a judge is for what is noted elsewhere: a change of the rollout, a process that is gone.
     `minimum` operations must have been seen, and a rate must stand on `fewest` of what is counted: two failures of five
     are a bad rate, and chance.
     While an alert of a kind in `silenced_by` is open, this rule opens none of its own: it would say the same again.
@@ -80,19 +82,20 @@ class Rule:
     title: str
     condition: str
     action: str
-    judge: Judge
+    judge: Judge | None = None
     window_seconds: int = FIVE_MINUTES
     threshold: float = 0.0
     minimum: int = 1
     fewest: int = 5
     disables_v2: bool = False
-    quiet_seconds: int = ONE_MINUTE
+    quiet_seconds: int | None = ONE_MINUTE
+    ends_when_acknowledged: bool = False
     silenced_by: tuple[str, ...] = ()
 
 
 def evaluate(evidence: Evidence) -> tuple[Finding, ...]:
     """Judge the evidence by every rule; what turns V2 off comes first."""
-    return tuple(finding for rule in RULES if (finding := rule.judge(rule, evidence)) is not None)
+    return tuple(finding for rule in RULES if rule.judge and (finding := rule.judge(rule, evidence)) is not None)
 
 
 def rule_of(kind: str) -> Rule | None:
@@ -192,11 +195,6 @@ def _duplicates(rule: Rule, evidence: Evidence) -> Finding | None:
         f"{wording.percent(share, up=True)}, over {wording.percent(rule.threshold)}."
     )
     return Finding(rule, words, {"duplicates": seen.numerator, "offers": seen.denominator})
-
-
-def _never(rule: Rule, evidence: Evidence) -> Finding | None:
-    # Known only afterwards, by the guard that came back.
-    return None
 
 
 def _group(group: str) -> str:
@@ -306,8 +304,40 @@ def _table() -> Iterator[Rule]:
         title="The rollout went unwatched",
         condition="no guard for over a minute while V2 was meant to be on; V2 was off for as long",
         action="See why the guard had ended.",
-        judge=_never,
         window_seconds=ONE_MINUTE,
+        quiet_seconds=None,
+    )
+    yield Rule(
+        kind="worker_absent",
+        severity=Severity.WARNING,
+        title="The worker is gone",
+        condition="no worker for over a minute",
+        action="Start the worker: until then no mail goes to members.",
+        window_seconds=ONE_MINUTE,
+    )
+    yield Rule(
+        kind="guard_rollback",
+        severity=Severity.CRITICAL,
+        title="The guard turned V2 off",
+        condition="every rollback by the guard",
+        action="Find the cause and file it in the control room before V2 is turned on again.",
+        quiet_seconds=FIVE_MINUTES,
+    )
+    yield Rule(
+        kind="changed_from_outside",
+        severity=Severity.CRITICAL,
+        title="The rollout was changed from outside",
+        condition="every change of the rollout that did not go through the application",
+        action="Find out who made it. Acknowledge it in the control room, or roll back.",
+        quiet_seconds=None,
+        ends_when_acknowledged=True,
+    )
+    yield Rule(
+        kind="stage_changed",
+        severity=Severity.NOTICE,
+        title="The rollout was changed",
+        condition="every change of the rollout by a person",
+        action="Nothing to do, if you know of it.",
     )
 
 

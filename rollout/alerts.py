@@ -1,24 +1,49 @@
-"""Alerts as they open, stay and end. The guard writes them; pages, the API and the timeline read them."""
+"""Alerts as they open, stay and end. Guard and worker write them; pages, the API and the timeline read them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
 
 from carecollective.core.database import ClockTimestamp
-from rollout.alert_log import Alert
+from carecollective.core.errors import NotPermitted
+from rollout.alert_log import Alert, Delivery, Occasion
 from rollout.alert_rules import ONE_MINUTE, Finding, rule_of
+from rollout.errors import AlertNotFound
 from rollout.stages import Stage
 
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from carecollective.accounts.models import User
+
 ABSENCE = "guard_absent"
+CONTROL_ROOM = "/admin/rollout/"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """One message over one channel: whether it arrived and when, or why it has not yet."""
+
+    id: int
+    channel: str
+    what: str  # opened, resolved or test
+    attempts: int
+    delivered_at: datetime | None
+    failed_at: datetime | None
+    error: str
+    next_try_at: datetime | None  # None once it is delivered or given up
 
 
 @dataclass(frozen=True, slots=True)
 class AlertRecord:
-    """An alert as people are told of it."""
+    """An alert as people are told of it. `deliveries` answer "was somebody told?"."""
 
     id: int
     kind: str
+    key: str
     severity: str
     title: str
     action: str
@@ -29,23 +54,51 @@ class AlertRecord:
     figures: Mapping[str, Any]
     stage: str
     disabled_v2: bool
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    deliveries: tuple[DeliveryRecord, ...] = ()
+
+    @property
+    def error_codes(self) -> tuple[str, ...]:
+        """The codes that it is about, the most frequent first."""
+        return tuple(self.figures.get("codes", {}))
+
+    @property
+    def path(self) -> str:
+        """Where the control room shows it."""
+        return f"{CONTROL_ROOM}#alert-{self.id}"
+
+    @property
+    def told_at(self) -> datetime | None:
+        """When the first person was told that it began; None as long as nobody was."""
+        told = [one.delivered_at for one in self.deliveries if one.what == Occasion.OPENED and one.delivered_at]
+        return min(told, default=None)
 
 
 def open_alerts() -> tuple[AlertRecord, ...]:
     """Return the open alerts, the critical ones first, the latest of each first."""
-    return tuple(record_of(one) for one in Alert.objects.filter(resolved_at=None).order_by("severity", "-id"))
+    return _records(Alert.objects.filter(resolved_at=None).order_by("severity", "-id"))
 
 
 def recent_alerts(limit: int = 50) -> tuple[AlertRecord, ...]:
     """Return the latest alerts, open or not, the latest first."""
-    return tuple(record_of(one) for one in Alert.objects.order_by("-opened_at", "-id")[:limit])
+    return _records(Alert.objects.order_by("-opened_at", "-id")[:limit])
 
 
-def record_of(alert: Alert) -> AlertRecord:
+def _records(found: "QuerySet[Alert]") -> tuple[AlertRecord, ...]:
+    return tuple(
+        record_of(one, deliveries=tuple(describe_delivery(sent) for sent in one.deliveries.all()))
+        for one in found.prefetch_related("deliveries")
+    )
+
+
+def record_of(alert: Alert, *, deliveries: tuple[DeliveryRecord, ...] = ()) -> AlertRecord:
+    """Return an alert as people are told of it."""
     rule = rule_of(alert.kind)
     return AlertRecord(
         id=alert.pk,
         kind=alert.kind,
+        key=alert.key,
         severity=alert.severity,
         title=rule.title if rule else alert.kind,
         action=rule.action if rule else "",
@@ -56,16 +109,55 @@ def record_of(alert: Alert) -> AlertRecord:
         figures=alert.figures,
         stage=alert.stage,
         disabled_v2=alert.disabled_v2,
+        acknowledged_at=alert.acknowledged_at,
+        acknowledged_by=alert.acknowledged_by_label,
+        deliveries=deliveries,
     )
 
 
-def note(finding: Finding, *, stage: Stage) -> Alert:
-    """Open an alert for a finding or keep the open one going, and return it.
+def describe_delivery(sent: Delivery) -> DeliveryRecord:
+    """Return a delivery as the control room shows it."""
+    return DeliveryRecord(
+        id=sent.pk,
+        channel=sent.channel,
+        what=sent.what,
+        attempts=sent.attempts,
+        delivered_at=sent.delivered_at,
+        failed_at=sent.failed_at,
+        error=sent.error,
+        next_try_at=sent.next_try_at,
+    )
+
+
+@transaction.atomic
+def acknowledge(*, actor: "User", alert_id: int) -> AlertRecord:
+    """Record that somebody has got this alert; the first one stays on the record.
+
+    Ends the alert where its rule says so. Raises NotPermitted without the permission to see the control room, and
+    AlertNotFound.
+    """
+    if not actor.has_perm("rollout.view"):
+        raise NotPermitted
+    alert = Alert.objects.filter(pk=alert_id).first()
+    if alert is None:
+        raise AlertNotFound
+    Alert.objects.filter(pk=alert_id, acknowledged_at=None).update(
+        acknowledged_at=ClockTimestamp(), acknowledged_by_id=actor.pk, acknowledged_by_label=str(actor)
+    )
+    rule = rule_of(alert.kind)
+    if rule and rule.ends_when_acknowledged:
+        Alert.objects.filter(pk=alert_id, resolved_at=None).update(resolved_at=ClockTimestamp())
+    (record,) = _records(Alert.objects.filter(pk=alert_id))
+    return record
+
+
+def note(finding: Finding, *, stage: Stage, key: str = "") -> Alert:
+    """Open an alert for a finding or keep the open one of this key going, and return it.
 
     While an alert that silences this kind is open, that one stands for it and is left as it is.
     """
     standing = Alert.objects.filter(resolved_at=None)
-    if own := standing.filter(kind=finding.rule.kind).first():
+    if own := standing.filter(kind=finding.rule.kind, key=key).first():
         own.last_seen_at = ClockTimestamp()
         fields = ["last_seen_at"]
         if finding.total is not None and finding.total > own.figures.get("total", 0):
@@ -77,6 +169,7 @@ def note(finding: Finding, *, stage: Stage) -> Alert:
         return other
     return Alert.objects.create(
         kind=finding.rule.kind,
+        key=key,
         severity=finding.rule.severity,
         words=finding.words,
         figures=dict(finding.figures),
@@ -99,12 +192,20 @@ def mark_disabled(alert: Alert) -> None:
     Alert.objects.filter(pk=alert.pk).update(disabled_v2=True)
 
 
+def end(kind: str, *, key: str = "") -> bool:
+    """End the open alert of a kind and key; return whether there was one."""
+    return bool(Alert.objects.filter(kind=kind, key=key, resolved_at=None).update(resolved_at=ClockTimestamp()))
+
+
 def resolve_quiet() -> int:
     """End the alerts of which nothing was seen for as long as their rule waits; return how many."""
     resolved = 0
-    for kind in Alert.objects.filter(resolved_at=None).order_by("kind").values_list("kind", flat=True):
+    for kind in Alert.objects.filter(resolved_at=None).order_by("kind").values_list("kind", flat=True).distinct():
         rule = rule_of(kind)
-        quiet = timedelta(seconds=rule.quiet_seconds if rule else ONE_MINUTE)
+        quiet_seconds = rule.quiet_seconds if rule else ONE_MINUTE
+        if quiet_seconds is None:
+            continue
+        quiet = timedelta(seconds=quiet_seconds)
         over = Alert.objects.filter(kind=kind, resolved_at=None, last_seen_at__lt=ClockTimestamp() - quiet)
         resolved += over.update(resolved_at=ClockTimestamp())
     return resolved

@@ -15,14 +15,21 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import connection, transaction
 
+from carecollective.core.errors import NotPermitted
 from rollout.alert_log import Delivery, Occasion
-from rollout.alerts import AlertRecord, record_of
+from rollout.alert_messages import Message, alert_message, channel_test_message
+from rollout.alerts import CONTROL_ROOM, DeliveryRecord, describe_delivery, record_of
+from rollout.errors import ChannelNotConfigured
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +67,16 @@ WHERE id IN (
 RETURNING id
 """
 _FAILED = """
-UPDATE rollout_delivery d SET error = %s, next_try_at = CASE
-  WHEN greatest(a.opened_at, coalesce(a.resolved_at, a.opened_at)) > clock_timestamp() - make_interval(hours => %s)
-  THEN next_try_at END
-FROM rollout_alert a WHERE a.id = d.alert_id AND d.id = %s
+UPDATE rollout_delivery d SET error = %s, failed_at = clock_timestamp(), next_try_at = CASE WHEN (
+    SELECT greatest(a.opened_at, coalesce(a.resolved_at, a.opened_at)) FROM rollout_alert a WHERE a.id = d.alert_id
+  ) > clock_timestamp() - make_interval(hours => %s) THEN next_try_at END
+WHERE d.id = %s
+"""
+_STATES = """
+SELECT channel, max(delivered_at), max(delivered_at) FILTER (WHERE what = 'test'), max(failed_at),
+  coalesce((array_agg(error ORDER BY failed_at DESC NULLS LAST))[1], ''),
+  count(*) FILTER (WHERE next_try_at IS NOT NULL)
+FROM rollout_delivery GROUP BY channel
 """
 
 
@@ -72,62 +85,58 @@ class NotDelivered(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
-    """One message about one alert."""
+class ChannelState:
+    """A way to reach people, and what last happened on it.
 
-    alert: AlertRecord
-    what: str
+    `tested_at` is when a test message last arrived. `error` says why the last failure failed.
+    """
 
-    @property
-    def is_over(self) -> bool:
-        return self.what == Occasion.RESOLVED
-
-    @property
-    def subject(self) -> str:
-        occasion = "Resolved" if self.is_over else self.alert.severity.capitalize()
-        return f"[Care Collective] {occasion}: {self.alert.title}"
-
-    @property
-    def text(self) -> str:
-        alert = self.alert
-        if self.is_over:
-            lasted = round((alert.resolved_at - alert.opened_at).total_seconds()) if alert.resolved_at else 0
-            v2 = " V2 stays off until somebody turns it on again." if alert.disabled_v2 else ""
-            return f"Resolved after {_duration(lasted)}: {alert.title}. It began with: {alert.words}{v2}"
-        v2 = f" V2 was turned off (it was at {alert.stage}); offers go on in V1." if alert.disabled_v2 else ""
-        return f"{alert.severity.capitalize()}: {alert.title}. {alert.words}{v2} {alert.action}"
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        alert = self.alert
-        return {
-            "event": f"alert.{self.what}",
-            "id": alert.id,
-            "kind": alert.kind,
-            "severity": alert.severity,
-            "title": alert.title,
-            "words": alert.words,
-            "figures": dict(alert.figures),
-            "stage": alert.stage,
-            "disabled_v2": alert.disabled_v2,
-            "opened_at": alert.opened_at.isoformat(),
-            "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
-            "text": self.text,
-        }
+    name: str
+    configured: bool
+    delivered_at: datetime | None
+    tested_at: datetime | None
+    failed_at: datetime | None
+    error: str
+    waiting: int
 
 
-Channel = Callable[[Telling], None]
+Channel = Callable[[Message], None]
 
 
 def channels() -> Mapping[str, Channel]:
     """Return the channels that the environment configures, by name."""
-    known: dict[str, tuple[Any, Channel]] = {
-        "slack": (settings.SLACK_WEBHOOK_URL, _tell_slack),
-        "email": (settings.ALERT_EMAILS, _tell_by_email),
-        "sentry": (settings.SENTRY_DSN, _tell_sentry),
-        "webhook": (settings.ALERT_WEBHOOK_URL, _tell_webhook),
-    }
-    return {name: channel for name, (configured, channel) in known.items() if configured}
+    return {name: send for name, (configured, send) in _known_channels().items() if configured}
+
+
+def channel_states() -> tuple[ChannelState, ...]:
+    """Tell of each channel that there is, configured or not, when a message last arrived and last failed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STATES)
+        found = {row[0]: row[1:] for row in cursor.fetchall()}
+    return tuple(
+        ChannelState(name, bool(configured), *found.get(name, (None, None, None, "", 0)))
+        for name, (configured, _send) in _known_channels().items()
+    )
+
+
+def send_test_message(*, channel: str, actor: "User | None" = None, actor_label: str = "") -> DeliveryRecord:
+    """Send a test message over a channel now, the way alerts go, and return what became of it. Tried once.
+
+    Without an actor it is trusted, as a command is. Raises NotPermitted and ChannelNotConfigured.
+    """
+    if actor is not None and not actor.has_perm("rollout.view"):
+        raise NotPermitted
+    send = channels().get(channel)
+    if send is None:
+        raise ChannelNotConfigured
+    asked_by = actor_label or (str(actor) if actor else "Somebody at the command line")
+    delivery = Delivery.objects.create(
+        channel=channel, what=Occasion.TEST, attempts=1, next_try_at=None, requested_by_label=asked_by
+    )
+    attempt = _Attempt(delivery, send, channel_test_message(channel=channel, asked_by=asked_by))
+    _settle(attempt, time.monotonic() + TIMEOUT_SECONDS)
+    delivery.refresh_from_db()
+    return describe_delivery(delivery)
 
 
 def deliver_waiting() -> int:
@@ -137,18 +146,13 @@ def deliver_waiting() -> int:
         return 0
     queue(list(configured))
     due = _claim(list(configured))
-    attempts = [_Attempt(one, configured[one.channel]) for one in due]
+    attempts = [
+        _Attempt(one, configured[one.channel], alert_message(record_of(one.alert), one.what))
+        for one in due
+        if one.alert is not None
+    ]
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    arrived = 0
-    for attempt in attempts:
-        error = attempt.wait(deadline)
-        if error is None:
-            _mark_delivered(attempt.delivery)
-            arrived += 1
-        else:
-            logger.warning("An alert could not be delivered by %s (%s).", attempt.delivery.channel, error)
-            _mark_failed(attempt.delivery, error)
-    return arrived
+    return sum(_settle(attempt, deadline) for attempt in attempts)
 
 
 def queue(names: list[str]) -> None:
@@ -161,17 +165,17 @@ def queue(names: list[str]) -> None:
 class _Attempt(threading.Thread):
     """One message on its way. A daemon: a server that never answers holds up nobody for longer than the deadline."""
 
-    def __init__(self, delivery: Delivery, channel: Channel) -> None:
+    def __init__(self, delivery: Delivery, send: Channel, message: Message) -> None:
         super().__init__(name=f"delivery-{delivery.channel}", daemon=True)
         self.delivery = delivery
-        self._channel = channel
-        self._telling = Telling(record_of(delivery.alert), delivery.what)
+        self._send = send
+        self._message = message
         self._error: str | None = f"no answer within {TIMEOUT_SECONDS:.0f} s"
         self.start()
 
     def run(self) -> None:
         try:
-            self._channel(self._telling)
+            self._send(self._message)
             self._error = None
         except NotDelivered as refusal:
             self._error = str(refusal)
@@ -191,10 +195,21 @@ def _claim(names: list[str]) -> list[Delivery]:
     return list(Delivery.objects.filter(pk__in=ids).select_related("alert").order_by("pk"))
 
 
+def _settle(attempt: _Attempt, deadline: float) -> bool:
+    """Wait for an attempt, record how it ended, and tell whether the message arrived."""
+    error = attempt.wait(deadline)
+    if error is None:
+        _mark_delivered(attempt.delivery)
+    else:
+        logger.warning("A message could not be delivered by %s (%s).", attempt.delivery.channel, error)
+        _mark_failed(attempt.delivery, error)
+    return error is None
+
+
 def _mark_delivered(delivery: Delivery) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE rollout_delivery SET delivered_at = clock_timestamp(), next_try_at = NULL, error = '' WHERE id = %s",
+            "UPDATE rollout_delivery SET delivered_at = clock_timestamp(), next_try_at = NULL WHERE id = %s",
             [delivery.pk],
         )
 
@@ -204,38 +219,49 @@ def _mark_failed(delivery: Delivery, error: str) -> None:
         cursor.execute(_FAILED, [error, GIVE_UP_AFTER_HOURS, delivery.pk])
 
 
-def _tell_slack(telling: Telling) -> None:
-    _post(settings.SLACK_WEBHOOK_URL, {"text": telling.text})
+def _known_channels() -> Mapping[str, tuple[Any, Channel]]:
+    return {
+        "slack": (settings.SLACK_WEBHOOK_URL, _send_slack),
+        "email": (settings.ALERT_EMAILS, _send_email),
+        "sentry": (settings.SENTRY_DSN, _send_sentry),
+        "webhook": (settings.ALERT_WEBHOOK_URL, _send_webhook),
+    }
 
 
-def _tell_webhook(telling: Telling) -> None:
-    _post(settings.ALERT_WEBHOOK_URL, telling.facts)
+def _send_slack(message: Message) -> None:
+    _post(settings.SLACK_WEBHOOK_URL, {"text": message.text})
 
 
-def _tell_by_email(telling: Telling) -> None:
-    message = EmailMessage(
-        subject=telling.subject,
-        body=f"{telling.text}\n\nThe control room: /admin/rollout/ on your site.\n",
+def _send_webhook(message: Message) -> None:
+    _post(settings.ALERT_WEBHOOK_URL, message.facts)
+
+
+def _send_email(message: Message) -> None:
+    mail = EmailMessage(
+        subject=message.subject,
+        body=f"{message.text}\n\nThe control room: {settings.SITE_ADDRESS}{CONTROL_ROOM}\n",
         to=settings.ALERT_EMAILS,
         connection=get_connection(timeout=TIMEOUT_SECONDS),
     )
     try:
-        message.send()
+        mail.send()
     except (OSError, smtplib.SMTPException) as problem:
         raise NotDelivered(type(problem).__name__) from None
 
 
-def _tell_sentry(telling: Telling) -> None:
+_SENTRY_LEVELS = {"critical": "fatal", "warning": "warning"}
+
+
+def _send_sentry(message: Message) -> None:
     import sentry_sdk  # noqa: PLC0415 -- only where it is configured
 
-    alert = telling.alert
-    level = "info" if telling.is_over else {"critical": "fatal"}.get(alert.severity, "warning")
     with sentry_sdk.new_scope() as scope:
         # The beginning and the end of all alerts of a kind are one issue there.
-        scope.fingerprint = ["rollout-alert", alert.kind]
-        scope.set_tag("alert", alert.kind)
-        scope.set_tag("stage", alert.stage)
-        sentry_sdk.capture_message(telling.text, level=level, scope=scope)  # type: ignore[arg-type]
+        scope.fingerprint = ["rollout-alert", message.kind]
+        scope.set_tag("alert", message.kind)
+        scope.set_tag("stage", message.stage)
+        level = _SENTRY_LEVELS.get(message.level, "info")
+        sentry_sdk.capture_message(message.text, level=level, scope=scope)  # type: ignore[arg-type]
     sentry_sdk.flush(TIMEOUT_SECONDS)
 
 
@@ -260,10 +286,3 @@ def _post(address: str, body: Mapping[str, Any]) -> None:
     except (OSError, http.client.HTTPException, ValueError) as problem:
         reason = getattr(problem, "reason", problem)
         raise NotDelivered(type(reason if isinstance(reason, Exception) else problem).__name__) from None
-
-
-def _duration(seconds: int) -> str:
-    if seconds < 120:
-        return f"{seconds} seconds"
-    minutes = round(seconds / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{round(minutes / 60)} hours"

@@ -78,6 +78,20 @@ class RootCauseFiled(DomainError):
     message = _("This form has been filed already.")
 
 
+class AlertNotFound(DomainError):
+    code = "not_found"
+    status = 404
+    message = _("We could not find this alert.")
+
+
+class ChannelNotConfigured(DomainError):
+    """No message can go over a channel that the environment does not configure."""
+
+    code = "channel_not_configured"
+    status = 409
+    message = _("This channel is not set up. Set its variable and start the site again.")
+
+
 class ItemUnknown(DomainError):
     code = "not_found"
     status = 404

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from waffle.models import AbstractUserFlag
 
 from carecollective.core.database import ClockTimestamp
-from rollout.alert_log import Alert, Delivery, GuardLease
+from rollout.alert_log import Alert, ChangeAlertsStart, Delivery, GuardLease
 from rollout.cohort import decision_for
 from rollout.event_log import EventLog
 from rollout.promotion_models import DrainCertificate, Process, Proposal, ProposalState, RootCause, SignOff
@@ -18,6 +18,7 @@ from rollout.versions import MessagingVersion
 __all__ = [
     "Alert",
     "Change",
+    "ChangeAlertsStart",
     "Delivery",
     "DrainCertificate",
     "EventLog",

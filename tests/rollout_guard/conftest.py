@@ -1,5 +1,5 @@
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
@@ -74,6 +74,13 @@ def as_guard(db: None) -> Iterator[None]:
     """Act as the guard's own role, which may do no more than it needs."""
     with as_role("guard"):
         yield
+
+
+@pytest.fixture
+def as_role_for_test(db: None) -> Iterator[Callable[[str], None]]:
+    """Act as a role until the test ends."""
+    with ExitStack() as stack:
+        yield lambda role: stack.enter_context(as_role(role))
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ import sentry_sdk
 from django.core import mail
 from pytest_django import Settings
 
+from carecollective.core.errors import NotPermitted
 from rollout import delivery
 from rollout.alert_log import Delivery
-from rollout.delivery import deliver_waiting
+from rollout.delivery import channel_states, deliver_waiting, send_test_message
+from rollout.errors import ChannelNotConfigured
 from tests.rollout_guard.conftest import Sql
 from tests.rollout_guard.listener import Listener, listening
 
@@ -95,7 +97,9 @@ def test_a_channel_that_refuses_is_tried_again_after_longer_and_longer_pauses(
     assert (stored.attempts, stored.error, stored.delivered_at) == (12, "answered 503", None)
     slack.status = 200
     assert deliver_waiting() == 1
-    assert Delivery.objects.get().error == ""
+    stored = Delivery.objects.get()
+    # The page shows a channel's last failure after the next success, too.
+    assert (stored.delivered_at is not None, stored.next_try_at, stored.error) == (True, None, "answered 503")
 
 
 def test_the_end_is_told_only_after_the_beginning(
@@ -211,6 +215,42 @@ def test_sentry_is_told_with_the_kind_and_the_stage(open_alert: OpenAlert, setti
     assert sent[0]["tags"]["alert"] == "creation_failing"
     assert sent[0]["tags"]["stage"] == "percentage:10"
     assert sent[0]["fingerprint"] == sent[1]["fingerprint"] == ["rollout-alert", "creation_failing"]
+
+
+def test_a_test_message_goes_the_way_of_an_alert(slack: Listener, staff: Callable[..., Any]) -> None:
+    sent = send_test_message(channel="slack", actor=staff(name="Amina"))
+    assert (sent.what, sent.attempts, sent.error, sent.next_try_at) == ("test", 1, "", None)
+    assert sent.delivered_at is not None
+    (text,) = slack.texts
+    assert text.startswith("Test: alerts of the rollout arrive here by slack. Amina asked for this message.")
+    state = next(one for one in channel_states() if one.name == "slack")
+    assert (state.configured, state.tested_at, state.failed_at) == (True, sent.delivered_at, None)
+
+
+def test_a_test_message_that_fails_is_not_tried_again(slack: Listener, due_now: Callable[[], None]) -> None:
+    slack.status = 404
+    sent = send_test_message(channel="slack")
+    assert (sent.delivered_at, sent.error, sent.next_try_at) == (None, "answered 404", None)
+    due_now()
+    slack.status = 200
+    assert deliver_waiting() == 0
+    state = next(one for one in channel_states() if one.name == "slack")
+    assert (state.tested_at, state.error, state.failed_at) == (None, "answered 404", sent.failed_at)
+
+
+def test_a_channel_that_is_not_set_up_sends_no_test(db: None) -> None:
+    with pytest.raises(ChannelNotConfigured):
+        send_test_message(channel="slack")
+    assert not Delivery.objects.exists()
+    assert [(state.name, state.configured) for state in channel_states()] == [
+        ("slack", False), ("email", False), ("sentry", False), ("webhook", False),
+    ]  # fmt: skip
+
+
+def test_who_may_not_see_the_control_room_sends_no_test(slack: Listener, member: Callable[..., Any]) -> None:
+    with pytest.raises(NotPermitted):
+        send_test_message(channel="slack", actor=member())
+    assert (slack.heard, Delivery.objects.count()) == ([], 0)
 
 
 def test_an_alert_is_told_only_once_it_is_known_whether_v2_went_off(

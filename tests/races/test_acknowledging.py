@@ -1,0 +1,31 @@
+"""Of two who acknowledge an alert at once, one stays on the record."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+from rollout import alerts
+from tests.rollout_guard.test_alerts import note
+
+Make = Callable[..., Any]
+
+
+def test_of_two_who_acknowledge_at_once_one_is_on_the_record(committed_db: None, staff: Make) -> None:
+    people = [staff(name="Amina"), staff(name="Ben")]
+    alert = note("slow_call")
+    together, found = threading.Barrier(2), []
+
+    def acknowledge(person: Any) -> None:
+        together.wait(5)
+        found.append(alerts.acknowledge(actor=person, alert_id=alert.pk).acknowledged_by)
+        connection.close()
+
+    threads = [threading.Thread(target=acknowledge, args=(person,)) for person in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(found) == 2
+    assert len(set(found)) == 1
