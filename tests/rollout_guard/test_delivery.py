@@ -217,7 +217,7 @@ def test_sentry_is_told_with_the_kind_and_the_stage(open_alert: OpenAlert, setti
     assert sent[0]["fingerprint"] == sent[1]["fingerprint"] == ["rollout-alert", "creation_failing"]
 
 
-def test_a_test_message_goes_the_way_of_an_alert(slack: Listener, staff: Callable[..., Any]) -> None:
+def test_a_test_message_goes_the_way_of_an_alert(db: None, slack: Listener, staff: Callable[..., Any]) -> None:
     sent = send_test_message(channel="slack", actor=staff(name="Amina"))
     assert (sent.what, sent.attempts, sent.error, sent.next_try_at) == ("test", 1, "", None)
     assert sent.delivered_at is not None
@@ -227,7 +227,7 @@ def test_a_test_message_goes_the_way_of_an_alert(slack: Listener, staff: Callabl
     assert (state.configured, state.tested_at, state.failed_at) == (True, sent.delivered_at, None)
 
 
-def test_a_test_message_that_fails_is_not_tried_again(slack: Listener, due_now: Callable[[], None]) -> None:
+def test_a_test_message_that_fails_is_not_tried_again(db: None, slack: Listener, due_now: Callable[[], None]) -> None:
     slack.status = 404
     sent = send_test_message(channel="slack")
     assert (sent.delivered_at, sent.error, sent.next_try_at) == (None, "answered 404", None)
@@ -247,7 +247,7 @@ def test_a_channel_that_is_not_set_up_sends_no_test(db: None) -> None:
     ]  # fmt: skip
 
 
-def test_who_may_not_see_the_control_room_sends_no_test(slack: Listener, member: Callable[..., Any]) -> None:
+def test_who_may_not_see_the_control_room_sends_no_test(db: None, slack: Listener, member: Callable[..., Any]) -> None:
     with pytest.raises(NotPermitted):
         send_test_message(channel="slack", actor=member())
     assert (slack.heard, Delivery.objects.count()) == ([], 0)
