@@ -11,6 +11,7 @@ urlpatterns = [
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
     path("api/health", views.health_check, name="api-health"),
+    path("api/health/live", views.liveness_check, name="api-health-live"),
     path("", include("carecollective.core.api_urls")),
     path("", include("carecollective.accounts.api_urls")),
     path("", include("carecollective.help_requests.api_urls")),

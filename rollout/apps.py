@@ -3,7 +3,7 @@ from typing import Any
 from django.apps import AppConfig
 
 from carecollective.core import errors, health, sentry
-from rollout import events, snapshot
+from rollout import events, lease, snapshot
 
 
 class RolloutConfig(AppConfig):
@@ -12,17 +12,29 @@ class RolloutConfig(AppConfig):
 
     def ready(self) -> None:
         errors.watch_database(events.count_lost_connection)
-        health.register("rollout_snapshot", check_snapshot)
+        health.register("guard", check_guard, is_essential=False, unknown={"seconds_since_look": None})
+        health.register("rollout_snapshot", check_snapshot, is_essential=True, unknown={"age_seconds": None})
         sentry.add_tags_of(tags_of_rollout)
+
+
+def check_guard() -> dict[str, Any]:
+    """Tell whether a guard watches, at whatever stage."""
+    found = lease.read_lease()
+    if found is not None and found.watching:
+        return {"ok": True, "seconds_since_look": round(found.age_seconds, 1)}
+    return {
+        "ok": False,
+        "seconds_since_look": None if found is None else round(found.age_seconds, 1),
+        "message": "No guard watches the rollout: V2 is off, or stays off, until one does.",
+    }
 
 
 def check_snapshot() -> dict[str, Any]:
     """Tell whether this process knows the rollout's state well enough to use it."""
     age = snapshot.age_seconds()
-    return {
-        "ok": age is not None and age <= snapshot.STALE_AFTER,
-        "age_seconds": None if age is None else round(age, 2),
-    }
+    is_known = age is not None and age <= snapshot.STALE_AFTER
+    found = {"ok": is_known, "age_seconds": None if age is None else round(age, 2)}
+    return found if is_known else found | {"message": "This process does not know the stage: nothing starts in V2."}
 
 
 def tags_of_rollout() -> dict[str, str]:

@@ -151,6 +151,8 @@ def configuration() -> dict[str, Any]:
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             # Refusals are answers, not incidents; what is our fault comes as an error all the same.
             "django.request": {"level": "ERROR"},
+            # A malformed request is one line, from the view that answers it, and no traceback.
+            "django.security": {"level": "CRITICAL"},
             "axes": {"level": "WARNING"},
             "rollout.events": {"handlers": ["events"], "level": "INFO", "propagate": False},
         },

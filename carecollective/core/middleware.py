@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
 
 from carecollective.core import request_ids
 
@@ -34,3 +35,14 @@ class PrivacyHeadersMiddleware:
         if not response.has_header("Cache-Control"):
             response["Cache-Control"] = "private, no-store" if "Cookie" in response.get("Vary", "") else "no-store"
         return response
+
+
+class HostMiddleware(CommonMiddleware):
+    """Refuse a Host that is not ours, except where a load balancer asks: it may know this machine by its number alone."""
+
+    FOR_ANY_HOST = ("/api/health", "/api/health/live")
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        if request.path_info in self.FOR_ANY_HOST:
+            return None
+        return super().process_request(request)

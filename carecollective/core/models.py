@@ -1,3 +1,5 @@
+import uuid
+
 from django.conf import settings
 from django.db import models
 
@@ -27,3 +29,13 @@ class RateLimitHit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} by {self.member_id}"
+
+
+class WriteProbe(models.Model):
+    """What the health check tries to write. It holds no row: each try is taken back."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    filler = models.TextField()
+
+    def __str__(self) -> str:
+        return f"Probe {self.pk}"

@@ -53,29 +53,62 @@ ERROR: Schema = {
     },
 }
 
-CHECK: Schema = {"type": "object", "required": ["ok"], "properties": {"ok": {"type": "boolean"}}}
+CHECK: Schema = {
+    "type": "object",
+    "required": ["ok"],
+    "properties": {
+        "ok": {"type": "boolean"},
+        "message": {"type": "string", "description": "Where it is not: what is wrong, for a person."},
+    },
+}
 
 HEALTH: Schema = {
     "type": "object",
     "required": ["status", "checks"],
     "properties": {
-        "status": {"enum": ["ok", "failing"]},
-        "checks": {"type": "object", "additionalProperties": CHECK, "examples": [{"database": {"ok": True}}]},
+        "status": {"enum": ["ok", "degraded", "failing"]},
+        "checks": {
+            "type": "object",
+            "description": "`database` (takes writes), `worker`, `guard` and `rollout_snapshot`.",
+            "additionalProperties": CHECK,
+            "examples": [{"database": {"ok": True}, "guard": {"ok": True, "seconds_since_look": 2.1}}],
+        },
     },
 }
 
-HEALTH_OPERATION: Schema = {
-    "operationId": "health",
-    "summary": "Whether the parts that the site stands on are working",
-    "tags": ["operation"],
-    "responses": {
-        str(status): {
-            "description": description,
-            "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Health"}}},
-        }
-        for status, description in ((200, "All of them."), (503, "At least one is not; `checks` says which."))
-    },
+ALIVE: Schema = {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}}
+
+
+def _monitored(name: str, summary: str, schema: str, descriptions: dict[int, str]) -> Schema:
+    """Describe a call that monitors make: no sign-in, any Host, and none of the common refusals."""
+    return {
+        "operationId": name,
+        "summary": summary,
+        "tags": ["operation"],
+        "responses": {
+            str(status): {
+                "description": description,
+                "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
+                "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+            }
+            for status, description in descriptions.items()
+        },
+    }
+
+
+MONITORED: dict[str, Schema] = {
+    "/api/health": _monitored(
+        "health",
+        "Whether this host can serve members; answers within 5 seconds",
+        "Health",
+        {
+            200: "It can. `degraded` where the worker or the guard is missing; `checks` says which.",
+            503: "It cannot; `checks` says why.",
+        },
+    ),
+    "/api/health/live": _monitored(
+        "health_live", "Whether the process serves; asks nothing of the database", "Alive", {200: "It does."}
+    ),
 }
 
 HEADERS: Schema = {
@@ -141,16 +174,17 @@ def _codes(errors: Iterable[DomainError]) -> str:
 
 
 def complete_schema(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Add what every operation shares: the common refusals, the answers' headers, the health check."""
+    """Add what every operation shares: the common refusals, the answers' headers, the health checks."""
     common = {type(error).__name__: _common_response(error) for error in COMMON}
     for operations in result["paths"].values():
         for operation in operations.values():
             _complete_operation(operation)
     for error in COMMON:
         _complete_response(str(error.status), common[type(error).__name__])
-    result["paths"] = dict(sorted({**result["paths"], "/api/health": {"get": HEALTH_OPERATION}}.items()))
+    monitored = {path: {"get": operation} for path, operation in MONITORED.items()}
+    result["paths"] = dict(sorted({**result["paths"], **monitored}.items()))
     components = result["components"]
-    components["schemas"] |= {"Error": ERROR, "Health": HEALTH}
+    components["schemas"] |= {"Alive": ALIVE, "Error": ERROR, "Health": HEALTH}
     components["schemas"] = dict(sorted(components["schemas"].items()))
     components |= {"responses": common, "headers": HEADERS}
     return result

@@ -185,8 +185,8 @@ class Site:
     def _announce(self) -> None:
         deadline = time.monotonic() + HEALTH_SECONDS
         while not self.stopping and self.children["web"].poll() is None:
-            status, failing = self._health()
-            if status == 200 or (status and time.monotonic() > deadline):
+            said, missing = self._health()
+            if said == "ok" or (said and time.monotonic() > deadline):
                 break
             if time.monotonic() > deadline:
                 self.say("The site does not answer yet; its messages stand above.")
@@ -194,8 +194,8 @@ class Site:
             time.sleep(0.1)
         if self.stopping or self.children["web"].poll() is not None:
             return
-        if status != 200:
-            self.say(f"Something is not well: {self.address}/api/health answers {status} ({failing}).")
+        if said != "ok":
+            self.say(f"Something is not well: {self.address}/api/health says {said} ({missing}).")
         self.say(f"\nCare Collective is at {self.address}  (Ctrl-C stops it)")
         if settings.LOCAL_MODE:
             self.say("\nSign in with:")
@@ -203,16 +203,16 @@ class Site:
                 self.say(f"  {email:<22} {password:<16} {role}")
             self.say("")
 
-    def _health(self) -> tuple[int | None, str]:
-        """Return the status of the health page, and the names of the checks that fail."""
+    def _health(self) -> tuple[str, str]:
+        """Return what the health page says, and the names of the checks that fail; nothing while it does not answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/api/health", headers={"Connection": "close"})
-            answer = connection.getresponse()
-            checks: dict[str, dict[str, object]] = json.loads(answer.read()).get("checks", {})
-            return answer.status, ", ".join(name for name, found in checks.items() if not found.get("ok"))
-        except (OSError, ValueError, http.client.HTTPException):
-            return None, ""
+            said = json.loads(connection.getresponse().read())
+            checks: dict[str, dict[str, object]] = said.get("checks", {})
+            return str(said["status"]), ", ".join(name for name, found in checks.items() if not found.get("ok"))
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            return "", ""
         finally:
             connection.close()
 

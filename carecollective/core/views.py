@@ -2,8 +2,8 @@
 
 import logging
 import sys
-from typing import Any
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
@@ -42,6 +42,10 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, DisallowedHost):
+        logger.warning("Refused a request for a host that ALLOWED_HOSTS does not name.")
+    else:
+        logger.warning("Refused a malformed request (%s).", type(exception).__name__)
     return answer_error(
         request, errors.InvalidInput(_("We could not understand this request. Please go back and try again."))
     )
@@ -68,11 +72,23 @@ def favicon(request: HttpRequest) -> HttpResponse:
 
 @csrf_exempt
 def health_check(request: HttpRequest) -> HttpResponse:
+    """Tell monitors and load balancers whether this host can serve members."""
     if request.method not in ("GET", "HEAD"):
-        response = answer_error(request, errors.MethodNotAllowed())
-        response["Allow"] = "GET, HEAD"
-        return response
-    checks = health.checks()
-    healthy = all(check["ok"] for check in checks.values())
-    body: dict[str, Any] = {"status": "ok" if healthy else "failing", "checks": checks}
-    return JsonResponse(body, status=200 if healthy else 503)
+        return _only_reading(request)
+    report = health.read()
+    is_ready = report.status is not health.Status.FAILING
+    return JsonResponse({"status": report.status, "checks": report.checks}, status=200 if is_ready else 503)
+
+
+@csrf_exempt
+def liveness_check(request: HttpRequest) -> HttpResponse:
+    """Tell whether this process serves at all. Asks nothing of the database."""
+    if request.method not in ("GET", "HEAD"):
+        return _only_reading(request)
+    return JsonResponse({"status": health.Status.OK})
+
+
+def _only_reading(request: HttpRequest) -> HttpResponse:
+    response = answer_error(request, errors.MethodNotAllowed())
+    response["Allow"] = "GET, HEAD"
+    return response

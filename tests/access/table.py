@@ -57,6 +57,8 @@ SITE: dict[tuple[str, str], Row] = {
     ("POST", "admin"): everyone(AWAY),
     ("GET", "api/health"): everyone(200),
     ("POST", "api/health"): everyone(405),
+    ("GET", "api/health/live"): everyone(200),
+    ("POST", "api/health/live"): everyone(405),
     ("GET", "api/schema"): everyone(200),
     ("GET", "api/docs"): everyone(200),
     ("POST", "api/auth/token"): everyone(401, email="nobody@example.org", password="wrong"),

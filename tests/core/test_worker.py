@@ -80,9 +80,9 @@ def test_a_task_that_fails_is_tried_again_and_fails_alone(working, caplog):
 def test_a_task_that_hangs_is_named_by_the_heartbeat_and_in_the_log_once(working, monkeypatch, caplog):
     monkeypatch.setattr(worker, "STUCK_SECONDS", 1)
     working("hang", "tick")
-    wait_for(lambda: health.checks()["worker"]["ok"], seconds=10)
-    wait_for(lambda: not health.checks()["worker"]["ok"], seconds=10)
-    found = health.checks()["worker"]
+    wait_for(lambda: health.read().checks["worker"]["ok"], seconds=10)
+    wait_for(lambda: not health.read().checks["worker"]["ok"], seconds=10)
+    found = health.read().checks["worker"]
     assert found["stuck_tasks"] == [f"{HERE}.hang"]
     assert found["seconds_since_beat"] < 5
     wait_for(lambda: len(runs) > 80, seconds=20)
@@ -91,7 +91,7 @@ def test_a_task_that_hangs_is_named_by_the_heartbeat_and_in_the_log_once(working
         f"worker task {HERE}.hang hangs or has ended (over 1 s); the other tasks go on"
     ]
     released.set()
-    wait_for(lambda: health.checks()["worker"]["ok"], seconds=10)
+    wait_for(lambda: health.read().checks["worker"]["ok"], seconds=10)
 
 
 def test_a_task_whose_thread_has_ended_is_stuck(working):
