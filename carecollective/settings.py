@@ -219,6 +219,7 @@ WORKER_TASKS = (
     ("carecollective.privacy.erasure.sweep", 30),
     ("carecollective.privacy.retention.prune_failed_sign_ins", 3600),
     ("carecollective.operations.backups.prune_backups", 3600),
+    ("carecollective.operations.restores.prune_scratch_databases", 3600),
     ("rollout.event_log.prune_events", 3600),
     ("rollout.delivery.deliver_waiting", 5),
 )

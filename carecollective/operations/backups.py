@@ -1,5 +1,6 @@
 """A backup: a dump of everything as of one moment, and a manifest of that same moment beside it."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +14,20 @@ from carecollective.operations.catalog import read_catalog
 from carecollective.operations.clients import find_client, run_client
 from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.contents import Say, read_contents, read_sequences
-from carecollective.operations.manifest import DUMP, PARTIAL, Manifest, digest_of, path_of_manifest, write_manifest
+from carecollective.operations.manifest import (
+    DUMP,
+    MANIFEST,
+    PARTIAL,
+    Manifest,
+    digest_of,
+    fill_manifest,
+    path_of_manifest,
+    reserved,
+)
 from carecollective.operations.problems import OperationError
+from carecollective.postgres import locks
+
+logger = logging.getLogger(__name__)
 
 NAME = "carecollective-"
 # Waiting longer behind a migration would keep everybody who comes after it waiting too.
@@ -34,6 +47,7 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
     """
     url = url_of("ops")
     _make_private(folder)
+    prune_partials(folder)
     with connected(url) as session:
         client = find_client("pg_dump", server_version=session.info.server_version // 10_000)
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -41,9 +55,10 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
         (snapshot,) = _row(session, "SELECT pg_export_snapshot()")
         started_at, stamp = _row(session, _MOMENT)
         dump = folder / f"{NAME}{stamp}{DUMP}"
-        draft = dump.with_name(dump.name + PARTIAL)
-        try:
-            _reserve(draft, dump)
+        if dump.exists():
+            raise OperationError(f"{dump} is there already: wait a second and try again.")
+        # pg_dump inherits the lock: killed alone, this process leaves it writing for a moment.
+        with reserved(dump) as (draft, descriptor), reserved(path_of_manifest(dump)) as (page, _):
             state = read_state(session, say=say)
             total, done = len(state.tables), 0
 
@@ -56,15 +71,14 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
             # fmt: off
             run_client(client, [
                 "--format=custom", f"--file={draft}", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_SECONDS}s",
-            ], url=url, hear=hear)
+            ], url=url, hear=hear, keep_open=[descriptor])
             # fmt: on
             say("Reading the dump once more …")
             finished_at = _row(session, _MOMENT)[0]
             manifest = _complete(state, draft, client.words, started_at.isoformat(), finished_at.isoformat())
+            fill_manifest(page, manifest)
             _settle(draft, dump)
-            write_manifest(manifest, dump)
-        finally:
-            draft.unlink(missing_ok=True)
+            page.replace(path_of_manifest(dump))
     return dump, manifest
 
 
@@ -96,13 +110,45 @@ def list_backups(folder: Path) -> Sequence[Path]:
 
 
 def prune_backups() -> int:
-    """Delete all but the newest BACKUPS_KEPT backups in BACKUP_DIR, and return how many went."""
+    """Delete all but the newest BACKUPS_KEPT backups in BACKUP_DIR, and what killed ones left there.
+
+    Returns how many backups went.
+    """
     outdated = list_backups(settings.BACKUP_DIR)[settings.BACKUPS_KEPT :]
     for dump in outdated:
-        # The manifest first: a dump without one is no backup to anybody.
-        path_of_manifest(dump).unlink(missing_ok=True)
-        dump.unlink(missing_ok=True)
+        # Renamed first: should this process end halfway, the next one removes the rest.
+        dump.replace(dump.with_name(dump.name + PARTIAL))
+    prune_partials(settings.BACKUP_DIR)
     return len(outdated)
+
+
+def prune_partials(folder: Path) -> int:
+    """Delete what killed backups left half written, and return how many files that were. A draft in work is locked."""
+    removed = 0
+    for draft in sorted(folder.glob(f"{NAME}*{PARTIAL}")):
+        try:
+            descriptor = locks.try_lock(draft)
+            if descriptor is None:
+                continue
+            _remove_with(draft)
+            os.close(descriptor)
+            removed += 1
+        except OSError as problem:
+            # Another user's: whoever made it prunes it.
+            logger.warning("%s could not be deleted: %s.", draft, problem.strerror)
+    return removed
+
+
+def _remove_with(draft: Path) -> None:
+    """Delete a draft together with the half of the pair that has its final name already."""
+    path = draft.with_name(draft.name.removesuffix(PARTIAL))
+    dump = path if path.name.endswith(DUMP) else path.with_name(path.name.removesuffix(MANIFEST) + DUMP)
+    page = path_of_manifest(dump)
+    if path == dump and not dump.exists():
+        page.unlink(missing_ok=True)
+    elif path == page and not page.exists():
+        dump.unlink(missing_ok=True)
+    draft.unlink(missing_ok=True)
 
 
 def _complete(state: Manifest, draft: Path, client: str, started_at: str, finished_at: str) -> Manifest:
@@ -122,18 +168,6 @@ def _make_private(folder: Path) -> None:
             folder.mkdir(mode=0o700, parents=True)
     except OSError as problem:
         raise OperationError(f"{folder} cannot be used: {problem.strerror or problem}.") from None
-
-
-def _reserve(draft: Path, dump: Path) -> None:
-    """Take the name, so that two backups of the same second do not write into one file; only its owner may read it."""
-    if dump.exists():
-        raise OperationError(f"{dump} is there already: wait a second and try again.")
-    try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        raise OperationError(f"Another backup is being written to {draft}.") from None
-    except OSError as problem:
-        raise OperationError(f"{draft.parent} cannot be written to: {problem.strerror or problem}.") from None
 
 
 def _settle(draft: Path, dump: Path) -> None:

@@ -41,8 +41,10 @@ def find_client(name: str, *, server_version: int) -> Client:
     raise OperationError(f"{name} is missing: {remedy}")
 
 
-def run_client(client: Client, arguments: Sequence[str], *, url: str, hear: Callable[[str], None]) -> None:
-    """Run the program on a database, handing each line of its report to `hear`.
+def run_client(
+    client: Client, arguments: Sequence[str], *, url: str, hear: Callable[[str], None], keep_open: Sequence[int] = ()
+) -> None:
+    """Run the program on a database, handing each line of its report to `hear`; it keeps the files `keep_open`.
 
     The password goes by the environment: arguments are for everybody on the machine to read. Raises OperationError.
     """
@@ -53,6 +55,7 @@ def run_client(client: Client, arguments: Sequence[str], *, url: str, hear: Call
     with subprocess.Popen(
         [str(client.path), f"--dbname={build_url(parameters)}", "--no-password", "--verbose", *arguments],
         env=environment,
+        pass_fds=keep_open,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

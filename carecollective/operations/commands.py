@@ -1,9 +1,14 @@
 """What the operations' commands have in common: one answer, to people or to programs, whatever happens."""
 
 import json
+import signal
+import sys
+import threading
 from argparse import ArgumentParser
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
 
 import psycopg
 from django.core.management.base import BaseCommand, CommandError
@@ -24,7 +29,8 @@ class OperationCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         self.answered = False
         try:
-            return super().execute(*args, **options)
+            with stopped_cleanly():
+                return super().execute(*args, **options)
         except (CommandError, OperationError, PostgresError, DatabaseError, psycopg.Error, OSError) as problem:
             reason = str(problem).strip()
             if options["json"] and not self.answered:
@@ -36,3 +42,24 @@ class OperationCommand(BaseCommand):
     def answer(self, facts: Mapping[str, Any], *, ok: bool = True) -> None:
         self.stdout.write(json.dumps({"ok": ok, **facts}, indent=1))
         self.answered = True
+
+
+@contextmanager
+def stopped_cleanly() -> Iterator[None]:
+    """Let SIGTERM and a lost terminal end the block as Ctrl-C does: what it was writing is cleaned up first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        # Once: a second one must not end the cleaning up.
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

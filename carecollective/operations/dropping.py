@@ -119,11 +119,15 @@ def _what_others_added(cursor: Any) -> list[str]:
 
 
 def _export(cursor: Any, folder: Path, database: str, found: Mapping[str, TableContents]) -> None:
-    """Write each table as CSV, and a page with their checksums; new files only, for their owner's eyes alone."""
+    """Write each table as CSV, and a page with their checksums; new files only, for their owner's eyes alone.
+
+    An export that is not finished leaves no file behind.
+    """
+    made: list[Path] = []
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for table in V2_TABLES:
-            with _new_file(folder / f"{table}.csv") as file:
+            with _new_file(folder / f"{table}.csv", made) as file:
                 with cursor.copy(f"COPY public.{table} TO STDOUT (FORMAT csv, HEADER)") as copy:
                     for chunk in copy:
                         file.write(bytes(chunk))
@@ -134,17 +138,23 @@ def _export(cursor: Any, folder: Path, database: str, found: Mapping[str, TableC
             "exported_at": cursor.fetchone()[0].isoformat(),
             "tables": {name: {"rows": table.rows, "checksum": table.checksum} for name, table in found.items()},
         }
-        with _new_file(folder / "export.json") as file:
+        with _new_file(folder / "export.json", made) as file:
             file.write(json.dumps(facts, indent=1).encode())
             _settle(file)
+        made.clear()
     except FileExistsError as problem:
         raise OperationError(f"{problem.filename} is there already: name a new folder.") from None
     except OSError as problem:
         raise OperationError(f"{folder} cannot be written to: {problem.strerror or problem}.") from None
+    finally:
+        for path in made:
+            path.unlink(missing_ok=True)
 
 
-def _new_file(path: Path) -> Any:
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+def _new_file(path: Path, made: list[Path]) -> Any:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    made.append(path)
+    return os.fdopen(descriptor, "wb")
 
 
 def _settle(file: Any) -> None:

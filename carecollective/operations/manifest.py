@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from carecollective.operations.catalog import Part
 from carecollective.operations.contents import TableContents
 from carecollective.operations.problems import OperationError
+from carecollective.postgres import locks
 
 FORMAT = 1
 DUMP, MANIFEST, PARTIAL = ".dump", ".manifest.json", ".partial"
@@ -48,13 +50,38 @@ def path_of_manifest(dump: Path) -> Path:
 
 def write_manifest(manifest: Manifest, dump: Path) -> None:
     """Put the manifest beside its dump, whole or not at all, for its owner's eyes alone."""
-    path = path_of_manifest(dump)
-    draft = path.with_name(path.name + PARTIAL)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with reserved(path_of_manifest(dump)) as (draft, _descriptor):
+        fill_manifest(draft, manifest)
+        draft.replace(path_of_manifest(dump))
+
+
+def fill_manifest(draft: Path, manifest: Manifest) -> None:
+    """Write a manifest into a draft that is reserved for it, and wait until the disk has it."""
+    with draft.open("w", encoding="utf-8") as file:
         json.dump({"format": FORMAT, **asdict(manifest)}, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
+
+
+@contextmanager
+def reserved(path: Path) -> Iterator[tuple[Path, int]]:
+    """Lock a new draft of a file for the block, readable by its owner alone, and delete what is left of it at the end.
+
+    Yields the draft and the descriptor that holds its lock. The lock tells a draft that is being written from one that a
+    killed process left.
+    """
+    draft = path.with_name(path.name + PARTIAL)
+    try:
+        descriptor = locks.try_lock(draft)
+    except OSError as problem:
+        raise OperationError(f"{draft.parent} cannot be written to: {problem.strerror or problem}.") from None
+    if descriptor is None:
+        raise OperationError(f"Another backup is being written to {draft}.")
+    try:
+        yield draft, descriptor
+    finally:
+        draft.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def read_manifest(dump: Path) -> Manifest:

@@ -60,9 +60,8 @@ def restore_for_trial(dump: Path, *, say: Say) -> Manifest:
     with connected(here, autocommit=True) as session:
         if not _row(session, f"SELECT pg_try_advisory_lock({LOCK_KEY})"):
             raise OperationError("Another trial of a backup is running on this database.")
-        prefix = session.info.dbname[:40] + SCRATCH
-        _drop_leftovers(session, prefix)
-        name = prefix + token_hex(6)
+        _drop_leftovers(session)
+        name = _scratch_prefix(session) + token_hex(6)
         try:
             _create(session, name)
             manifest = restore_into(dump, with_database(here, name), say=say)
@@ -177,10 +176,26 @@ def _give_functions_back(session: Session, manifest: Manifest) -> None:
         session.execute(f"ALTER FUNCTION {name} OWNER TO {OPERATIONS}".encode())
 
 
-def _drop_leftovers(session: Session, prefix: str) -> None:
-    left = session.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [prefix]).fetchall()
-    for (name,) in left:
+def prune_scratch_databases() -> int:
+    """Drop the scratch databases that killed trials left, full of members' data; return how many. The worker's."""
+    with connected(url_of("owner"), autocommit=True) as session:
+        if not _row(session, f"SELECT pg_try_advisory_lock({LOCK_KEY})"):
+            return 0
+        return _drop_leftovers(session)
+
+
+def _scratch_prefix(session: Session) -> str:
+    return session.info.dbname[:40] + SCRATCH
+
+
+def _drop_leftovers(session: Session) -> int:
+    """Drop what other trials left. The caller holds the lock, so that none of them runs."""
+    found = session.execute(
+        "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [_scratch_prefix(session)]
+    ).fetchall()
+    for (name,) in found:
         session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    return len(found)
 
 
 def _version_of(manifest: Manifest) -> int:

@@ -57,6 +57,7 @@ def test_it_writes_over_nobodys_export(as_owner: str, tmp_path: Path) -> None:
     (tmp_path / "messages_v2.csv").write_text("an earlier export")
     assert "is there already: name a new folder" in refusal("--export", tmp_path, "--confirm", as_owner)
     assert (tmp_path / "messages_v2.csv").read_text() == "an earlier export"
+    assert [path.name for path in tmp_path.iterdir()] == ["messages_v2.csv"], "the half of an export stays nowhere"
     assert ask(as_owner, HELD) == 3
 
 
