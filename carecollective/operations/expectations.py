@@ -67,15 +67,28 @@ def _policy(command: str, *, using: str = "", check: str = "", kind: str = "perm
     return f"{command} {kind} to {WEB} using ({using}) check ({check})"
 
 
-# The legacy gateway's word counts for nothing with the web role.
-_GATE = _policy(
-    "*",
-    using=(
-        "((NULLIF(current_setting('request.jwt.claims'::text, true), ''::text) IS NULL)"
-        " AND (NULLIF(current_setting('request.jwt.claim.sub'::text, true), ''::text) IS NULL))"
-    ),
-    kind="restrictive",
+_SILENT_GATEWAY = (
+    "(NULLIF(current_setting('request.jwt.claims'::text, true), ''::text) IS NULL)"
+    " AND (NULLIF(current_setting('request.jwt.claim.sub'::text, true), ''::text) IS NULL)"
 )
+_OPENS_V1 = f"((created_by = {_ACTOR}) AND (status = 'active'::text) AND may_open_legacy_conversation(help_request_id))"
+_JOINS_V1 = "((left_at IS NULL) AND (role = 'member'::text) AND opens_legacy_conversation_to(conversation_id, user_id))"
+_SENDS_V1 = (
+    f"((sender_id = {_ACTOR}) AND (message_type = 'text'::text)"
+    " AND may_send_legacy_message(conversation_id, recipient_id))"
+)
+
+
+def _gate(rows: str, written: str) -> str:
+    """Say the restrictive policy: the member's own rows, and nothing where the legacy gateway speaks."""
+    return _policy(
+        "*",
+        using=f"({_SILENT_GATEWAY} AND ({rows}))",
+        check=f"({_SILENT_GATEWAY} AND {written})",
+        kind="restrictive",
+    )
+
+
 POLICY_DEFINITIONS: Mapping[str, Mapping[str, str]] = {
     "conversations_v2": {
         "participants_read": _policy("r", using=_TAKES_PART.format("")),
@@ -108,41 +121,19 @@ POLICY_DEFINITIONS: Mapping[str, Mapping[str, str]] = {
     },
     "conversations": {
         "carecollective_read": _policy("r", using=f"(id IN {_OURS_V1})"),
-        "carecollective_open": _policy(
-            "a",
-            check=(
-                f"((created_by = {_ACTOR}) AND (status = 'active'::text) AND (EXISTS ( SELECT FROM help_requests r"
-                f" WHERE ((r.id = conversations.help_request_id) AND (r.user_id <> {_ACTOR}) AND {_OPEN}))))"
-            ),
-        ),
+        "carecollective_open": _policy("a", check=_OPENS_V1),
         "carecollective_bump": _policy("w", using=f"(id IN {_OURS_V1})"),
-        "carecollective_gate": _GATE,
+        "carecollective_gate": _gate(f"id IN {_OURS_V1}", f"((id IN {_OURS_V1}) OR {_OPENS_V1})"),
     },
     "conversation_participants": {
         "carecollective_read": _policy("r", using=f"(conversation_id IN {_OURS_V1})"),
-        "carecollective_join": _policy(
-            "a",
-            check=(
-                "((left_at IS NULL) AND (role = 'member'::text)"
-                " AND opens_legacy_conversation_to(conversation_id, user_id))"
-            ),
-        ),
-        "carecollective_gate": _GATE,
+        "carecollective_join": _policy("a", check=_JOINS_V1),
+        "carecollective_gate": _gate(f"conversation_id IN {_OURS_V1}", _JOINS_V1),
     },
     "messages": {
         "carecollective_read": _policy("r", using=f"(conversation_id IN {_OURS_V1})"),
-        "carecollective_send": _policy(
-            "a",
-            check=(
-                f"((sender_id = {_ACTOR}) AND (message_type = 'text'::text)"  # noqa: S608 -- read, never run
-                " AND (EXISTS ( SELECT FROM conversations c"
-                " WHERE ((c.id = messages.conversation_id) AND (c.status = 'active'::text))))"
-                " AND (EXISTS ( SELECT FROM conversation_participants p"
-                " WHERE ((p.conversation_id = messages.conversation_id) AND (p.user_id = messages.recipient_id)"
-                " AND (p.user_id <> messages.sender_id) AND (p.left_at IS NULL)))))"
-            ),
-        ),
-        "carecollective_gate": _GATE,
+        "carecollective_send": _policy("a", check=_SENDS_V1),
+        "carecollective_gate": _gate(f"conversation_id IN {_OURS_V1}", _SENDS_V1),
     },
 }
 
@@ -213,6 +204,8 @@ TRIGGERS: Mapping[str, Mapping[str, str]] = {
 # in a migration takes its new digest from what the verification finds. The legacy system's function is its own business.
 FUNCTIONS: Mapping[str, str] = {
     "current_member()": "invoker of the owner: 97f8ee123bbf85fa8f21c3ca28f0f81c",
+    "may_open_legacy_conversation(uuid)": "definer of the owner: 8114cb54ea5621cf6d644fd11fa26635",
+    "may_send_legacy_message(uuid,uuid)": "definer of the owner: d6fa4d65a0e144269f78b3c6f58f8a7f",
     "my_legacy_conversations()": "definer of the owner: 42040b20f2f68f502e01465ca44925ca",
     "opens_legacy_conversation_to(uuid,uuid)": "definer of the owner: 1962188a5f033ab8feaf184757395e25",
     "privacy_erased_text()": "invoker of the owner: 47f81aa96b585329ef9e03cb541b5b77",

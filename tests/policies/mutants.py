@@ -31,6 +31,10 @@ ANY_RECIPIENT_V1 = (
     " AND p.user_id = messages.recipient_id AND p.user_id <> messages.sender_id)"
 )
 RECIPIENT_V1 = ANY_RECIPIENT_V1.replace("sender_id)", "sender_id AND p.left_at IS NULL)")
+GATEWAY_IS_SILENT = (
+    "NULLIF(current_setting('request.jwt.claims', true), '') IS NULL"
+    " AND NULLIF(current_setting('request.jwt.claim.sub', true), '') IS NULL"
+)
 OPENS = "public.opens_legacy_conversation_to(conversation_id, user_id)"
 V1_OPEN_OTHERS = OPEN_REQUEST.format(v="", owner=f"r.user_id <> {ACTOR}")
 V2_OPEN_REQUESTERS = OPEN_REQUEST.format(v="_v2", owner="r.user_id = conversations_v2.requester_id")
@@ -44,6 +48,16 @@ class Mutant:
 
 def replace(table: str, policy: str, definition: str) -> str:
     return f"DROP POLICY {policy} ON {table}; CREATE POLICY {policy} ON {table} {definition};"
+
+
+def replace_v1(table: str, policy: str, definition: str) -> str:
+    """Break a policy of V1's and open the gate in front of it: each of the two holds by itself."""
+    return open_gate(table) + replace(table, policy, definition)
+
+
+def open_gate(table: str) -> str:
+    # But for the legacy gateway: the probes of that would notice every mutant alike.
+    return f"ALTER POLICY carecollective_gate ON {table} USING ({GATEWAY_IS_SILENT}) WITH CHECK ({GATEWAY_IS_SILENT});"
 
 
 def for_web(command: str, *, using: str = "", check: str = "") -> str:
@@ -69,6 +83,29 @@ def opens(condition: str) -> str:
         "boolean",
         "SELECT EXISTS (SELECT FROM public.conversations c JOIN public.help_requests r ON r.id = c.help_request_id"
         f" WHERE {condition})",
+    )
+
+
+def may_open(condition: str) -> str:
+    return legacy_function(
+        "may_open_legacy_conversation(help_request uuid)",
+        "boolean",
+        f"SELECT EXISTS (SELECT FROM public.help_requests r WHERE {condition})",
+    )
+
+
+ME_IN_V1 = "me.user_id = public.current_member() AND me.left_at IS NULL"
+OTHER_IN_V1 = "other.user_id = recipient"
+
+
+def may_send(condition: str) -> str:
+    return legacy_function(
+        "may_send_legacy_message(conversation uuid, recipient uuid)",
+        "boolean",
+        "SELECT EXISTS (SELECT FROM public.conversations c"
+        " JOIN public.conversation_participants me ON me.conversation_id = c.id"
+        " JOIN public.conversation_participants other ON other.conversation_id = c.id"
+        f" WHERE c.id = conversation AND {condition})",
     )
 
 
@@ -136,62 +173,62 @@ V2_POLICIES = (
 V1_POLICIES = (
     *(
         Mutant(f"{table} is read by everybody",
-               replace(table, "carecollective_read", for_web("SELECT", using="true")))
+               replace_v1(table, "carecollective_read", for_web("SELECT", using="true")))
         for table in ("conversations", "conversation_participants", "messages")
     ),
     *(
         Mutant(f"{table} is read by every member",
-               replace(table, "carecollective_read", for_web("SELECT", using=f"{ACTOR} IS NOT NULL")))
+               replace_v1(table, "carecollective_read", for_web("SELECT", using=f"{ACTOR} IS NOT NULL")))
         for table in ("conversations", "conversation_participants", "messages")
     ),
     Mutant("a member sees his own participation only, as in the legacy system",
-           replace("conversation_participants", "carecollective_read", for_web("SELECT", using=f"user_id = {ACTOR}"))),
+           replace_v1("conversation_participants", "carecollective_read", for_web("SELECT", using=f"user_id = {ACTOR}"))),
     Mutant("a V1 conversation may have a forged creator",
-           replace("conversations", "carecollective_open", for_web(
+           replace_v1("conversations", "carecollective_open", for_web(
                "INSERT", check=f"{ACTOR} IS NOT NULL AND status = 'active' AND {V1_OPEN_OTHERS}"))),
     Mutant("V1 help is offered on one's own request",
-           replace("conversations", "carecollective_open", for_web(
+           replace_v1("conversations", "carecollective_open", for_web(
                "INSERT", check=f"created_by = {ACTOR} AND status = 'active' AND {OPEN_REQUEST.format(v='', owner='true')}"))),
     Mutant("a V1 conversation is opened about any request",
-           replace("conversations", "carecollective_open", for_web(
+           replace_v1("conversations", "carecollective_open", for_web(
                "INSERT", check=f"created_by = {ACTOR} AND status = 'active' AND EXISTS (SELECT FROM help_requests r"
                f" WHERE r.id = conversations.help_request_id AND r.user_id <> {ACTOR})"))),
     Mutant("a V1 conversation needs no request",
-           replace("conversations", "carecollective_open", for_web(
+           replace_v1("conversations", "carecollective_open", for_web(
                "INSERT", check=f"created_by = {ACTOR} AND status = 'active' AND (help_request_id IS NULL OR {V1_OPEN_OTHERS})"))),
     Mutant("a V1 conversation may be born closed",
-           replace("conversations", "carecollective_open", for_web(
+           replace_v1("conversations", "carecollective_open", for_web(
                "INSERT", check=f"created_by = {ACTOR} AND {V1_OPEN_OTHERS}"))),
     Mutant("everybody bumps V1 conversations",
-           replace("conversations", "carecollective_bump", for_web("UPDATE", using="true"))),
+           replace_v1("conversations", "carecollective_bump", for_web("UPDATE", using="true"))),
     Mutant("the legacy trigger may bump nothing", "DROP POLICY carecollective_bump ON conversations"),
     Mutant("everybody joins V1 conversations",
-           replace("conversation_participants", "carecollective_join", for_web(
+           replace_v1("conversation_participants", "carecollective_join", for_web(
                "INSERT", check="left_at IS NULL AND role = 'member'"))),
     Mutant("everybody joins V1 conversations for themselves, as in the legacy system",
-           replace("conversation_participants", "carecollective_join", for_web(
+           replace_v1("conversation_participants", "carecollective_join", for_web(
                "INSERT", check=f"left_at IS NULL AND role = 'member' AND (user_id = {ACTOR} OR {OPENS})"))),
     Mutant("whoever opens a V1 conversation may make moderators",
-           replace("conversation_participants", "carecollective_join", for_web(
+           replace_v1("conversation_participants", "carecollective_join", for_web(
                "INSERT", check=f"left_at IS NULL AND {OPENS}"))),
     Mutant("whoever opens a V1 conversation may add people who have left",
-           replace("conversation_participants", "carecollective_join", for_web(
+           replace_v1("conversation_participants", "carecollective_join", for_web(
                "INSERT", check=f"role = 'member' AND {OPENS}"))),
     Mutant("a V1 message may be sent in another's name",
-           replace("messages", "carecollective_send", for_web(
+           replace_v1("messages", "carecollective_send", for_web(
                "INSERT", check=f"message_type = 'text' AND {ACTIVE_V1} AND {RECIPIENT_V1}"))),
     Mutant("a V1 message goes into a closed conversation",
-           replace("messages", "carecollective_send", for_web(
+           replace_v1("messages", "carecollective_send", for_web(
                "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text'"
                f" AND {RECIPIENT_V1}"))),
     Mutant("a V1 message goes to anybody",
-           replace("messages", "carecollective_send", for_web(
+           replace_v1("messages", "carecollective_send", for_web(
                "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1}"))),
     Mutant("a V1 message goes to one who left",
-           replace("messages", "carecollective_send", for_web(
+           replace_v1("messages", "carecollective_send", for_web(
                "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1} AND {ANY_RECIPIENT_V1}"))),
     Mutant("a member may write as the system",
-           replace("messages", "carecollective_send", for_web(
+           replace_v1("messages", "carecollective_send", for_web(
                "INSERT", check=f"sender_id = {ACTOR} AND {ACTIVE_V1} AND {RECIPIENT_V1}"))),
     *(
         Mutant(f"the legacy gateway's claims count in {table}", f"DROP POLICY carecollective_gate ON {table}")
@@ -211,8 +248,21 @@ V1_POLICIES = (
         "c.id = conversation AND member IN (c.created_by, r.user_id)")),
     Mutant("a creator lets anybody into a V1 conversation", opens(
         "c.id = conversation AND c.created_by = public.current_member()")),
-    Mutant("everybody calls the functions of V1",
-           "GRANT EXECUTE ON FUNCTION public.my_legacy_conversations() TO PUBLIC"),
+    Mutant("V1 help is offered on any request there is", may_open(
+        "r.id = help_request AND r.user_id <> public.current_member()")),
+    Mutant("V1 help is offered on one's own request, by the function", may_open(
+        "r.id = help_request AND r.status IN ('open', 'in_progress')")),
+    Mutant("a V1 message goes into a closed conversation, by the function", may_send(
+        f"{ME_IN_V1} AND {OTHER_IN_V1} AND other.left_at IS NULL AND recipient <> public.current_member()")),
+    Mutant("a V1 message goes to one who left, by the function", may_send(
+        f"c.status = 'active' AND {ME_IN_V1} AND {OTHER_IN_V1} AND recipient <> public.current_member()")),
+    Mutant("a V1 message goes to oneself", may_send(
+        f"c.status = 'active' AND {ME_IN_V1} AND {OTHER_IN_V1} AND other.left_at IS NULL")),
+    Mutant("an outsider sends in V1", may_send(
+        f"c.status = 'active' AND {OTHER_IN_V1} AND other.left_at IS NULL AND recipient <> public.current_member()")),
+    *(Mutant(f"everybody calls {function}", f"GRANT EXECUTE ON FUNCTION public.{function} TO PUBLIC")
+      for function in ("my_legacy_conversations()", "opens_legacy_conversation_to(uuid, uuid)",
+                       "may_open_legacy_conversation(uuid)", "may_send_legacy_message(uuid, uuid)")),
 )  # fmt: skip
 
 ALL_TABLES = ("conversations_v2", "messages_v2", "conversations", "conversation_participants", "messages")

@@ -106,9 +106,19 @@ UNSEEN = (
         "SELECT WHERE public.opens_legacy_conversation_to(%(active_v1)s, %(requester)s)",
         0,
     ),
+    Probe(
+        "nobody learns who talks to whom from the check on sending",
+        "SELECT WHERE public.may_send_legacy_message(%(active_v1)s, %(requester)s)",
+        0,
+    ),
     *(
         Probe(f"the guard may not call {call.split('(')[0]}", f"SELECT public.{call}", DENIED, "helper", role="guard")
-        for call in ("my_legacy_conversations()", "opens_legacy_conversation_to(%(active_v1)s, %(requester)s)")
+        for call in (
+            "my_legacy_conversations()",
+            "opens_legacy_conversation_to(%(active_v1)s, %(requester)s)",
+            "may_open_legacy_conversation(%(fresh)s)",
+            "may_send_legacy_message(%(active_v1)s, %(requester)s)",
+        )
     ),
     *(
         Probe(
