@@ -1,9 +1,10 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 from carecollective.core import errors, health, sentry
-from rollout import events, lease, snapshot
+from rollout import approval_proofs, events, lease, snapshot
 
 
 class RolloutConfig(AppConfig):
@@ -15,6 +16,7 @@ class RolloutConfig(AppConfig):
         health.register("guard", check_guard, is_essential=False, unknown={"seconds_since_look": None})
         health.register("rollout_snapshot", check_snapshot, is_essential=True, unknown={"age_seconds": None})
         sentry.add_tags_of(tags_of_rollout)
+        post_migrate.connect(approval_proofs.install_key, sender=self)
 
 
 def check_guard() -> dict[str, Any]:

@@ -6,17 +6,25 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from uuid import UUID
 
-from rollout.models import Change, Flag
+from rollout import audit_entries
+from rollout.models import Change, Flag, Source
 from rollout.state import FLAG_NAME
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found. `head` is the hash of the newest line: kept elsewhere, it proves that none was taken off the end."""
+    """What was found. `head` is the hash of the newest line: kept elsewhere, it proves that none was taken off the end.
+
+    `entries` and `entries_head` are the same of who proposed, approved, signed and was told. `from_outside` names the
+    steps up that nobody approved; the record is right to say so, and somebody should ask who made them.
+    """
 
     lines: int
     head: str
     problems: tuple[str, ...]
+    entries: int = 0
+    entries_head: str = ""
+    from_outside: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -26,13 +34,28 @@ class Audit:
 def verify(*, expected_head: str = "") -> Audit:
     """Check every line of the record against the ones before it, and the last against the flag itself.
 
-    With `expected_head`, a hash noted down earlier, also that the line it belongs to is still there.
+    Also that each step up was approved by two people or overridden, and that nobody edited who approved, signed or was
+    told. With `expected_head`, a hash noted down earlier, also that the line it belongs to is still there.
     """
-    lines = list(Change.objects.order_by("pk"))
-    problems = [*_broken_links(lines), *_end(lines)]
-    if expected_head and all(line.hash != expected_head for line in lines):
+    lines, entries = list(Change.objects.order_by("pk")), audit_entries.read_entries()
+    steps_up = audit_entries.steps_up(lines)
+    problems = [
+        *_broken_links(lines),
+        *_end(lines),
+        *audit_entries.find_unapproved(steps_up),
+        *audit_entries.find_problems(entries),
+    ]
+    hashes = {line.hash for line in lines} | {entry.hash for entry in entries}
+    if expected_head and expected_head not in hashes:
         problems.append("No line has the hash that was expected: the record was rewritten or cut off.")
-    return Audit(lines=len(lines), head=lines[-1].hash if lines else "", problems=tuple(problems))
+    return Audit(
+        lines=len(lines),
+        head=lines[-1].hash if lines else "",
+        problems=tuple(problems),
+        entries=len(entries),
+        entries_head=entries[-1].hash if entries else "",
+        from_outside=tuple(audit_entries.name_line(line) for line in steps_up if line.source == Source.OUTSIDE),
+    )
 
 
 def chained_hash(line: Change, previous: str) -> str:

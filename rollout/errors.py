@@ -30,6 +30,28 @@ class ProposalStale(DomainError):
     message = _("The rollout has changed since this was proposed, so it was not approved. Propose it anew.")
 
 
+class ProposalUnproven(DomainError):
+    """The row is there, and the application did not write it, or did so with another key."""
+
+    code = "proposal_unproven"
+    status = 409
+    message = _(
+        "This proposal was not made in the control room, or before the site's secret key changed. "
+        "Ask whoever stands under it. Refuse it; then it can be proposed again."
+    )
+
+
+class ApprovalNotAccepted(DomainError):
+    """The database would have recorded the step as from outside the application, so it was undone."""
+
+    code = "approval_not_accepted"
+    status = 409
+    message = _(
+        "The database does not recognise this approval, so nothing was changed. Was DJANGO_SECRET_KEY changed? "
+        "Run manage.py migrate, restart the site, and try again."
+    )
+
+
 class ProposalPending(DomainError):
     code = "proposal_pending"
     status = 409

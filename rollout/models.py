@@ -9,7 +9,7 @@ from carecollective.core.database import ClockTimestamp
 from rollout.alert_log import Alert, ChangeAlertsStart, Delivery, GuardLease
 from rollout.cohort import decision_for
 from rollout.event_log import EventLog
-from rollout.promotion_models import DrainCertificate, Process, Proposal, ProposalState, RootCause, SignOff
+from rollout.promotion_models import AuditEntry, DrainCertificate, Process, Proposal, ProposalState, RootCause, SignOff
 from rollout.stages import Stage
 from rollout.state import FLAG_NAME
 from rollout.versions import MessagingVersion
@@ -17,6 +17,7 @@ from rollout.versions import MessagingVersion
 # Each part of the control room keeps its tables in a module of its own; Django looks for them here.
 __all__ = [
     "Alert",
+    "AuditEntry",
     "Change",
     "ChangeAlertsStart",
     "Delivery",

@@ -41,6 +41,9 @@ class Proposal(models.Model):
     override = models.BooleanField(default=False)
     missing = models.JSONField(default=list)
     evidence = models.JSONField(default=dict)
+    # That the application wrote this, and not whoever can run SQL as the web role; see rollout.approval_proofs.
+    proof = models.TextField(default="", editable=False)
+    decision_proof = models.TextField(default="", editable=False)
 
     class Meta:
         db_table = "rollout_proposal"
@@ -61,6 +64,9 @@ class Proposal(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["state"], condition=Q(state=ProposalState.PENDING), name="rollout_proposal_one_at_a_time"
+            ),
+            models.UniqueConstraint(
+                fields=["proof"], condition=~Q(proof=""), name="rollout_proposal_proof_is_used_once"
             ),
         ]
 
@@ -135,6 +141,28 @@ class DrainCertificate(models.Model):
 
     def __str__(self) -> str:
         return f"Version {self.flag_version}, {'issued' if self.issued_at else 'not issued'}"
+
+
+class AuditEntry(models.Model):
+    """One writing of a row that says who proposed, approved, signed, explained or was told. Chained by hashes.
+
+    Written by triggers. `digest` is of the row's `columns` as they were; see rollout.audit_entries.
+    """
+
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    table_name = models.TextField()
+    row_id = models.BigIntegerField()
+    columns = models.TextField()
+    digest = models.TextField()
+    hash = models.TextField(editable=False)
+
+    class Meta:
+        db_table = "rollout_audit_entry"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.table_name} {self.row_id}"
 
 
 class Process(models.Model):

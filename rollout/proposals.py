@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
-from rollout import readiness, services
+from rollout import approval_proofs, readiness, services
 from rollout.errors import (
     NothingToChange,
     PromotionRefused,
@@ -17,6 +17,7 @@ from rollout.errors import (
     ProposalPending,
     ProposalSettled,
     ProposalStale,
+    ProposalUnproven,
     SamePerson,
 )
 from rollout.ladder import height
@@ -31,7 +32,7 @@ def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
     Raises NotPermitted without `rollout.propose`; ValidationRefused for the reason; NothingToChange unless it is a step
     up; PromotionRefused naming everything that is missing; ProposalPending while another one waits.
     """
-    if not actor.has_perm("rollout.propose"):
+    if not _may(actor, "rollout.propose"):
         raise NotPermitted
     reason = services.clean_reason(reason)
     flag = Flag.objects.get(name=FLAG_NAME)
@@ -44,14 +45,18 @@ def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
     try:
         with transaction.atomic():
             _clear_overtaken(flag.version)
+            step = {
+                "from_stage": str(now),
+                "to_stage": str(stage),
+                "from_version": flag.version,
+                "proposer_id": actor.pk,
+            }
             return Proposal.objects.create(
-                from_stage=str(now),
-                to_stage=str(stage),
-                from_version=flag.version,
+                **step,
                 reason=reason,
-                proposer_id=actor.pk,
                 proposer_label=str(actor),
                 evidence=found.evidence(),
+                proof=approval_proofs.prove(*approval_proofs.of_proposal(**step)),
             )
     except IntegrityError:
         raise ProposalPending from None
@@ -61,11 +66,14 @@ def approve(*, actor: User, proposal_id: int) -> Change:
     """Approve a proposal of somebody else's and move the rollout; the evidence is asked for anew.
 
     Raises NotPermitted without `rollout.approve`; ProposalNotFound; ProposalSettled; SamePerson for the proposer;
-    ProposalStale when the rollout has changed since; PromotionRefused when something is missing by now.
+    ProposalUnproven where the application did not make it; ProposalStale when the rollout has changed since;
+    PromotionRefused when something is missing by now; ApprovalNotAccepted where the database knows another key.
     """
     proposal = _find(actor, "rollout.approve", proposal_id)
     if proposal.proposer_id == actor.pk:
         raise SamePerson
+    if not was_proposed_here(proposal):
+        raise ProposalUnproven
     # Judged before anything is locked, so that nobody's rollback waits for it.
     found = readiness.judge(stage=Stage.parse(proposal.from_stage), target=Stage.parse(proposal.to_stage))
     with transaction.atomic():
@@ -79,7 +87,10 @@ def approve(*, actor: User, proposal_id: int) -> Change:
         elif found.passed:
             if not _may_still(actor.pk, "rollout.approve"):
                 raise NotPermitted
-            _settle(proposal, actor, ProposalState.APPROVED, evidence=found.evidence())
+            proof = approval_proofs.prove(
+                *approval_proofs.of_approval(proposal_proof=proposal.proof, approver_id=actor.pk)
+            )
+            _settle(proposal, actor, ProposalState.APPROVED, evidence=found.evidence(), decision_proof=proof)
             return services.promote(flag=flag, proposal=proposal, actor=actor, source=Source.ADMIN)
     if is_stale:
         raise ProposalStale
@@ -100,8 +111,19 @@ def withdraw(*, actor: User, proposal_id: int) -> Proposal:
     return _settle(proposal, actor, ProposalState.WITHDRAWN)
 
 
+def was_proposed_here(proposal: Proposal) -> bool:
+    """Tell whether the application wrote the proposal, and not somebody at the database's own prompt."""
+    fields = approval_proofs.of_proposal(
+        from_stage=proposal.from_stage,
+        to_stage=proposal.to_stage,
+        from_version=proposal.from_version,
+        proposer_id=proposal.proposer_id,
+    )
+    return approval_proofs.is_proven(proposal.proof, *fields)
+
+
 def _find(actor: User, permission: str, proposal_id: int) -> Proposal:
-    if not actor.has_perm(permission):
+    if not _may(actor, permission):
         raise NotPermitted
     proposal = Proposal.objects.filter(pk=proposal_id).first()
     if proposal is None:
@@ -114,7 +136,12 @@ def _find(actor: User, permission: str, proposal_id: int) -> Proposal:
 def _may_still(member_id: UUID | None, permission: str) -> bool:
     """Ask the row as it is now: the evidence took a while to judge, and a proposal may have waited for days."""
     member = User.objects.filter(pk=member_id).first() if member_id else None
-    return member is not None and member.has_perm(permission)
+    return member is not None and _may(member, permission)
+
+
+def _may(member: User, permission: str) -> bool:
+    # The database asks the same of both people when the step is recorded.
+    return member.is_staff and member.has_perm(permission)
 
 
 def _settle(proposal: Proposal, actor: User, state: ProposalState, **more: Any) -> Proposal:

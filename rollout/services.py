@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import DatabaseError, connection, transaction
 from django.utils.translation import gettext_lazy as _
@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainError, NotPermitted, ValidationRefused
 from carecollective.core.text import can_be_kept, one_line
-from rollout import drain, readiness
-from rollout.errors import NothingToChange, OverrideRefused, PromotionRefused
+from rollout import approval_proofs, drain, readiness
+from rollout.errors import ApprovalNotAccepted, NothingToChange, OverrideRefused, PromotionRefused
 from rollout.ladder import height
 from rollout.models import Change, Flag, Proposal, ProposalState, Source
 from rollout.readiness import Readiness
@@ -52,25 +52,16 @@ def change_stage(
         flag = lock_flag()
         if flag.current_stage() != before:
             raise NothingToChange(_("The rollout has been changed meanwhile. Look at it again."))
+        label = _label(actor, actor_label, source)
+        if found is not None:
+            # First: the trigger on the flag looks for it.
+            _keep_override(flag, stage, reason=reason, actor=actor, label=label, found=found)
         change = _write(
-            flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label=actor_label,
+            flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label=label,
             source=source, reason=reason, override=found is not None,
         )  # fmt: skip
         if found is not None:
-            Proposal.objects.create(
-                from_stage=str(before),
-                to_stage=str(stage),
-                from_version=change.flag_version - 1,
-                reason=reason,
-                proposer_id=actor.pk if actor else None,
-                proposer_label=change.actor_label,
-                state=ProposalState.APPROVED,
-                decided_by_label=change.actor_label,
-                decided_at=ClockTimestamp(),
-                override=True,
-                missing=[*found.missing, str(APPROVAL)],
-                evidence=found.evidence(),
-            )
+            _require_accepted(change)
         return change
 
 
@@ -82,10 +73,12 @@ def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) ->
         "proposer": proposal.proposer_label,
         "approver": proposal.decided_by_label,
     }
-    return _write(
+    change = _write(
         flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label="", source=source,
         reason=reason, override=False,
     )  # fmt: skip
+    _require_accepted(change)
+    return change
 
 
 def roll_back(*, actor: "User | None", reason: str, source: Source, actor_label: str = "") -> Change:
@@ -142,6 +135,32 @@ def _judge_override(actor: "User | None", before: Stage, stage: Stage, *, overri
     return found
 
 
+def _keep_override(
+    flag: Flag, stage: Stage, *, reason: str, actor: "User | None", label: str, found: Readiness
+) -> None:
+    actor_id = actor.pk if actor else None
+    step: dict[str, Any] = {"from_stage": flag.stage, "to_stage": str(stage), "from_version": flag.version}
+    Proposal.objects.create(
+        **step,
+        reason=reason,
+        proposer_id=actor_id,
+        proposer_label=label,
+        state=ProposalState.APPROVED,
+        decided_by_label=label,
+        decided_at=ClockTimestamp(),
+        override=True,
+        missing=[*found.missing, str(APPROVAL)],
+        evidence=found.evidence(),
+        proof=approval_proofs.prove(*approval_proofs.of_override(**step, actor_id=actor_id)),
+    )
+
+
+def _require_accepted(change: Change) -> None:
+    """Raise ApprovalNotAccepted, which undoes the step, where the database recorded it as from outside."""
+    if change.source == Source.OUTSIDE:
+        raise ApprovalNotAccepted
+
+
 def _v1_writes_after(flag: Flag, stage: Stage) -> bool:
     return stage != ENABLED and (flag.v1_writes or flag.current_stage() == ENABLED)
 
@@ -162,6 +181,10 @@ def _require(actor: "User | None", permission: str) -> None:
         raise NotPermitted
 
 
+def _label(actor: "User | None", actor_label: str, source: Source) -> str:
+    return actor_label or str(actor or source.label)
+
+
 def _write(
     flag: Flag,
     *,
@@ -175,7 +198,7 @@ def _write(
 ) -> Change:
     context = {
         "rollout.actor_id": str(actor.pk) if actor else "",
-        "rollout.actor_label": actor_label or str(actor or source.label),
+        "rollout.actor_label": _label(actor, actor_label, source),
         "rollout.source": source.value,
         "rollout.reason": reason,
         "rollout.override": "true" if override else "false",

@@ -9,7 +9,7 @@ V2_TABLES = ("conversations_v2", "messages_v2")
 V1_TABLES = ("conversations", "conversation_participants", "messages")
 RECORD_TABLES = (
     *("rollout_flag", "rollout_change", "rollout_proposal", "rollout_root_cause", "rollout_sign_off"),
-    "rollout_drain_certificate",
+    *("rollout_drain_certificate", "rollout_audit_entry"),
 )
 TABLES = (*V2_TABLES, *V1_TABLES, *RECORD_TABLES)
 
@@ -161,6 +161,15 @@ def _settled_once(table: str, settled: str) -> str:
     return f"BEFORE UPDATE ON {table} FOR EACH ROW WHEN ({settled}) EXECUTE FUNCTION rollout_refuse_settling_again()"
 
 
+def _audited(table: str, settled: str = "") -> Mapping[str, str]:
+    when = f" WHEN ({settled})" if settled else ""
+    return {
+        f"{table}_audit": (
+            f"AFTER INSERT OR UPDATE ON {table} FOR EACH ROW{when} EXECUTE FUNCTION rollout_write_audit_entry()"
+        )
+    }
+
+
 # V1's belong to the legacy system, which may have more than the one that we count on.
 TRIGGERS: Mapping[str, Mapping[str, str]] = {
     "conversations_v2": {
@@ -192,13 +201,21 @@ TRIGGERS: Mapping[str, Mapping[str, str]] = {
     "rollout_proposal": {
         **_only_added_to("rollout_proposal", "DELETE"),
         "rollout_proposal_settle_once": _settled_once("rollout_proposal", "(old.state <> 'pending'::text)"),
+        **_audited("rollout_proposal"),
     },
     "rollout_root_cause": {
         **_only_added_to("rollout_root_cause", "DELETE"),
         "rollout_root_cause_settle_once": _settled_once("rollout_root_cause", "(old.filed_at IS NOT NULL)"),
+        **_audited("rollout_root_cause", "(new.filed_at IS NOT NULL)"),
     },
-    "rollout_sign_off": _only_added_to("rollout_sign_off"),
+    "rollout_sign_off": {**_only_added_to("rollout_sign_off"), **_audited("rollout_sign_off")},
     "rollout_drain_certificate": _only_added_to("rollout_drain_certificate"),
+    "rollout_audit_entry": {
+        "rollout_audit_entry_chain": (
+            "BEFORE INSERT ON rollout_audit_entry FOR EACH ROW EXECUTE FUNCTION rollout_chain_audit_entry()"
+        ),
+        **_only_added_to("rollout_audit_entry"),
+    },
 }
 # What these policies and triggers run: in whose name, and a digest of the body with its settings. Whoever changes a function
 # in a migration takes its new digest from what the verification finds. The legacy system's function is its own business.
@@ -210,11 +227,18 @@ FUNCTIONS: Mapping[str, str] = {
     "opens_legacy_conversation_to(uuid,uuid)": "definer of the owner: 1962188a5f033ab8feaf184757395e25",
     "privacy_erased_text()": "invoker of the owner: 47f81aa96b585329ef9e03cb541b5b77",
     "privacy_refuse_rewording()": "invoker of the owner: 80d654aa7489f74cb0a386a646340c19",
+    "rollout_approved(bigint,text,text,uuid,text,boolean)": "invoker of the owner: 2412110ab0ddada3944189fc54eedc8c",
+    "rollout_audit_hash(rollout_audit_entry,text)": "invoker of the owner: fc3378a77005094b1ce64eb43168262e",
+    "rollout_chain_audit_entry()": "invoker of the owner: edc998fb3f43d94784b58af02e472668",
     "rollout_chain_change()": "invoker of the owner: 96d4f3a626b728266536f0fc36481605",
     "rollout_change_hash(rollout_change,text)": "invoker of the owner: 2e57fbe2dee4cc0a12270e6a2252c2e2",
+    "rollout_is_proven(text,text[],timestamp with time zone)": "definer of the owner: 0d4e382d650f76e5ef7e311c6396fc03",
     "rollout_number_change()": "invoker of the owner: b13264a1cd0873373c07198b66fc71f4",
     "rollout_open_root_cause()": "definer of the owner: bd4c5e11282435de770e304b6c1be022",
-    "rollout_record_change()": "definer of the owner: 3f38cf3180bd91c916823ce9ec133b0d",
+    "rollout_record_change()": "definer of the owner: f91c34207a4a2907558fb536c37cb61c",
     "rollout_refuse_rewriting()": "invoker of the owner: 7c44801e4246bf044d0f458f0f99ad44",
     "rollout_refuse_settling_again()": "invoker of the owner: d7cf1be341166a736c4fc5d98f454734",
+    "rollout_staff_may(uuid,text)": "invoker of the owner: 0977d2afb8330bcf02b2c70b7ba7db06",
+    "rollout_stage_order(text)": "invoker of the owner: b08cce30dac189c519603212a9394cfc",
+    "rollout_write_audit_entry()": "definer of the owner: 9edb49aedca38b9cbb6d9e3d2e87131e",
 }

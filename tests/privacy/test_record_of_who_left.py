@@ -9,8 +9,8 @@ from carecollective.accounts.models import User
 from carecollective.privacy import erasure
 from carecollective.privacy.models import Erasure
 from rollout import audit, proposals
-from rollout.models import Change, Flag, Proposal, RootCause, SignOff, Source
-from rollout.services import lock_flag, promote, set_v1_writes
+from rollout.models import Change, Proposal, RootCause, SignOff, Source
+from rollout.services import set_v1_writes
 from rollout.stages import INTERNAL
 from tests.privacy.leaving import PASSWORD, TRACES, erase
 
@@ -118,16 +118,11 @@ def test_staff_who_leave_take_their_name_out_of_what_they_did_and_no_more(record
     assert audit.verify().intact
 
 
-def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, signed_in):
+def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, signed_in, shown):
     staff()
     leaver, other = staff(name="Zerlina Quastenflosser", set_password=PASSWORD), staff(name="Amina")
-    flag = Flag.objects.get(name="messaging_v2")
-    proposal = Proposal.objects.create(
-        from_stage="disabled", to_stage="internal", from_version=flag.version, reason="It is time",
-        proposer_id=leaver.pk, proposer_label=str(leaver), state="approved", decided_by_id=other.pk,
-        decided_by_label=str(other), decided_at=now(),
-    )  # fmt: skip
-    change = promote(flag=lock_flag(), proposal=proposal, actor=other, source=Source.ADMIN)
+    proposal = proposals.propose(actor=leaver, stage=INTERNAL, reason="It is time")
+    change = proposals.approve(actor=other, proposal_id=proposal.pk)
     assert "Proposed by Zerlina Quastenflosser" in change.reason
     erase(leaver, signed_in)
     change.refresh_from_db()

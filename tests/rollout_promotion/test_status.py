@@ -130,12 +130,12 @@ def test_the_timeline_tells_the_story_newest_first(
     assert [event.at for event in events] == sorted((event.at for event in events), reverse=True)
     assert [(event.title, event.who, event.badges) for event in events[:5]] == [
         ("percentage:50 → disabled", "The guard", ("guard",)),
-        ("Passed over what was missing for percentage:50", "Root", ("override",)),
         ("internal → percentage:50", "Root", ("override",)),
+        ("Passed over what was missing for percentage:50", "Root", ("override",)),
         ("disabled → internal", "Amina", ()),
         ("Approved: internal", "Amina", ()),
     ]
-    assert "40 more clean starts." in events[1].words
+    assert "40 more clean starts." in events[2].words
 
 
 def test_a_pending_proposal_is_shown_and_an_overtaken_one_as_such(shown: Evidence, ben: User, stage: Any) -> None:

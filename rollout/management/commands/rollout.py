@@ -112,8 +112,23 @@ class Command(BaseCommand):
             if options["json"]:
                 self.stdout.write(json.dumps({"intact": False, "lines": found.lines, "problems": found.problems}))
             raise CommandError("\n".join(["The record is not what was written.", *found.problems]))
-        facts = {"intact": True, "lines": found.lines, "head": found.head}
-        return facts, [f"The record is whole: {found.lines} lines, each following from the one before.", found.head]
+        facts = {
+            "intact": True,
+            "lines": found.lines,
+            "head": found.head,
+            "entries": found.entries,
+            "entries_head": found.entries_head,
+            "from_outside": found.from_outside,
+        }
+        sentences = [
+            f"The record is whole: {found.lines} lines, each following from the one before.",
+            found.head,
+            f"Who proposed, approved, signed and was told: {found.entries} entries, none altered.",
+            found.entries_head,
+        ]
+        if found.from_outside:
+            sentences += ["Steps up from outside the application, approved by nobody:", *found.from_outside]
+        return facts, sentences
 
     def _explain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         found = selectors.explain_member(options["email"])

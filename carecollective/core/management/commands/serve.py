@@ -5,6 +5,7 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.core.management.sql import emit_post_migrate_signal
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
 
@@ -63,6 +64,9 @@ class Command(BaseCommand):
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             self.say("Bringing the tables up to date …")
             call_command("migrate", interactive=False, verbosity=0)
+        else:
+            # What the apps take from the settings, such as a new secret key, is brought in all the same.
+            emit_post_migrate_signal(verbosity=0, interactive=False, db=DEFAULT_DB_ALIAS)
 
     def say(self, line: str) -> None:
         self.stdout.write(line)

@@ -1,0 +1,70 @@
+"""Proofs that a proposal, an approval or an override went through the application.
+
+A proof is an HMAC with a key made from DJANGO_SECRET_KEY. The database keeps the key where the web role cannot read it,
+so whoever can only run SQL as the web role can write rows in anybody's name, but no proof. See decision 15.
+"""
+
+import hmac
+from hashlib import sha256
+from secrets import token_hex
+from typing import Any
+
+from django.conf import settings
+from django.db import connections
+
+BLOCK_BYTES = 64  # of SHA-256, as HMAC pads its key
+
+_KEY_TABLE_EXISTS = "SELECT to_regclass('public.rollout_approval_key') IS NOT NULL"
+_KEEP_KEY = """
+INSERT INTO public.rollout_approval_key (inner_pad, outer_pad)
+SELECT %(inner)s, %(outer)s WHERE (
+    SELECT inner_pad FROM public.rollout_approval_key ORDER BY id DESC LIMIT 1) IS DISTINCT FROM %(inner)s
+"""
+
+
+def prove(*fields: object) -> str:
+    """Return a proof of these fields. Each call gives another one, so that no row can be copied."""
+    nonce = token_hex(16)
+    return f"{nonce}.{_digest(nonce, fields)}"
+
+
+def is_proven(proof: str, *fields: object) -> bool:
+    """Tell whether this application made the proof for these fields."""
+    nonce, _, digest = proof.partition(".")
+    return hmac.compare_digest(digest, _digest(nonce, fields))
+
+
+def of_proposal(
+    *, from_stage: object, to_stage: object, from_version: object, proposer_id: object
+) -> tuple[object, ...]:
+    """Return what the proof of a proposal covers."""
+    return "propose", from_stage, to_stage, from_version, proposer_id
+
+
+def of_approval(*, proposal_proof: str, approver_id: object) -> tuple[object, ...]:
+    """Return what the proof of an approval covers."""
+    return "approve", proposal_proof, approver_id
+
+
+def of_override(*, from_stage: object, to_stage: object, from_version: object, actor_id: object) -> tuple[object, ...]:
+    """Return what the proof of an override covers; the command line has no actor."""
+    return "override", from_stage, to_stage, from_version, actor_id or ""
+
+
+def install_key(using: str = "default", **signal: Any) -> None:
+    """Give the database the key, after each `migrate`. An earlier key keeps proving what was approved in its time."""
+    key = _key().ljust(BLOCK_BYTES, b"\0")
+    pads = {"inner": bytes(byte ^ 0x36 for byte in key), "outer": bytes(byte ^ 0x5C for byte in key)}
+    with connections[using].cursor() as cursor:
+        cursor.execute(_KEY_TABLE_EXISTS)
+        if cursor.fetchone() == (True,):
+            cursor.execute(_KEEP_KEY, pads)
+
+
+def _digest(nonce: str, fields: tuple[object, ...]) -> str:
+    message = "\n".join([nonce, *map(str, fields)])
+    return hmac.new(_key(), message.encode(), sha256).hexdigest()
+
+
+def _key() -> bytes:
+    return hmac.digest(settings.SECRET_KEY.encode(), b"carecollective rollout approvals", sha256)
