@@ -260,6 +260,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "carecollective.core.middleware.PrivacyHeadersMiddleware",
+    "carecollective.core.middleware.TrailingSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "carecollective.core.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -374,7 +375,8 @@ REST_KNOX = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Care Collective API",
-    "DESCRIPTION": "Help requests and conversations, both messaging versions behind one interface.",
+    "DESCRIPTION": "Help requests and conversations, both messaging versions behind one interface."
+    " No address ends in a slash: one that does is answered 308, with the address to use in `Location`.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

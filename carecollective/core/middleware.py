@@ -2,6 +2,8 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
+from django.urls import is_valid_path
+from django.utils.encoding import escape_uri_path
 
 from carecollective.core import request_ids
 
@@ -46,3 +48,22 @@ class HostMiddleware(CommonMiddleware):
         if request.path_info in self.FOR_ANY_HOST:
             return None
         return super().process_request(request)
+
+
+class TrailingSlashMiddleware:
+    """Lead from an address with a slash at its end to the one without, where only that one is ours.
+
+    308, so that a form or call that was sent to the wrong one is sent again whole.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        wanted = request.path_info.rstrip("/")
+        if wanted in ("", request.path_info) or is_valid_path(request.path_info) or not is_valid_path(wanted):
+            return self.get_response(request)
+        query = request.META.get("QUERY_STRING", "")
+        # What is ours begins with one slash and then a letter, so that this never leads to another site.
+        location = escape_uri_path(request.path.rstrip("/")) + (f"?{query}" if query else "")
+        return HttpResponsePermanentRedirect(location, preserve_request=True)
