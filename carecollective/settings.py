@@ -331,7 +331,14 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^api/health(/live)?$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 2 * 365 * 24 * 3600 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+# Other sites under the same name may not speak HTTPS, and a browser's preloaded list lasts for years: the operator decides.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = read("HSTS_INCLUDE_SUBDOMAINS", False, on_or_off, "true or false")
+SECURE_HSTS_PRELOAD = read("HSTS_PRELOAD", False, on_or_off, "true or false")
+if SECURE_HSTS_PRELOAD and not SECURE_HSTS_INCLUDE_SUBDOMAINS:
+    raise ImproperlyConfigured(
+        "HSTS_PRELOAD must be off while HSTS_INCLUDE_SUBDOMAINS is: browsers' lists take only both."
+    )
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # which ask for the two
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {

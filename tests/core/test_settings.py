@@ -22,7 +22,8 @@ for given in json.load(sys.stdin):
     except ImproperlyConfigured as refusal:
         answers.append(str(refusal))
     else:
-        answers.append(settings.SITE_ADDRESS)
+        hsts = [settings.SECURE_HSTS_INCLUDE_SUBDOMAINS, settings.SECURE_HSTS_PRELOAD]
+        answers.append({"address": settings.SITE_ADDRESS, "hsts": hsts})
 print(json.dumps(answers))
 """
 REFUSED = [
@@ -32,6 +33,8 @@ REFUSED = [
     ("ALLOWED_HOSTS", "care.example:8000"),
     ("CSRF_TRUSTED_ORIGINS", "https://care.example/path"),
     ("CSRF_TRUSTED_ORIGINS", "care.example"),
+    ("HSTS_INCLUDE_SUBDOMAINS", "yes please"),
+    ("HSTS_PRELOAD", "true"),
 ]
 TAKEN: list[tuple[dict[str, str], str]] = [
     ({}, "http://127.0.0.1:8123"),
@@ -45,12 +48,28 @@ TAKEN: list[tuple[dict[str, str], str]] = [
     ({"CSRF_TRUSTED_ORIGINS": "http://192.0.2.7:8000,https://[2001:db8::7]:444"}, "http://192.0.2.7:8000"),
     ({"SENTRY_DSN": "https://key@sentry.example/1"}, "http://127.0.0.1:8123"),
 ]
+PUBLIC = {"ALLOWED_HOSTS": "care.example"}
+HSTS: list[tuple[dict[str, str], list[bool]]] = [
+    (PUBLIC, [False, False]),
+    (PUBLIC | {"HSTS_INCLUDE_SUBDOMAINS": "true"}, [True, False]),
+    (PUBLIC | {"HSTS_INCLUDE_SUBDOMAINS": "on", "HSTS_PRELOAD": "on"}, [True, True]),
+    (PUBLIC | {"HSTS_INCLUDE_SUBDOMAINS": "off", "HSTS_PRELOAD": "off"}, [False, False]),
+]
 
 
 @pytest.fixture(scope="module")
 def answers() -> Any:
-    plain = {"PORT": "8123", "DATABASE_URL": "", "SENTRY_DSN": "", "ALLOWED_HOSTS": "", "CSRF_TRUSTED_ORIGINS": ""}
-    asked = [plain | {name: value} for name, value in REFUSED] + [plain | given for given, _address in TAKEN]
+    names = (
+        "DATABASE_URL",
+        "SENTRY_DSN",
+        "ALLOWED_HOSTS",
+        "CSRF_TRUSTED_ORIGINS",
+        "HSTS_INCLUDE_SUBDOMAINS",
+        "HSTS_PRELOAD",
+    )
+    plain = {"PORT": "8123"} | dict.fromkeys(names, "")
+    asked = [plain | {name: value} for name, value in REFUSED]
+    asked += [plain | given for given, _answer in (*TAKEN, *HSTS)]
     ran = subprocess.run(
         [sys.executable, "-c", READ],
         env=os.environ | plain,
@@ -67,4 +86,9 @@ def test_what_cannot_be_read_is_named(answers: Any) -> None:
 
 
 def test_the_sites_own_address_is_what_its_settings_say(answers: Any) -> None:
-    assert answers[len(REFUSED) :] == [address for _given, address in TAKEN]
+    taken = answers[len(REFUSED) : len(REFUSED) + len(TAKEN)]
+    assert [answer["address"] for answer in taken] == [address for _given, address in TAKEN]
+
+
+def test_what_hsts_covers_is_the_operators_to_say(answers: Any) -> None:
+    assert [answer["hsts"] for answer in answers[-len(HSTS) :]] == [hsts for _given, hsts in HSTS]

@@ -58,11 +58,11 @@ def test_every_public_page_earns_the_observatorys_hundred(public: dict[str, Any]
             assert not re.search(r"unsafe|\*|http:|https:|blob:", headers["Content-Security-Policy"]), page
             assert "data:" not in " ".join(policy["script-src"] + policy["style-src"] + policy["connect-src"]), page
             assert headers["Permissions-Policy"], page
-        hsts = headers["Strict-Transport-Security"] if page != "plain" else f"max-age={HALF_A_YEAR}; includeSubDomains"
-        age = re.search(r"max-age=(\d+)", hsts)
+        # Alone: names below the site's, and browsers' built-in lists, are the operator's to decide about.
+        hsts = headers["Strict-Transport-Security"] if page != "plain" else f"max-age={HALF_A_YEAR}"
+        age = re.fullmatch(r"max-age=(\d+)", hsts)
         assert age, page
         assert int(age[1]) >= HALF_A_YEAR, page
-        assert "includeSubDomains" in hsts, page
         assert headers["X-Content-Type-Options"] == "nosniff", page
         assert headers["Referrer-Policy"] in ("same-origin", "no-referrer", "strict-origin-when-cross-origin"), page
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin", page
