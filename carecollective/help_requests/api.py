@@ -32,7 +32,7 @@ class HelpRequestsView(ApiView):
             OpenApiParameter("urgency", enum=Urgency.values),
             OpenApiParameter(
                 "q",
-                description="Words that title or description hold.",
+                description="Words that title or description hold, in any case, with or without accents.",
                 type={"type": "string", "maxLength": SEARCH_MAX},
             ),
             CURSOR,

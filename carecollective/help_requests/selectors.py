@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Func, Q, TextField, Value
+from django.db.models.lookups import Contains
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.errors import HelpRequestNotFound, ValidationRefused
 from carecollective.core.pagination import Cursor, Page, beyond, paginate
+from carecollective.core.text import can_be_kept
 from carecollective.help_requests.models import Category, HelpRequest, Status, Urgency
 
 SEARCH_MAX = 100
@@ -31,21 +33,33 @@ class RequestFilters:
             if given.get(name) and given[name] not in choices.values:
                 refused[name] = [_("This is not one of the choices.")]
         search = given.get("q", "").strip()
-        if "\0" in search or len(search) > SEARCH_MAX:
+        if not can_be_kept(search):
+            refused["q"] = [_("Your search holds a character that no request can hold. Please type it again.")]
+        elif len(search) > SEARCH_MAX:
             refused["q"] = [_("Please search for something shorter.")]
         if refused:
             raise ValidationRefused(refused)
         return cls(given.get("status", ""), given.get("category", ""), given.get("urgency", ""), search)
 
 
+class _Folded(Func):
+    """A text as a search sees it: without case and accents. The database folds both sides, so that they always agree."""
+
+    function = "public.fold_for_search"
+    output_field = TextField()
+
+
 def list_requests(*, filters: RequestFilters, cursor: Cursor | None = None, size: int = 20) -> Page[HelpRequest]:
-    """Return one page of requests, newest first, each with its owner."""
+    """Return one page of requests, newest first, each with its owner; of a search, those that hold each of its words."""
     chosen = HelpRequest.objects.select_related("user")
     for name in ("status", "category", "urgency"):
         if value := getattr(filters, name):
             chosen = chosen.filter(**{name: value})
     for word in filters.q.split():
-        chosen = chosen.filter(Q(title__icontains=word) | Q(description__icontains=word))
+        wanted = _Folded(Value(word))
+        chosen = chosen.filter(
+            Q(Contains(_Folded(F("title")), wanted)) | Q(Contains(_Folded(F("description")), wanted))
+        )
 
     def fetch(place: Cursor | None, limit: int) -> Sequence[HelpRequest]:
         return list(beyond(chosen, place, field="created_at")[:limit])

@@ -74,6 +74,10 @@ def test_the_list_is_newest_first_and_narrowed_by_its_filters(caller: Caller, he
     assert found(category="transportation-errands", urgency="urgent") == [str(lift.pk)]
     assert found(q="LIFT") == [str(milk.pk), str(lift.pk)]
     assert found(q="100%") == []
+    assert found(q="li\u0301ft") == [str(milk.pk), str(lift.pk)]
+    unsearchable = client.get(f"{LIST}?q=a%00b")
+    assert (unsearchable.status_code, unsearchable.json()["error"]["code"]) == (400, "validation_error")
+    assert "character" in unsearchable.json()["error"]["fields"]["q"][0]
     for name in ("status", "category", "urgency"):
         answer = client.get(LIST, {name: "unknown"})
         assert (answer.status_code, set(answer.json()["error"]["fields"])) == (400, {name})

@@ -56,6 +56,65 @@ def test_every_word_is_searched_in_title_and_description(help_request, q, found)
     assert titles(q=q) == found
 
 
+COMPOSED, DECOMPOSED = "Caf\u00e9", "Cafe\u0301"
+
+
+@pytest.mark.parametrize("written", [COMPOSED, DECOMPOSED, "Cafe", "CAF\u00c9", "CAFE\u0301"])
+@pytest.mark.parametrize("q", [COMPOSED, DECOMPOSED, "cafe", "CAFE", "caf\u00c9", "f\u00e9"])
+def test_an_accent_is_found_however_it_is_written_and_sought(help_request, written, q):
+    help_request(title=f"A lift to the {written} at noon", description=None)
+    help_request(title="No such place", description=f"not the caff, but the {written}.")
+    help_request(title="Something else")
+    assert len(titles(q=q)) == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "q"),
+    [
+        ("Straße", "strasse"),
+        ("STRASSE", "straße"),
+        ("GROẞE", "grosse"),
+        ("Łódź", "lodz"),
+        ("Smørrebrød", "smorrebrod"),
+        ("Sørensen", "SØRENSEN"),
+        ("Œuvre", "oeuvre"),
+        ("Ærø", "aero"),
+        ("Þór Đặng", "thor dang"),
+        ("İstanbul ışık", "istanbul isik"),
+        ("Ёлка", "елка"),
+        ("ΟΔΟΣ", "οδός"),
+        ("שָׁלוֹם", "שלום"),
+        ("한국어", "한국어"),
+        ("ガス", "ガス"),
+    ],
+)
+def test_letters_of_other_languages_are_folded_alike(help_request, written, q):
+    help_request(title=written)
+    help_request(title="Something else")
+    assert titles(q=q) == [written]
+    assert titles(q=written) == [written]
+
+
+@pytest.mark.parametrize(
+    "sign", [*list("%_\\'\"[]^$.*+?|(){}&:!<>;/-#@~`´¨…½"), "''", "%%", "\\_", "--", "😊", "👩\u200d🌾"]
+)
+def test_every_sign_is_taken_as_it_is(help_request, sign):
+    help_request(title=f"before{sign}after", description="é")
+    help_request(title="beforeXafter and more", description="é")
+    assert titles(q=sign) == [f"before{sign}after"]
+    assert titles(q=f"before{sign}after") == [f"before{sign}after"]
+
+
+@pytest.mark.parametrize("q", ["a\0b", "\0", "\ud800"])
+def test_a_character_that_no_text_holds_is_refused_in_words_of_its_own(q):
+    with refused(errors.ValidationRefused, "validation_error", 400) as refusal:
+        RequestFilters.parse({"q": q})
+    assert "character" in str(refusal.value.fields["q"][0])
+    with refused(errors.ValidationRefused, "validation_error", 400) as refusal:
+        RequestFilters.parse({"q": "a" * 101})
+    assert "shorter" in str(refusal.value.fields["q"][0])
+
+
 def test_filters_are_read_from_a_query():
     given = {"status": "open", "category": "other", "urgency": "urgent", "q": " milk ", "page": "2"}
     assert RequestFilters.parse(given) == RequestFilters("open", "other", "urgent", "milk")

@@ -50,6 +50,9 @@ def test_what_members_wrote_is_shown_as_written_never_as_markup(visitor, member,
         ("?status=", {"Bread", "Ride", "Leaves"}),
         ("?q=bReAd", {"Bread"}),
         ("?q=bread&urgency=critical", set()),
+        ("?q=br%C3%A8ad", {"Bread"}),
+        ("?q=bre%CC%80ad", {"Bread"}),
+        ("?q=%25", set()),
     ],
 )
 def test_filters_and_search_narrow_the_list(visitor, help_request, asked, found):
@@ -65,6 +68,14 @@ def test_an_unknown_choice_is_said_and_the_open_requests_are_shown(visitor, help
     response = visitor.get("/requests?urgency=yesterday")
     assert response.status_code == 400
     assert "This is not one of the choices." in response.content.decode()
+    assert "Bread" in response.content.decode()
+
+
+def test_a_search_for_what_no_text_holds_is_said_in_words_of_its_own(visitor, help_request):
+    help_request(title="Bread")
+    response = visitor.get("/requests?q=br%00ead")
+    assert response.status_code == 400
+    assert "Your search holds a character that no request can hold." in response.content.decode()
     assert "Bread" in response.content.decode()
 
 
