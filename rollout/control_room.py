@@ -93,7 +93,6 @@ def _render(request: HttpRequest, refusal: DomainError | None = None) -> HttpRes
     forms = Forms(refusal=refusal, posted=request.POST.dict())
     context = {
         **admin.site.each_context(request),
-        "title": "Rollout of the new messaging",
         "retention": retention.read(),
         **_room(request, read_status(), forms),
         **_member_asked_for(request),
@@ -109,14 +108,16 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
     member = cast("User", request.user)
     now = height(status.stage)
     lines = presentation.lines_of(status)
+    health_word, stage_title = presentation.HEALTH_WORDS[status.health], presentation.title_of(status.stage)
     tiles = presentation.tiles_of(status)
     return {
         "status": status,
         "can": Can.of(member),
         "forms": forms,
-        "health_word": presentation.HEALTH_WORDS[status.health],
+        "title": f"{health_word}: {stage_title}",
+        "health_word": health_word,
         "health_icon": presentation.HEALTH_ICONS[status.health],
-        "stage_title": presentation.title_of(status.stage),
+        "stage_title": stage_title,
         "is_live": status.stage != DISABLED,
         "steps": presentation.steps_of(status),
         "next_title": presentation.title_of(status.next_step.stage) if status.next_step else "",

@@ -118,6 +118,17 @@ class CodeCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Failures:
+    """How often one failure of the system came in one version, and the latest requests that met it."""
+
+    code: str
+    version: str
+    count: int
+    last_at: datetime
+    request_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Conversations:
     """How many conversations one version holds, from the tables themselves."""
 
@@ -214,6 +225,20 @@ def errors_by_code(period: Period, *, version: str | None = None) -> tuple[CodeC
         CodeCount(code=code, count=count, operations=total, members_own=code in MEMBERS_OWN)
         for code, count, total in _select(columns, period, version=version, ending=ending)
         if code is not None
+    )
+
+
+def failures_by_code(period: Period, *, requests: int = 3) -> tuple[Failures, ...]:
+    """List the system's failures by code and version, the most frequent first, each with its latest `requests`."""
+    columns = (
+        "error_code, coalesce(version, ''), count(*), max(timestamp),"
+        " (array_agg(request_id ORDER BY timestamp DESC, id DESC) FILTER (WHERE request_id <> ''))[1:%s]"
+    )
+    ending = "GROUP BY error_code, version ORDER BY count(*) DESC, error_code, version"
+    rows = _select(columns, period, given=[requests], where="log_level = 'error'", ending=ending)
+    return tuple(
+        Failures(code or "unknown", version, count, last_at, tuple(ids or ()))
+        for code, version, count, last_at, ids in rows
     )
 
 

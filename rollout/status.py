@@ -15,6 +15,7 @@ from rollout.ladder import next_rung
 from rollout.lease import read_lease
 from rollout.models import DrainCertificate, ProposalState
 from rollout.models import Proposal as ProposalRow
+from rollout.overview import read_overview
 from rollout.readiness import Readiness
 from rollout.selectors import environment_disables
 from rollout.stages import DISABLED
@@ -83,14 +84,18 @@ def read_status() -> Status:
     open_alerts, due = alerts.open_alerts(), root_causes.list_due()
     facts = _Facts(state, overridden, guard, found, open_alerts, due)
     health = _health(facts)
+    v1_writes = v1_takes_writes(state=state, override=settings.MESSAGING_V2_ROLLOUT)
     return Status(
         read_at=read_at,
         health=health,
         words=_words(health, facts),
+        overview=read_overview(
+            stage=state.stage, v1_writes=v1_writes, v2_is_off=overridden or guard.v2_is_off or not state.fresh
+        ),
         stage=state.stage,
         version=state.version,
         since=since,
-        v1_writes=v1_takes_writes(state=state, override=settings.MESSAGING_V2_ROLLOUT),
+        v1_writes=v1_writes,
         overridden_by_environment=overridden,
         fresh=state.fresh,
         guard=guard,

@@ -232,10 +232,43 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """How the starts of one version ended in the last 5 minutes."""
+
+    version: str
+    takes_starts: bool
+    succeeded: int
+    failed: int
+    state: str  # pass, fail, none or off
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailingCode:
+    """A failure of the last hour, with the latest requests that met it."""
+
+    code: str
+    version: str
+    count: int
+    last_at: datetime
+    request_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The top of the page: what somebody who was just woken asks first."""
+
+    served: tuple[Served, ...]
+    last_change: Event | None
+    failing: tuple[FailingCode, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     read_at: datetime
     health: Health
     words: str  # the state of things in one sentence
+    overview: Overview
     stage: Stage
     version: int
     since: datetime | None

@@ -18,7 +18,7 @@ LENGTH = 50
 
 def read_timeline(length: int = LENGTH) -> tuple[Event, ...]:
     """Read the latest `length` events of all kinds."""
-    events = [*_changes(length), *_proposals(length), *_alerts(length), *_signatures(length), *_drains(length)]
+    events = [*list_changes(length), *_proposals(length), *_alerts(length), *_signatures(length), *_drains(length)]
     events += _root_causes(length)
     # What happened at the same moment stays in the order of the kinds: cause before what it caused, read upwards.
     return tuple(sorted(events, key=lambda event: event.at, reverse=True)[:length])
@@ -29,7 +29,8 @@ def _event(**parts: object) -> Event:
     return Event(**{**empty, **parts})  # type: ignore[arg-type]
 
 
-def _changes(length: int) -> Iterator[Event]:
+def list_changes(length: int) -> Iterator[Event]:
+    """Read the latest changes of the rollout, the newest first."""
     for change in Change.objects.all()[:length]:
         badges = [change.source] if change.source in (Source.OUTSIDE, Source.GUARD) else []
         yield _event(

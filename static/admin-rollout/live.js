@@ -38,6 +38,8 @@ function show(fresh) {
     const present = room.querySelector(`[data-region="${region.dataset.region}"]`);
     if (present && !isInUse(present)) replace(present, document.importNode(region, true));
   }
+  const title = fresh.querySelector("[data-title]")?.dataset.title;
+  if (title) document.title = document.title.replace(/^[^|]*/, `${title} `);
   const health = fresh.querySelector(".health");
   if (health) room.querySelector(".health").className = health.className;
 }
