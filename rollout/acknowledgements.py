@@ -7,13 +7,13 @@ import logging
 import os
 import socket
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from secrets import token_hex
 from typing import Any
 
 import psycopg
 from django.db import connection
-
-from rollout.status_tree import Switch
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,18 @@ READ = """
 SELECT key, flag_version, switched_at, extract(epoch FROM clock_timestamp() - seen_at)::float8
 FROM public.rollout_process WHERE seen_at >= clock_timestamp() - make_interval(secs => %s) ORDER BY key
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """How far the serving processes have come to know the present version of the row."""
+
+    flag_version: int
+    switched: int
+    waiting: tuple[str, ...]
+    silent: tuple[str, ...]  # not heard from for so long that they hold V2 off by themselves
+    last_at: datetime | None
+    words: str
 
 
 def acknowledge(follower: "psycopg.Connection[Any]", *, version: int) -> None:

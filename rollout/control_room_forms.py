@@ -8,8 +8,8 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
 from carecollective.core.errors import DomainError, InvalidInput, NotPermitted, ValidationRefused
-from rollout import acknowledgements, checklist, drain, proposals, root_causes, services, snapshot
-from rollout.errors import NothingToChange, ProposalNotFound, RootCauseNotFound
+from rollout import acknowledgements, alerts, checklist, drain, proposals, root_causes, services, snapshot
+from rollout.errors import AlertNotFound, NothingToChange, ProposalNotFound, RootCauseNotFound
 from rollout.models import Change, Source
 from rollout.presentation import title_of
 from rollout.stages import Stage
@@ -191,6 +191,11 @@ def _file_root_cause(actor: "User", asked: QueryDict) -> str:
     return _("The root cause was filed.")
 
 
+def _acknowledge(actor: "User", asked: QueryDict) -> str:
+    alert = alerts.acknowledge(actor=actor, alert_id=_number(asked, "alert", AlertNotFound))
+    return _("%(who)s has got this: %(title)s.") % {"who": alert.acknowledged_by, "title": alert.title}
+
+
 ACTIONS: Mapping[str, Callable[["User", QueryDict], str]] = {
     "propose": _propose,
     "approve": _approve,
@@ -201,6 +206,7 @@ ACTIONS: Mapping[str, Callable[["User", QueryDict], str]] = {
     "roll_back": _roll_back,
     "certify": _certify,
     "v1_writes": _set_v1_writes,
+    "acknowledge": _acknowledge,
     "sign": _sign,
     "unsign": _unsign,
     "file_root_cause": _file_root_cause,

@@ -1,8 +1,11 @@
-"""The top of the control room: who is served, what changed last, and what fails. Read at each look, in three queries."""
+"""The top of the control room: who is served, what changed last, and what fails. Read at each look."""
 
 from django.utils.translation import gettext as _
 
 from rollout import figures
+from rollout.alert_log import Occasion
+from rollout.alerts import AlertRecord, recent_alerts
+from rollout.delivery import ChannelState
 from rollout.figures import Window
 from rollout.stages import DISABLED, Stage
 from rollout.status_tree import FailingCode, Overview, Served
@@ -14,7 +17,7 @@ FAILED_WITHIN = Window(3600)
 SHOWN = 3
 
 
-def read_overview(*, stage: Stage, v1_writes: bool, v2_is_off: bool) -> Overview:
+def read_overview(*, stage: Stage, v1_writes: bool, v2_is_off: bool, channels: tuple[ChannelState, ...]) -> Overview:
     """Read what somebody who was just woken needs first.
 
     `v2_is_off` tells that nobody can start in V2, whatever `stage` says.
@@ -27,7 +30,25 @@ def read_overview(*, stage: Stage, v1_writes: bool, v2_is_off: bool) -> Overview
             FailingCode(found.code, found.version, found.count, found.last_at, found.request_ids)
             for found in figures.failures_by_code(FAILED_WITHIN, requests=SHOWN)[:SHOWN]
         ),
+        told=_told(next(iter(recent_alerts(1)), None), channels),
     )
+
+
+def _told(latest: AlertRecord | None, channels: tuple[ChannelState, ...]) -> str:
+    """Say whether the latest alert reached somebody, and over which channels."""
+    set_up = [channel.name for channel in channels if channel.configured]
+    if not set_up:
+        return _("Nobody. No channel is set up: SLACK_WEBHOOK_URL, ALERT_WEBHOOK_URL, ALERT_EMAILS or SENTRY_DSN.")
+    if latest is None:
+        return _("No alert yet. Alerts go to: %(channels)s.") % {"channels": ", ".join(set_up)}
+    told = [sent.channel for sent in latest.deliveries if sent.what == Occasion.OPENED and sent.delivered_at]
+    said = {"title": latest.title, "channels": ", ".join(told)}
+    if latest.told_at:
+        return _("Yes, by %(channels)s at %(at)s UTC: %(title)s.") % {**said, "at": f"{latest.told_at:%H:%M:%S}"}
+    failed = [f"{sent.channel} ({sent.error})" for sent in latest.deliveries if sent.error]
+    if failed:
+        return _("Not yet: %(title)s. Failed: %(failed)s.") % {**said, "failed": ", ".join(failed)}
+    return _("Not yet: %(title)s. It is on its way.") % said
 
 
 def _served(version: MessagingVersion, *, takes_starts: bool) -> Served:

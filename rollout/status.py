@@ -9,8 +9,10 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from rollout import acknowledgements, alerts, drain, readiness, root_causes, snapshot, wording
+from rollout.acknowledgements import Switch
 from rollout.alerts import AlertRecord
 from rollout.cohort import v1_takes_writes
+from rollout.delivery import channel_states
 from rollout.ladder import next_rung
 from rollout.lease import read_lease
 from rollout.models import DrainCertificate, ProposalState
@@ -22,7 +24,6 @@ from rollout.stages import DISABLED
 from rollout.state import RolloutState
 from rollout.status_figures import read_figures
 from rollout.status_tree import (
-    Alert,
     Blocker,
     ChecklistItem,
     CodeCount,
@@ -39,7 +40,6 @@ from rollout.status_tree import (
     RootCause,
     Signature,
     Status,
-    Switch,
     TrendPoint,
     as_plain,
 )
@@ -47,7 +47,6 @@ from rollout.timeline import describe_drain, read_timeline
 from rollout.verdicts import DAY, Verdict
 
 __all__ = [
-    "Alert",
     "Blocker",
     "ChecklistItem",
     "CodeCount",
@@ -83,14 +82,17 @@ def read_status() -> Status:
     guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_rung(state.stage))
     open_alerts, due = alerts.open_alerts(), root_causes.list_due()
     facts = _Facts(state, overridden, guard, found, open_alerts, due)
-    health = _health(facts)
+    health, channels = _health(facts), channel_states()
     v1_writes = v1_takes_writes(state=state, override=settings.MESSAGING_V2_ROLLOUT)
     return Status(
         read_at=read_at,
         health=health,
         words=_words(health, facts),
         overview=read_overview(
-            stage=state.stage, v1_writes=v1_writes, v2_is_off=overridden or guard.v2_is_off or not state.fresh
+            stage=state.stage,
+            v1_writes=v1_writes,
+            v2_is_off=overridden or guard.v2_is_off or not state.fresh,
+            channels=channels,
         ),
         stage=state.stage,
         version=state.version,
@@ -102,7 +104,8 @@ def read_status() -> Status:
         gates=found.verdicts,
         next_step=_next_step(found),
         figures=read_figures(stage=state.stage, since=since),
-        alerts=tuple(_alert(one) for one in open_alerts),
+        alerts=open_alerts,
+        channels=channels,
         checklist=found.checklist,
         proposals=_proposals(state.version),
         root_causes=due,
@@ -206,10 +209,6 @@ def _next_step(found: Readiness) -> NextStep | None:
     if found.target is None:
         return None
     return NextStep(stage=found.target, ready=found.passed, blockers=found.blockers, expected_at=found.expected_at)
-
-
-def _alert(one: AlertRecord) -> Alert:
-    return Alert(one.id, one.kind, one.severity, one.opened_at, one.last_seen_at, one.words, one.disabled_v2)
 
 
 def _proposals(version: int) -> tuple[Proposal, ...]:

@@ -7,6 +7,9 @@ from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
 
+from rollout.acknowledgements import Switch
+from rollout.alerts import AlertRecord
+from rollout.delivery import ChannelState
 from rollout.stages import Stage
 from rollout.verdicts import Verdict
 
@@ -93,17 +96,6 @@ class Figures:
     errors_by_code: tuple[CodeCount, ...]
     conversations: tuple[ConversationCount, ...]
     trend: tuple[TrendPoint, ...]  # the last 24 hours, hour by hour, oldest first
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    id: int
-    kind: str
-    severity: str  # critical, warning
-    opened_at: datetime
-    last_seen_at: datetime
-    words: str
-    disabled_v2: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,18 +197,6 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
-    """How far the serving processes have come to know the present version of the row."""
-
-    flag_version: int
-    switched: int
-    waiting: tuple[str, ...]
-    silent: tuple[str, ...]  # not heard from for so long that they hold V2 off by themselves
-    last_at: datetime | None
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
 class Event:
     """One line of the timeline, newest first."""
 
@@ -261,6 +241,7 @@ class Overview:
     served: tuple[Served, ...]
     last_change: Event | None
     failing: tuple[FailingCode, ...]
+    told: str  # whether people heard of the latest alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +260,8 @@ class Status:
     gates: tuple[Verdict, ...]  # of the present stage
     next_step: NextStep | None  # None at the top
     figures: Figures
-    alerts: tuple[Alert, ...]  # open ones
+    alerts: tuple[AlertRecord, ...]  # open ones
+    channels: tuple[ChannelState, ...]
     checklist: tuple[ChecklistItem, ...]
     proposals: tuple[Proposal, ...]  # pending ones
     root_causes: tuple[RootCause, ...]  # due ones

@@ -255,6 +255,7 @@ def test_the_page_asks_few_questions_of_its_own_and_no_more_for_more_data(page, 
     """The status is read by one function; what the page adds to it is the session, the member and the permissions."""
     stage("percentage:10")
     happen(1)
+    alert("Something is up.", kind="slow_call")
     page()
     with CaptureQueriesContext(connection) as status_alone:
         read_status()
@@ -278,3 +279,59 @@ def test_the_page_says_how_long_things_are_kept_and_who_sees_to_it(db, signed_in
     assert "31 days" in page
     assert "the worker, every 60 minutes" in page
     assert "nobody: the worker does not run" not in page
+
+
+def test_the_top_says_who_is_served_in_either_version_and_what_fails(page, stage, happen):
+    stage("percentage:10")
+    happen(20, version="v2")
+    happen(19, version="v1", failed=19, code="database_error", request_id="req-1")
+    shown = text_of(page())
+    assert "V1 0 of 19 started Failing" in shown
+    assert "V2 20 of 20 started Served" in shown
+    assert "database_error : 19 in V1" in shown
+    assert "Requests: req-1 req-1 req-1" in shown
+
+
+def test_the_top_says_when_a_version_takes_no_starts(page, stage):
+    stage("disabled")
+    assert "V1 No starts V2 Off" in text_of(page())
+    stage("enabled")
+    assert "V1 Off V2 No starts" in text_of(page())
+
+
+def test_the_top_says_what_changed_last_by_whom_and_why(page, admin, signed_in):
+    asked = {"action": "override", "stage": "internal", "reason": "A rehearsal."}
+    assert signed_in(admin).post(PAGE, asked).status_code == 302
+    assert re.search(r"Last change disabled → internal , \d+\W+minutes ago, by Root A rehearsal\.", text_of(page()))
+
+
+def test_the_top_says_whether_somebody_was_told(page, stage, alert, settings, beyond_policies):
+    stage("internal")
+    assert "Nobody. No channel is set up" in text_of(page())
+    settings.SLACK_WEBHOOK_URL = "http://127.0.0.1:9/"
+    assert "No alert yet. Alerts go to: slack." in text_of(page())
+    alert("9 of 20 operations failed.")
+    assert "Not yet: Operations fail. It is on its way." in text_of(page())
+    sent = "INSERT INTO rollout_delivery (alert_id, channel, what, attempts, error, requested_by_label, {0}) SELECT id, 'slack',"
+    with beyond_policies() as cursor:
+        cursor.execute(f"{sent.format('failed_at')} 'opened', 1, 'answered 500', '', now() FROM rollout_alert")
+    assert "Not yet: Operations fail. Failed: slack (answered 500)." in text_of(page())
+    with beyond_policies() as cursor:
+        cursor.execute("UPDATE rollout_delivery SET delivered_at = '2026-03-01 03:04:05Z', error = ''")
+    assert "Yes, by slack at 03:04:05 UTC: Operations fail." in text_of(page())
+
+
+def test_an_alert_can_be_taken_on_once_and_says_by_whom(page, stage, alert, signed_in, ben):
+    stage("internal")
+    alert("9 of 20 operations failed.")
+    number = re.search(r'id="acknowledge-(\d+)"', page().content.decode())[1]
+    assert signed_in(ben).post(PAGE, {"action": "acknowledge", "alert": number}).status_code == 302
+    shown = text_of(page())
+    assert "Ben has got this" in shown
+    assert "I have got this" not in shown
+    assert signed_in(ben).post(PAGE, {"action": "acknowledge", "alert": "999"}).status_code == 404
+
+
+def test_the_tabs_title_says_the_state(page, stage):
+    stage("percentage:10")
+    assert "<title>Not enough yet: 10% |" in page().content.decode()
