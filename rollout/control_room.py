@@ -119,6 +119,7 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
         "health_icon": presentation.HEALTH_ICONS[status.health],
         "stage_title": stage_title,
         "is_live": status.stage != DISABLED,
+        "last_change": presentation.headline_of(status.overview.last_change) if status.overview.last_change else "",
         "steps": presentation.steps_of(status),
         "next_title": presentation.title_of(status.next_step.stage) if status.next_step else "",
         "next_who": presentation.who_is_in(status.next_step.stage) if status.next_step else "",

@@ -12,13 +12,15 @@ from rollout import acknowledgements, alerts, checklist, drain, proposals, root_
 from rollout.errors import AlertNotFound, NothingToChange, ProposalNotFound, RootCauseNotFound
 from rollout.models import Change, Source
 from rollout.presentation import title_of
-from rollout.stages import Stage
+from rollout.stages import DISABLED, Stage
 from rollout.timeline import describe_drain
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
 
 ANOTHER = "another"
+# What the record keeps where somebody rolled back first: the root cause, which a rollback opens, asks for the reason.
+NO_REASON_YET = "No reason given yet: the root cause will say why."
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,17 @@ def _step_down(actor: "User", asked: QueryDict) -> str:
 
 
 def _roll_back(actor: "User", asked: QueryDict) -> str:
-    change = services.roll_back(actor=actor, reason=asked.get("reason", ""), source=Source.ADMIN)
+    reason = asked.get("reason", "").strip()
+    is_live = snapshot.read_now().stage != DISABLED
+    reason_follows = is_live and not reason
+    change = services.roll_back(actor=actor, reason=NO_REASON_YET if reason_follows else reason, source=Source.ADMIN)
     switch = acknowledgements.wait_for_switch(version=change.flag_version)
     said = [_("Rolled back: the new messaging is off for everybody, and V1 writes are on."), switch.words]
     attempt = drain.latest_attempt()
     if attempt is not None:
         said.append(describe_drain(attempt))
+    if reason_follows:
+        said.append(_("Say why below, under the root cause to file, when there is time."))
     return " ".join(said)
 
 

@@ -57,5 +57,5 @@ def _served(version: MessagingVersion, *, takes_starts: bool) -> Served:
         state, words = ("none", _("No starts")) if takes_starts else ("off", _("Off"))
     else:
         state = "fail" if seen.failed else "pass"
-        words = _("%(good)d of %(all)d started") % {"good": seen.succeeded, "all": seen.denominator}
+        words = _("%(good)d of %(all)d") % {"good": seen.succeeded, "all": seen.denominator}
     return Served(version, takes_starts, seen.succeeded, seen.failed, state, words)

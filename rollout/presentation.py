@@ -72,6 +72,7 @@ class Line:
     """A line of the timeline with its badges in words."""
 
     event: Event
+    title: str
     badges: tuple[tuple[str, str], ...]
     source: str
 
@@ -133,11 +134,19 @@ def lines_of(status: Status) -> tuple[Line, ...]:
     return tuple(
         Line(
             event,
+            headline_of(event),
             tuple((badge, BADGES.get(badge, badge)) for badge in event.badges),
             sources.get(event.source, event.source) if event.kind == "change" else "",
         )
         for event in status.timeline
     )
+
+
+def headline_of(event: Event) -> str:
+    """Name what happened, with stages as people name them: 10% → Disabled."""
+    if event.kind == "change" and event.from_stage and event.to_stage and event.from_stage != event.to_stage:
+        return f"{title_in(event.from_stage)} → {title_in(event.to_stage)}"
+    return event.title
 
 
 def blockers_of(status: Status) -> Iterator[tuple[str, str]]:

@@ -47,7 +47,7 @@ function show(fresh) {
 /** Whether somebody types or has typed there, or is about to press a button: such a part is left alone. */
 function isInUse(region) {
   const controls = [...region.querySelectorAll("input, textarea, select")];
-  return region.querySelector("form:focus-within") !== null || controls.some(hasChanged);
+  return region.querySelector("form:focus-within, textarea:focus") !== null || controls.some(hasChanged);
 }
 
 function hasChanged(control) {

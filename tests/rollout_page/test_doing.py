@@ -10,6 +10,7 @@ from django.test import Client
 
 from rollout import checklist
 from rollout.models import Change, DrainCertificate, Flag, Proposal, ProposalState, RootCause, SignOff
+from rollout.root_causes import list_due
 from rollout.state import FLAG_NAME
 from tests.rollout_page.conftest import PAGE, count, stage_now, text_of
 
@@ -170,9 +171,19 @@ def test_one_person_rolls_back_with_a_reason_whatever_is_pending(press, signed_i
     assert (Change.objects.latest("pk").source, Change.objects.latest("pk").reason) == ("admin", TYPED)
 
 
-def test_a_rollback_without_a_reason_is_refused_next_to_its_field(press, ben, stage):
+def test_a_rollback_waits_for_no_reason_and_the_page_asks_for_it_afterwards(press, ben, stage):
     stage("internal")
-    refused = press(ben, "roll_back", reason=" ")
+    rolled = press(ben, "roll_back", reason=" ")
+    assert rolled.status_code == 302
+    assert stage_now() == "disabled"
+    assert "Say why below, under the root cause to file" in said(rolled)
+    assert Change.objects.latest("pk").reason == "No reason given yet: the root cause will say why."
+    assert [due.rolled_back_by for due in list_due()] == ["Ben"]
+
+
+def test_a_reason_too_short_to_mean_anything_is_refused_next_to_its_field(press, ben, stage):
+    stage("internal")
+    refused = press(ben, "roll_back", reason="x")
     assert refused.status_code == 400
     assert 'id="roll_back-reason-error"' in refused.content.decode()
     assert stage_now() == "internal"
@@ -181,7 +192,7 @@ def test_a_rollback_without_a_reason_is_refused_next_to_its_field(press, ben, st
 def test_a_refusal_leads_to_the_field_that_it_is_about(press, ben, admin, stage):
     stage("internal")
     for user, action, fields, field in (
-        (ben, "roll_back", {"reason": ""}, "roll_back-reason"),
+        (ben, "roll_back", {"reason": "x"}, "roll_back-reason"),
         (admin, "override", {"stage": "another", "percentage": "x"}, "override-percentage"),
         (admin, "override", {"stage": ""}, "override-stage-another"),
     ):

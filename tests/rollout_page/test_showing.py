@@ -286,8 +286,8 @@ def test_the_top_says_who_is_served_in_either_version_and_what_fails(page, stage
     happen(20, version="v2")
     happen(19, version="v1", failed=19, code="database_error", request_id="req-1")
     shown = text_of(page())
-    assert "V1 0 of 19 started Failing" in shown
-    assert "V2 20 of 20 started Served" in shown
+    assert "V1 Failing 0 of 19" in shown
+    assert "V2 Served 20 of 20" in shown
     assert "database_error : 19 in V1" in shown
     assert "Requests: req-1 req-1 req-1" in shown
 
@@ -302,7 +302,7 @@ def test_the_top_says_when_a_version_takes_no_starts(page, stage):
 def test_the_top_says_what_changed_last_by_whom_and_why(page, admin, signed_in):
     asked = {"action": "override", "stage": "internal", "reason": "A rehearsal."}
     assert signed_in(admin).post(PAGE, asked).status_code == 302
-    assert re.search(r"Last change disabled → internal , \d+\W+minutes ago, by Root A rehearsal\.", text_of(page()))
+    assert re.search(r"Last change Disabled → Internal , \d+\W+minutes ago, by Root A rehearsal\.", text_of(page()))
 
 
 def test_the_top_says_whether_somebody_was_told(page, stage, alert, settings, beyond_policies):
