@@ -73,8 +73,8 @@ PLACES = {
     "newer": "(activity, id) > (%(at)s, %(key)s)",
 }
 
-# Which version a conversation is, up to where it can be read, and how a legacy one goes on. With `mark` the reader's pointer
-# moves there in the same statement: to what is visible now, so that a message on its way still counts as new.
+# Which version a conversation is, how a legacy one goes on, and up to where the reader had read. With `mark` the reader's
+# pointer moves in the same statement: to what is visible now, so that a message on its way still counts as new.
 LOCATE = """
 WITH found AS (
   SELECT c.id, 'v2' AS version,
@@ -96,5 +96,8 @@ WITH found AS (
   ON CONFLICT (member_id, conversation_id) DO UPDATE SET read_to = excluded.read_to
   WHERE inbox_readpointer.read_to < excluded.read_to
 )
-SELECT version, continued_as, asked FROM found
+SELECT version, continued_as, asked,
+       -- As it was before this statement moved it.
+       (SELECT read_to FROM inbox_readpointer WHERE member_id = %(reader)s AND conversation_id = found.id)
+FROM found
 """

@@ -105,7 +105,8 @@ class Thread:
 
     A V2 conversation's first message is `conversation.initial_message` by `conversation.helper_id`, not in `messages`;
     `has_older` tells that more messages lie before the first of `messages`. `people` are all who take part or have, the
-    reader among them: a legacy conversation may have more than two.
+    reader among them: a legacy conversation may have more than two. `read_to` is the time of the newest message that the
+    reader had seen before, None for a conversation never opened here.
     """
 
     conversation: ConversationRecord
@@ -115,6 +116,7 @@ class Thread:
     people: Sequence[Person]
     other_participant: Person | None
     read_only: ReadOnlyReason | None
+    read_to: datetime | None = None
     way_on: WayOn | None = None
     continued_as: UUID | None = None
     asked_to_continue: bool = False  # for the helper: the requester has asked

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -37,11 +38,15 @@ POLL_LIMIT = 200
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a conversation lives; for a legacy one, the new conversation of the same pair and whether it was asked for."""
+    """Where a conversation lives, and up to where the reader had read it before.
+
+    For a legacy one also the new conversation of the same pair, and whether it was asked for.
+    """
 
     version: MessagingVersion
     continued_as: UUID | None
     asked_to_continue: bool
+    read_to: datetime | None
 
 
 def list_conversations(*, reader: User, cursor: Cursor | None = None, size: int = 20) -> Page[ConversationRow]:
@@ -73,7 +78,7 @@ def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = No
                 found = get_conversation_v2(
                     actor=reader, conversation_id=conversation_id, reader_id=reader.pk, before=before
                 )
-                return _thread(found, reader)
+                return _thread(found, reader, location)
             case MessagingVersion.V1:  # pragma: no branch
                 legacy = v1.read_conversation(conversation_id=conversation_id, before=before)
                 return _legacy_thread(legacy, reader, location)
@@ -132,7 +137,7 @@ def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
         row = rows.fetchone()
     if row is None:
         raise ConversationNotFound()
-    return Location(MessagingVersion(row[0]), row[1], row[2])
+    return Location(MessagingVersion(row[0]), *row[1:])
 
 
 def message_record(message: Any) -> MessageRecord:
@@ -168,7 +173,7 @@ def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     )
 
 
-def _thread(found: v2.ConversationThread, reader: User) -> Thread:
+def _thread(found: v2.ConversationThread, reader: User, location: Location) -> Thread:
     conversation = found.conversation
     other = conversation.helper if conversation.requester_id == reader.pk else conversation.requester
     return Thread(
@@ -189,6 +194,7 @@ def _thread(found: v2.ConversationThread, reader: User) -> Thread:
         people=[Person(reader.pk, reader.name), Person(other.pk, other.name)],
         other_participant=Person(other.pk, other.name),
         read_only=None if conversation.status == "active" else ReadOnlyReason.CLOSED,
+        read_to=location.read_to,
     )
 
 
@@ -216,6 +222,7 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
         people=[Person(person.id, person.name) for person in found.people],
         other_participant=Person(other.id, other.name) if other else None,
         read_only=read_only,
+        read_to=location.read_to,
         way_on=_way_on(location, is_helper=reader.pk == helper_id, request=request) if frozen else None,
         continued_as=location.continued_as,
         asked_to_continue=location.asked_to_continue,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -92,6 +92,7 @@ class Bubble:
     created_at: datetime
     is_withheld: bool = False
     is_system: bool = False
+    is_first_unread: bool = False
 
 
 @member_page
@@ -170,9 +171,13 @@ def _render_thread(
     )
     names = {person.id: person.name for person in thread.people}
     bubbles = _bubbles(thread, request.user, names)
+    first_unread = _first_unread(thread, bubbles) if before is None and refusal is None else None
+    if first_unread is not None:
+        bubbles[first_unread] = replace(bubbles[first_unread], is_first_unread=True)
     context = {
         "thread": thread,
         "bubbles": bubbles,
+        "has_unread": first_unread is not None,
         "names": json.dumps({str(key): name for key, name in names.items()}),
         "before": before,
         "oldest_id": thread.messages[0].id if thread.messages else None,
@@ -192,7 +197,7 @@ def _parse_before(request: HttpRequest) -> UUID | None:
         raise InvalidInput(_("This page link is no longer valid. Please open the conversation again.")) from None
 
 
-def _bubbles(thread: Thread, reader: User, names: dict[UUID, str]) -> Sequence[Bubble]:
+def _bubbles(thread: Thread, reader: User, names: dict[UUID, str]) -> list[Bubble]:
     """Return what the page shows, oldest first: a V2 conversation's first message is the one it was opened with."""
     conversation = thread.conversation
     bubbles = [_bubble(message, reader, names) for message in thread.messages]
@@ -206,6 +211,16 @@ def _bubbles(thread: Thread, reader: User, names: dict[UUID, str]) -> Sequence[B
         )
         bubbles.insert(0, first)
     return bubbles
+
+
+def _first_unread(thread: Thread, bubbles: Sequence[Bubble]) -> int | None:
+    """Return the place of the first bubble that the reader has not seen, if there is one."""
+    if thread.read_to is None and thread.conversation.version is MessagingVersion.V1:
+        return None  # read on the former site, as far as we know
+    for place, bubble in enumerate(bubbles):
+        if not bubble.is_mine and (thread.read_to is None or bubble.created_at > thread.read_to):
+            return place
+    return None
 
 
 def _bubble(message: MessageRecord, reader: User, names: dict[UUID, str]) -> Bubble:

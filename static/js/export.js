@@ -1,5 +1,17 @@
 // While a copy of the member's data is being put together, the account page shows how far it is. Without this, by hand.
+
+import { localiseTimes } from "./times.js";
+
 const PAUSE = 2000;
+
+function show(section, fresh) {
+  localiseTimes(fresh);
+  for (const part of section.querySelectorAll("[data-part]")) {
+    const now = fresh.querySelector(`[data-part="${part.dataset.part}"]`);
+    // Only when something has changed, so that a screen reader is not told the same again and again.
+    if (now.textContent !== part.textContent) part.replaceChildren(...now.childNodes);
+  }
+}
 
 async function look() {
   const section = document.querySelector("[data-export]");
@@ -9,8 +21,7 @@ async function look() {
     if (answer.ok && !answer.redirected) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.querySelector("[data-export]");
-      // Only when something has changed, so that a screen reader is not told the same again and again.
-      if (fresh && fresh.textContent !== section.textContent) section.replaceWith(document.adoptNode(fresh));
+      if (fresh) show(section, fresh);
     }
   } catch {
     // The next look may do better.

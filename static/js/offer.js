@@ -41,7 +41,8 @@ function prepare(section) {
     failure.hidden = false;
     retry.hidden = !canRetry;
     send.hidden = canRetry;
-    (canRetry ? retry : text).focus();
+    (canRetry ? retry : text).focus({ preventScroll: true });
+    failure.scrollIntoView({ block: "nearest" });
   }
 
   async function submit() {
@@ -87,5 +88,5 @@ function prepare(section) {
   addEventListener("pageshow", (event) => {
     if (event.persisted) setSending(false);
   });
-  if (dialog.open) text.focus();
+  if (dialog.open && !dialog.querySelector("[autofocus]")) text.focus();
 }

@@ -9,11 +9,15 @@ const compose = document.querySelector("[data-compose]");
 const { api, me, report } = list.dataset;
 const names = JSON.parse(list.dataset.names);
 const known = new Map([...list.querySelectorAll("[data-id]")].map((element) => [element.dataset.id, element]));
+const arrived = document.querySelector("[data-arrived]");
+// What was typed waits here for the next visit: to an offer while this conversation already stood, or before signing in again.
+const draft = `draft:${api.split("/").at(-1)}`;
 const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
 // Only polling moves this on: what somebody else wrote just before our own message lies before it.
 let latest = list.dataset.latest;
 let etag = null;
 let polling = null;
+let isOver = false;
 let timer = null;
 
 function bubble(message) {
@@ -63,22 +67,43 @@ async function poll() {
   const address = latest ? `${api}/messages?after=${latest}` : `${api}/messages`;
   const answer = await call(address, { headers: etag ? { "If-None-Match": etag } : {} });
   // Signed out meanwhile, or no longer in this conversation: asking again would not help.
-  if ([401, 403, 404].includes(answer.status)) clearInterval(timer);
+  if ([401, 403, 404].includes(answer.status)) stopPolling(answer.status === 401);
   if (!answer.ok) return;
   etag = answer.etag;
   const messages = answer.data.messages ?? answer.data.results ?? [];
   if (messages.length === 0) return;
   const atEnd = isAtEnd();
-  const fromOthers = messages.some((message) => message.sender_id !== me && !known.has(message.id));
+  const firstNew = messages.find((message) => message.sender_id !== me && !known.has(message.id));
   show(messages);
   latest = messages.at(-1).id;
   etag = null;
-  if (fromOthers) call(`${api}/read`, { method: "POST", token });
+  if (firstNew) call(`${api}/read`, { method: "POST", token });
   if (atEnd) list.lastElementChild.scrollIntoView({ block: "nearest" });
+  else if (firstNew) tellOfNew(known.get(firstNew.id));
+}
+
+/** Somebody who reads further up learns that there is more below, and stays where they are. */
+function tellOfNew(element) {
+  if (!arrived.hidden) return;
+  arrived.hidden = false;
+  arrived.querySelector("button").onclick = () => {
+    arrived.hidden = true;
+    element.scrollIntoView({ block: "center" });
+  };
+}
+
+function stopPolling(isSignedOut) {
+  clearInterval(timer);
+  isOver = true;
+  const told = document.querySelector(isSignedOut ? "[data-signed-out]" : "[data-over]");
+  told.hidden = false;
+  told.scrollIntoView({ block: "nearest" });
+  addEventListener("pagehide", keepDraft);
 }
 
 /** One poll at a time; who asks meanwhile gets the one under way. */
 function pollOnce() {
+  if (isOver) return Promise.resolve();
   polling ??= poll().finally(() => (polling = null));
   return polling;
 }
@@ -86,6 +111,11 @@ function pollOnce() {
 function isAtEnd() {
   const last = list.lastElementChild;
   return !last || last.getBoundingClientRect().bottom <= innerHeight;
+}
+
+function keepDraft() {
+  const typed = compose?.elements.message.value;
+  if (typed) sessionStorage.setItem(draft, typed);
 }
 
 function newId() {
@@ -102,8 +132,6 @@ function prepareCompose() {
   let isSending = false;
   let tried = null;
 
-  // What was typed into an offer while this conversation already stood.
-  const draft = `draft:${api.split("/").at(-1)}`;
   if (!text.value) text.value = sessionStorage.getItem(draft) ?? "";
   sessionStorage.removeItem(draft);
 
@@ -130,7 +158,8 @@ function prepareCompose() {
     } else {
       const again = mayPass(answer) ? "Your message did not get through. It is still here; please try again." : "";
       failure.textContent = `${again} ${sentence(answer)}`.trim() || "This could not be sent. Please reload the page.";
-      text.focus();
+      text.focus({ preventScroll: true });
+      failure.scrollIntoView({ block: "nearest" });
     }
     isSending = false;
     compose.removeAttribute("aria-busy");
@@ -138,7 +167,9 @@ function prepareCompose() {
 }
 
 if (compose) prepareCompose();
-if (!location.hash && !isAtEnd()) (compose ?? list.lastElementChild)?.scrollIntoView({ block: "end" });
+// Unless the address or an answer leads elsewhere.
+if (!document.querySelector(":target, [autofocus]")) document.getElementById("latest").scrollIntoView();
+addEventListener("scroll", () => isAtEnd() && (arrived.hidden = true), { passive: true });
 timer = setInterval(() => {
   if (!document.hidden) pollOnce();
 }, POLL_MS);

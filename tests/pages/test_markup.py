@@ -33,6 +33,17 @@ def test_no_script_turns_text_into_markup():
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", path.read_text()), path
 
 
+def test_nothing_moves_for_whoever_asked_for_no_motion():
+    static = Path(settings.BASE_DIR) / "static"
+    allowed = re.compile(r"@media \(prefers-reduced-motion: no-preference\) \{(?:[^{}]*\{[^{}]*\})*\s*\}")
+    sheets = [path.read_text() for path in static.rglob("*.css")]
+    assert any(allowed.search(sheet) for sheet in sheets)
+    for sheet in sheets:
+        assert not re.search(r"scroll-behavior|transition|animation|@keyframes", allowed.sub("", sheet))
+    for path in static.rglob("*.js"):
+        assert not re.search(r"smooth|\.animate\(", path.read_text()), path
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", ["/requests", "/login", "/signup", "/help", "/logout", "/nowhere"])
 def test_the_policy_for_content_is_strict_on_every_page(visitor, address):
