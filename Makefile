@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage faults bench audit lint format schema lock clean setup setup-dev
+.PHONY: help run test coverage faults bench audit lint format schema db-snapshot lock clean setup setup-dev
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -62,6 +62,10 @@ format: setup-dev  ## Rewrite the sources in the project's style
 
 schema: setup-dev  ## Write docs/openapi.yaml anew
 	$(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+# Run it after each migration, and after a merge that conflicts in the file. A test fails while the two differ.
+db-snapshot: setup-dev  ## Write anew what a migrated database looks like: policies, grants, functions, roles, settings
+	@$(PY) -m tests.db_snapshot
 
 lock:  ## Compile the pinned requirements from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -1,41 +1,30 @@
-"""Nobody is served by a process that the policies do not hold."""
+"""Refuse to start if this connection can get round the row-level security."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import connection, transaction
 
-# Every policy that holds the web role, table by table. The V1 tables have more, which are the legacy system's.
-POLICIES: Mapping[str, frozenset[str]] = {
-    "conversations_v2": frozenset({"participants_read", "helper_opens", "participants_close"}),
-    "messages_v2": frozenset({"participants_read", "participants_send"}),
-    "conversations": frozenset(
-        {"carecollective_read", "carecollective_open", "carecollective_bump", "carecollective_gate"}
-    ),
-    "conversation_participants": frozenset({"carecollective_read", "carecollective_join", "carecollective_gate"}),
-    "messages": frozenset({"carecollective_read", "carecollective_send", "carecollective_gate"}),
-}
-OURS_ALONE = frozenset({"conversations_v2", "messages_v2"})
+from carecollective.core.catalog.comparison import TELLING_SETTINGS, Difference, find_differences, split_name
+from carecollective.core.catalog.reader import read_live_catalog
+from carecollective.core.catalog.snapshot import load_snapshot
 
 # Both names count: whoever has taken on a role can put it down again.
 _ROLES = """
 SELECT r.rolname, r.rolsuper, r.rolbypassrls, ARRAY(
   SELECT other.rolname::text FROM pg_roles other
   WHERE (other.rolsuper OR other.rolbypassrls) AND other.oid <> r.oid AND pg_has_role(r.oid, other.oid, 'MEMBER')
-  ORDER BY 1)
+  ORDER BY 1), coalesce(current_setting('app.user_id', true), '')
 FROM pg_roles r WHERE r.rolname IN (session_user, current_user)
 ORDER BY r.rolname = session_user DESC
 """
-_TABLES = """
-SELECT wanted.name, c.oid IS NOT NULL, pg_get_userbyid(c.relowner),
-  coalesce(pg_has_role(session_user, c.relowner, 'MEMBER') OR pg_has_role(current_user, c.relowner, 'MEMBER'), false),
-  c.relrowsecurity, c.relforcerowsecurity,
-  ARRAY(SELECT p.polname::text FROM pg_policy p WHERE p.polrelid = c.oid)
-FROM unnest(%s::text[]) AS wanted (name)
-LEFT JOIN pg_class c ON c.relname = wanted.name AND c.relnamespace = 'public'::regnamespace
-ORDER BY wanted.name
+_OWNED = """
+SELECT c.relname, pg_get_userbyid(c.relowner) FROM pg_class c
+WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%s)
+AND (pg_has_role(session_user, c.relowner, 'MEMBER') OR pg_has_role(current_user, c.relowner, 'MEMBER'))
+ORDER BY c.relname
 """
 
 
@@ -45,17 +34,6 @@ class Danger:
 
     id: str
     sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    name: str
-    exists: bool
-    owner: str
-    is_mine: bool
-    is_secured: bool
-    is_forced: bool
-    policies: Sequence[str]
 
 
 def refuse_unsafe_database() -> None:
@@ -69,17 +47,35 @@ def refuse_unsafe_database() -> None:
 
 def find_dangers() -> Iterator[Danger]:
     """Yield what would let this connection around the policies, the role's own powers first."""
-    with connection.cursor() as cursor:
+    snapshot = load_snapshot()
+    secured = [name for name, state in snapshot.ours["Row-level security"].items() if state.startswith("on")]
+    is_fresh = not connection.in_atomic_block
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_ROLES)
         roles = cursor.fetchall()
-        cursor.execute(_TABLES, [list(POLICIES)])
-        tables = [_Table(*row) for row in cursor.fetchall()]
-    for role in roles:
-        yield from _dangers_of_role(*role)
+        cursor.execute(_OWNED, [list(snapshot.ours["Tables"])])
+        owned = cursor.fetchall()
+        live = read_live_catalog(cursor)
+    for name, is_superuser, bypasses, reachable, _member in roles:
+        yield from _dangers_of_role(name, is_superuser, bypasses, reachable)
+    differences = list(find_differences(snapshot, live))
+    for table in secured:
+        if table not in live.facts["Tables"]:
+            yield Danger("core.E006", f"The table {table} is missing: run `manage.py migrate`.")
     # A superuser belongs to every role; said once, that is enough.
-    is_superuser = any(role[1] for role in roles)
-    for table in tables:
-        yield from _dangers_of_table(table, role="" if is_superuser else roles[0][0])
+    for table, owner in owned if not any(role[1] for role in roles) else ():
+        yield Danger(
+            "core.E003",
+            f"The site must not connect as {roles[0][0]}, which owns the table {table} or belongs to {owner}: {_REMEDY}",
+        )
+    for difference in differences:
+        yield from _dangers_of_difference(difference, secured, {name for name, *_rest in roles})
+    # Inside a transaction a member may rightly be acting.
+    if is_fresh and roles[0][-1]:
+        yield Danger(
+            "core.E007",
+            "Every connection begins as one and the same member: take app.user_id out of the server's settings.",
+        )
 
 
 def _dangers_of_role(name: str, is_superuser: bool, bypasses: bool, reachable: list[Any]) -> Iterator[Danger]:
@@ -94,28 +90,35 @@ def _dangers_of_role(name: str, is_superuser: bool, bypasses: bool, reachable: l
         )
 
 
-def _dangers_of_table(table: _Table, *, role: str) -> Iterator[Danger]:
-    if not table.exists:
-        yield Danger("core.E006", f"The table {table.name} is missing: run `manage.py migrate`.")
-        return
-    if table.is_mine and role:
-        yield Danger(
-            "core.E003",
-            f"The site must not connect as {role}, which owns the table {table.name} or belongs to {table.owner}: {_REMEDY}",
-        )
-    if not table.is_secured:
-        yield Danger("core.E004", f"Row-level security is off on the table {table.name}: {_REPAIR}")
-    elif table.name in OURS_ALONE and not table.is_forced:
-        yield Danger("core.E004", f"Row-level security is not forced on the table {table.name}: {_REPAIR}")
-    missing = POLICIES[table.name].difference(table.policies)
-    if missing:
-        yield Danger("core.E005", f"The table {table.name} lacks the policy {min(missing)}: {_REPAIR}")
-    strangers = set(table.policies) - POLICIES[table.name]
-    if strangers and table.name in OURS_ALONE:
-        yield Danger(
-            "core.E005", f"The table {table.name} has a policy of unknown purpose, {min(strangers)}: {_REPAIR}"
-        )
+def _dangers_of_difference(difference: Difference, secured: list[str], roles: set[str]) -> Iterator[Danger]:
+    match difference.part:
+        case "Row-level security" if difference.name in secured and difference.found:
+            how = "off" if difference.found.startswith("off") else "not forced"
+            yield Danger("core.E004", f"Row-level security is {how} on the table {difference.name}: {_REPAIR}")
+        case "Policies" if difference.stops_start:
+            *table, policy = split_name(difference.name)
+            yield Danger("core.E005", f"The table {'.'.join(table)} {_describe(policy, difference)}: {_REPAIR}")
+        case "Settings" if _is_telling(difference, roles):
+            yield Danger(
+                "core.E007",
+                f"The setting “{difference.name}” is {difference.found!r}: reset it, as `manage.py verify_messaging` shows.",
+            )
+
+
+def _describe(policy: str, difference: Difference) -> str:
+    if difference.expected is None:
+        return f"has a policy of unknown purpose, {policy}"
+    return f"lacks the policy {policy}" if difference.found is None else f"has another policy {policy} than agreed"
+
+
+def _is_telling(difference: Difference, roles: set[str]) -> bool:
+    whose, _colon, setting = difference.name.partition(": ")
+    return (
+        difference.expected is None
+        and whose.removesuffix(" in this database") in {"every role", "the server", *roles}
+        and TELLING_SETTINGS.fullmatch(setting) is not None
+    )
 
 
 _REMEDY = "run `manage.py create_roles` and let it connect as carecollective_web."
-_REPAIR = "restore it as the migrations made it."
+_REPAIR = "restore it as the migrations made it; `manage.py verify_messaging` shows how."

@@ -2,15 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-
-class Executes(Protocol):
-    """A cursor of psycopg's or of Django's."""
-
-    def execute(self, query: Any, params: Any = None, /) -> Any: ...
-
-    def fetchall(self) -> list[Any]: ...
+from carecollective.core.catalog.reader import Executes
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,16 +1,19 @@
 """One thing expected beside what was found."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
+    """`remedy` says who has to do what where the check failed; `stops_start` that the site does not start until then."""
+
     group: str
     name: str
     expected: str
     found: str
     ok: bool
+    remedy: str = ""
+    stops_start: bool = True
 
     @property
     def what(self) -> str:
@@ -18,18 +21,6 @@ class Check:
         return f"{self.group.lstrip('0123456789 ')}, {self.name}"
 
 
-def compare(group: str, name: str, expected: object, found: object) -> Check:
-    return Check(group, name, str(expected), str(found), expected == found)
-
-
-def compare_names(
-    group: str, name: str, expected: Collection[str], found: Collection[str], *, more: bool = False
-) -> Check:
-    """Compare two sets of names by saying what is missing and what is unknown; with `more`, unknown ones are welcome."""
-    missing, unknown = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
-    wrong = [*(f"without {one}" for one in missing), *(f"with {one}" for one in unknown if not more)]
-    return Check(group, name, _number(len(expected)), "; ".join(wrong) or _number(len(expected)), not wrong)
-
-
-def _number(count: int) -> str:
-    return f"all {count}" if count else "none"
+def compare(group: str, name: str, expected: object, found: object, remedy: str = "") -> Check:
+    ok = expected == found
+    return Check(group, name, str(expected), str(found), ok, "" if ok else remedy)

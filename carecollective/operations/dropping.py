@@ -11,11 +11,12 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
+from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.operations.catalog import read_catalog
 from carecollective.operations.contents import TableContents, read_table
-from carecollective.operations.expectations import GRANTS, TRIGGERS, V2_TABLES
 from carecollective.operations.models import DroppedMessaging
 from carecollective.operations.problems import OperationError
+from carecollective.operations.structure import V2_TABLES
 from carecollective.postgres import ROLE_NAMES
 from rollout.stages import DISABLED
 from rollout.state import FLAG_NAME
@@ -107,11 +108,12 @@ def _seeing_everything(cursor: Any) -> Iterator[None]:
 def _what_others_added(cursor: Any) -> list[str]:
     """Return the statements for what was agreed of triggers and grants. What nobody agreed on goes with the tables."""
     statements = []
+    triggers, grants = load_snapshot().ours["Triggers"], load_snapshot().ours["Grants"]
     for part in read_catalog(cursor, V2_TABLES):
-        if part.kind == "trigger" and part.name in TRIGGERS.get(part.table, ()):
+        if part.kind == "trigger" and f"{part.table}.{part.name}" in triggers:
             statements.append(part.words)
-        elif part.kind == "grant" and part.name in GRANTS[part.table]:
-            agreed = set(GRANTS[part.table][part.name].split(", "))
+        elif part.kind == "grant" and f"{part.table} to {part.name}" in grants:
+            agreed = set(grants[f"{part.table} to {part.name}"].split(", "))
             rights = ", ".join(right for right in part.words.split(", ") if right in agreed)
             if rights:
                 statements.append(f'GRANT {rights} ON public.{part.table} TO "{part.name}"')

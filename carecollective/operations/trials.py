@@ -17,6 +17,10 @@ from messaging_v2 import services
 GROUP = "2 Operations"
 WORDS = "A trial of the verification, which nobody will ever read."
 REFUSED = "refuses"
+_REMEDY = (
+    "Members could act for others, or read what is not theirs: `manage.py rollout rollback --reason …`, then put right"
+    " what else differs."
+)
 
 _OPEN = "INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message) VALUES (%s, %s, %s, %s, %s)"
 _SEND = "INSERT INTO messages_v2 (id, conversation_id, sender_id, content) VALUES (%s, %s, %s, %s)"
@@ -50,9 +54,8 @@ def try_operations(sample: Sample | None) -> Iterator[Check]:
         ),
     }
     for name, attempt in attempts.items():
-        yield compare(GROUP, f"{name} for another", REFUSED, _answer(attempt, ActingAsAnother))
-    yield compare(
-        GROUP,
+        yield _tried(f"{name} for another", REFUSED, _answer(attempt, ActingAsAnother))
+    yield _tried(
         "get_conversation_v2 by a stranger",
         REFUSED,
         _answer(
@@ -62,20 +65,22 @@ def try_operations(sample: Sample | None) -> Iterator[Check]:
             ConversationNotFound,
         ),
     )
-    yield compare(
-        GROUP,
+    yield _tried(
         "the database, to open for another",
         REFUSED,
         _answer_of_database(stranger, _OPEN, [uuid4(), case.help_request, case.requester, case.helper, WORDS]),
     )
-    yield compare(
-        GROUP,
+    yield _tried(
         "the database, to send for another",
         REFUSED,
         _answer_of_database(stranger, _SEND, [uuid4(), case.conversation, case.helper, WORDS]),
     )
-    yield compare(GROUP, "the database, rows shown to a stranger", 0, _seen_by(stranger))
-    yield compare(GROUP, "the database, rows closed by a stranger", 0, _closed_by(stranger))
+    yield _tried("the database, rows shown to a stranger", 0, _seen_by(stranger))
+    yield _tried("the database, rows closed by a stranger", 0, _closed_by(stranger))
+
+
+def _tried(name: str, expected: object, found: object) -> Check:
+    return compare(GROUP, name, expected, found, _REMEDY)
 
 
 def _answer(attempt: Callable[[], object], refusal: type[DomainError]) -> str:

@@ -7,11 +7,11 @@ from io import StringIO
 import psycopg
 import pytest
 from django.conf import settings
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 
 from carecollective.core.management.commands.serve import Command as Serve
 from carecollective.core.site import Site
-from carecollective.operations.expectations import COLUMNS, INDEXES
+from carecollective.operations.structure import COLUMNS, INDEXES
 from carecollective.operations.tables import render, show_difference
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
@@ -52,11 +52,17 @@ def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
     report = json.loads(refused.output)
     assert report["ok"] is False
     wrong = {check["name"]: check["found"] for check in report["checks"] if not check["ok"]}
+    assert all(check["remedy"] for check in report["checks"] if not check["ok"])
     assert wrong == {
         "messages_v2 to carecollective_web": "DELETE, INSERT, SELECT",
         # The policy of that name is there, and lets everything through: it reads otherwise, and a trial shows it too.
-        "messages_v2.participants_read": "r permissive to carecollective_web using (true) check ()",
+        "messages_v2.participants_read": "FOR SELECT TO carecollective_web USING (true)",
         "the database, rows shown to a stranger": "3",
+        # So the site would not start.
+        "ways around the policies at start-up": (
+            "The table messages_v2 has another policy participants_read than agreed: restore it as the migrations made it;"
+            " `manage.py verify_messaging` shows how."
+        ),
         "sender takes no part": "3",
     }
     # What `serve` asks for before it serves, as the owner.
@@ -64,7 +70,13 @@ def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
     assert silent.output == ""
     assert (
         "Grants, messages_v2 to carecollective_web: INSERT, SELECT expected, DELETE, INSERT, SELECT found."
-        in silent.stderr
+        " As the owner: REVOKE DELETE ON messages_v2 FROM carecollective_web;"
+    ) in silent.stderr
+    said = refusal(name).output
+    assert "WRONG  Policies, messages_v2.participants_read" in said
+    assert (
+        "  remedy    As the owner: DROP POLICY participants_read ON messages_v2; CREATE POLICY participants_read"
+        in said
     )
 
 
@@ -86,6 +98,36 @@ def test_a_site_whose_tables_are_not_as_agreed_does_not_start(as_owner: str) -> 
     ask(as_owner, "ALTER TABLE messages_v2 DISABLE TRIGGER messages_v2_never_reworded")
     out = StringIO()
     serve = Serve(stdout=out)
-    with pytest.raises(CommandError, match=r"^The messaging tables are not as agreed:\n- Triggers, messages_v2:"):
+    with pytest.raises(CommandError, match=r"^The database is not as agreed:\n- Triggers, messages_v2\."):
         serve.prepare(Site(say=serve.say))
     assert out.getvalue() == "Starting the database …\n"
+
+
+def test_what_serves_nobody_does_not_keep_the_site_from_starting(as_owner: str) -> None:
+    ask(as_owner, f"ALTER DATABASE {as_owner} SET search_path = elsewhere, public")
+    err = StringIO()
+    call_command("verify_messaging", cheap=True, verbosity=0, stderr=err)
+    assert err.getvalue().startswith(
+        "The site starts, but the database is not as agreed:\n- Settings, every role in this"
+    )
+
+
+def test_a_database_of_a_newer_release_lets_the_older_one_start(as_owner: str) -> None:
+    ask(as_owner, "INSERT INTO django_migrations (app, name, applied) VALUES ('inbox', '9999_of_tomorrow', now())")
+    ask(as_owner, "CREATE TABLE inbox_tomorrow (id bigint); GRANT SELECT ON inbox_tomorrow TO carecollective_web")
+    err = StringIO()
+    call_command("verify_messaging", cheap=True, verbosity=0, stderr=err)
+    assert err.getvalue().startswith("The database was migrated by a newer release (inbox.9999_of_tomorrow).")
+
+
+def test_a_gap_in_the_record_of_changes_is_found(copy: Copy) -> None:
+    name = copy("gap")
+    with psycopg.connect(url(name), autocommit=True) as superuser:
+        superuser.execute("UPDATE rollout_flag SET stage = 'internal'")
+        superuser.execute("UPDATE rollout_flag SET stage = 'disabled'")
+        assert "record of changes" in verify(name)
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("DELETE FROM rollout_change WHERE id = (SELECT min(id) FROM rollout_change)")
+    wrong = [check for check in json.loads(refusal(name, "--json").output)["checks"] if not check["ok"]]
+    assert [check["name"] for check in wrong] == ["record of changes"]
+    assert "does not follow from what stands before it" in wrong[0]["found"]

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from carecollective.core.startup import POLICIES
+from carecollective.core.catalog.snapshot import load_snapshot
 
 Connect = Callable[..., psycopg.Connection[Any]]
 
@@ -91,8 +91,8 @@ def test_there_are_exactly_five_policies_for_the_web_alone(connect_as: Connect) 
     query = "SELECT tablename, policyname, roles::text FROM pg_policies WHERE tablename IN ('conversations_v2', 'messages_v2')"
     found = ask(connect_as, query)
     assert len(found) == 5
-    assert {(table, policy) for table, policy, _roles in found} == {
-        (table, policy) for table in COLUMNS for policy in POLICIES[table]
+    assert {f"{table}.{policy}" for table, policy, _roles in found} == {
+        name for name in load_snapshot().ours["Policies"] if name.partition(".")[0] in COLUMNS
     }
     assert {roles for _table, _policy, roles in found} == {"{carecollective_web}"}
 

@@ -1,10 +1,13 @@
 """A site that its policies would not hold does not start, and says in one sentence why."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.core import checks
@@ -76,7 +79,29 @@ def test_the_web_role_on_the_migrated_tables_is_let_in(broken: Broken) -> None:
             "lacks the policy carecollective_gate",
         ),
         ("E005", "CREATE POLICY anyone ON messages_v2 USING (true)", "a policy of unknown purpose, anyone"),
+        (
+            "E005",
+            "ALTER POLICY carecollective_gate ON messages USING (true)",
+            "another policy carecollective_gate than",
+        ),
+        ("E005", "ALTER POLICY participants_read ON messages_v2 USING (true)", "another policy participants_read than"),
+        ("E005", "ALTER POLICY carecollective_read ON messages TO public", "another policy carecollective_read than"),
+        (
+            "E005",
+            "CREATE POLICY more ON messages TO carecollective_web USING (true)",
+            "a policy of unknown purpose, more",
+        ),
+        ("E004", "ALTER TABLE privacy_exportfile DISABLE ROW LEVEL SECURITY", "off on the table privacy_exportfile"),
+        ("E003", "ALTER TABLE knox_authtoken OWNER TO carecollective_web", "which owns the table knox_authtoken"),
         ("E006", "DROP TABLE messages_v2", "The table messages_v2 is missing"),
+        ("E006", "DROP TABLE messages CASCADE", "The table messages is missing"),
+        (
+            "E007",
+            "ALTER ROLE carecollective_web SET app.user_id = '00000000-0000-0000-0000-000000000001'",
+            "The setting “carecollective_web: app.user_id” is",
+        ),
+        ("E007", "ALTER ROLE ALL SET request.jwt.claims = '{}'", "The setting “every role: request.jwt.claims” is"),
+        ("E007", "ALTER ROLE carecollective_web SET search_path = evil", "“carecollective_web: search_path” is 'evil'"),
     ],
 )
 def test_it_refuses(broken: Broken, number: str, statements: str, words: str) -> None:
@@ -102,8 +127,9 @@ def test_every_v1_policy_of_the_legacy_systems_own_is_welcome(broken: Broken) ->
         refuse_unsafe_database()
 
 
-def test_it_asks_two_questions(broken: Broken, django_assert_num_queries: Any) -> None:
-    with broken(), django_assert_num_queries(2):
+def test_it_asks_few_questions(broken: Broken, django_assert_num_queries: Any) -> None:
+    # Within a savepoint: who connects, what it owns, and the catalogue, with the schemas hidden and shown again.
+    with broken(), django_assert_num_queries(7):
         refuse_unsafe_database()
 
 
@@ -117,6 +143,20 @@ def test_the_check_is_asked_only_when_a_database_is(db: None, django_assert_num_
 def test_the_owner_may_run_what_makes_the_policies(db: None, settings: Any) -> None:
     settings.DATABASE_ROLE = "owner"
     assert check_that_policies_hold(databases=["default"]) == []
+
+
+def test_a_connection_that_begins_as_a_member_is_refused(template_database: str) -> None:
+    name = f"test_{os.getpid()}_setting"
+    databases.recreate(settings.DATA_DIR, name, template_database)
+    try:
+        with psycopg.connect(databases.superuser_url(settings.DATA_DIR, name), autocommit=True) as superuser:
+            superuser.execute(f"ALTER DATABASE {name} SET app.user_id = '{uuid4()}'".encode())
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            databases.manage(settings.DATA_DIR, name, "check", "--database", "default", role="web")
+        assert "every role in this database: app.user_id" in refused.value.stderr
+        assert "Every connection begins as one and the same member" in refused.value.stderr
+    finally:
+        databases.drop(settings.DATA_DIR, name)
 
 
 def test_the_command_line_says_so(template_database: str) -> None:

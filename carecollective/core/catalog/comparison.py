@@ -1,0 +1,191 @@
+"""Compares a live database with the snapshot: what is missing, what reads otherwise, and what nobody agreed on."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from carecollective.core.catalog.reader import LiveCatalog
+from carecollective.core.catalog.snapshot import DatabaseSnapshot
+from carecollective.postgres import ROLE_NAMES
+
+WEB, OPERATIONS, GUARD = ROLE_NAMES["web"], ROLE_NAMES["ops"], ROLE_NAMES["guard"]
+OURS = frozenset({WEB, OPERATIONS, GUARD})
+EVERYBODY = "public"
+# Whoever asks in their name reaches members' data: a right for one of these is never the legacy system's own business.
+SERVING = frozenset({WEB, GUARD, EVERYBODY})
+# What lets the operations role dump everything: it comes with each table by itself.
+READING = frozenset({"SELECT", "USAGE"})
+
+# Whoever sets one of these for everybody decides what members see, or whether anything is written at all.
+TELLING_SETTINGS = re.compile(
+    r"app\.user_id|request\..*|search_path|row_security|session_replication_role|role|event_triggers"
+    r"|default_transaction_read_only|(session|local|shared)_preload_libraries"
+)
+# The legacy gateway names its caller by these, and nothing of ours ever does: the rest of such a policy adds nothing.
+_ASKS_THE_GATEWAY = re.compile(r"\bauth\.\w+\(|'request\.jwt")
+_CLAUSES = re.compile(r" (?:USING|WITH CHECK) \((.*?)\)(?= WITH CHECK \(|$)")
+_SWITCHED = re.compile(r" \((switched off|on replicas only|always)\)$|switched off$")
+
+# These do not keep a site from starting: they serve nobody anything, or the start itself brings them back.
+STARTS_REGARDLESS = frozenset({"Default privileges", "Event triggers", "Indexes", "Publications", "Roles", "Settings"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One fact that is not as agreed. `expected` is None for what nobody agreed on, `found` for what is missing."""
+
+    part: str
+    name: str
+    expected: str | None
+    found: str | None
+    stops_start: bool
+
+
+def find_differences(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Iterator[Difference]:
+    """Yield what differs. What the legacy system has of its own is left out, as long as our roles gain nothing by it."""
+    expected = snapshot.expected(made_here=live.made_here)
+    for part in sorted({*expected, *live.facts}):
+        agreed, found = expected.get(part, {}), live.facts.get(part, {})
+        for name in sorted({*agreed, *found}):
+            if agreed.get(name) == found.get(name):
+                continue
+            if name in agreed:
+                if not _is_secured_by_legacy(part, name, found.get(name), snapshot):
+                    stops = part not in STARTS_REGARDLESS
+                    yield Difference(part, name, agreed[name], found.get(name), stops)
+            elif not _is_welcome(part, name, found[name], snapshot, live):
+                stops = part not in STARTS_REGARDLESS and _is_about_ours(part, name, found[name], snapshot)
+                yield Difference(part, name, None, found[name], stops)
+
+
+def owning_table(name: str) -> str:
+    """Return the table of `table.policy`, with its schema unless that is public."""
+    return ".".join(split_name(name)[:-1])
+
+
+def split_name(name: str) -> list[str]:
+    """Split a name at its dots, outside of quotation marks."""
+    return re.findall(r'"(?:[^"]|"")*"|[^."]+', name)
+
+
+def _is_secured_by_legacy(part: str, name: str, found: str | None, snapshot: DatabaseSnapshot) -> bool:
+    """Tell whether the legacy system has its own row-level security on a table where we ask for none."""
+    return part == "Row-level security" and name in snapshot.legacy_tables and (found or "").startswith("on")
+
+
+def _is_about_ours(part: str, name: str, value: str, snapshot: DatabaseSnapshot) -> bool:
+    match part:
+        case "Grants" | "Tables":
+            return True
+        case "Policies" if OURS & _roles_of(value):
+            return True
+    return owning_table(name) in snapshot.own_tables
+
+
+def _is_welcome(  # noqa: PLR0912 -- one case for each part of the catalogue
+    part: str, name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog
+) -> bool:
+    """Tell whether something that nobody agreed on gives our roles nothing that they were not to have."""
+    known = snapshot.own_tables | snapshot.legacy_tables
+    match part:
+        case "Tables":
+            return not value.startswith("foreign table")
+        case "Views":
+            told = known if live.made_here else snapshot.own_tables
+            sources = value.partition(" over ")[2].partition(": ")[0].split(", ")
+            return not told.intersection(sources)
+        case "Row-level security":
+            return True
+        case "Columns" | "Constraints" | "Indexes":
+            return owning_table(name) not in snapshot.own_tables
+        case "Triggers":
+            return owning_table(name) not in snapshot.own_tables and not _SWITCHED.search(value)
+        case "Rules":
+            return owning_table(name) not in known
+        case "Inheritance":
+            return not known.intersection(name.split(" of "))
+        case "Policies":
+            return owning_table(name) not in known or _is_held(name, value, snapshot, live)
+        case "Functions":
+            return not _is_open_definer(name, value, live) and not _shares_name(name, snapshot)
+        case "Grants":
+            return _is_welcome_grant(name, value, snapshot, live)
+        case "Default privileges":
+            return _is_welcome_default(name, value)
+        case "Settings":
+            return _is_welcome_setting(name)
+        case "Publications":
+            published = {one.removeprefix("public.") for one in value.split(", ")}
+            return value != "every table" and not known.intersection(published)
+    return False
+
+
+def _is_held(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog) -> bool:
+    """Tell whether a policy of the legacy system's own shows our roles nothing more.
+
+    One that restricts never does. One that permits is held by our gate, and asks the legacy gateway for its member.
+    """
+    table = owning_table(name)
+    roles = _roles_of(value)
+    if table in snapshot.own_tables or roles & OURS:
+        return False
+    if value.startswith("AS RESTRICTIVE") or EVERYBODY not in roles:
+        return True
+    gate = f"{table}.carecollective_gate"
+    if live.facts["Policies"].get(gate) != snapshot.ours["Policies"].get(gate):
+        return False
+    clauses = _CLAUSES.findall(value)
+    return all(clause == "false" or _ASKS_THE_GATEWAY.search(clause) for clause in clauses)
+
+
+def _roles_of(policy: str) -> frozenset[str]:
+    found = re.search(r"\bTO (.+?)(?: USING \(| WITH CHECK \(|$)", policy)
+    return frozenset(found[1].split(", ")) if found else frozenset()
+
+
+def _is_open_definer(name: str, value: str, live: LiveCatalog) -> bool:
+    """Tell whether one of the roles that serve may run a function on its owner's rights."""
+    if "SECURITY DEFINER" not in value or re.search(r"^ RETURNS (event_)?trigger$", value, re.MULTILINE):
+        return False
+    grants = live.facts["Grants"]
+    schema = split_name(name.partition("(")[0])[:-1] or ["public"]
+    may_enter = schema == ["public"] or any(f"schema {schema[0]} to {role}" in grants for role in SERVING)
+    return may_enter and any(f"function {name} to {role}" in grants for role in SERVING)
+
+
+def _shares_name(name: str, snapshot: DatabaseSnapshot) -> bool:
+    """Tell whether a call that means one of ours could find this function instead."""
+    return name.partition("(")[0] in {one.partition("(")[0] for one in snapshot.ours["Functions"]}
+
+
+def _is_welcome_grant(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog) -> bool:
+    thing, _to, grantee = name.rpartition(" to ")
+    is_known = thing in snapshot.own_tables or thing in snapshot.legacy_tables
+    if thing.startswith("function ") and not thing.startswith("function pg_catalog."):
+        function = thing.removeprefix("function ")
+        if function not in snapshot.ours["Functions"]:
+            # What it may do is asked of the function itself.
+            return True
+        return grantee not in SERVING | OURS and "SECURITY DEFINER" not in live.facts["Functions"][function]
+    if grantee in SERVING:
+        return False
+    if grantee == OPERATIONS:
+        return not is_known and READING.issuperset(value.split(", "))
+    return thing not in snapshot.own_tables
+
+
+def _is_welcome_default(name: str, value: str) -> bool:
+    made, _to, grantee = name.rpartition(" to ")
+    if grantee == OPERATIONS:
+        return READING.issuperset(value.split(", "))
+    return grantee not in SERVING and " of the owner" not in made
+
+
+def _is_welcome_setting(name: str) -> bool:
+    whose, _colon, setting = name.partition(": ")
+    role = whose.removesuffix(" in this database")
+    if role in (WEB, GUARD):
+        return False
+    if role == "the owner" and setting == "search_path":
+        return True
+    return not TELLING_SETTINGS.fullmatch(setting)

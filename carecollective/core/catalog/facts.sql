@@ -1,0 +1,212 @@
+-- Every fact of the catalogue that decides who may read or write: (part, name, value). Asked with an empty search_path, so
+-- that each name has its schema; `public.` is left out of names alone. Any role may ask. No oid, no database's name, and
+-- the owner's role only as "the owner": a fact reads the same on every server.
+WITH
+site AS (
+  SELECT coalesce(
+    (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.django_migrations')),
+    (SELECT datdba FROM pg_database WHERE datname = current_database())) AS owner
+),
+role AS (
+  SELECT r.oid, CASE r.oid WHEN s.owner THEN 'the owner' ELSE r.rolname::text END COLLATE "C" AS name,
+    r.rolname IN ('carecollective_web', 'carecollective_ops', 'carecollective_guard') AS is_ours, r.oid = s.owner AS is_owner
+  FROM pg_roles r, site s
+  UNION ALL SELECT 0, 'public', false, false
+),
+extension_part AS (
+  SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+),
+space AS (
+  SELECT oid, nspname, nspowner, nspacl, CASE nspname WHEN 'public' THEN '' ELSE quote_ident(nspname) || '.' END AS prefix
+  FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%' AND nspname <> 'information_schema'
+),
+relation AS (
+  SELECT c.oid, c.relkind, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relpersistence,
+    s.prefix || quote_ident(c.relname) COLLATE "C" AS name
+  FROM pg_class c JOIN space s ON s.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  AND NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
+),
+a_table AS (
+  SELECT * FROM relation WHERE relkind IN ('r', 'p')
+),
+routine AS (
+  SELECT p.*, s.prefix || regexp_replace(p.oid::regprocedure::text, '^("[^"]*"|[^".(]+)\.', '') AS name
+  FROM pg_proc p JOIN space s ON s.oid = p.pronamespace
+  WHERE NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
+),
+-- What is granted on anything: the object as it is named here, who grants, and the list of rights.
+granted AS (
+  SELECT r.name AS object, r.relowner AS owner, x.grantee, x.privilege_type AS right_, x.is_grantable
+  FROM relation r, aclexplode(r.relacl) x
+  UNION ALL
+  SELECT r.name, r.relowner, x.grantee, x.privilege_type || ' (' || quote_ident(a.attname) || ')', x.is_grantable
+  FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attacl IS NOT NULL AND NOT a.attisdropped,
+    aclexplode(a.attacl) x
+  UNION ALL
+  SELECT 'function ' || p.name, p.proowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM routine p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+  UNION ALL
+  SELECT 'schema ' || quote_ident(s.nspname), s.nspowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM space s, aclexplode(coalesce(s.nspacl, acldefault('n', s.nspowner))) x
+  UNION ALL
+  SELECT 'database', d.datdba, x.grantee, x.privilege_type, x.is_grantable
+  FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x WHERE d.datname = current_database()
+  UNION ALL
+  SELECT 'type ' || s.prefix || quote_ident(t.typname), t.typowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM pg_type t JOIN space s ON s.oid = t.typnamespace, aclexplode(t.typacl) x
+  UNION ALL
+  SELECT 'language ' || quote_ident(l.lanname), l.lanowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM pg_language l, aclexplode(l.lanacl) x
+  UNION ALL
+  SELECT 'foreign server ' || quote_ident(f.srvname), f.srvowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM pg_foreign_server f, aclexplode(f.srvacl) x
+  UNION ALL
+  SELECT 'parameter ' || quote_ident(a.parname), 10, x.grantee, x.privilege_type, x.is_grantable
+  FROM pg_parameter_acl a, aclexplode(a.paracl) x
+  UNION ALL
+  -- Of the server's own functions and tables, what was granted since the server was made.
+  SELECT 'function pg_catalog.' || p.oid::regprocedure::text, p.proowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM pg_proc p, aclexplode(p.proacl) x
+  WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proacl IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_init_privs i, aclexplode(i.initprivs) y
+    WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid AND i.objsubid = 0
+    AND (y.grantee, y.privilege_type) = (x.grantee, x.privilege_type))
+  UNION ALL
+  SELECT 'pg_catalog.' || quote_ident(c.relname), c.relowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM pg_class c, aclexplode(c.relacl) x
+  WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relacl IS NOT NULL AND NOT EXISTS (
+    SELECT FROM pg_init_privs i, aclexplode(i.initprivs) y
+    WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
+    AND (y.grantee, y.privilege_type) = (x.grantee, x.privilege_type))
+)
+SELECT 'Site' AS part, 'owner' AS name, quote_ident(pg_get_userbyid(owner)) AS value FROM site
+UNION ALL
+SELECT 'Site', 'database', quote_ident(current_database())
+UNION ALL
+SELECT 'Site', 'made here', 'yes' WHERE obj_description(to_regclass('public.conversations'), 'pg_class') = 'made by Care Collective'
+UNION ALL
+SELECT 'Tables', r.name,
+  CASE r.relpersistence WHEN 'u' THEN 'unlogged ' WHEN 't' THEN 'temporary ' ELSE '' END
+  || CASE r.relkind WHEN 'f' THEN 'foreign table' WHEN 'p' THEN 'partitioned table' ELSE 'table' END || ' of ' || o.name
+FROM relation r JOIN role o ON o.oid = r.relowner WHERE r.relkind IN ('r', 'p', 'f')
+UNION ALL
+SELECT 'Views', r.name,
+  CASE r.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END || ' of ' || o.name
+  || coalesce(' with ' || array_to_string(r.reloptions, ', '), '') || ' over ' || coalesce((
+    SELECT string_agg(DISTINCT source.name, ', ' ORDER BY source.name)
+    FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN relation source ON source.oid = d.refobjid AND source.oid <> r.oid
+    WHERE w.ev_class = r.oid), 'nothing') || ': ' || btrim(pg_get_viewdef(r.oid))
+FROM relation r JOIN role o ON o.oid = r.relowner WHERE r.relkind IN ('v', 'm')
+UNION ALL
+SELECT 'Columns', r.name || '.' || quote_ident(a.attname),
+  format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+  || CASE a.attidentity WHEN 'a' THEN ' always identity' WHEN 'd' THEN ' by default identity' ELSE '' END
+  || coalesce(CASE a.attgenerated WHEN '' THEN ' default ' ELSE ' generated ' END || pg_get_expr(d.adbin, d.adrelid), '')
+FROM a_table r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_attrdef d ON d.adrelid = r.oid AND d.adnum = a.attnum
+UNION ALL
+SELECT 'Row-level security', name,
+  CASE WHEN relrowsecurity THEN 'on' ELSE 'off' END || CASE WHEN relforcerowsecurity THEN ' and forced' ELSE ', not forced' END
+FROM a_table
+UNION ALL
+SELECT 'Policies', r.name || '.' || quote_ident(p.polname),
+  CASE WHEN p.polpermissive THEN '' ELSE 'AS RESTRICTIVE ' END
+  || 'FOR ' || CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END
+  || ' TO ' || (SELECT string_agg(o.name, ', ' ORDER BY o.name) FROM unnest(p.polroles) one JOIN role o ON o.oid = one)
+  || coalesce(' USING (' || regexp_replace(pg_get_expr(p.polqual, p.polrelid), '\s+', ' ', 'g') || ')', '')
+  || coalesce(' WITH CHECK (' || regexp_replace(pg_get_expr(p.polwithcheck, p.polrelid), '\s+', ' ', 'g') || ')', '')
+FROM a_table r JOIN pg_policy p ON p.polrelid = r.oid
+UNION ALL
+SELECT 'Constraints', r.name || '.' || quote_ident(o.conname),
+  pg_get_constraintdef(o.oid) || CASE WHEN o.convalidated OR pg_get_constraintdef(o.oid) LIKE '% NOT VALID%' THEN '' ELSE ' NOT VALID' END
+-- That a column is never NULL became a constraint with PostgreSQL 18; here it stands with the column.
+FROM a_table r JOIN pg_constraint o ON o.conrelid = r.oid AND o.contype NOT IN ('n', 't')
+UNION ALL
+SELECT 'Indexes', r.name || '.' || quote_ident(c.relname),
+  pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid THEN '' ELSE ' (not valid)' END
+FROM a_table r JOIN pg_index i ON i.indrelid = r.oid JOIN pg_class c ON c.oid = i.indexrelid
+UNION ALL
+SELECT 'Triggers', r.name || '.' || quote_ident(t.tgname),
+  pg_get_triggerdef(t.oid)
+  || CASE t.tgenabled WHEN 'O' THEN '' WHEN 'D' THEN ' (switched off)' WHEN 'R' THEN ' (on replicas only)' ELSE ' (always)' END
+FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
+UNION ALL
+-- Those that hold a foreign key have no name worth keeping: only one that is switched off is a fact.
+SELECT 'Triggers', r.name || '.' || quote_ident(o.conname), 'the foreign key''s own triggers are switched off'
+FROM pg_trigger t JOIN relation r ON r.oid = t.tgrelid JOIN pg_constraint o ON o.oid = t.tgconstraint
+WHERE t.tgisinternal AND t.tgenabled <> 'O' GROUP BY r.name, o.conname
+UNION ALL
+SELECT 'Rules', r.name || '.' || quote_ident(w.rulename),
+  pg_get_ruledef(w.oid) || CASE w.ev_enabled WHEN 'O' THEN '' ELSE ' (not as usual: ' || w.ev_enabled::text || ')' END
+FROM relation r JOIN pg_rewrite w ON w.ev_class = r.oid AND w.rulename <> '_RETURN'
+UNION ALL
+SELECT 'Inheritance', child.name || ' of ' || parent.name, 'inherits'
+FROM pg_inherits i JOIN relation child ON child.oid = i.inhrelid JOIN relation parent ON parent.oid = i.inhparent
+UNION ALL
+SELECT 'Functions', p.name, 'OWNER ' || o.name || E'\n'
+  || CASE p.prokind WHEN 'a' THEN 'an aggregate' ELSE btrim(pg_get_functiondef(p.oid)) END
+FROM routine p JOIN role o ON o.oid = p.proowner
+UNION ALL
+SELECT 'Grants', g.object || ' to ' || o.name, string_agg(g.right_ || CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END, ', '
+  ORDER BY g.right_ COLLATE "C")
+FROM granted g JOIN role o ON o.oid = g.grantee WHERE g.grantee <> g.owner AND NOT o.is_owner
+-- Two rights of everybody's come with every database. With or without them, our roles have their own.
+AND NOT (o.name = 'public' AND (g.object, g.right_) IN (('database', 'CONNECT'), ('schema public', 'USAGE')))
+AND NOT (g.object = 'schema public' AND o.name = 'pg_database_owner')
+GROUP BY g.object, o.name
+UNION ALL
+SELECT 'Owners', 'schema ' || quote_ident(s.nspname), o.name FROM space s JOIN role o ON o.oid = s.nspowner AND o.is_ours
+UNION ALL
+SELECT 'Owners', 'database', o.name
+FROM pg_database d JOIN role o ON o.oid = d.datdba AND o.is_ours WHERE d.datname = current_database()
+UNION ALL
+SELECT 'Default privileges',
+  CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE 'large objects' END
+  || ' of ' || maker.name || coalesce(' in ' || quote_ident(n.nspname), '') || ' to ' || o.name,
+  string_agg(x.privilege_type || CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END, ', ' ORDER BY x.privilege_type COLLATE "C")
+FROM pg_default_acl d JOIN role maker ON maker.oid = d.defaclrole LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace,
+  aclexplode(d.defaclacl) x JOIN role o ON o.oid = x.grantee
+WHERE x.grantee <> d.defaclrole GROUP BY d.defaclobjtype, maker.name, n.nspname, o.name
+UNION ALL
+SELECT 'Roles', r.rolname, concat_ws(', ',
+  CASE WHEN r.rolcanlogin THEN 'login' END, CASE WHEN r.rolsuper THEN 'superuser' END, CASE WHEN r.rolbypassrls THEN 'bypassrls' END,
+  CASE WHEN r.rolcreatedb THEN 'createdb' END, CASE WHEN r.rolcreaterole THEN 'createrole' END,
+  CASE WHEN r.rolreplication THEN 'replication' END, 'until ' || r.rolvaliduntil)
+FROM pg_roles r JOIN role o ON o.oid = r.oid AND o.is_ours
+UNION ALL
+SELECT 'Roles', r.name || ' belongs to', coalesce((
+  SELECT string_agg(other.name, ', ' ORDER BY other.name) FROM role other JOIN pg_roles p ON p.oid = other.oid AND NOT p.rolsuper
+  WHERE other.oid <> r.oid AND pg_has_role(r.oid, other.oid, 'MEMBER')), 'no role')
+FROM role r JOIN pg_roles mine ON mine.oid = r.oid AND NOT mine.rolsuper WHERE r.is_ours
+UNION ALL
+-- Whoever may become the owner, or is one of the server's own administrators, may do all that anyway.
+SELECT 'Roles', r.name || ' is open to', coalesce((
+  SELECT string_agg(other.name, ', ' ORDER BY other.name) FROM role other JOIN pg_roles p ON p.oid = other.oid AND NOT p.rolsuper
+  WHERE other.oid <> r.oid AND pg_has_role(other.oid, r.oid, 'MEMBER')
+  AND (other.is_ours OR NOT pg_has_role(other.oid, s.owner, 'MEMBER'))), 'the owner alone')
+FROM role r, site s WHERE r.is_ours OR r.is_owner AND pg_get_userbyid(r.oid) = 'carecollective_owner'
+UNION ALL
+SELECT 'Settings', coalesce(o.name, 'every role') || CASE d.setdatabase WHEN 0 THEN '' ELSE ' in this database' END || ': ' || split_part(one, '=', 1),
+  substr(one, strpos(one, '=') + 1)
+FROM pg_db_role_setting d LEFT JOIN role o ON o.oid = d.setrole AND o.oid <> 0, unnest(d.setconfig) one
+LEFT JOIN pg_settings known ON known.name = split_part(one, '=', 1)
+WHERE (d.setrole = 0 OR o.is_ours OR o.is_owner)
+AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+-- Memory, plans, dates and languages are the administrator's own business.
+AND known.category IS DISTINCT FROM 'Client Connection Defaults / Locale and Formatting'
+AND coalesce(known.category, '') NOT LIKE 'Resource Usage%' AND coalesce(known.category, '') NOT LIKE 'Query Tuning%'
+UNION ALL
+SELECT 'Settings', 'the server: session_replication_role', current_setting('session_replication_role')
+WHERE current_setting('session_replication_role') <> 'origin'
+UNION ALL
+SELECT 'Event triggers', quote_ident(e.evtname), format('ON %s EXECUTE FUNCTION %s%s', e.evtevent, e.evtfoid::regprocedure,
+  CASE e.evtenabled WHEN 'O' THEN '' ELSE ' (not as usual: ' || e.evtenabled::text || ')' END)
+FROM pg_event_trigger e
+WHERE NOT EXISTS (SELECT FROM extension_part x WHERE x.classid = 'pg_event_trigger'::regclass AND x.objid = e.oid)
+UNION ALL
+SELECT 'Publications', quote_ident(p.pubname), CASE WHEN p.puballtables THEN 'every table' ELSE coalesce((
+  SELECT string_agg(DISTINCT t.schemaname || '.' || t.tablename, ', ' ORDER BY t.schemaname || '.' || t.tablename)
+  FROM pg_publication_tables t WHERE t.pubname = p.pubname), 'no table') END
+FROM pg_publication p

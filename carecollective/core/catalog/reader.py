@@ -1,0 +1,44 @@
+"""Reads from the catalogue of a live database all that decides who may read or write."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from carecollective.core.catalog.snapshot import Facts
+
+_FACTS = Path(__file__).with_name("facts.sql").read_text()
+_HIDE_SCHEMAS = "SELECT current_setting('search_path'), set_config('search_path', '', true)"
+_SHOW_SCHEMAS = "SELECT set_config('search_path', %s, true)"
+
+
+class Executes(Protocol):
+    """A cursor of psycopg's or of Django's."""
+
+    def execute(self, query: Any, params: Any = None, /) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCatalog:
+    """What was found. `made_here` says that no legacy database was taken over. The names are quoted for statements."""
+
+    facts: Facts
+    owner: str
+    database: str
+    made_here: bool
+
+
+def read_live_catalog(cursor: Executes) -> LiveCatalog:
+    """Read the facts, in a transaction that the caller holds. Any role may."""
+    # With an empty search path each name comes with its schema: a function of the same name elsewhere does not pass as ours.
+    cursor.execute(_HIDE_SCHEMAS)
+    search_path = cursor.fetchall()[0][0]
+    cursor.execute(_FACTS)
+    facts: dict[str, dict[str, str]] = defaultdict(dict)
+    for part, name, value in cursor.fetchall():
+        facts[part][name] = value
+    cursor.execute(_SHOW_SCHEMAS, [search_path])
+    site = facts.pop("Site")
+    return LiveCatalog(facts=dict(facts), owner=site["owner"], database=site["database"], made_here="made here" in site)
