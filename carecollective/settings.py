@@ -213,7 +213,10 @@ WORKER_TASKS = (
     ("carecollective.adoption.services.expire_requests_once_taken_over", 60),
     ("carecollective.accounts.services.prune_sessions_and_tokens", 3600),
     ("carecollective.core.rate_limits.prune_hits", 600),
-    ("carecollective.inbox.notifications.send_waiting", 5),
+    ("carecollective.inbox.notifications.queue_waiting", 5),
+    ("carecollective.mail.delivery.send_waiting", 5),
+    ("carecollective.mail.delivery.prune_mail", 3600),
+    ("carecollective.mail.file_backend.prune_files", 3600),
     ("carecollective.privacy.exports.prepare_waiting", 2),
     ("carecollective.privacy.exports.prune_exports", 3600),
     ("carecollective.privacy.erasure.sweep", 30),
@@ -235,6 +238,7 @@ INSTALLED_APPS = [
     "carecollective.inbox",
     "carecollective.help_requests",
     "carecollective.accounts",
+    "carecollective.mail",
     "carecollective.core",
     "carecollective.postgres",
     "carecollective.core.apps.AdminConfig",
@@ -408,13 +412,15 @@ SPECTACULAR_SETTINGS = {
 
 LOGGING = logging.configuration()
 
-# EMAIL_URL is smtp+tls://user:password@host:port; without it each e-mail becomes a file, to be looked at and sent by nobody.
+# EMAIL_URL is smtp+tls://user:password@host:port; without it each mail becomes a file, sent by nobody.
 vars().update(
     read("EMAIL_URL", dict[str, Any](), mail_server, "a mail server such as smtp+tls://user:password@host:587")
 )
 if not os.environ.get("EMAIL_URL", "").strip():
-    EMAIL_BACKEND = "carecollective.core.mail.FileBackend"
-    EMAIL_FILE_PATH = DATA_DIR / "mail"
+    EMAIL_BACKEND = "carecollective.mail.file_backend.FileBackend"
+# Set beside a mail server too: what was written before there was one is still pruned.
+EMAIL_FILE_PATH = DATA_DIR / "mail"
+EMAIL_TIMEOUT = read("EMAIL_TIMEOUT", 10, whole_number(1, 300), "a number of seconds from 1 to 300")
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "Care Collective <no-reply@localhost>"
 
 if SENTRY_DSN:

@@ -22,6 +22,8 @@ for name in (
     "DATABASE_URL",
     "DEBUG",
     "DJANGO_SECRET_KEY",
+    "EMAIL_TIMEOUT",
+    "EMAIL_URL",
     "HSTS_INCLUDE_SUBDOMAINS",
     "HSTS_PRELOAD",
     "MESSAGES_PER_MINUTE",
@@ -43,7 +45,8 @@ DATABASES["default"] |= {
 }
 DATABASES["default"]["OPTIONS"] = {**DATABASES["default"]["OPTIONS"], "options": "-c role=carecollective_web"}
 
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+if not os.environ["EMAIL_URL"]:
+    EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # A site that a browser visits serves what `serve` would collect; within the tests' own process there is nothing to collect.
 if os.environ.get("TEST_STATIC_FILES") != "collected":
     STORAGES = {

@@ -167,9 +167,6 @@ class MemberAdmin(ForStaffToSee, UserAdmin):  # type: ignore[type-arg]
             except DomainError as refusal:
                 self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
                 continue
-            except OSError:
-                self.message_user(request, _("The mail server did not take it. Please try again."), messages.ERROR)
-                break
             self.log_change(request, member, "Had a link sent to choose a new password")
             sent += 1
         sentence = ngettext("%(count)d link is on its way.", "%(count)d links are on their way.", sent)

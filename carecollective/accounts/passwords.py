@@ -12,16 +12,19 @@ from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
-from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import member_in_care_of
 from carecollective.core.errors import DomainError, InvalidInput, ValidationRefused
 from carecollective.core.text import can_be_kept
+from carecollective.mail.queue import Letter, queue_mail
+
+LINK_MAIL = "password_link"
 
 
 class LinkIsOver(InvalidInput):
@@ -45,22 +48,25 @@ _tokens = LinkTokens()
 
 
 def send_password_link(*, actor: User, member_id: UUID) -> None:
-    """Send the member a link to the page at which a password is chosen, at the site's own address.
+    """Queue a mail to the member with a link to the page at which a password is chosen.
 
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound;
-    NoAddress; OSError when the mail server does not take it.
+    NoAddress.
     """
     member = member_in_care_of(actor, member_id)
     if not (member.is_active and member.email):
         raise NoAddress()
+    queue_mail(LINK_MAIL, member.pk)
+
+
+def compose_password_link(member_id: UUID) -> Letter:
+    """Write the mail with the link, at the site's own address. The token is made now, so that no table ever holds one."""
+    member = User.objects.get(pk=member_id)
     query = urlencode({"account": str(member.pk), "token": _tokens.make_token(member)})
     link = f"{settings.SITE_ADDRESS}{reverse('password')}?{query}"
     words = {"member": member, "link": link, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}
-    send_mail(
-        _("Choose a new password for Care Collective"),
-        render_to_string("accounts/email/password.txt", words),
-        None,
-        [member.email],
+    return Letter(
+        gettext("Choose a new password for Care Collective"), render_to_string("accounts/email/password.txt", words)
     )
 
 

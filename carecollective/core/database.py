@@ -1,6 +1,6 @@
 """Who acts, and what time it is, as the database knows it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -47,7 +47,7 @@ def _set_actor(value: str) -> None:
         cursor.execute("SELECT set_config('app.user_id', %s, true)", [value])
 
 
-def fetch_all(query: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+def fetch_all(query: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
     """Return every row of a query on Django's connection."""
     with connection.cursor() as cursor:
         cursor.execute(query, values)

@@ -28,8 +28,12 @@ _TASKS = {
     "sessions": "carecollective.accounts.services.prune_sessions_and_tokens",
     "tokens": "carecollective.accounts.services.prune_sessions_and_tokens",
     "sign_ins": "carecollective.privacy.retention.prune_failed_sign_ins",
+    "mail": "carecollective.mail.delivery.prune_mail",
+    "mail_files": "carecollective.mail.file_backend.prune_files",
 }
 FAILED_SIGN_INS_KEPT = timedelta(days=1)
+# Who got mail, what for and when; and, on a site without a mail server, the mail itself.
+MAIL_KEPT = timedelta(days=30)
 
 
 def read() -> Sequence[Retention]:
@@ -67,6 +71,8 @@ def read() -> Sequence[Retention]:
             _enforcer("tokens"),
         ),
         Retention(_("Failed sign-ins"), _days(FAILED_SIGN_INS_KEPT), _("fixed"), _enforcer("sign_ins")),
+        Retention(_("Record of mail to members"), _days(MAIL_KEPT), _("fixed"), _enforcer("mail")),
+        Retention(_("Mail in files, without a mail server"), _days(MAIL_KEPT), _("fixed"), _enforcer("mail_files")),
     ]
 
 

@@ -1,6 +1,17 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class InboxConfig(AppConfig):
     name = "carecollective.inbox"
     verbose_name = "Messages"
+
+    def ready(self) -> None:
+        from carecollective.inbox import notifications  # noqa: PLC0415 -- needs the models
+        from carecollective.mail import queue  # noqa: PLC0415
+
+        queue.register(
+            notifications.SOMETHING_NEW,
+            title=_("Something new in Messages"),
+            compose=notifications.compose_something_new,
+        )

@@ -1,69 +1,88 @@
-"""Telling members by e-mail that something waits for them. Never what was said."""
+"""Telling members by mail that something waits for them. Never what was said."""
 
-import logging
-from collections import defaultdict
 from uuid import UUID
 
-from django.core.mail import send_mail
-from django.db import connection, transaction
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from carecollective.core.database import ClockTimestamp
+from carecollective.accounts.models import User
+from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
+from carecollective.core.retention import MAIL_KEPT
 from carecollective.inbox.models import Notification, NotificationKind
+from carecollective.inbox.queries import UNREAD_IN_V1, UNREAD_IN_V2
+from carecollective.mail.queue import Letter, NotNow, queue_mail
 from rollout.versions import MessagingVersion
 
-logger = logging.getLogger(__name__)
-
+SOMETHING_NEW = "something_new"
 BATCH = 200
 
-# Members within their quiet hours wait; those who want no e-mail, cannot sign in or have no address are settled unsent.
-_WAITING = """
-SELECT n.id, n.recipient_id, n.kind, p.email, p.name,
-       p.email IS NOT NULL AND p.is_active AND coalesce(c.email_notifications, true) AS wanted
+_WANTED = "p.email IS NOT NULL AND p.is_active AND coalesce(c.email_notifications, true)"
+_QUIET = """coalesce(CASE
+    WHEN c.quiet_hours_start <= c.quiet_hours_end
+      THEN localtime >= c.quiet_hours_start AND localtime < c.quiet_hours_end
+    ELSE localtime >= c.quiet_hours_start OR localtime < c.quiet_hours_end END, false)"""
+# After a dead letter only what is newer is tried again by itself; that mail then speaks of all that waits. What is older than
+# dead letters are kept is news to nobody.
+_TO_TELL = f"""
+SELECT n.recipient_id
 FROM inbox_notification n
 JOIN profiles p ON p.id = n.recipient_id
 LEFT JOIN messaging_preferences c ON c.user_id = p.id
-WHERE n.settled_at IS NULL
-  AND NOT coalesce(CASE
-    WHEN c.quiet_hours_start <= c.quiet_hours_end
-      THEN localtime >= c.quiet_hours_start AND localtime < c.quiet_hours_end
-    ELSE localtime >= c.quiet_hours_start OR localtime < c.quiet_hours_end END, false)
-ORDER BY n.created_at, n.id
-LIMIT %s FOR UPDATE OF n SKIP LOCKED
-"""
+WHERE n.settled_at IS NULL AND n.created_at > clock_timestamp() - %(kept)s
+  AND (NOT ({_WANTED}) OR NOT {_QUIET})
+  AND NOT EXISTS (
+    SELECT FROM mail_outgoingmail m WHERE m.recipient_id = n.recipient_id AND m.kind = %(kind)s
+      AND (m.state = 'waiting' OR m.state = 'dead' AND m.settled_at >= n.created_at))
+GROUP BY n.recipient_id ORDER BY min(n.created_at), n.recipient_id LIMIT %(batch)s
+"""  # noqa: S608 -- our own text
+_MEMBER = f"""
+SELECT p.name, {_WANTED}, {_QUIET} FROM profiles p LEFT JOIN messaging_preferences c ON c.user_id = p.id WHERE p.id = %s
+"""  # noqa: S608 -- our own text
 
 
 def notify(*, recipient_id: UUID, conversation_id: UUID, version: MessagingVersion, kind: NotificationKind) -> None:
-    """Note that a member should hear of a conversation. Part of the caller's transaction; the worker sends it after."""
+    """Note that a member should hear of a conversation. Part of the caller's transaction; the worker queues the mail."""
     Notification.objects.create(recipient_id=recipient_id, conversation_id=conversation_id, version=version, kind=kind)
 
 
-def send_waiting() -> int:
-    """Send what waits, one e-mail a member however much has come; return how many were sent.
+def queue_waiting() -> int:
+    """Queue one mail for each member for whom something waits; return for how many. For the worker.
 
-    Settled before they are sent: a crash between the two loses an e-mail, and never sends one twice.
+    What it is about is settled when the mail has gone out. Members within their quiet hours wait.
     """
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_WAITING, [BATCH])
-            waiting = cursor.fetchall()
-        Notification.objects.filter(pk__in=[row[0] for row in waiting]).update(settled_at=ClockTimestamp())
-    by_member = defaultdict(list)
-    for _id, _recipient, kind, email, name, wanted in waiting:
-        if wanted:
-            by_member[(email, name)].append(kind)
-    sent = 0
-    for (email, name), kinds in by_member.items():
-        try:
-            send_mail(
-                _("Something new for you at Care Collective"),
-                render_to_string("inbox/email/waiting.txt", {"name": name, "kinds": set(kinds), "count": len(kinds)}),
-                None,
-                [email],
-            )
-            sent += 1
-        except (OSError, ValueError) as refusal:
-            # The mail server, or an address that is none. Only the kind is logged: the text may hold the address.
-            logger.warning("A notification e-mail could not be handed over (%s).", type(refusal).__name__)
-    return sent
+    values = {"kind": SOMETHING_NEW, "batch": BATCH, "kept": MAIL_KEPT}
+    members = [row[0] for row in fetch_all(_TO_TELL, values)]
+    queue_mail(SOMETHING_NEW, *members)
+    return len(members)
+
+
+def compose_something_new(member_id: UUID) -> Letter | None:
+    """Write the mail about what still waits to be read; None when nothing does. Raises NotNow in the quiet hours."""
+    ((name, is_wanted, is_quiet),) = fetch_all(_MEMBER, [member_id])
+    waiting = Notification.objects.filter(recipient=member_id, settled_at=None)
+    if is_wanted and is_quiet:
+        raise NotNow
+    known = [row.pk for row in waiting.only("pk")]
+    unread = _still_unread(member_id) if is_wanted else {}
+    _settle([key for key in known if key not in unread])
+    if not unread:
+        return None
+    return Letter(
+        _("Something new for you at Care Collective"),
+        render_to_string("inbox/email/waiting.txt", {"name": name, "kinds": set(unread.values())}),
+        after=lambda: _settle(list(unread)),
+    )
+
+
+def _still_unread(member_id: UUID) -> dict[UUID, str]:
+    """Return what the member has not read by now, of conversations that are still open to them: kinds by id."""
+    with acting_as(User(pk=member_id)):
+        found = fetch_all(UNREAD_IN_V1, {"reader": member_id})
+        # The last way back from the new messaging drops its tables.
+        if fetch_all("SELECT to_regclass('public.conversations_v2') IS NOT NULL") == [(True,)]:
+            found += fetch_all(UNREAD_IN_V2, {"reader": member_id})
+    return dict(found)
+
+
+def _settle(keys: list[UUID]) -> None:
+    Notification.objects.filter(pk__in=keys).update(settled_at=ClockTimestamp())

@@ -1,4 +1,4 @@
-"""The two statements that read both versions at once. Everything else goes through each version's own selectors."""
+"""The statements that read both versions at once. Everything else goes through each version's own selectors."""
 
 # Both sides in one shape. The policies already show no conversation of others'; the conditions say it again.
 _BOTH = """
@@ -100,4 +100,43 @@ SELECT version, continued_as, asked,
        -- As it was before this statement moved it.
        (SELECT read_to FROM inbox_readpointer WHERE member_id = %(reader)s AND conversation_id = found.id)
 FROM found
+"""
+
+# Of what a member should hear of, what still waits to be read in V1: asked in the member's name, before a mail goes.
+# The CASE keeps the comparison an index condition.
+UNREAD_IN_V1 = """
+SELECT n.id, n.kind FROM inbox_notification n
+JOIN conversations c ON c.id = n.conversation_id AND coalesce(c.status, 'active') NOT IN ('closed', 'blocked')
+JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = n.recipient_id AND me.left_at IS NULL
+LEFT JOIN inbox_readpointer pointer
+  ON pointer.member_id = n.recipient_id AND pointer.conversation_id = n.conversation_id
+WHERE n.recipient_id = %(reader)s AND n.settled_at IS NULL AND n.version = 'v1' AND n.kind <> 'asked_to_continue'
+  AND EXISTS (
+    SELECT FROM messages m
+    WHERE m.conversation_id = c.id AND m.recipient_id = %(reader)s AND m.read_at IS NULL AND m.deleted_at IS NULL
+      AND coalesce(m.moderation_status, '') NOT IN ('hidden', 'removed') AND m.content <> public.privacy_erased_text()
+      AND m.created_at > CASE WHEN pointer.read_to IS NULL THEN '-infinity' ELSE pointer.read_to END)
+"""
+
+# The same for V2, and for the wish to go on there: over once the helper has, or once the request is no longer open.
+UNREAD_IN_V2 = """
+SELECT n.id, n.kind FROM inbox_notification n
+JOIN conversations_v2 c ON c.id = n.conversation_id AND c.status <> 'closed'
+LEFT JOIN inbox_readpointer pointer
+  ON pointer.member_id = n.recipient_id AND pointer.conversation_id = n.conversation_id
+WHERE n.recipient_id = %(reader)s AND n.settled_at IS NULL AND n.version = 'v2'
+  AND (
+    c.helper_id <> %(reader)s AND c.initial_message <> public.privacy_erased_text()
+      AND c.created_at > CASE WHEN pointer.read_to IS NULL THEN '-infinity' ELSE pointer.read_to END
+    OR EXISTS (
+      SELECT FROM messages_v2 m
+      WHERE m.conversation_id = c.id AND m.sender_id <> %(reader)s AND m.content <> public.privacy_erased_text()
+        AND m.created_at > CASE WHEN pointer.read_to IS NULL THEN '-infinity' ELSE pointer.read_to END))
+UNION ALL
+SELECT n.id, n.kind FROM inbox_notification n
+JOIN conversations c ON c.id = n.conversation_id
+JOIN help_requests request ON request.id = c.help_request_id AND request.status IN ('open', 'in_progress')
+WHERE n.recipient_id = %(reader)s AND n.settled_at IS NULL AND n.kind = 'asked_to_continue'
+  AND NOT EXISTS (
+    SELECT FROM conversations_v2 v2 WHERE v2.help_request_id = c.help_request_id AND v2.helper_id = %(reader)s)
 """

@@ -14,6 +14,9 @@ from carecollective.accounts.services import member_in_care_of
 from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.core.text import can_be_kept
+from carecollective.mail.file_backend import delete_files_about
+from carecollective.mail.models import OutgoingMail
+from carecollective.mail.queue import cancel_mail
 from carecollective.privacy.models import Erasure
 
 # Longer than any request lasts: what was on its way when the member left has arrived by then, and is swept up.
@@ -58,6 +61,8 @@ def sweep() -> int:
     for member in User.objects.filter(pk__in=members):
         with acting_as(member):
             scrub(member.pk)
+            cancel_mail(member.pk)
+            _delete_mail_files(member.pk)
             Erasure.objects.filter(pk=member.pk).update(swept_at=ClockTimestamp())
     return len(members)
 
@@ -70,13 +75,21 @@ def _erase(*, actor: User, member: User) -> None:
             if not [other for other in others.order_by("pk") if other.pk != member.pk]:
                 raise LastAdministrator()
         scrub(member.pk)
+        cancel_mail(member.pk)
     _delete_sessions(member.pk)
+    _delete_mail_files(member.pk, address=member.email)
 
 
 def scrub(member_id: UUID) -> None:
     """Empty the member's row and all that they wrote, as the acting member; the database decides whether they may."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT public.privacy_erase_member(%s)", [member_id])
+
+
+def _delete_mail_files(member_id: UUID, *, address: str | None = None) -> None:
+    """Delete what a site without a mail server has written to the member, or about their address."""
+    mails = OutgoingMail.objects.filter(recipient=member_id).values_list("pk", flat=True)
+    delete_files_about(address=address, ids=[member_id, *mails])
 
 
 def _delete_sessions(member_id: UUID) -> None:

@@ -4,7 +4,6 @@ import logging
 from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import IntegrityError, connection, transaction
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -12,12 +11,14 @@ from django.utils.translation import gettext as _
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import DomainNotFound, NotPermitted
+from carecollective.mail.queue import Letter, queue_mail
 from carecollective.privacy.archive import build_archive
 from carecollective.privacy.models import Export, ExportFile, ExportState
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
+EXPORT_READY = "export_ready"
 UNDER_WAY = (ExportState.WAITING, ExportState.WORKING)
 
 
@@ -97,18 +98,15 @@ def _prepare(export: Export) -> bool:
             return False
         ExportFile.objects.create(export=export, member=export.member, content=content)
         here.update(state=ExportState.READY, ready_at=ClockTimestamp())
-    if export.requested_by_id != export.member_id and export.member.email:
-        _tell_member(export.member)
+        if export.requested_by_id != export.member_id:
+            queue_mail(EXPORT_READY, export.member_id)
     return True
 
 
-def _tell_member(member: User) -> None:
-    try:
-        send_mail(
-            _("Your data is ready at Care Collective"),
-            render_to_string("privacy/email/ready.txt", {"member": member, "days": settings.EXPORTS_KEPT_DAYS}),
-            None,
-            [str(member.email)],
-        )
-    except (OSError, ValueError) as refusal:
-        logger.warning("An e-mail about an export could not be handed over (%s).", type(refusal).__name__)
+def compose_export_ready(member_id: UUID) -> Letter | None:
+    """Write the mail to a member whose copy staff asked for; None when there is no copy any more."""
+    export = Export.objects.filter(member=member_id, state=ExportState.READY).select_related("member").first()
+    if export is None:
+        return None
+    words = {"member": export.member, "days": settings.EXPORTS_KEPT_DAYS}
+    return Letter(_("Your data is ready at Care Collective"), render_to_string("privacy/email/ready.txt", words))

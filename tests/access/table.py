@@ -174,6 +174,8 @@ MODELS: dict[str, tuple[tuple[Answer, ...], tuple[Answer, ...]]] = {
     "axes_accessfailurelog": (NOTHING, (200, 403, 200, 200, 200)),
     "axes_accesslog": (NOTHING, (200, 403, 200, 200, 200)),
     "help_requests_helprequest": (READ, READ),
+    # Mail that has not arrived: to whom, what for and why, and never what it says.
+    "mail_outgoingmail": (READ, READ),
     # Reported messages with a few around them; every look is recorded.
     "moderation_report": ((200, 404, AWAY, 403, 200), (200, 404, AWAY, 403, 200)),
     "rollout_change": (NOTHING, READ),

@@ -142,6 +142,8 @@ def row_of(world: World, model: str) -> Any:
             found = shown.create(**failed, failures_since_start=1)
         case "axes_accessfailurelog" | "axes_accesslog":
             found = shown.create(**failed)
+        case "mail_outgoingmail":
+            found = shown.create(recipient=world.owner, kind="password_link", state="dead")
         case "moderation_report":
             found = report_message(
                 actor=world.owner, conversation_id=world.conversation, message_id=None, reason="other", words="Look"

@@ -13,7 +13,10 @@ from knox.models import AuthToken
 from carecollective.accounts.admin import MemberAdmin
 from carecollective.accounts.models import User
 from carecollective.accounts.passwords import send_password_link
+from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound, NotPermitted
+from carecollective.mail.delivery import send_waiting
+from carecollective.mail.models import OutgoingMail
 from tests.accounts.forms import MEMBERS, change_member
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
@@ -35,6 +38,7 @@ def at_home(ada, signed_in):
 def link(ada, staff):
     """The address of the page that a link leads to."""
     send_password_link(actor=staff(), member_id=ada.pk)
+    assert send_waiting() == 1
     (letter,) = mail.outbox
     assert letter.to == ["ada@example.org"]
     (path,) = re.findall(r"http://127.0.0.1:\d+(/password\?\S+)", str(letter.body))
@@ -136,6 +140,7 @@ def test_staff_have_a_link_sent_and_never_see_it(ada, staff, signed_in):
     form = {"action": "send_password_link", "_selected_action": [str(ada.pk)]}
     page = client.post(MEMBERS, form, follow=True).content.decode()
     assert "1 link is on its way." in page
+    assert send_waiting() == 1
     (letter,) = mail.outbox
     (token,) = re.findall(r"token=(\S+)", str(letter.body))
     assert token not in page
@@ -154,7 +159,7 @@ def test_members_send_nobody_a_link_and_staff_none_to_those_above_them(ada, memb
     ):
         with pytest.raises(refusal):
             send_password_link(actor=actor, member_id=target.pk)
-    assert mail.outbox == []
+    assert (send_waiting(), mail.outbox) == (0, [])
 
 
 def test_who_has_no_address_or_may_not_sign_in_is_told_to_staff(member, staff, signed_in):
@@ -163,18 +168,34 @@ def test_who_has_no_address_or_may_not_sign_in_is_told_to_staff(member, staff, s
     page = signed_in(staff()).post(MEMBERS, form, follow=True).content.decode()
     assert page.count("nowhere to send a link to") == 2
     assert escape("O'Hara") in page
-    assert mail.outbox == []
+    assert (send_waiting(), mail.outbox) == (0, [])
 
 
 def test_a_mail_server_that_is_away_is_told_to_staff(ada, staff, signed_in, monkeypatch):
     def away(*given):
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(EmailBackend, "send_messages", away)
+    client = signed_in(staff())
     form = {"action": "send_password_link", "_selected_action": [str(ada.pk)]}
-    page = signed_in(staff()).post(MEMBERS, form, follow=True).content.decode()
-    assert "The mail server did not take it" in page
-    assert "on its way" not in page
+    assert "1 link is on its way" in client.post(MEMBERS, form, follow=True).content.decode()
+    with monkeypatch.context() as patch:
+        patch.setattr(EmailBackend, "send_messages", away)
+        assert send_waiting() == 0
+    page = client.get("/admin/mail/outgoingmail/").content.decode()
+    assert "Link to choose a password" in page
+    assert "The mail server did not answer (ConnectionRefusedError)." in page
+    OutgoingMail.objects.update(next_try_at=ClockTimestamp())
+    assert send_waiting() == 1
+    assert mail.outbox[0].to == ["ada@example.org"]
+
+
+def test_no_table_ever_holds_a_link(ada, link, beyond_policies):
+    (token,) = re.findall(r"token=(\S+)", link)
+    with beyond_policies() as cursor:
+        cursor.execute("SELECT string_agg(m::text, ' ') FROM mail_outgoingmail m")
+        (rows,) = cursor.fetchone()
+    assert str(ada.pk) in rows
+    assert token not in rows
 
 
 @pytest.mark.parametrize("superuser", [False, True])
@@ -225,6 +246,7 @@ def test_a_link_leads_to_the_sites_own_address(ada, staff, signed_in, settings):
     settings.ALLOWED_HOSTS, settings.SITE_ADDRESS = ["care.example"], "https://care.example"
     form = {"action": "send_password_link", "_selected_action": [str(ada.pk)]}
     signed_in(staff()).post(MEMBERS, form, headers={"host": "care.example:9999"})
+    send_waiting()
     assert "https://care.example/password?" in str(mail.outbox[0].body)
     assert "9999" not in str(mail.outbox[0].body)
 

@@ -13,6 +13,7 @@ from knox.models import AuthToken
 from carecollective.accounts.hashers import from_legacy_hash
 from carecollective.accounts.models import User
 from carecollective.accounts.passwords import choose_password, link_holds, send_password_link
+from carecollective.mail.delivery import send_waiting
 from carecollective.privacy.erasure import erase_for_member
 from tests.accounts.forms import change_member
 
@@ -39,6 +40,7 @@ def ada(member):
 
 def link_for(ada, root):
     send_password_link(actor=root, member_id=ada.pk)
+    assert send_waiting() == 1
     (address,) = re.findall(r"\S+/password\?\S+", str(mail.outbox[-1].body))
     return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
 

@@ -15,6 +15,7 @@ from carecollective.accounts.passwords import send_password_link
 from carecollective.core.schema import published_document
 from carecollective.help_requests.services import cancel_request
 from carecollective.inbox.services import close_conversation
+from carecollective.mail.delivery import send_waiting
 from tests.access.addresses import addresses
 from tests.access.world import PASSWORD, World
 from tests.hostile import corpus
@@ -59,6 +60,7 @@ def later(world: World, stage: Callable[..., None]) -> str:
     stage("enabled", v1_writes=False)
     mail.outbox.clear()
     send_password_link(actor=world.superuser, member_id=world.helper.pk)
+    send_waiting()
     found = re.search(r"/password\?\S+", str(mail.outbox[0].body))
     assert found
     return found[0]

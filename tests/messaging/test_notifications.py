@@ -2,16 +2,27 @@
 
 import smtplib
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import pytest
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 
 from carecollective.accounts.services import update_preferences
+from carecollective.core.database import ClockTimestamp
 from carecollective.inbox.models import Notification, NotificationKind
-from carecollective.inbox.notifications import notify, send_waiting
-from carecollective.inbox.services import offer_help, send_message
+from carecollective.inbox.notifications import notify, queue_waiting
+from carecollective.inbox.services import (
+    ask_to_continue,
+    close_conversation,
+    continue_in_v2,
+    mark_read,
+    offer_help,
+    send_message,
+)
+from carecollective.mail.delivery import send_waiting
+from carecollective.mail.models import MailState, OutgoingMail
+from carecollective.privacy.erasure import erase_for_member
+from messaging_v2.services import create_conversation_atomic
 from rollout.versions import MessagingVersion
 
 pytestmark = pytest.mark.django_db
@@ -19,9 +30,37 @@ pytestmark = pytest.mark.django_db
 OFFER = "Hello, I can bring them on Monday."
 
 
-def tell(recipient, kind=NotificationKind.NEW_MESSAGE, times=1):
-    for _time in range(times):
-        notify(recipient_id=recipient.pk, conversation_id=uuid4(), version=MessagingVersion.V2, kind=kind)
+@pytest.fixture
+def tell(member, help_request, legacy_conversation):
+    """Let something wait for a member: `tell(owner, NotificationKind.NEW_MESSAGE, times=2)`."""
+
+    def make(recipient, kind=NotificationKind.NEW_MESSAGE, times=1):
+        other = member()
+        if kind is NotificationKind.ASKED_TO_CONTINUE:
+            key, version = legacy_conversation(recipient, other, help_request(user=other)), MessagingVersion.V1
+        else:
+            request = help_request(user=recipient)
+            opened = create_conversation_atomic(
+                actor=other, help_request_id=request.pk, helper_id=other.pk, initial_message=OFFER
+            )
+            key, version = opened.pk, MessagingVersion.V2
+        for _time in range(times):
+            notify(recipient_id=recipient.pk, conversation_id=key, version=version, kind=kind)
+        return key
+
+    return make
+
+
+def deliver():
+    """Do what the worker does, and return how many mails went out."""
+    queue_waiting()
+    return send_waiting()
+
+
+def try_now():
+    """Let the pause before the next try be over, and do what the worker does."""
+    OutgoingMail.objects.update(next_try_at=ClockTimestamp())
+    return deliver()
 
 
 def waiting():
@@ -45,9 +84,9 @@ def test_the_recipient_hears_of_it_and_not_what_was_said(helper, owner, grocerie
     stage(stage_name)
     started = offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
     stage(stage_name, v1_writes=True)
-    assert send_waiting() == 1
+    assert deliver() == 1
     send_message(actor=owner, conversation_id=started.conversation_id, content="The gate code is 4711.")
-    assert send_waiting() == 1
+    assert deliver() == 1
     to_owner, to_helper = mail.outbox
     assert (to_owner.to, to_helper.to) == ([owner.email], [helper.email])
     assert "offered to help" in to_owner.body
@@ -57,53 +96,53 @@ def test_the_recipient_hears_of_it_and_not_what_was_said(helper, owner, grocerie
         assert not [said for said in ("4711", "gate", "Monday", "Groceries") if said in everything]
 
 
-def test_many_messages_are_one_email(owner):
+def test_many_messages_are_one_email(owner, tell):
     for kind in NotificationKind:
         tell(owner, kind, times=5)
-    assert send_waiting() == 1
+    assert deliver() == 1
     assert len(mail.outbox) == 1
     body = mail.outbox[0].body
     assert all(said in body for said in ("offered to help", "new messages", "go on talking"))
     assert waiting() == 0
 
 
-def test_each_member_gets_their_own(member):
+def test_each_member_gets_their_own(member, tell):
     people = [member(), member()]
     for person in people:
         tell(person)
-    assert send_waiting() == 2
+    assert deliver() == 2
     assert {message.to[0] for message in mail.outbox} == {person.email for person in people}
     assert all(len(message.to) == 1 for message in mail.outbox)
 
 
-def test_nothing_is_sent_twice(owner):
+def test_nothing_is_sent_twice(owner, tell):
     tell(owner)
-    assert (send_waiting(), send_waiting()) == (1, 0)
+    assert (deliver(), deliver()) == (1, 0)
 
 
-def test_names_are_written_as_they_are(member):
+def test_names_are_written_as_they_are(member, tell):
     tell(member(name="Zoë O'Connell & <Co>"))
-    send_waiting()
+    deliver()
     assert "Zoë O'Connell & <Co>" in mail.outbox[0].body
 
 
-def test_who_wants_no_email_gets_none(owner):
+def test_who_wants_no_email_gets_none(owner, tell):
     update_preferences(actor=owner, email_notifications=False, quiet_hours_start=None, quiet_hours_end=None)
     tell(owner)
-    assert (send_waiting(), waiting()) == (0, 0)
+    assert (deliver(), waiting()) == (0, 0)
 
 
 @pytest.mark.parametrize("fields", [{"email": None}, {"is_active": False}])
-def test_who_cannot_get_or_use_it_gets_none(member, fields):
+def test_who_cannot_get_or_use_it_gets_none(member, fields, tell):
     tell(member(**fields))
-    assert (send_waiting(), waiting(), mail.outbox) == (0, 0, [])
+    assert (deliver(), waiting(), mail.outbox) == (0, 0, [])
 
 
-def test_a_member_without_preferences_gets_email(owner, beyond_policies):
+def test_a_member_without_preferences_gets_email(owner, beyond_policies, tell):
     with beyond_policies() as cursor:
         cursor.execute("DELETE FROM messaging_preferences")
     tell(owner)
-    assert send_waiting() == 1
+    assert deliver() == 1
 
 
 @pytest.mark.parametrize(
@@ -117,14 +156,14 @@ def test_a_member_without_preferences_gets_email(owner, beyond_policies):
         ({"from_hours": -2, "to_hours": -2}, False),
     ],
 )
-def test_quiet_hours_hold_the_email_back_and_lose_none(owner, quiet, hours, is_quiet):
+def test_quiet_hours_hold_the_email_back_and_lose_none(owner, quiet, hours, is_quiet, tell):
     """Some of these reach over midnight, whatever the hour of the test."""
     quiet(owner, **hours)
     tell(owner)
-    assert send_waiting() == (0 if is_quiet else 1)
+    assert deliver() == (0 if is_quiet else 1)
     assert waiting() == (1 if is_quiet else 0)
     update_preferences(actor=owner, email_notifications=True, quiet_hours_start=None, quiet_hours_end=None)
-    assert send_waiting() == (1 if is_quiet else 0)
+    assert deliver() == (1 if is_quiet else 0)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +180,7 @@ def test_quiet_hours_hold_the_email_back_and_lose_none(owner, quiet, hours, is_q
         ("01:00", "05:00", "05:00", False),
     ],
 )
-def test_quiet_hours_may_reach_over_midnight(owner, rows_of, beyond_policies, start, end, at, is_quiet):
+def test_quiet_hours_may_reach_over_midnight(owner, rows_of, beyond_policies, start, end, at, is_quiet, tell):
     """The clock is shifted by a time zone, so that it shows `at` now."""
     ((now,),) = rows_of("SELECT localtimestamp")
     wanted = datetime.combine(now.date(), datetime.strptime(at, "%H:%M").time())
@@ -156,7 +195,7 @@ def test_quiet_hours_may_reach_over_midnight(owner, rows_of, beyond_policies, st
         cursor.execute(
             f"SET LOCAL TIME ZONE INTERVAL '{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}' HOUR TO MINUTE"
         )
-    assert send_waiting() == (0 if is_quiet else 1)
+    assert deliver() == (0 if is_quiet else 1)
 
 
 class Unreachable(EmailBackend):
@@ -170,26 +209,111 @@ class Unreachable(EmailBackend):
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    ("refusal", "state"),
     [
-        ConnectionRefusedError(),
-        TimeoutError(),
-        smtplib.SMTPRecipientsRefused({"nobody@example.org": (550, b"no")}),
-        ValueError("Invalid address"),
+        (ConnectionRefusedError(), MailState.WAITING),
+        (TimeoutError(), MailState.WAITING),
+        (smtplib.SMTPRecipientsRefused({"nobody@example.org": (550, b"no")}), MailState.DEAD),
+        (ValueError("Invalid address"), MailState.DEAD),
     ],
-    ids=lambda refusal: type(refusal).__name__,
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-def test_one_address_that_fails_keeps_nobody_else_from_their_email(member, settings, monkeypatch, caplog, refusal):
+def test_one_address_that_fails_keeps_nobody_else_from_their_email(
+    member, settings, monkeypatch, caplog, refusal, state, tell
+):
     settings.EMAIL_BACKEND = f"{__name__}.Unreachable"
     monkeypatch.setattr(Unreachable, "refusal", refusal)
     monkeypatch.setattr(Unreachable, "broken_for", "nobody")
     people = [member(), member(email="nobody@example.org"), member()]
     for person in people:
         tell(person)
-    assert send_waiting() == 2
-    assert [message.to[0] for message in mail.outbox] == [people[0].email, people[2].email]
+    assert deliver() + deliver() == 2
+    assert sorted(message.to[0] for message in mail.outbox) == sorted([people[0].email, people[2].email])
+    assert OutgoingMail.objects.get(recipient=people[1]).state == state
     assert "could not be handed over" in caplog.text
     assert "nobody@" not in caplog.text
+
+
+def test_what_was_read_meanwhile_is_no_news(helper, owner, groceries, stage):
+    for stage_name in ("disabled", "enabled"):
+        stage(stage_name, v1_writes=True)
+        request = groceries if stage_name == "disabled" else type(groceries).objects.create(user=owner, title="More")
+        started = offer_help(actor=helper, help_request_id=request.pk, initial_message=OFFER)
+        queue_waiting()
+        mark_read(actor=owner, conversation_id=started.conversation_id)
+        assert (send_waiting(), waiting(), mail.outbox) == (0, 0, [])
+        send_message(actor=helper, conversation_id=started.conversation_id, content="And one thing more.")
+        assert (deliver(), waiting()) == (1, 0)
+        mail.outbox.clear()
+    assert set(OutgoingMail.objects.values_list("state", flat=True)) == {MailState.SENT, MailState.SKIPPED}
+
+
+def test_what_was_closed_or_erased_meanwhile_is_no_news(helper, owner, groceries, staff, tell, stage):
+    stage("enabled")
+    started = offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    close_conversation(actor=helper, conversation_id=started.conversation_id)
+    assert (deliver(), waiting()) == (0, 0)
+    tell(owner)
+    for other in type(owner).objects.exclude(pk__in=[owner.pk, helper.pk]):
+        erase_for_member(actor=staff(), member_id=other.pk)
+    assert (deliver(), waiting(), mail.outbox) == (0, 0, [])
+
+
+def test_a_wish_to_go_on_is_no_news_once_it_was_granted(helper, owner, groceries, legacy_conversation, stage):
+    key = legacy_conversation(helper, owner, groceries)
+    stage("enabled")
+    ask_to_continue(actor=owner, conversation_id=key)
+    queue_waiting()
+    continue_in_v2(actor=helper, conversation_id=key, initial_message=OFFER)
+    Notification.objects.filter(recipient=owner).update(settled_at=ClockTimestamp())
+    assert (send_waiting(), waiting()) == (0, 0)
+
+
+def test_who_has_left_by_then_gets_none(owner, tell, staff):
+    tell(owner)
+    queue_waiting()
+    erase_for_member(actor=staff(), member_id=owner.pk)
+    assert (deliver(), waiting(), mail.outbox) == (0, 0, [])
+
+
+def test_a_mail_is_settled_after_it_was_sent(owner, tell, settings, monkeypatch):
+    settings.EMAIL_BACKEND = f"{__name__}.Unreachable"
+    tell(owner)
+    for refusal in (ConnectionRefusedError(), smtplib.SMTPDataError(451, b"later")):
+        monkeypatch.setattr(Unreachable, "refusal", refusal)
+        assert (try_now(), waiting()) == (0, 1)
+    monkeypatch.setattr(Unreachable, "broken_for", "nobody")
+    tell(owner, NotificationKind.ASKED_TO_CONTINUE)
+    assert (try_now(), waiting()) == (1, 0)
+    assert "new messages" in mail.outbox[0].body
+    assert "go on talking" in mail.outbox[0].body
+
+
+def test_after_a_dead_letter_only_what_is_newer_is_tried_and_speaks_of_all(owner, tell, settings, monkeypatch):
+    settings.EMAIL_BACKEND = f"{__name__}.Unreachable"
+    monkeypatch.setattr(Unreachable, "refusal", smtplib.SMTPDataError(550, b"no"))
+    tell(owner)
+    assert (deliver(), deliver(), waiting()) == (0, 0, 1)
+    (dead,) = OutgoingMail.objects.all()
+    assert (dead.state, dead.attempts) == (MailState.DEAD, 1)
+    monkeypatch.setattr(Unreachable, "broken_for", "nobody")
+    assert (deliver(), waiting()) == (0, 1)
+    tell(owner, NotificationKind.ASKED_TO_CONTINUE)
+    assert (deliver(), waiting()) == (1, 0)
+    assert "new messages" in mail.outbox[0].body
+    dead.refresh_from_db()
+    assert dead.state == MailState.SKIPPED
+
+
+def test_a_retry_keeps_the_quiet_hours_too(owner, tell, quiet, settings, monkeypatch):
+    settings.EMAIL_BACKEND = f"{__name__}.Unreachable"
+    tell(owner)
+    assert deliver() == 0
+    quiet(owner, from_hours=-1, to_hours=1)
+    monkeypatch.setattr(Unreachable, "broken_for", "nobody")
+    assert (try_now(), waiting(), mail.outbox) == (0, 1, [])
+    update_preferences(actor=owner, email_notifications=True, quiet_hours_start=None, quiet_hours_end=None)
+    assert (try_now(), waiting()) == (1, 0)
 
 
 def test_what_is_rolled_back_tells_nobody(helper, groceries, stage, settings):

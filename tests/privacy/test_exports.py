@@ -15,6 +15,7 @@ from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
 from carecollective.core.errors import DomainNotFound, NotPermitted
 from carecollective.inbox.services import offer_help, send_message
+from carecollective.mail.delivery import send_waiting
 from carecollective.moderation.services import report_message
 from carecollective.privacy import archive, exports
 from carecollective.privacy.models import Export, ExportFile, ExportState
@@ -231,6 +232,7 @@ def test_staff_ask_for_a_member_who_hears_of_it_and_alone_can_open_it(ada, membe
         exports.request_export_for_member(actor=helper, member_id=helper.pk.__class__(int=0))
     asked = exports.request_export_for_member(actor=helper, member_id=ada.pk)
     assert exports.prepare_waiting() == 1
+    assert send_waiting() == 1
     assert [message.to for message in mail.outbox] == [["ada@example.org"]]
     with pytest.raises(DomainNotFound):
         exports.read_export(reader=helper, export_id=asked.pk)

@@ -9,6 +9,7 @@ from django.db import connection
 from carecollective.accounts.models import User
 from carecollective.core import retention
 from carecollective.core.worker import Worker
+from carecollective.mail.delivery import send_waiting
 from carecollective.privacy.exports import prepare_waiting
 from carecollective.privacy.models import Erasure, Export
 from carecollective.privacy.retention import prune_failed_sign_ins
@@ -29,6 +30,7 @@ def test_staff_put_a_members_data_together_and_it_is_recorded(member, staff, sig
     assert (export.member_id, export.requested_by_id) == (ada.pk, helper.pk)
     assert LogEntry.objects.get().user_id == helper.pk
     prepare_waiting()
+    assert send_waiting() == 1
     assert mail.outbox[0].to == ["ada@example.org"]
     assert client.get(f"/account/export/{export.pk}").status_code == 404
 
@@ -72,6 +74,8 @@ def test_everything_that_is_kept_says_for_how_long_and_the_worker_sees_to_it():
         ("Sessions", "14 days"),
         ("Tokens", "30 days"),
         ("Failed sign-ins", "1 day"),
+        ("Record of mail to members", "30 days"),
+        ("Mail in files, without a mail server", "30 days"),
     ]
     assert {row.enforced_by for row in rows} == {"the worker, every 60 minutes"}
 

@@ -1,0 +1,40 @@
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from carecollective.core.admin_site import ForStaffToSee, NotByHand
+from carecollective.mail import queue
+from carecollective.mail.models import MailState, OutgoingMail
+
+
+@admin.register(OutgoingMail)
+class OutgoingMailAdmin(ForStaffToSee, NotByHand, admin.ModelAdmin):  # type: ignore[type-arg]
+    """The dead letters, and what is still being tried. What a mail says is kept nowhere."""
+
+    actions = ("try_again",)
+    ordering = ("state", "-created_at", "pk")
+    list_display = ("recipient", "what", "state", "created_at", "attempts", "last_tried_at", "error")
+    list_filter = ("state", "kind")
+    list_select_related = ("recipient",)
+    list_per_page = 50
+    fields = ("recipient", "what", "state", "created_at", "attempts", "first_tried_at", "last_tried_at", "error")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OutgoingMail]:
+        failed = Q(state=MailState.DEAD) | (Q(state=MailState.WAITING) & ~Q(error=""))
+        return super().get_queryset(request).filter(failed)
+
+    @admin.display(description=_("what"), ordering="kind")
+    def what(self, mail: OutgoingMail) -> Any:
+        return queue.kind_title(mail.kind)
+
+    @admin.action(description=_("Try again to send the selected mail"))
+    def try_again(self, request: HttpRequest, queryset: QuerySet[OutgoingMail]) -> None:
+        for mail in queryset:
+            self.log_change(request, mail, "Tried again")
+        tried = queue.try_again([mail.pk for mail in queryset])
+        sentence = ngettext("%(count)d mail is tried again now.", "%(count)d mails are tried again now.", tried)
+        self.message_user(request, sentence % {"count": tried}, messages.SUCCESS)

@@ -1,0 +1,47 @@
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.database import ClockTimestamp
+
+
+class MailState(models.TextChoices):
+    WAITING = "waiting", _("will be tried again")
+    SENT = "sent", _("sent")
+    SKIPPED = "skipped", _("no longer needed")
+    DEAD = "dead", _("given up")
+
+
+class OutgoingMail(models.Model):
+    """A mail to one member: who, what for and how far it got. Its words are written when it is sent, and kept nowhere."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("to"))
+    kind = models.TextField()
+    created_at = models.DateTimeField(_("asked for"), db_default=ClockTimestamp())
+    state = models.TextField(choices=MailState.choices, default=MailState.WAITING)
+    attempts = models.PositiveIntegerField(_("tries"), default=0)
+    first_tried_at = models.DateTimeField(_("first try"), null=True)
+    last_tried_at = models.DateTimeField(_("last try"), null=True)
+    next_try_at = models.DateTimeField(_("next try"), db_default=ClockTimestamp())
+    settled_at = models.DateTimeField(null=True)
+    # Ours, never the server's own words: those may quote the address.
+    error = models.TextField(_("why"), default="")
+
+    class Meta:
+        default_permissions = ()
+        verbose_name = _("mail that has not arrived")
+        verbose_name_plural = _("mail that has not arrived")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["recipient", "kind"], name="outgoing_mail_waits_once", condition=models.Q(state="waiting")
+            )
+        ]
+        indexes = [
+            models.Index(fields=["next_try_at", "id"], name="outgoing_mail_due", condition=models.Q(state="waiting")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} for {self.recipient_id}"

@@ -1,0 +1,83 @@
+"""Real workers, real servers: killed between sending and settling, and hung while an alert has to go out."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from carecollective.core import health
+from carecollective.mail.models import MailState, OutgoingMail
+from carecollective.mail.queue import queue_mail
+from tests.mail.smtp_server import MailServer, hanging, serving
+from tests.rollout_guard.listener import listening
+from tests.rollout_guard.processes import running
+from tests.waiting import wait_for
+
+KIND = "password_link"
+Connect = Callable[..., "psycopg.Connection[Any]"]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("committed_db")]
+
+
+@pytest.mark.parametrize("moment", ["before it was taken", "after it was taken"])
+def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_one_at_most(
+    member: Callable[..., Any], moment: str
+) -> None:
+    people = [member() for _person in range(3)]
+    for person in people:
+        queue_mail(KIND, person.pk)
+    killed: list[int] = []
+    with serving(MailServer()) as server:
+        environment = {"TEST_EMAIL_URL": server.url, "TEST_EMAIL_TIMEOUT": "1"}
+        with running("worker", role="web", **environment) as first:
+
+            def kill() -> None:
+                if not killed:
+                    killed.append(first.pid)
+                    os.kill(first.pid, signal.SIGKILL)
+                    first.wait(10)
+
+            def kill_early(address: str) -> str:
+                kill()
+                return "250 OK"
+
+            if moment == "after it was taken":
+                server.on_data = kill
+            else:
+                server.answer_rcpt = kill_early
+            wait_for(lambda: killed, seconds=30)
+        with running("worker", role="web", **environment):
+            wait_for(lambda: OutgoingMail.objects.filter(state=MailState.SENT).count() == 3, seconds=40)
+    assert set(server.addresses) == {person.email for person in people}
+    doubles = len(server.messages) - 3
+    assert doubles == (1 if moment == "after it was taken" else 0)
+    assert len(set(server.message_ids)) == 3
+
+
+def test_a_hung_mail_server_holds_up_no_alert_and_is_seen(member: Callable[..., Any], connect_as: Connect) -> None:
+    superuser = connect_as("superuser", autocommit=True)
+    queue_mail(KIND, member().pk)
+    with (
+        hanging() as url,
+        listening() as slack,
+        running(
+            "worker",
+            role="web",
+            TEST_EMAIL_URL=url,
+            TEST_EMAIL_TIMEOUT="60",
+            TEST_SLACK_WEBHOOK_URL=slack.address,
+        ),
+    ):
+        wait_for(lambda: OutgoingMail.objects.filter(attempts=1).exists(), seconds=30)
+        superuser.execute(
+            "INSERT INTO rollout_alert (kind, severity, opened_at, words, figures, stage, disabled_v2) VALUES"
+            " ('creation_failing', 'critical', clock_timestamp(), '8 of 10 failed.', '{}', 'percentage:10', false)"
+        )
+        began = time.monotonic()
+        wait_for(lambda: slack.heard, seconds=20)
+        assert time.monotonic() - began < 15
+        assert OutgoingMail.objects.get().state == MailState.WAITING
+        assert health.read().checks["worker"]["seconds_since_beat"] < 10
