@@ -224,6 +224,7 @@ WORKER_TASKS = (
     ("carecollective.operations.backups.prune_backups", 3600),
     ("carecollective.operations.restores.prune_scratch_databases", 3600),
     ("rollout.event_log.prune_events", 3600),
+    ("rollout.change_alerts.note_changes", 5),
     ("rollout.delivery.deliver_waiting", 5),
 )
 

@@ -1,96 +1,10 @@
-"""When people are alerted, and when V2 goes off by itself: the playbook's table with what it lacks. Pure, words included."""
+"""When people are alerted, and when V2 goes off by itself: the playbook's table with what it lacks."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator
 
-from rollout import wording
+from rollout import alert_judges as judges
+from rollout.alert_evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding, Rule
 from rollout.alert_log import Severity
-from rollout.figures import Latency, Outcomes, Ratio, SlowCalls
-from rollout.sequential import Detector
-from rollout.stages import DISABLED, Stage
-
-FIVE_MINUTES, FIFTEEN_MINUTES, ONE_MINUTE = 300, 900, 60
-SLOW_MS = 5000.0
-NOTHING = Outcomes(succeeded=0, failed=0, refused=0)
-NONE_OF_NONE = Ratio(0, 0)
-NO_CALLS = SlowCalls(count=0, calls=0, slowest_ms=None)
-UNTESTED = Detector()
-
-INVARIANTS: Mapping[str, str] = {
-    "helper_is_requester": "the helper is the requester",
-    "requester_is_not_owner": "the requester does not own the request",
-    "pair_has_two": "the pair has a second conversation about the same request",
-    "first_message_is_empty": "the first message is empty",
-    "message_is_empty": "a message is empty",
-    "sender_takes_no_part": "a message is from somebody who takes no part",
-    "message_before_its_conversation": "a message is older than its conversation",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the guard saw in one look, by the database's clock.
-
-    What judges V2, to turn it off, begins with the present stage at the earliest: `starts` and `detector`.
-    The groups of `operations` and `sends` are "v1", "v2" and "both".
-    """
-
-    at: datetime
-    stage: Stage
-    stage_since: datetime | None
-    starts: Outcomes = NOTHING
-    operations: Mapping[str, Outcomes] = field(default_factory=dict)
-    sends: Mapping[str, Latency] = field(default_factory=dict)
-    duplicates: Ratio = NONE_OF_NONE
-    slow: SlowCalls = NO_CALLS
-    connection_errors: int = 0
-    detector: Detector = UNTESTED
-    broken: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A rule that holds, with the figures that make it hold.
-
-    `total` is given where the evidence stays until it is repaired: only more of it is new.
-    """
-
-    rule: "Rule"
-    words: str
-    figures: Mapping[str, Any]
-    total: int | None = None
-
-
-Judge = Callable[["Rule", Evidence], Finding | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One line of the table. It is over once nothing was found for `quiet_seconds`.
-
-    Without `quiet_seconds`, whoever noted it ends it; with `ends_when_acknowledged`, whoever acknowledges it. A rule
-    without a judge is for what is noted elsewhere: a change of the rollout, a process that is gone.
-    `minimum` operations must have been seen, and a rate must stand on `fewest` of what is counted: two failures of five
-    are a bad rate, and chance.
-    While an alert of a kind in `silenced_by` is open, this rule opens none of its own: it would say the same again.
-    """
-
-    kind: str
-    severity: Severity
-    title: str
-    condition: str
-    action: str
-    judge: Judge | None = None
-    window_seconds: int = FIVE_MINUTES
-    threshold: float = 0.0
-    minimum: int = 1
-    fewest: int = 5
-    disables_v2: bool = False
-    quiet_seconds: int | None = ONE_MINUTE
-    ends_when_acknowledged: bool = False
-    silenced_by: tuple[str, ...] = ()
 
 
 def evaluate(evidence: Evidence) -> tuple[Finding, ...]:
@@ -103,185 +17,149 @@ def rule_of(kind: str) -> Rule | None:
     return _BY_KIND.get(kind)
 
 
-def _creation_success(rule: Rule, evidence: Evidence) -> Finding | None:
-    seen = evidence.starts
-    share = seen.share
-    if share is None or seen.denominator < rule.minimum or seen.failed < rule.fewest or share >= rule.threshold:
-        return None
-    words = (
-        f"{seen.failed} of {seen.denominator} new conversations failed in V2 in the last 5 minutes: "
-        f"{wording.percent(share)} succeeded, under {wording.percent(rule.threshold)}."
-    )
-    return Finding(rule, words, {"failed": seen.failed, "operations": seen.denominator, "success": round(share, 4)})
-
-
-def _sequence(rule: Rule, evidence: Evidence) -> Finding | None:
-    seen = evidence.detector
-    # Once tripped it stays so until the stage changes; where V2 is off already, it would never be over.
-    if not seen.tripped or evidence.stage == DISABLED:
-        return None
-    words = (
-        f"{seen.failures} of {seen.operations} operations failed in V2 since this stage began, too many in too short a "
-        f"row to be chance (noticed at operation {seen.tripped_at})."
-    )
-    figures = {"failed": seen.failures, "operations": seen.operations, "tripped_at": seen.tripped_at}
-    return Finding(rule, words, figures)
-
-
-def _broken(rule: Rule, evidence: Evidence) -> Finding | None:
-    broken = {name: count for name, count in evidence.broken.items() if count}
-    total = sum(broken.values())
-    if total < rule.minimum:
-        return None
-    named = "; ".join(f"{INVARIANTS.get(name, name)} ({count})" for name, count in broken.items())
-    return Finding(rule, f"V2 holds data that cannot be: {named}.", {"broken": broken, "total": total}, total)
-
-
-def _slow_call(rule: Rule, evidence: Evidence) -> Finding | None:
-    seen = evidence.slow
-    if seen.count < rule.minimum or seen.slowest_ms is None:
-        return None
-    calls = "A call" if seen.count == 1 else f"{seen.count} calls"
-    words = f"{calls} took over 5 seconds in the last 5 minutes; the slowest took {seen.slowest_ms / 1000:.1f} s."
-    return Finding(rule, words, {"calls": seen.count, "slowest_ms": round(seen.slowest_ms)})
-
-
-def _connection_errors(rule: Rule, evidence: Evidence) -> Finding | None:
-    if evidence.connection_errors <= rule.threshold:
-        return None
-    words = f"The database could not be reached {evidence.connection_errors} times within one minute."
-    return Finding(rule, words, {"errors": evidence.connection_errors})
-
-
-def _error_rate(rule: Rule, evidence: Evidence) -> Finding | None:
-    found = [
-        (seen.errors.share, group, seen)
-        for group, seen in evidence.operations.items()
-        if seen.errors.share is not None and seen.denominator >= rule.minimum and seen.failed >= rule.fewest
-    ]
-    share, group, seen = max(found, default=(0.0, "", NOTHING), key=lambda one: one[0])
-    if share <= rule.threshold:
-        return None
-    words = (
-        f"{seen.failed} of {seen.denominator} operations failed in {_group(group)} in the last 5 minutes: "
-        f"{wording.percent(share, up=True)}, over {wording.percent(rule.threshold)}."
-    )
-    return Finding(rule, words, {"version": group, "failed": seen.failed, "operations": seen.denominator})
-
-
-def _latency(rule: Rule, evidence: Evidence) -> Finding | None:
-    found = [
-        (seen.p95_ms, group, seen.calls)
-        for group, seen in evidence.sends.items()
-        if seen.p95_ms is not None and seen.calls >= rule.minimum
-    ]
-    p95, group, calls = max(found, default=(0.0, "", 0), key=lambda one: one[0])
-    if p95 <= rule.threshold:
-        return None
-    words = (
-        f"The slowest twentieth of {calls} messages took {p95:.0f} ms or more to send in {_group(group)} in the last "
-        f"5 minutes (p95), over {rule.threshold:.0f} ms."
-    )
-    return Finding(rule, words, {"version": group, "p95_ms": round(p95), "calls": calls})
-
-
-def _duplicates(rule: Rule, evidence: Evidence) -> Finding | None:
-    seen = evidence.duplicates
-    share = seen.share
-    if share is None or seen.denominator < rule.minimum or seen.numerator < rule.fewest or share <= rule.threshold:
-        return None
-    words = (
-        f"{seen.numerator} of {seen.denominator} offers in the last 15 minutes met a conversation that stood already: "
-        f"{wording.percent(share, up=True)}, over {wording.percent(rule.threshold)}."
-    )
-    return Finding(rule, words, {"duplicates": seen.numerator, "offers": seen.denominator})
-
-
-def _group(group: str) -> str:
-    return "either version" if group == "both" else group.upper()
+# The stronger ones of each cause, the strongest first.
+_V2_FAILS = ("guard_rollback", "creation_failing", "failures_in_sequence")
+_STARTS_FAIL = ("v1_creation_failing", *_V2_FAILS)
+_DATABASE = (*_STARTS_FAIL, "connection_errors", "slow_call")
+LOOK_AT_CODES = "Look at the errors by code, then at the database."
 
 
 def _table() -> Iterator[Rule]:
+    yield from _what_turns_v2_off()
+    yield from _what_members_feel()
+    yield from _what_is_noted_elsewhere()
+
+
+def _what_turns_v2_off() -> Iterator[Rule]:
     yield Rule(
         kind="integrity",
         severity=Severity.CRITICAL,
         title="A conversation is broken",
         condition="a V2 conversation breaks an invariant",
+        consequence="Members may see what is not so.",
         action="Find and repair the rows: `manage.py guard --broken` counts them by kind.",
-        judge=_broken,
+        over="No broken conversation is left",
+        judge=judges.broken_conversations,
         disables_v2=True,
     )
     yield Rule(
         kind="creation_failing",
         severity=Severity.CRITICAL,
-        title="Conversations cannot be started",
+        title="Conversations cannot be started in V2",
         condition="under 80% of new V2 conversations succeed in 5 minutes",
-        action="Look at the errors by code, then at the database.",
-        judge=_creation_success,
+        consequence="Members in V2 cannot start a conversation.",
+        action=LOOK_AT_CODES,
+        over="No new failures in V2",
+        judge=judges.creation_success,
         threshold=0.80,
         minimum=3,
         fewest=3,
         disables_v2=True,
+        of_stage=True,
         quiet_seconds=FIVE_MINUTES,
+        silenced_by=_V2_FAILS[:1],
     )
     yield Rule(
         kind="failures_in_sequence",
         severity=Severity.CRITICAL,
         title="V2 fails more often than chance allows",
         condition="a sequential test of all V2 operations since the stage began",
-        action="Look at the errors by code, then at the database.",
-        judge=_sequence,
+        consequence="Members in V2 see errors.",
+        action=LOOK_AT_CODES,
+        over="No new failures in V2",
+        judge=judges.failures_in_sequence,
         disables_v2=True,
+        of_stage=True,
         quiet_seconds=FIVE_MINUTES,
-        silenced_by=("creation_failing",),
+        silenced_by=_V2_FAILS[:2],
     )
+
+
+def _what_members_feel() -> Iterator[Rule]:
     yield Rule(
-        kind="slow_call",
+        kind="v1_creation_failing",
         severity=Severity.CRITICAL,
-        title="A call took over 5 seconds",
-        condition="any call over 5 seconds, once is enough",
-        action="Look at the database: locks, long queries, load.",
-        judge=_slow_call,
-        threshold=SLOW_MS,
+        title="Conversations cannot be started in V1",
+        condition="under 80% of new V1 conversations succeed in 5 minutes, or the latest three of a day failed",
+        consequence="Members outside V2 cannot start a conversation. Turning V2 off does not help them.",
+        action="Look at the tables conversations, conversation_participants and messages, and at the errors by code.",
+        over="No new failures in V1",
+        judge=judges.v1_creation_failing,
+        threshold=0.80,
+        minimum=3,
+        fewest=3,
+        quiet_seconds=FIVE_MINUTES,
     )
     yield Rule(
         kind="connection_errors",
         severity=Severity.CRITICAL,
         title="The database cannot be reached",
         condition="over 10 connection errors in one minute",
+        consequence="Members see errors on every page.",
         action="See whether the database runs and takes more connections.",
-        judge=_connection_errors,
+        judge=judges.connection_errors,
         window_seconds=ONE_MINUTE,
         threshold=10,
+        silenced_by=_STARTS_FAIL,
+    )
+    yield Rule(
+        kind="slow_call",
+        severity=Severity.CRITICAL,
+        title="A call took over 5 seconds",
+        condition="any call over 5 seconds, once is enough",
+        consequence="Members wait, or see an error.",
+        action="Look at the database: locks, long queries, load.",
+        judge=judges.slow_calls,
+        threshold=SLOW_MS,
+        silenced_by=(*_STARTS_FAIL, "connection_errors"),
     )
     yield Rule(
         kind="error_rate",
         severity=Severity.WARNING,
         title="Operations fail",
         condition="over 5% of operations fail in 5 minutes",
+        consequence="Some members see an error.",
         action="Look at the errors by code.",
-        judge=_error_rate,
+        judge=judges.error_rate,
         threshold=0.05,
         minimum=20,
-        silenced_by=("creation_failing", "failures_in_sequence"),
+        silenced_by=_DATABASE,
     )
     yield Rule(
         kind="latency",
         severity=Severity.WARNING,
         title="Sending is slow",
         condition="p95 of sending over 1,000 ms in 5 minutes",
+        consequence="Members wait for their messages to be sent.",
         action="Look at how the database performs.",
-        judge=_latency,
+        judge=judges.latency,
         threshold=1000.0,
         minimum=20,
+        silenced_by=(*_DATABASE, "error_rate"),
+    )
+    yield Rule(
+        kind="refusals",
+        severity=Severity.WARNING,
+        title="Members are refused more often than before",
+        condition="one code refuses over 5% of operations in 5 minutes, three times as many as in the stage before",
+        consequence="Members may be refused what they are allowed to do.",
+        action="Look at what the code refuses. If it began with this stage, roll back.",
+        over="No more refusals than before",
+        judge=judges.refusals,
+        threshold=0.05,
+        minimum=20,
+        fewest=10,
+        of_stage=True,
+        silenced_by=("members_cannot_start",),
     )
     yield Rule(
         kind="duplicates",
         severity=Severity.WARNING,
         title="The same conversation is started again and again",
         condition="over 10% of offers meet a standing conversation in 15 minutes",
+        consequence="Members lose nothing: each is shown the conversation that exists.",
         action="Look for a page or a client that sends the form twice.",
-        judge=_duplicates,
+        judge=judges.duplicates,
         window_seconds=FIFTEEN_MINUTES,
         threshold=0.10,
         minimum=20,
@@ -289,38 +167,75 @@ def _table() -> Iterator[Rule]:
     yield Rule(
         kind="creation_low",
         severity=Severity.WARNING,
-        title="Some conversations cannot be started",
+        title="Some conversations cannot be started in V2",
         condition="under 95% of new V2 conversations succeed in 5 minutes",
+        consequence="Some members in V2 cannot start a conversation.",
         action="Look at the errors by code.",
-        judge=_creation_success,
+        over="No new failures in V2",
+        judge=judges.creation_success,
         threshold=0.95,
         minimum=20,
         fewest=3,
-        silenced_by=("creation_failing", "failures_in_sequence"),
+        of_stage=True,
+        silenced_by=(*_DATABASE, "error_rate"),
+    )
+    yield Rule(
+        kind="v1_creation_low",
+        severity=Severity.WARNING,
+        title="Some conversations cannot be started in V1",
+        condition="under 95% of new V1 conversations succeed in 5 minutes",
+        consequence="Some members outside V2 cannot start a conversation.",
+        action="Look at the errors by code.",
+        over="No new failures in V1",
+        judge=judges.v1_creation_success,
+        threshold=0.95,
+        minimum=20,
+        fewest=3,
+        silenced_by=(*_DATABASE, "error_rate"),
+    )
+
+
+def _what_is_noted_elsewhere() -> Iterator[Rule]:
+    yield Rule(
+        kind="members_cannot_start",
+        severity=Severity.CRITICAL,
+        title="Nobody can start a conversation",
+        condition="V1 is frozen while V2 is off, by its stage or because no guard watches",
+        consequence="Every offer of help is refused; members are asked to try again later.",
+        action="Start the guard, or turn V1 writes on in the control room.",
+        over="Members can start conversations again",
+        quiet_seconds=None,
     )
     yield Rule(
         kind="guard_absent",
         severity=Severity.WARNING,
-        title="The rollout went unwatched",
-        condition="no guard for over a minute while V2 was meant to be on; V2 was off for as long",
-        action="See why the guard had ended.",
+        title="No guard watches the rollout",
+        condition="no guard for over a minute; critical while V2 is meant to be on",
+        consequence="V2 is off by itself, and nobody watches V1.",
+        action="Start the guard (`manage.py guard`) and see why it had ended.",
+        over="A guard watches again",
         window_seconds=ONE_MINUTE,
         quiet_seconds=None,
+        silenced_by=("members_cannot_start",),
     )
     yield Rule(
         kind="worker_absent",
         severity=Severity.WARNING,
-        title="The worker is gone",
-        condition="no worker for over a minute",
-        action="Start the worker: until then no mail goes to members.",
+        title="The worker is gone or hangs",
+        condition="no sign of life from the worker for over a minute, or a task of it hangs",
+        consequence="Mail to members and clean-up wait. The guard sends the alerts meanwhile.",
+        action="Start the worker (`manage.py worker`) and see why it had ended.",
+        over="The worker works again",
         window_seconds=ONE_MINUTE,
+        quiet_seconds=None,
     )
     yield Rule(
         kind="guard_rollback",
         severity=Severity.CRITICAL,
         title="The guard turned V2 off",
         condition="every rollback by the guard",
-        action="Find the cause and file it in the control room before V2 is turned on again.",
+        action="See that V1 serves members. Find the cause and file it in the control room before V2 is turned on again.",
+        over="No new failures",
         quiet_seconds=FIVE_MINUTES,
     )
     yield Rule(
@@ -339,6 +254,13 @@ def _table() -> Iterator[Rule]:
         condition="every change of the rollout by a person",
         action="Nothing to do, if you know of it.",
     )
+
+
+def settling_seconds(rule: Rule) -> int:
+    """Return how long an alert waits before it is told, for a stronger one of the same cause to show."""
+    if not rule.silenced_by and not rule.disables_v2:
+        return 0
+    return 10 if rule.severity is Severity.CRITICAL else 30
 
 
 RULES = tuple(_table())

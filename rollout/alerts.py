@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
-from rollout.alert_log import Alert, Delivery, Occasion
-from rollout.alert_rules import ONE_MINUTE, Finding, rule_of
+from rollout.alert_evidence import ONE_MINUTE, Finding
+from rollout.alert_log import Alert, Delivery, Occasion, Severity
+from rollout.alert_rules import rule_of
 from rollout.errors import AlertNotFound
 from rollout.stages import Stage
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 ABSENCE = "guard_absent"
 CONTROL_ROOM = "/admin/rollout/"
+# A stronger alert stands for a weaker one for so long after it was last seen: until the weaker one's window has gone by.
+SILENCES_FOR = timedelta(minutes=6)
+# The end of an alert is told after so long; until then it may go on.
+REOPENS_WITHIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,27 +159,64 @@ def acknowledge(*, actor: "User", alert_id: int) -> AlertRecord:
 def note(finding: Finding, *, stage: Stage, key: str = "") -> Alert:
     """Open an alert for a finding or keep the open one of this key going, and return it.
 
-    While an alert that silences this kind is open, that one stands for it and is left as it is.
+    One that ended a moment ago goes on: a flap is one alert. While an alert that silences this kind goes on, that one
+    stands for it and is left as it is.
     """
+    rule, now = finding.rule, ClockTimestamp()
+    severity = finding.severity or rule.severity
     standing = Alert.objects.filter(resolved_at=None)
-    if own := standing.filter(kind=finding.rule.kind, key=key).first():
-        own.last_seen_at = ClockTimestamp()
-        fields = ["last_seen_at"]
-        if finding.total is not None and finding.total > own.figures.get("total", 0):
-            own.worsened_at, own.words, own.figures = ClockTimestamp(), finding.words, dict(finding.figures)
-            fields += ["worsened_at", "words", "figures"]
-        own.save(update_fields=fields)
+    own = standing.filter(kind=rule.kind, key=key).first()
+    if own is not None and _is_another(own, severity=severity, stage=stage, of_stage=rule.of_stage):
+        end(own.kind, key=own.key)
+        own = None
+    if own is None:
+        stronger = standing.filter(kind__in=rule.silenced_by, last_seen_at__gt=now - SILENCES_FOR)
+        if other := stronger.first():
+            return other
+        own = _reopen(finding, severity=severity, stage=stage, key=key)
+    if own is None:
+        own, _is_new = Alert.objects.get_or_create(
+            kind=rule.kind,
+            key=key,
+            resolved_at=None,
+            defaults={
+                "severity": severity,
+                "words": finding.words,
+                "figures": dict(finding.figures),
+                "stage": str(stage),
+            },
+        )
         return own
-    if other := standing.filter(kind__in=finding.rule.silenced_by).first():
-        return other
-    return Alert.objects.create(
-        kind=finding.rule.kind,
-        key=key,
-        severity=finding.rule.severity,
-        words=finding.words,
-        figures=dict(finding.figures),
-        stage=str(stage),
-    )
+    own.last_seen_at = now
+    fields = ["last_seen_at"]
+    if finding.total is not None and finding.total > own.figures.get("total", 0):
+        own.worsened_at, own.words, own.figures = now, finding.words, dict(finding.figures)
+        fields += ["worsened_at", "words", "figures"]
+    own.save(update_fields=fields)
+    return own
+
+
+def _is_another(alert: Alert, *, severity: Severity, stage: Stage, of_stage: bool) -> bool:
+    """Tell whether a finding is news to an open alert: worse than it, or of another stage."""
+    is_worse = severity is Severity.CRITICAL and alert.severity != Severity.CRITICAL
+    return is_worse or (of_stage and alert.stage != str(stage))
+
+
+def _reopen(finding: Finding, *, severity: Severity, stage: Stage, key: str) -> Alert | None:
+    """Let an alert go on that ended so lately that nobody was told of its end; None if there is none."""
+    ended = Alert.objects.filter(kind=finding.rule.kind, key=key, resolved_at__gt=ClockTimestamp() - REOPENS_WITHIN)
+    lately = ended.order_by("-id").first()
+    if lately is None or _is_another(lately, severity=severity, stage=stage, of_stage=finding.rule.of_stage):
+        return None
+    lately.resolved_at, lately.worsened_at = None, ClockTimestamp()
+    lately.words, lately.figures = finding.words, dict(finding.figures)
+    try:
+        with transaction.atomic():
+            lately.save(update_fields=["resolved_at", "worsened_at", "words", "figures"])
+    except IntegrityError:
+        # Somebody else has opened one meanwhile; that one is found next.
+        return None
+    return lately
 
 
 def calls_for_action(finding: Finding, *, alert: Alert | None, stage_since: datetime | None) -> bool:
@@ -212,10 +254,20 @@ def resolve_quiet() -> int:
 
 
 def record_absence(*, began_at: datetime, until: datetime, stage: Stage) -> Alert:
-    """Record that nobody watched between two moments, as an alert that is over."""
+    """Record that no guard watched between two moments: end the alert of it, or keep one that is over."""
+    words = (
+        f"No guard watched the rollout from {began_at:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC. "
+        "V2 was off by itself for as long."
+    )
+    figures = {"seconds": round((until - began_at).total_seconds())}
+    open_one = Alert.objects.filter(kind=ABSENCE, key="", resolved_at=None).first()
+    if open_one is not None:
+        open_one.words, open_one.figures = words, figures
+        open_one.resolved_at = open_one.last_seen_at = ClockTimestamp()
+        open_one.save(update_fields=["words", "figures", "resolved_at", "last_seen_at"])
+        return open_one
     rule = rule_of(ABSENCE)
     assert rule is not None  # noqa: S101 (a line of our own table)
-    seconds = (until - began_at).total_seconds()
     return Alert.objects.create(
         kind=ABSENCE,
         severity=rule.severity,
@@ -223,10 +275,7 @@ def record_absence(*, began_at: datetime, until: datetime, stage: Stage) -> Aler
         last_seen_at=until,
         worsened_at=began_at,
         resolved_at=until,
-        words=(
-            f"No guard watched the rollout from {began_at:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC. "
-            "V2 was off by itself for as long."
-        ),
-        figures={"seconds": round(seconds)},
+        words=words,
+        figures=figures,
         stage=str(stage),
     )

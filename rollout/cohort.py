@@ -129,6 +129,12 @@ def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
     return state.v1_writes or (state.stage == ENABLED and (override == DISABLED or not state.guarded))
 
 
+def nobody_can_start(*, state: RolloutState, override: Stage | None) -> bool:
+    """Tell whether neither messaging takes a new conversation of anybody: V1 is frozen and V2 is off."""
+    v2_is_off = override == DISABLED or not state.fresh or state.stage == DISABLED or not state.guarded
+    return v2_is_off and not v1_takes_writes(state=state, override=override)
+
+
 def decision_for(member: "User") -> Decision:
     """Decide for a member from the current state of the rollout, at the cost of one query at most."""
     state, override = snapshot.current(), settings.MESSAGING_V2_ROLLOUT
@@ -146,3 +152,8 @@ def gather_facts(*, member: "User", state: RolloutState, override: Stage | None)
 def v1_writes_are_on() -> bool:
     """Tell whether V1 takes writes now; what the pages, the API and the legacy writer ask."""
     return v1_takes_writes(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)
+
+
+def nobody_can_start_now() -> bool:
+    """Tell whether nobody at all can start a conversation now, as far as this process knows."""
+    return nobody_can_start(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)

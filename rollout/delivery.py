@@ -1,8 +1,8 @@
 """Carries alerts to people: Slack, e-mail, Sentry and a web address of the operator's, each where it is configured.
 
-The worker does this; the guard never waits for it. Each alert is told once when it opens and once when it is over, over
-each channel, and tried again until it arrives. What is told are the guard's words and figures, which hold nothing that a
-member wrote.
+The worker does this, and the guard while the worker is gone; no look of the guard waits for it. Each alert is told once
+when it opens and once when it is over, over each channel, and tried again until it arrives, in words that are true at that
+moment. What is told are figures and words of ours, which hold nothing that a member wrote.
 """
 
 import http.client
@@ -23,10 +23,14 @@ from django.core.mail import EmailMessage, get_connection
 from django.db import connection, transaction
 
 from carecollective.core.errors import NotPermitted
+from rollout import snapshot
 from rollout.alert_log import Delivery, Occasion
-from rollout.alert_messages import Message, alert_message, channel_test_message
-from rollout.alerts import CONTROL_ROOM, DeliveryRecord, describe_delivery, record_of
+from rollout.alert_messages import Message, Present, alert_message, channel_test_message
+from rollout.alert_rules import RULES, settling_seconds
+from rollout.alerts import REOPENS_WITHIN, SILENCES_FOR, DeliveryRecord, describe_delivery, record_of
+from rollout.cohort import nobody_can_start
 from rollout.errors import ChannelNotConfigured
+from rollout.stages import DISABLED
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
@@ -37,23 +41,35 @@ TIMEOUT_SECONDS = 5.0
 AT_ONCE = 20
 PAUSE_FIRST, PAUSE_LAST = 5, 900
 GIVE_UP_AFTER_HOURS = 24
-# The guard marks an alert that turned V2 off a moment after it opened it; the message shall say so.
-SETTLING_SECONDS = 2
-WORTH_TELLING_HOURS = 24
+NOTIFY_WITHIN_HOURS = 24
 
+# An alert that turned V2 off is told by that rollback's own. One cause, one message: while a stronger alert of the same
+# cause goes on, the weaker one is not told.
 _QUEUE_OPENED = """
 INSERT INTO rollout_delivery (alert_id, channel, what, attempts, error)
-SELECT a.id, wanted.channel, 'opened', 0, '' FROM rollout_alert a, unnest(%s::text[]) AS wanted (channel)
-WHERE (a.resolved_at IS NULL OR a.resolved_at > clock_timestamp() - make_interval(hours => %s))
-  AND (a.disabled_v2 OR a.opened_at < clock_timestamp() - make_interval(secs => %s))
+SELECT a.id, wanted.channel, 'opened', 0, ''
+FROM rollout_alert a CROSS JOIN unnest(%(channels)s::text[]) AS wanted (channel)
+  LEFT JOIN unnest(%(kinds)s::text[], %(settling)s::integer[]) AS rule (kind, settling) ON rule.kind = a.kind
+WHERE (a.resolved_at IS NULL OR a.resolved_at > clock_timestamp() - make_interval(hours => %(hours)s))
+  AND (a.kind = 'guard_rollback' OR NOT a.disabled_v2)
+  AND a.opened_at <= clock_timestamp() - make_interval(secs => coalesce(rule.settling, 0))
+  AND NOT EXISTS (
+    SELECT FROM rollout_alert s
+    JOIN unnest(%(weaker)s::text[], %(stronger)s::text[]) AS silence (weaker, stronger) ON silence.stronger = s.kind
+    WHERE silence.weaker = a.kind AND s.opened_at < coalesce(a.resolved_at, clock_timestamp())
+      AND s.last_seen_at > coalesce(a.resolved_at, clock_timestamp()) - %(silences_for)s)
 ON CONFLICT (alert_id, channel, what) DO NOTHING
 """
-# Who was not told of the beginning is not told of the end.
+# Who was not told of the beginning, or was told of it when it was over, is not told of the end. Nor is anybody before it
+# is sure: an alert may go on, and a worse one may have taken its place.
 _QUEUE_RESOLVED = """
 INSERT INTO rollout_delivery (alert_id, channel, what, attempts, error)
 SELECT a.id, told.channel, 'resolved', 0, '' FROM rollout_alert a
-JOIN rollout_delivery told ON told.alert_id = a.id AND told.what = 'opened' AND told.delivered_at IS NOT NULL
-WHERE a.resolved_at IS NOT NULL AND told.channel = ANY (%s)
+JOIN rollout_delivery told ON told.alert_id = a.id AND told.what = 'opened' AND told.delivered_at < a.resolved_at
+WHERE a.resolved_at < clock_timestamp() - %(reopens_within)s AND a.severity <> 'notice'
+  AND told.channel = ANY (%(channels)s) AND NOT EXISTS (
+    SELECT FROM rollout_alert later WHERE later.kind = a.kind AND later.key = a.key AND later.id > a.id
+      AND later.opened_at < a.resolved_at + %(reopens_within)s)
 ON CONFLICT (alert_id, channel, what) DO NOTHING
 """
 # Claimed by moving the next try ahead, so that a worker that ends half-way leaves it to the next.
@@ -146,8 +162,11 @@ def deliver_waiting() -> int:
         return 0
     queue(list(configured))
     due = _claim(list(configured))
+    if not due:
+        return 0
+    present = _read_present()
     attempts = [
-        _Attempt(one, configured[one.channel], alert_message(record_of(one.alert), one.what))
+        _Attempt(one, configured[one.channel], alert_message(record_of(one.alert), one.what, present))
         for one in due
         if one.alert is not None
     ]
@@ -157,9 +176,35 @@ def deliver_waiting() -> int:
 
 def queue(names: list[str]) -> None:
     """Note what is to be told, once for each alert, channel and occasion."""
+    silences = [(rule.kind, stronger) for rule in RULES for stronger in rule.silenced_by]
+    values: dict[str, Any] = {
+        "channels": names,
+        "hours": NOTIFY_WITHIN_HOURS,
+        "kinds": [rule.kind for rule in RULES],
+        "settling": [settling_seconds(rule) for rule in RULES],
+        "weaker": [weaker for weaker, _stronger in silences],
+        "stronger": [stronger for _weaker, stronger in silences],
+        "silences_for": SILENCES_FOR,
+        "reopens_within": REOPENS_WITHIN,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_QUEUE_OPENED, [names, WORTH_TELLING_HOURS, SETTLING_SECONDS])
-        cursor.execute(_QUEUE_RESOLVED, [names])
+        cursor.execute(_QUEUE_OPENED, values)
+        cursor.execute(_QUEUE_RESOLVED, values)
+
+
+def _read_present() -> Present:
+    """Read what the rollout is like now, from the row itself."""
+    state, override = snapshot.read_now(), settings.MESSAGING_V2_ROLLOUT
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    stage = DISABLED if override == DISABLED else state.stage
+    return Present(
+        at=now,
+        stage=str(stage),
+        v2_is_on=stage != DISABLED and state.guarded,
+        nobody_can_start=nobody_can_start(state=state, override=override),
+    )
 
 
 class _Attempt(threading.Thread):
@@ -239,7 +284,7 @@ def _send_webhook(message: Message) -> None:
 def _send_email(message: Message) -> None:
     mail = EmailMessage(
         subject=message.subject,
-        body=f"{message.text}\n\nThe control room: {settings.SITE_ADDRESS}{CONTROL_ROOM}\n",
+        body=f"{message.text}\n",
         to=settings.ALERT_EMAILS,
         connection=get_connection(timeout=TIMEOUT_SECONDS),
     )
@@ -256,8 +301,8 @@ def _send_sentry(message: Message) -> None:
     import sentry_sdk  # noqa: PLC0415 -- only where it is configured
 
     with sentry_sdk.new_scope() as scope:
-        # The beginning and the end of all alerts of a kind are one issue there.
-        scope.fingerprint = ["rollout-alert", message.kind]
+        # The beginning and the end of all alerts of a kind are one issue there; each change is one of its own.
+        scope.fingerprint = ["rollout-alert", message.kind, *([message.key] if message.key else [])]
         scope.set_tag("alert", message.kind)
         scope.set_tag("stage", message.stage)
         level = _SENTRY_LEVELS.get(message.level, "info")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from carecollective.core.database import fetch_all
-from rollout.operations import MEMBERS_OWN, Method
+from rollout.operations import MEMBERS_OWN, Method, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,18 @@ class Failures:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How often operations of one method and version ended in one way, and for how many members."""
+
+    version: str | None
+    method: str
+    outcome: Outcome
+    code: str | None
+    count: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
 class Conversations:
     """How many conversations one version holds, from the tables themselves."""
 
@@ -242,6 +254,25 @@ def failures_by_code(period: Period, *, requests: int = 3) -> tuple[Failures, ..
     )
 
 
+def endings(period: Period) -> tuple[Ending, ...]:
+    """Count how starts and sends ended, by version, method, outcome and code."""
+    columns = "version, method, log_level, error_code, count(*), count(DISTINCT user_id)"
+    return tuple(
+        Ending(version, method, OUTCOMES[level], code, count, members)
+        for version, method, level, code, count, members in _select(columns, period, ending="GROUP BY 1, 2, 3, 4")
+    )
+
+
+def latest_starts(period: Period, *, version: str, limit: int) -> tuple[bool, ...]:
+    """Tell of the latest starts in a version, the latest first, whether each succeeded. Refused ones are left out."""
+    ending = "ORDER BY timestamp DESC, id DESC LIMIT %s"
+    columns = "log_level = 'info'"
+    rows = _select(
+        columns, period, version=version, method=Method.START, where=_NOT_REFUSED, ending=ending, last=[limit]
+    )
+    return tuple(bool(row[0]) for row in rows)
+
+
 def active_conversations(*, hours: int = 24) -> tuple[Conversations, ...]:
     """Count the conversations of each version: active now, opened this week, opened in the last `hours`."""
     rows = fetch_all("SELECT * FROM public.rollout_count_conversations(%s) ORDER BY version", [hours])
@@ -254,6 +285,7 @@ def adoption(conversations: Iterable[Conversations]) -> Ratio:
     return Ratio(new["v2"], sum(new.values()))
 
 
+OUTCOMES = {"info": Outcome.SUCCESS, "warn": Outcome.REFUSED, "error": Outcome.FAILED}
 _COUNTS = (
     "count(*) FILTER (WHERE log_level = 'info'), count(*) FILTER (WHERE log_level = 'error'),"
     " count(*) FILTER (WHERE log_level = 'warn')"

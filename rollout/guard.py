@@ -11,22 +11,28 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
 from carecollective.core.session_lock import SessionLock
-from rollout import alerts, figures
+from rollout import alerts, change_alerts, figures
+from rollout.absence import WorkerWatch
+from rollout.alert_evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding
+from rollout.alert_judges import LATEST_STARTS
 from rollout.alert_log import Alert
-from rollout.alert_rules import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding, evaluate
+from rollout.alert_rules import evaluate
+from rollout.figures import Ending
 from rollout.integrity import Inspector
 from rollout.lease import GUARD_LEASE_SECONDS, read_lease
 from rollout.models import Flag, Source
-from rollout.observations import read_detector
+from rollout.observations import read_detector, read_runs
 from rollout.services import REASON_LONGEST, roll_back
 from rollout.stages import DISABLED, Stage
 from rollout.state import FLAG_NAME
+from rollout.versions import MessagingVersion
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +86,10 @@ def gather(*, broken: Mapping[str, int]) -> Evidence:
         stage=Stage.parse(stage),
         stage_since=stage_since,
         starts=figures.creation_success(of_stage),
+        v1_starts=figures.creation_success(lately, version=MessagingVersion.V1),
+        latest_v1_starts=figures.latest_starts(A_DAY, version=MessagingVersion.V1, limit=LATEST_STARTS),
+        endings=figures.endings(lately),
+        stage_endings=figures.endings(of_stage),
         operations={name: figures.outcomes(lately, version=version) for name, version in _GROUPS},
         sends={name: figures.latency_p95(lately, version=version) for name, version in _GROUPS},
         duplicates=figures.duplicates(figures.Window(FIFTEEN_MINUTES)),
@@ -90,7 +100,22 @@ def gather(*, broken: Mapping[str, int]) -> Evidence:
     )
 
 
+def gather_endings_before() -> tuple[Ending, ...]:
+    """Count how operations ended in the stage before, or in the last one before it that says anything."""
+    for run in read_runs()[1:]:
+        if run.ended is None:
+            continue
+        # What was usual shortly before; a stage may have lasted for months.
+        began = max(run.began, run.ended - timedelta(days=7))
+        found = figures.endings(figures.Between(began, run.ended))
+        if sum(ending.count for ending in found) >= SAYS_ANYTHING:
+            return found
+    return ()
+
+
 _GROUPS = (("v1", "v1"), ("v2", "v2"), ("both", None))
+A_DAY = figures.Window(24 * 3600)
+SAYS_ANYTHING = 20
 
 
 class Guard:
@@ -103,7 +128,8 @@ class Guard:
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.inspector = Inspector()
         self.lock = SessionLock(LOCK_KEY, prepare=_NOTICE_DEATH, when_refused=_oust_stalled)
-        self.owed: list[tuple[Finding, Stage, bool]] = []
+        self.before: tuple[datetime | None, tuple[Ending, ...]] | None = None
+        self.watch = WorkerWatch()
         self.reported = False
 
     def run(self, stop: threading.Event) -> None:
@@ -137,43 +163,55 @@ class Guard:
 
     def look(self) -> Evidence:
         """Judge the figures once; alert, turn V2 off where a rule says so, and end the alerts that are over."""
-        evidence = gather(broken=self.inspector.look())
-        self._record_what_is_owed()
+        evidence = self._gather()
         is_off = evidence.stage == DISABLED
         for finding in evaluate(evidence):
             may_act = finding.rule.disables_v2 and not is_off
-            alert = self._note(finding, evidence.stage, may_act=may_act)
+            # What V2 showed is over with its stage, and the rollback's own alert tells of it. What stays until it is
+            # repaired has an alert of its own, which says whether it is known already.
+            alert = None if may_act and finding.total is None else self._note(finding, evidence.stage)
             if may_act and alerts.calls_for_action(finding, alert=alert, stage_since=evidence.stage_since):
                 disable(finding)
                 is_off = True
                 if alert is not None:
                     alerts.mark_disabled(alert)
+                self._note_changes()
+        self._note_changes()
+        self.watch.look(stage=evidence.stage)
         alerts.resolve_quiet()
         return evidence
 
-    def _note(self, finding: Finding, stage: Stage, *, may_act: bool) -> Alert | None:
+    def _note_changes(self) -> None:
+        try:
+            change_alerts.note_changes()
+        except Error as problem:
+            # The next look, or the worker, notes what this one could not.
+            logger.warning("A change could not be noted yet (%s).", type(problem).__name__)
+
+    def _gather(self) -> Evidence:
+        evidence = gather(broken=self.inspector.look())
+        if self.before is None or self.before[0] != evidence.stage_since:
+            # What was before a stage stays as it was; it is counted once for each.
+            self.before = evidence.stage_since, gather_endings_before()
+        return replace(evidence, endings_before=self.before[1])
+
+    def _note(self, finding: Finding, stage: Stage) -> Alert | None:
         try:
             return alerts.note(finding, stage=stage)
         except Error as problem:
             if not finding.rule.disables_v2:
                 raise
-            # Turning V2 off comes first. Its evidence ends with the stage, so the alert is kept in mind.
+            # Turning V2 off comes first. Its evidence stays, so the next look notes it.
             logger.warning("An alert could not be recorded yet (%s).", type(problem).__name__)
-            self.owed.append((finding, stage, may_act))
             return None
-
-    def _record_what_is_owed(self) -> None:
-        while self.owed:
-            finding, stage, disabled = self.owed[0]
-            alert = alerts.note(finding, stage=stage)
-            if disabled:
-                alerts.mark_disabled(alert)
-            del self.owed[0]
 
     def _note_absence(self, stage: Stage) -> None:
         """Record what the pages could only say while it lasted: for how long nobody watched."""
         lease = read_lease()
-        if lease is None or lease.renewed_at is None or lease.watching or stage == DISABLED:
+        if lease is None or lease.renewed_at is None or lease.watching:
+            return
+        if stage == DISABLED:
+            alerts.end(alerts.ABSENCE)
             return
         began_at = lease.renewed_at + timedelta(seconds=GUARD_LEASE_SECONDS)
         until = lease.renewed_at + timedelta(seconds=lease.age_seconds)

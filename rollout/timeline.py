@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from rollout.alert_log import Severity
 from rollout.alerts import recent_alerts
 from rollout.checklist import ITEMS, PART_TITLES
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
@@ -97,6 +98,8 @@ def _proposals(length: int) -> Iterator[Event]:
 
 def _alerts(length: int) -> Iterator[Event]:
     for alert in recent_alerts(length):
+        if alert.severity == Severity.NOTICE:
+            continue  # the change itself stands here
         acted = ("guard",) if alert.disabled_v2 else ()
         yield _event(
             at=alert.opened_at,
@@ -107,6 +110,14 @@ def _alerts(length: int) -> Iterator[Event]:
             source="guard",
             badges=(alert.severity, *acted),
         )
+        if alert.acknowledged_at is not None:
+            yield _event(
+                at=alert.acknowledged_at,
+                kind="alert",
+                title=_("Acknowledged: %(title)s") % {"title": alert.title},
+                words="",
+                who=alert.acknowledged_by,
+            )
         if alert.resolved_at is not None:
             yield _event(
                 at=alert.resolved_at,

@@ -156,7 +156,7 @@ def test_a_web_address_that_never_answers_costs_the_members_nothing(site, seats,
     heard = len(black_hole.heard)
     site.rows(
         "INSERT INTO rollout_alert (kind, severity, words, figures, stage, disabled_v2, opened_at)"
-        " VALUES ('latency', 'warning', 'A trial.', '{}', 'disabled', false, clock_timestamp() - interval '3 s')"
+        " VALUES ('duplicates', 'warning', 'A trial.', '{}', 'disabled', false, clock_timestamp() - interval '3 s')"
         " ON CONFLICT DO NOTHING"
     )
     site.rows("UPDATE rollout_delivery SET next_try_at = clock_timestamp() WHERE delivered_at IS NULL")

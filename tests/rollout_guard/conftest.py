@@ -58,13 +58,14 @@ def happened(sql: Sql) -> Happened:
 
 @pytest.fixture
 def at(stage: Callable[..., None], sql: Sql) -> Callable[..., None]:
-    """Put the rollout at a stage that began an hour ago."""
+    """Put the rollout at a stage that began an hour ago, and about which everybody was told then."""
 
     def put(name: str, *, began_seconds_ago: float = 3600) -> None:
         stage(name)
         sql("ALTER TABLE rollout_change DISABLE TRIGGER USER")
         sql("UPDATE rollout_change SET at = clock_timestamp() - make_interval(secs => %s)", began_seconds_ago)
         sql("ALTER TABLE rollout_change ENABLE TRIGGER USER")
+        sql("UPDATE rollout_change_alerts_start SET after_change_id = (SELECT max(id) FROM rollout_change)")
 
     return put
 

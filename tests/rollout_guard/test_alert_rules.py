@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from rollout.alert_evidence import NOTHING, Evidence
+from rollout.alert_judges import INVARIANTS
 from rollout.alert_log import Severity
-from rollout.alert_rules import INVARIANTS, NOTHING, RULES, Evidence, evaluate, rule_of
+from rollout.alert_rules import RULES, evaluate, rule_of
 from rollout.figures import Latency, Outcomes, Ratio, SlowCalls
 from rollout.sequential import Detector
 from rollout.stages import DISABLED, Stage
@@ -77,7 +79,7 @@ def test_errors_over_5_percent_are_a_warning(succeeded: int, failed: int, kinds:
 def test_many_operations_of_the_one_version_do_not_hide_the_failures_of_the_other() -> None:
     seen = {"v1": outcomes(1000, 0), "v2": outcomes(30, 10), "both": outcomes(1030, 10)}
     (finding,) = evaluate(Evidence(**BASE, operations=seen))
-    assert finding.words == "10 of 40 operations failed in V2 in the last 5 minutes: 25%, over 5%."
+    assert finding.words == "10 of 40 operations failed in V2 within 5 minutes: 25%, over 5%."
 
 
 @pytest.mark.parametrize(("p95", "calls", "kinds"), [

@@ -9,8 +9,9 @@ from django.db import IntegrityError, transaction
 
 from carecollective.core.errors import NotPermitted
 from rollout import alerts
+from rollout.alert_evidence import Finding
 from rollout.alert_log import Alert, Delivery
-from rollout.alert_rules import Finding, rule_of
+from rollout.alert_rules import rule_of
 from rollout.errors import AlertNotFound
 from rollout.stages import INTERNAL
 from tests.rollout_guard.conftest import Sql

@@ -1,5 +1,6 @@
 """Each alert reaches people once when it opens and once when it is over, however long their channel was away."""
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +12,10 @@ from django.core import mail
 from pytest_django import Settings
 
 from carecollective.core.errors import NotPermitted
-from rollout import delivery
+from rollout import alerts, delivery
 from rollout.alert_log import Delivery
+from rollout.alert_messages import Present, alert_message
+from rollout.alert_rules import RULES
 from rollout.delivery import channel_states, deliver_waiting, send_test_message
 from rollout.errors import ChannelNotConfigured
 from tests.rollout_guard.conftest import Sql
@@ -30,14 +33,15 @@ def slack(settings: Settings) -> Iterator[Listener]:
 
 @pytest.fixture
 def open_alert(sql: Sql) -> OpenAlert:
-    def insert(kind: str = "creation_failing", *, seconds_ago: float = 10, disabled_v2: bool = True) -> int:
+    def insert(kind: str = "guard_rollback", *, seconds_ago: float = 40, stage: str = "percentage:10") -> int:
         row = sql(
             """
-            INSERT INTO rollout_alert (kind, severity, opened_at, words, figures, stage, disabled_v2)
-            VALUES (%s, 'critical', clock_timestamp() - make_interval(secs => %s), '8 of 10 failed.', '{"failed": 8}',
-              'percentage:10', %s) RETURNING id
+            INSERT INTO rollout_alert (kind, key, severity, opened_at, last_seen_at, words, figures, stage, disabled_v2)
+            VALUES (%s, (SELECT count(*) FROM rollout_alert)::text, 'critical',
+              clock_timestamp() - make_interval(secs => %s), clock_timestamp() - make_interval(secs => %s),
+              '8 of 10 failed.', '{"failed": 8, "codes": {"database_error": 8}}', %s, %s) RETURNING id
             """,
-            kind, seconds_ago, disabled_v2,
+            kind, seconds_ago, seconds_ago, stage, kind == "guard_rollback",
         )  # fmt: skip
         return int(row[0])
 
@@ -51,24 +55,34 @@ def due_now(sql: Sql) -> Callable[[], None]:
 
 
 def resolve(sql: Sql) -> None:
-    sql("UPDATE rollout_alert SET resolved_at = opened_at + interval '6 min' WHERE resolved_at IS NULL")
+    """Let ten minutes go by since everybody was told, and the alert end six minutes ago."""
+    sql(
+        "UPDATE rollout_alert SET opened_at = opened_at - interval '10 min', last_seen_at = last_seen_at - interval '10 min'"
+    )
+    sql("UPDATE rollout_delivery SET delivered_at = delivered_at - interval '10 min'")
+    sql("UPDATE rollout_alert SET resolved_at = clock_timestamp() - interval '6 min' WHERE resolved_at IS NULL")
 
 
 def test_slack_is_told_once_when_it_opens_and_once_when_it_is_over(
     slack: Listener, open_alert: OpenAlert, sql: Sql
 ) -> None:
-    open_alert()
+    key = open_alert()
     assert deliver_waiting() == 1
     assert deliver_waiting() == 0
     resolve(sql)
     assert deliver_waiting() == 1
     assert deliver_waiting() == 0
-    assert slack.texts == [
-        "Critical: Conversations cannot be started. 8 of 10 failed. V2 was turned off (it was at percentage:10); offers "
-        "go on in V1. Look at the errors by code, then at the database.",
-        "Resolved after 6 minutes: Conversations cannot be started. It began with: 8 of 10 failed. V2 stays off until "
-        "somebody turns it on again.",
+    beginning, end = (text.splitlines() for text in slack.texts)
+    assert beginning[:3] == [
+        "Critical: 8 of 10 failed.",
+        "V2 is off; new conversations use V1.",
+        "What to do: See that V1 serves members. Find the cause and file it in the control room before V2 is turned on again.",
     ]
+    assert beginning[3].startswith("Stage: disabled now, percentage:10 when it began. Began: ")
+    assert beginning[3].endswith("Error codes: database_error (8).")
+    assert beginning[4] == f"http://127.0.0.1:8000/admin/rollout/#alert-{key}"
+    assert end[0] == "Resolved: No new failures for 11 minutes. V2 is off; new conversations use V1."
+    assert end[1].endswith(": 8 of 10 failed.")
 
 
 def test_without_a_channel_nothing_is_queued(open_alert: OpenAlert, settings: Settings) -> None:
@@ -102,7 +116,7 @@ def test_a_channel_that_refuses_is_tried_again_after_longer_and_longer_pauses(
     assert (stored.delivered_at is not None, stored.next_try_at, stored.error) == (True, None, "answered 503")
 
 
-def test_the_end_is_told_only_after_the_beginning(
+def test_who_hears_of_an_alert_when_it_is_over_is_told_so_at_once_and_once(
     slack: Listener, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
 ) -> None:
     open_alert()
@@ -110,12 +124,13 @@ def test_the_end_is_told_only_after_the_beginning(
     deliver_waiting()
     resolve(sql)
     slack.status = 200
-    deliver_waiting()
-    assert len(slack.heard) == 1
+    slack.heard.clear()
     due_now()
     deliver_waiting()
     deliver_waiting()
-    assert [text.split()[0] for text in slack.texts] == ["Critical:", "Critical:", "Resolved"]
+    (text,) = slack.texts
+    assert text.startswith("Critical: 8 of 10 failed.\nIt is over since ")
+    assert "What to do" not in text
 
 
 def test_after_a_day_it_is_given_up(
@@ -135,7 +150,7 @@ def test_a_server_that_never_answers_holds_up_nothing_for_more_than_five_seconds
     monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 0.5)
     slack.hang.set()
     settings.ALERT_EMAILS = ["oncall@example.org"]
-    for kind in ("creation_failing", "slow_call", "latency"):
+    for kind in ("guard_rollback", "changed_from_outside", "worker_absent"):
         open_alert(kind)
     began = time.monotonic()
     assert deliver_waiting() == 3
@@ -172,8 +187,8 @@ def test_an_e_mail_goes_to_all_addresses(open_alert: OpenAlert, settings: Settin
     resolve(sql)
     assert deliver_waiting() == 1
     assert [message.subject for message in mail.outbox] == [
-        "[Care Collective] Critical: Conversations cannot be started",
-        "[Care Collective] Resolved: Conversations cannot be started",
+        "[Care Collective] Critical: 8 of 10 failed",
+        "[Care Collective] Resolved: No new failures for 11 minutes",
     ]
     assert all(message.to == ["ada@example.org", "ben@example.org"] for message in mail.outbox)
     assert "8 of 10 failed." in mail.outbox[0].body
@@ -187,9 +202,13 @@ def test_the_operators_own_address_gets_facts(open_alert: OpenAlert, settings: S
     (fact,) = server.heard
     assert fact["event"] == "alert.opened"
     assert (fact["id"], fact["kind"], fact["severity"], fact["stage"]) == (
-        key, "creation_failing", "critical", "percentage:10",
+        key, "guard_rollback", "critical", "percentage:10",
     )  # fmt: skip
-    assert (fact["disabled_v2"], fact["figures"], fact["resolved_at"]) == (True, {"failed": 8}, None)
+    assert (fact["disabled_v2"], fact["figures"]["failed"], fact["resolved_at"]) == (True, 8, None)
+    assert (fact["error_codes"], fact["v2_is_on_when_sent"], fact["stage_when_sent"]) == (
+        ["database_error"], False, "disabled",
+    )  # fmt: skip
+    assert fact["link"].endswith(f"/admin/rollout/#alert-{key}")
 
 
 def test_sentry_is_told_with_the_kind_and_the_stage(open_alert: OpenAlert, settings: Settings, sql: Sql) -> None:
@@ -212,9 +231,9 @@ def test_sentry_is_told_with_the_kind_and_the_stage(open_alert: OpenAlert, setti
         finally:
             sentry_sdk.get_global_scope().set_client(previous)
     assert [event["level"] for event in sent] == ["fatal", "info"]
-    assert sent[0]["tags"]["alert"] == "creation_failing"
+    assert sent[0]["tags"]["alert"] == "guard_rollback"
     assert sent[0]["tags"]["stage"] == "percentage:10"
-    assert sent[0]["fingerprint"] == sent[1]["fingerprint"] == ["rollout-alert", "creation_failing"]
+    assert sent[0]["fingerprint"] == sent[1]["fingerprint"] == ["rollout-alert", "guard_rollback", "0"]
 
 
 def test_a_test_message_goes_the_way_of_an_alert(db: None, slack: Listener, staff: Callable[..., Any]) -> None:
@@ -253,11 +272,88 @@ def test_who_may_not_see_the_control_room_sends_no_test(db: None, slack: Listene
     assert (slack.heard, Delivery.objects.count()) == ([], 0)
 
 
-def test_an_alert_is_told_only_once_it_is_known_whether_v2_went_off(
+def test_what_turned_v2_off_is_told_by_the_rollback_and_not_again(
     slack: Listener, open_alert: OpenAlert, sql: Sql
 ) -> None:
-    open_alert(seconds_ago=0, disabled_v2=False)
-    assert deliver_waiting() == 0
+    open_alert("integrity")
     sql("UPDATE rollout_alert SET disabled_v2 = true")
+    open_alert("guard_rollback", seconds_ago=0)
     assert deliver_waiting() == 1
-    assert "V2 was turned off" in slack.texts[0]
+    assert slack.heard[0]["text"].startswith("Critical: ")
+    assert Delivery.objects.get().alert.kind == "guard_rollback"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [
+    ("changed_from_outside", 0), ("members_cannot_start", 0), ("v1_creation_failing", 0), ("integrity", 10),
+    ("slow_call", 10), ("latency", 30), ("duplicates", 0),
+])  # fmt: skip
+def test_an_alert_waits_before_it_is_told_only_where_a_stronger_one_may_come(
+    slack: Listener, open_alert: OpenAlert, sql: Sql, kind: str, seconds: int
+) -> None:
+    open_alert(kind, seconds_ago=max(0, seconds - 2))
+    assert deliver_waiting() == (1 if seconds == 0 else 0)
+    sql("UPDATE rollout_alert SET opened_at = opened_at - interval '3 s'")
+    deliver_waiting()
+    assert len(slack.heard) == 1
+
+
+def test_the_message_says_that_v2_is_on_again_when_it_is(
+    slack: Listener, open_alert: OpenAlert, stage: Callable[[str], None]
+) -> None:
+    open_alert(seconds_ago=1800)
+    stage("percentage:50")
+    deliver_waiting()
+    (text,) = slack.texts
+    assert "V2 is on (stage percentage:50)." in text
+    assert "off" not in text
+    assert "Stage: percentage:50 now, percentage:10 when it began." in text
+
+
+def test_the_end_is_not_told_while_the_alert_may_go_on(slack: Listener, open_alert: OpenAlert, sql: Sql) -> None:
+    open_alert("slow_call")
+    deliver_waiting()
+    sql(
+        "UPDATE rollout_alert SET resolved_at = clock_timestamp() - interval '4 min', opened_at = opened_at - interval '1 h'"
+    )
+    sql("UPDATE rollout_delivery SET delivered_at = delivered_at - interval '1 h'")
+    assert deliver_waiting() == 0
+    sql("UPDATE rollout_alert SET resolved_at = resolved_at - interval '2 min'")
+    assert deliver_waiting() == 1
+    assert slack.texts[1].startswith("Resolved: Nothing more of it was seen for ")
+
+
+def test_a_change_from_outside_is_over_when_somebody_has_acknowledged_it(
+    slack: Listener, open_alert: OpenAlert, sql: Sql, staff: Callable[..., Any]
+) -> None:
+    key = open_alert("changed_from_outside")
+    deliver_waiting()
+    alerts.acknowledge(actor=staff(name="Amina"), alert_id=key)
+    sql(
+        "UPDATE rollout_alert SET resolved_at = clock_timestamp() - interval '6 min', opened_at = opened_at - interval '1 h'"
+    )
+    sql("UPDATE rollout_delivery SET delivered_at = delivered_at - interval '1 h'")
+    deliver_waiting()
+    assert slack.texts[1].startswith("Resolved: The rollout was changed from outside: acknowledged by Amina at ")
+
+
+def test_every_kind_of_alert_makes_a_message_with_state_action_stage_time_and_link(
+    slack: Listener, open_alert: OpenAlert
+) -> None:
+    for rule in RULES:
+        open_alert(rule.kind, seconds_ago=100)
+    messages = [
+        alert_message(record, "opened", Present(at=record.opened_at, stage="internal", v2_is_on=True))
+        for record in alerts.open_alerts()
+    ]
+    assert len(messages) == len(RULES)
+    for message in messages:
+        lines = message.text.splitlines()
+        assert lines[0] == "Critical: 8 of 10 failed."
+        assert "V2 is on (stage internal)." in lines[1]
+        assert lines[2].startswith("What to do: ")
+        assert re.fullmatch(
+            r"Stage: internal now, percentage:10 when it began\. Began: \d\d:\d\d:\d\d UTC on .*\. Error codes: .*",
+            lines[3],
+        )
+        assert lines[4].startswith("http://127.0.0.1:8000/admin/rollout/#alert-")
+        assert len(message.subject) < 100

@@ -69,22 +69,34 @@ def test_v2_breaks_the_guard_turns_it_off_and_offers_go_on_in_v1(
         assert took < 60
         wait_for(lambda: offer() == (201, "v1"), seconds=5)
 
-        wait_for(lambda: slack.heard, seconds=20)
-        title = "Conversations cannot be started"
-        assert story()[:3] == [
-            "drain: Drain certificate issued",
-            "change: enabled → disabled, by The guard",
-            f"alert: {title}, by The guard",
-        ]
+        wait_for(lambda: any("The guard turned V2 off" in text for text in slack.texts), seconds=20)
+        # The stage was set by SQL here, and so that was told as well.
+        assert "changed_from_outside" in {alert.kind for alert in alerts.open_alerts()}
+        told = [text for text in slack.texts if "The guard turned V2 off" in text]
+        assert len(told) == 1
+        assert "new conversations failed in V2" in told[0]
+        assert "V2 is off; new conversations use V1." in told[0]
+        assert "Error codes: database_error" in told[0]
+        title = "The guard turned V2 off"
+        assert {f"alert: {title}, by The guard", "change: enabled → disabled, by The guard"} <= set(story()[:4])
+        slack.heard.clear()
         superuser.execute(REPAIR_V2)
         # Five quiet minutes go by.
         for _round in range(2):
             superuser.execute("UPDATE application_logs SET timestamp = timestamp - interval '6 min'")
             superuser.execute("UPDATE rollout_alert SET last_seen_at = last_seen_at - interval '6 min'")
             superuser.execute("UPDATE rollout_alert SET opened_at = opened_at - interval '6 min'")
-        wait_for(lambda: len(slack.heard) == 2, seconds=25)
+            superuser.execute("UPDATE rollout_delivery SET delivered_at = delivered_at - interval '6 min'")
+        # And five more in which it does not come back.
+        rollback = "1 FROM rollout_alert WHERE kind = 'guard_rollback' AND resolved_at IS NOT NULL"
+        wait_for(lambda: superuser.execute(f"SELECT {rollback}").fetchone(), seconds=25)
+        superuser.execute(
+            "UPDATE rollout_alert SET resolved_at = resolved_at - interval '6 min' WHERE kind = 'guard_rollback'"
+        )
+        wait_for(lambda: slack.heard, seconds=25)
         time.sleep(6)
-        assert [text.split(":")[0] for text in slack.texts] == ["Critical", "Resolved after 12 minutes"]
+        (over,) = slack.texts
+        assert over.startswith("Resolved: No new failures for 12 minutes. V2 is off; new conversations use V1.")
         assert TEXT not in json.dumps(slack.heard)
 
     change = Change.objects.first()
@@ -94,11 +106,12 @@ def test_v2_breaks_the_guard_turns_it_off_and_offers_go_on_in_v1(
     )  # fmt: skip
     assert change.database_role == "carecollective_guard"
     assert "failed in V2" in change.reason
-    (alert,) = alerts.recent_alerts()
+    (alert,) = (one for one in alerts.recent_alerts() if one.kind == "guard_rollback")
     assert (alert.disabled_v2, alert.stage) == (True, "enabled")
+    assert alert.told_at is not None
     certificate = DrainCertificate.objects.get(flag_version=change.flag_version)
     assert certificate.issued_at is not None
-    assert story()[0] == f"alert: Resolved: {title}, by The guard"
+    assert f"alert: Resolved: {title}, by The guard" in story()
     connection.close()
 
 

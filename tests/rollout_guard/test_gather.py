@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rollout.alert_rules import Evidence
+from rollout.alert_evidence import Evidence
 from rollout.guard import gather
 from tests.roles import as_role
 from tests.rollout_guard.conftest import Happened

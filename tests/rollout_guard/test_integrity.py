@@ -118,9 +118,12 @@ def test_v2_goes_off_at_the_first_broken_conversation(
     break_sender(world)
     look()
     assert stage_now() == "disabled"
-    (alert,) = alerts.open_alerts()
-    assert (alert.kind, alert.disabled_v2) == ("integrity", True)
+    rollback, alert = alerts.open_alerts()
+    assert (rollback.kind, rollback.disabled_v2, alert.kind, alert.disabled_v2) == (
+        "guard_rollback", True, "integrity", True,
+    )  # fmt: skip
     assert alert.words == "V2 holds data that cannot be: a message is from somebody who takes no part (1)."
+    assert alert.words in rollback.words
 
 
 def test_who_goes_on_in_spite_of_it_is_stopped_only_by_more_of_it(
@@ -136,7 +139,8 @@ def test_who_goes_on_in_spite_of_it_is_stopped_only_by_more_of_it(
     break_message(world)
     look()
     assert stage_now() == "disabled"
-    assert Alert.objects.count() == 1
+    assert Alert.objects.filter(kind="integrity").count() == 1
+    assert Alert.objects.filter(kind="guard_rollback").count() == 2
 
 
 def test_the_alert_ends_when_the_rows_are_repaired(world: World, at: Callable[..., None], look: Any) -> None:
@@ -146,7 +150,7 @@ def test_the_alert_ends_when_the_rows_are_repaired(world: World, at: Callable[..
     world.sql("DELETE FROM messages_v2")
     world.sql("UPDATE rollout_alert SET last_seen_at = last_seen_at - interval '61 s'")
     look()
-    assert alerts.open_alerts() == ()
+    assert [alert.kind for alert in alerts.open_alerts()] == ["guard_rollback"]
 
 
 def test_what_changed_is_looked_at_every_time_and_everything_when_that_is_cheap(

@@ -134,8 +134,8 @@ def test_a_look_that_fails_renews_nothing(alone: Guard, sql: Sql, stage: Make, m
     assert not lease.watching
 
 
-def test_a_guard_that_comes_back_records_for_how_long_nobody_watched(alone: Guard, sql: Sql, stage: Make) -> None:
-    stage("percentage:10")
+def test_a_guard_that_comes_back_records_for_how_long_nobody_watched(alone: Guard, sql: Sql, at: Make) -> None:
+    at("percentage:10")
     lease_renewed(sql, 360)
     tick(alone)
     tick(alone)
@@ -148,9 +148,9 @@ def test_a_guard_that_comes_back_records_for_how_long_nobody_watched(alone: Guar
 
 @pytest.mark.parametrize(("at_stage", "seconds_ago"), [("disabled", 3600), ("enabled", 30)])
 def test_an_absence_that_took_nothing_from_anybody_is_not_recorded(
-    alone: Guard, sql: Sql, stage: Make, at_stage: str, seconds_ago: float
+    alone: Guard, sql: Sql, at: Make, at_stage: str, seconds_ago: float
 ) -> None:
-    stage(at_stage)
+    at(at_stage)
     lease_renewed(sql, seconds_ago)
     tick(alone)
     assert alerts.recent_alerts() == ()

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from django.conf import settings
 
-from rollout.alert_rules import RULES, Rule, rule_of
+from rollout.alert_evidence import Rule
+from rollout.alert_rules import RULES, rule_of
 from rollout.lease import GUARD_LEASE_SECONDS
 
 KINDS = {
@@ -22,9 +23,9 @@ KINDS = {
     "ConversationCreationBelowTarget": "creation_low",
 }
 # What no counter tells, and what only somebody outside can see.
-THE_GUARDS_ALONE = {"integrity", "failures_in_sequence"}
+THE_GUARDS_ALONE = {"integrity", "failures_in_sequence", "refusals", "v1_creation_failing", "v1_creation_low"}
 # What is no figure: a change of the rollout, and a process that another one of ours watches.
-NOTED_ELSEWHERE = {"guard_rollback", "changed_from_outside", "stage_changed", "worker_absent"}
+NOTED_ELSEWHERE = {"guard_rollback", "changed_from_outside", "stage_changed", "worker_absent", "members_cannot_start"}
 OUTSIDE_ALONE = {"DatabaseAway", "EventsNotWritten"}
 BY_VERSION_AND_TOGETHER = {"error_rate", "latency"}
 START, SEND, NO_REQUEST = '="startHelpConversation"', '="sendMessage"', '!="request"'

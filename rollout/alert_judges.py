@@ -1,0 +1,208 @@
+"""One function for each rule: whether the evidence makes it hold, and in which words. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from carecollective.core.errors import ConversationExists, RateLimitExceeded
+from rollout import wording
+from rollout.alert_evidence import NOTHING, Evidence, Finding, Rule
+from rollout.alert_log import Severity
+from rollout.figures import Ending, Outcomes
+from rollout.operations import Method, Outcome
+from rollout.sequential import HEALTHY
+from rollout.stages import DISABLED
+from rollout.versions import MessagingVersion
+
+INVARIANTS: Mapping[str, str] = {
+    "helper_is_requester": "the helper is the requester",
+    "requester_is_not_owner": "the requester does not own the request",
+    "pair_has_two": "the pair has a second conversation about the same request",
+    "first_message_is_empty": "the first message is empty",
+    "message_is_empty": "a message is empty",
+    "sender_takes_no_part": "a message is from somebody who takes no part",
+    "message_before_its_conversation": "a message is older than its conversation",
+}
+
+
+NORMALLY = f"normally 1 in {1 / HEALTHY:.0f}"
+LATEST_STARTS = 3
+NEARLY_ALL = 0.9
+# One member who goes too fast is the limit at work; several at once are not.
+MEMBERS_TOO_FAST = 3
+
+
+def creation_success(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge V2's starts since the stage began, five minutes at most."""
+    return _few_succeed(rule, evidence, evidence.starts, MessagingVersion.V2)
+
+
+def v1_creation_success(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge V1's starts of five minutes."""
+    return _few_succeed(rule, evidence, evidence.v1_starts, MessagingVersion.V1)
+
+
+def v1_creation_failing(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge V1's starts of five minutes; where there are few, the latest three of a day."""
+    found = v1_creation_success(rule, evidence)
+    latest = evidence.latest_v1_starts[:LATEST_STARTS]
+    if found is not None or len(latest) < LATEST_STARTS or any(latest):
+        return found
+    words = f"The last {LATEST_STARTS} conversations that members tried to start in V1 all failed."
+    codes = count_codes(evidence.endings, version=MessagingVersion.V1, method=Method.START)
+    return Finding(rule, words, {"failed": LATEST_STARTS, "operations": LATEST_STARTS, "codes": codes})
+
+
+def _few_succeed(rule: Rule, evidence: Evidence, seen: Outcomes, version: MessagingVersion) -> Finding | None:
+    share = seen.share
+    if share is None or seen.denominator < rule.minimum or seen.failed < rule.fewest or share >= rule.threshold:
+        return None
+    words = (
+        f"{seen.failed} of {seen.denominator} new conversations failed in {version.upper()} within 5 minutes "
+        f"({NORMALLY}): {wording.percent(share)} succeeded, under {wording.percent(rule.threshold)}."
+    )
+    figures = {"failed": seen.failed, "operations": seen.denominator, "success": round(share, 4)}
+    codes = count_codes(evidence.endings, version=version, method=Method.START)
+    return Finding(rule, words, {**figures, "codes": codes})
+
+
+def failures_in_sequence(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge all V2 operations since the stage began, one after the other."""
+    seen = evidence.detector
+    # Once tripped it stays so until the stage changes; where V2 is off already, it would never be over.
+    if not seen.tripped or evidence.stage == DISABLED:
+        return None
+    words = (
+        f"{seen.failures} of {seen.operations} operations failed in V2 since this stage began ({NORMALLY}; "
+        f"noticed at operation {seen.tripped_at})."
+    )
+    figures = {"failed": seen.failures, "operations": seen.operations, "tripped_at": seen.tripped_at}
+    return Finding(rule, words, {**figures, "codes": count_codes(evidence.endings, version=MessagingVersion.V2)})
+
+
+def count_codes(
+    endings: Iterable[Ending], *, version: str | None = None, method: Method | None = None
+) -> Mapping[str, int]:
+    """Count the failures by code, the most frequent first."""
+    counted = Counter[str]()
+    for ending in endings:
+        of_interest = version in (None, ending.version) and method in (None, ending.method)
+        if of_interest and ending.outcome is Outcome.FAILED and ending.code:
+            counted[ending.code] += ending.count
+    return dict(counted.most_common())
+
+
+def refusals(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge how often operations are refused with one code, against the stage before."""
+    found = max(_refused_more(rule, evidence), default=None)
+    if found is None:
+        return None
+    share, count, operations, group, code, before = found
+    words = (
+        f"{count} of {operations} starts and sends were refused with {code} in {_group(group)} within 5 minutes: "
+        f"{wording.percent(share, up=True)}, against {wording.percent(before)} in the stage before."
+    )
+    figures = {"version": group, "refused": count, "operations": operations, "before": before, "codes": {code: count}}
+    is_nearly_all = share >= NEARLY_ALL and operations >= rule.minimum
+    return Finding(rule, words, figures, severity=Severity.CRITICAL if is_nearly_all else None)
+
+
+def _refused_more(rule: Rule, evidence: Evidence) -> Iterator[tuple[float, int, int, str, str, float]]:
+    before = sum(ending.count for ending in evidence.endings_before)
+    for group in ("v1", "v2", "both"):
+        endings = [ending for ending in evidence.stage_endings if group in ("both", ending.version)]
+        operations = sum(ending.count for ending in endings)
+        for code in {ending.code for ending in endings if ending.outcome is Outcome.REFUSED and ending.code}:
+            # That one has a rule of its own, and a share that is normal.
+            if code == ConversationExists.code or operations < rule.minimum:
+                continue
+            of_code = [ending for ending in endings if ending.code == code]
+            count, members = sum(one.count for one in of_code), sum(one.members for one in of_code)
+            if count < rule.fewest or (code == RateLimitExceeded.code and members < MEMBERS_TOO_FAST):
+                continue
+            refused_before = sum(one.count for one in evidence.endings_before if one.code == code)
+            # Seen in few operations, nothing is known to be rare.
+            usual = (refused_before + 1) / (before + 20)
+            limit = max(rule.threshold, min(3 * usual, (1 + usual) / 2))
+            if count / operations > limit:
+                yield count / operations, count, operations, group, code, refused_before / before if before else 0.0
+
+
+def broken_conversations(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge the conversations that break an invariant."""
+    broken = {name: count for name, count in evidence.broken.items() if count}
+    total = sum(broken.values())
+    if total < rule.minimum:
+        return None
+    named = "; ".join(f"{INVARIANTS.get(name, name)} ({count})" for name, count in broken.items())
+    return Finding(rule, f"V2 holds data that cannot be: {named}.", {"broken": broken, "total": total}, total)
+
+
+def slow_calls(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge the slowest calls of five minutes."""
+    seen = evidence.slow
+    if seen.count < rule.minimum or seen.slowest_ms is None:
+        return None
+    calls = "A call" if seen.count == 1 else f"{seen.count} calls"
+    words = f"{calls} took over 5 seconds within 5 minutes; the slowest took {seen.slowest_ms / 1000:.1f} s."
+    return Finding(rule, words, {"calls": seen.count, "slowest_ms": round(seen.slowest_ms)})
+
+
+def connection_errors(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge the densest minute of the last five."""
+    if evidence.connection_errors <= rule.threshold:
+        return None
+    words = f"The database could not be reached {evidence.connection_errors} times within one minute."
+    return Finding(rule, words, {"errors": evidence.connection_errors, "codes": count_codes(evidence.endings)})
+
+
+def error_rate(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge the failures of five minutes, in each version and in both."""
+    found = [
+        (seen.errors.share, group, seen)
+        for group, seen in evidence.operations.items()
+        if seen.errors.share is not None and seen.denominator >= rule.minimum and seen.failed >= rule.fewest
+    ]
+    share, group, seen = max(found, default=(0.0, "", NOTHING), key=lambda one: one[0])
+    if share <= rule.threshold:
+        return None
+    words = (
+        f"{seen.failed} of {seen.denominator} operations failed in {_group(group)} within 5 minutes: "
+        f"{wording.percent(share, up=True)}, over {wording.percent(rule.threshold)}."
+    )
+    codes = count_codes(evidence.endings, version=None if group == "both" else group)
+    figures = {"version": group, "failed": seen.failed, "operations": seen.denominator, "codes": codes}
+    return Finding(rule, words, figures)
+
+
+def latency(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge how long sending took in five minutes, in each version and in both."""
+    found = [
+        (seen.p95_ms, group, seen.calls)
+        for group, seen in evidence.sends.items()
+        if seen.p95_ms is not None and seen.calls >= rule.minimum
+    ]
+    p95, group, calls = max(found, default=(0.0, "", 0), key=lambda one: one[0])
+    if p95 <= rule.threshold:
+        return None
+    words = (
+        f"The slowest twentieth of {calls} messages took {p95:.0f} ms or more to send in {_group(group)} within "
+        f"5 minutes (p95), over {rule.threshold:.0f} ms."
+    )
+    return Finding(rule, words, {"version": group, "p95_ms": round(p95), "calls": calls})
+
+
+def duplicates(rule: Rule, evidence: Evidence) -> Finding | None:
+    """Judge the starts that met a conversation that stood already."""
+    seen = evidence.duplicates
+    share = seen.share
+    if share is None or seen.denominator < rule.minimum or seen.numerator < rule.fewest or share <= rule.threshold:
+        return None
+    words = (
+        f"{seen.numerator} of {seen.denominator} offers within 15 minutes met a conversation that stood already: "
+        f"{wording.percent(share, up=True)}, over {wording.percent(rule.threshold)}."
+    )
+    return Finding(rule, words, {"duplicates": seen.numerator, "offers": seen.denominator})
+
+
+def _group(group: str) -> str:
+    return "either version" if group == "both" else group.upper()
