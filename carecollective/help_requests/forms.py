@@ -33,7 +33,9 @@ class HelpRequestForm(TypedForm):
 
 
 class FiltersForm(TypedForm):
-    q = forms.Field(label=_("Search"), required=False, widget=forms.TextInput(attrs={"type": "search"}))
+    q = forms.Field(
+        label=_("Search"), required=False, widget=forms.TextInput(attrs={"type": "search", "aria-label": _("Search")})
+    )
     category = forms.Field(
         label=_("Kind of help"),
         required=False,

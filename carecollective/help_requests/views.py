@@ -1,9 +1,11 @@
 """Pages about help requests. One request's own page, where help is offered, belongs to the inbox."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext as _
 
 from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.core.errors import ValidationRefused
@@ -29,9 +31,23 @@ def list_help_requests(request: HttpRequest) -> HttpResponse:
         "form": form,
         "page": found,
         "refusal": refusal,
+        "filters": filters,
+        "chosen": _chosen(filters),
         "is_filtered": filters != RequestFilters(status=Status.OPEN),
     }
     return render_page(request, "help_requests/list.html", context, refusal=refusal)
+
+
+def _chosen(filters: RequestFilters) -> Sequence[str]:
+    """Return the names of the filters that are set, as the list shows them beside what it found."""
+    chosen: list[str] = []
+    if filters.category:
+        chosen.append(str(Category(filters.category).label))
+    if filters.urgency:
+        chosen.append(str(Urgency(filters.urgency).label))
+    if filters.status != Status.OPEN:
+        chosen.append(str(Status(filters.status).label) if filters.status else _("Open or over"))
+    return chosen
 
 
 @member_page

@@ -58,6 +58,34 @@ def assert_seen_and_focused(locator):
     expect(locator).to_be_focused()
 
 
+@pytest.mark.parametrize("asked", ["milk", "nothing of the kind"])
+def test_what_a_search_found_stands_in_view(open_page, help_request, javascript, asked):
+    for number in range(8):
+        help_request(title=f"Milk {number}", description="Two bottles. " * 12)
+    page = open_page("/requests", javascript=javascript)
+    page.fill("[name=q]", asked)
+    page.get_by_role("button", name="Search").click()
+    assert_seen_and_focused(page.get_by_role("region", name="found for"))
+    assert_seen(page.get_by_role("heading", name="found for"))
+    assert_seen(page.locator("[name=q]"))
+    first = page.locator(".card, .empty").first
+    assert_seen(first)
+    if asked == "milk":  # a short page cannot be moved up
+        assert first.bounding_box()["y"] < 300
+    expect(page.get_by_label("Kind of help")).to_be_hidden()
+
+
+def test_chosen_filters_are_named_while_they_are_folded(open_page, help_request, javascript):
+    help_request(title="Milk", urgency="urgent")
+    page = open_page("/requests", javascript=javascript)
+    page.locator("summary").click()
+    page.get_by_label("How soon").select_option("urgent")
+    page.get_by_role("button", name="Show these").click()
+    assert_seen(page.get_by_text("Filters: Soon"))
+    assert_seen(page.get_by_role("heading", name="1 request found"))
+    assert_seen(page.get_by_role("link", name="Milk"))
+
+
 def test_a_long_thread_opens_at_its_newest_message_at_once(open_page, long_thread, javascript):
     _key, _helping, asking = long_thread
     page = open_page("/messages", asking, javascript=javascript)

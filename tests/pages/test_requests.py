@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
@@ -61,6 +62,35 @@ def test_filters_and_search_narrow_the_list(visitor, help_request, asked, found)
     help_request(title="Leaves", status=Status.COMPLETED)
     page = visitor.get(f"/requests{asked}").content.decode()
     assert {title for title in ("Bread", "Ride", "Leaves") if f">{title}</a>" in page} == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "heading"),
+    [
+        ("", "Open requests"),
+        ("?status=completed", "1 request found"),
+        ("?q=wish", "More than 20 requests found for “wish”"),
+        ("?q=wish&category=groceries-meals", "2 requests found for “wish”"),
+        ("?q=<b>", "No requests found for “&lt;b&gt;”"),
+    ],
+)
+def test_a_heading_and_the_title_say_how_many_were_found(visitor, help_request, asked, heading):
+    for number in range(21):
+        help_request(title=f"Wish {number}", category="groceries-meals" if number < 2 else "other")
+    help_request(title="Leaves", status=Status.COMPLETED)
+    page = visitor.get(f"/requests{asked}").content.decode()
+    assert re.findall(r'<h2 id="found">(.*?)\s*</h2>', page) == [heading]
+    title = heading if asked else "Help requests"
+    assert re.findall(r"<title>(.*?)\s* · Care", page) == [title]
+
+
+def test_a_search_that_finds_nothing_says_how_to_go_on(visitor, help_request):
+    help_request(title="Wish", status=Status.COMPLETED)
+    page = unescape(visitor.get("/requests?q=wish").content.decode())
+    wider = re.findall(r'href="([^"]+)">Look among requests that are over', page)[0]
+    assert ">Wish</a>" in visitor.get(f"/requests{wider}").content.decode()
+    page = unescape(visitor.get("/requests?q=wish&category=groceries-meals&urgency=urgent").content.decode())
+    assert "You are looking only at: Groceries and meals, Soon." in page
 
 
 def test_an_unknown_choice_is_said_and_the_open_requests_are_shown(visitor, help_request):
