@@ -225,6 +225,7 @@ WORKER_TASKS = (
     ("carecollective.operations.restores.prune_scratch_databases", 3600),
     ("rollout.event_log.prune_events", 3600),
     ("rollout.change_alerts.note_changes", 5),
+    ("rollout.absence.check_guard", 5),
     ("rollout.delivery.deliver_waiting", 5),
 )
 

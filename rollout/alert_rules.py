@@ -256,11 +256,9 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
     )
 
 
-def settling_seconds(rule: Rule) -> int:
-    """Return how long an alert waits before it is told, for a stronger one of the same cause to show."""
-    if not rule.silenced_by and not rule.disables_v2:
-        return 0
-    return 10 if rule.severity is Severity.CRITICAL else 30
+def may_be_outdone(rule: Rule) -> bool:
+    """Tell whether a stronger alert of the same cause may follow, so that this one waits a moment before it is told."""
+    return bool(rule.silenced_by) or rule.disables_v2
 
 
 RULES = tuple(_table())

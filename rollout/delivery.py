@@ -26,7 +26,7 @@ from carecollective.core.errors import NotPermitted
 from rollout import snapshot
 from rollout.alert_log import Delivery, Occasion
 from rollout.alert_messages import Message, Present, alert_message, channel_test_message
-from rollout.alert_rules import RULES, settling_seconds
+from rollout.alert_rules import RULES, may_be_outdone
 from rollout.alerts import REOPENS_WITHIN, SILENCES_FOR, DeliveryRecord, describe_delivery, record_of
 from rollout.cohort import nobody_can_start
 from rollout.errors import ChannelNotConfigured
@@ -42,6 +42,8 @@ AT_ONCE = 20
 PAUSE_FIRST, PAUSE_LAST = 5, 900
 GIVE_UP_AFTER_HOURS = 24
 NOTIFY_WITHIN_HOURS = 24
+# How long an alert waits for a stronger one of the same cause: two looks of the guard, or some more.
+SETTLING_SECONDS_CRITICAL, SETTLING_SECONDS = 10, 30
 
 # An alert that turned V2 off is told by that rollback's own. One cause, one message: while a stronger alert of the same
 # cause goes on, the weaker one is not told.
@@ -49,10 +51,11 @@ _QUEUE_OPENED = """
 INSERT INTO rollout_delivery (alert_id, channel, what, attempts, error)
 SELECT a.id, wanted.channel, 'opened', 0, ''
 FROM rollout_alert a CROSS JOIN unnest(%(channels)s::text[]) AS wanted (channel)
-  LEFT JOIN unnest(%(kinds)s::text[], %(settling)s::integer[]) AS rule (kind, settling) ON rule.kind = a.kind
+  LEFT JOIN unnest(%(kinds)s::text[], %(waits)s::boolean[]) AS rule (kind, waits) ON rule.kind = a.kind
 WHERE (a.resolved_at IS NULL OR a.resolved_at > clock_timestamp() - make_interval(hours => %(hours)s))
   AND (a.kind = 'guard_rollback' OR NOT a.disabled_v2)
-  AND a.opened_at <= clock_timestamp() - make_interval(secs => coalesce(rule.settling, 0))
+  AND a.opened_at <= clock_timestamp() - make_interval(secs =>
+    CASE WHEN NOT coalesce(rule.waits, false) THEN 0 WHEN a.severity = 'critical' THEN %(critical)s ELSE %(others)s END)
   AND NOT EXISTS (
     SELECT FROM rollout_alert s
     JOIN unnest(%(weaker)s::text[], %(stronger)s::text[]) AS silence (weaker, stronger) ON silence.stronger = s.kind
@@ -181,9 +184,11 @@ def queue(names: list[str]) -> None:
         "channels": names,
         "hours": NOTIFY_WITHIN_HOURS,
         "kinds": [rule.kind for rule in RULES],
-        "settling": [settling_seconds(rule) for rule in RULES],
+        "waits": [may_be_outdone(rule) for rule in RULES],
         "weaker": [weaker for weaker, _stronger in silences],
         "stronger": [stronger for _weaker, stronger in silences],
+        "critical": SETTLING_SECONDS_CRITICAL,
+        "others": SETTLING_SECONDS,
         "silences_for": SILENCES_FOR,
         "reopens_within": REOPENS_WITHIN,
     }

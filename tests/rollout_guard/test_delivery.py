@@ -33,15 +33,15 @@ def slack(settings: Settings) -> Iterator[Listener]:
 
 @pytest.fixture
 def open_alert(sql: Sql) -> OpenAlert:
-    def insert(kind: str = "guard_rollback", *, seconds_ago: float = 40, stage: str = "percentage:10") -> int:
+    def insert(kind: str = "guard_rollback", *, seconds_ago: float = 40, severity: str = "critical") -> int:
         row = sql(
             """
             INSERT INTO rollout_alert (kind, key, severity, opened_at, last_seen_at, words, figures, stage, disabled_v2)
-            VALUES (%s, (SELECT count(*) FROM rollout_alert)::text, 'critical',
+            VALUES (%s, (SELECT count(*) FROM rollout_alert)::text, %s,
               clock_timestamp() - make_interval(secs => %s), clock_timestamp() - make_interval(secs => %s),
-              '8 of 10 failed.', '{"failed": 8, "codes": {"database_error": 8}}', %s, %s) RETURNING id
+              '8 of 10 failed.', '{"failed": 8, "codes": {"database_error": 8}}', 'percentage:10', %s) RETURNING id
             """,
-            kind, seconds_ago, seconds_ago, stage, kind == "guard_rollback",
+            kind, severity, seconds_ago, seconds_ago, kind == "guard_rollback",
         )  # fmt: skip
         return int(row[0])
 
@@ -290,7 +290,7 @@ def test_what_turned_v2_off_is_told_by_the_rollback_and_not_again(
 def test_an_alert_waits_before_it_is_told_only_where_a_stronger_one_may_come(
     slack: Listener, open_alert: OpenAlert, sql: Sql, kind: str, seconds: int
 ) -> None:
-    open_alert(kind, seconds_ago=max(0, seconds - 2))
+    open_alert(kind, seconds_ago=max(0, seconds - 2), severity="warning" if seconds == 30 else "critical")
     assert deliver_waiting() == (1 if seconds == 0 else 0)
     sql("UPDATE rollout_alert SET opened_at = opened_at - interval '3 s'")
     deliver_waiting()
