@@ -216,6 +216,7 @@ WORKER_TASKS = (
     ("carecollective.inbox.notifications.queue_waiting", 5),
     ("carecollective.mail.delivery.send_waiting", 5),
     ("carecollective.mail.delivery.prune_mail", 3600),
+    ("rollout.mail_watch.check_mail", 30),
     ("carecollective.mail.file_backend.prune_files", 3600),
     ("carecollective.privacy.exports.prepare_waiting", 2),
     ("carecollective.privacy.exports.prune_exports", 3600),

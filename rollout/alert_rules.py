@@ -230,6 +230,27 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         quiet_seconds=None,
     )
     yield Rule(
+        kind="mail_failing",
+        severity=Severity.WARNING,
+        title="Mail to members does not go out",
+        condition="three mails failed and none went out since, or one has waited for over 15 minutes",
+        consequence="Members do not hear of new messages and get no links for a new password. Nothing is lost for three days.",
+        action="Look at the mail server and at EMAIL_URL. Each mail and its reason: /admin/mail/outgoingmail/.",
+        over="Mail goes out again",
+        quiet_seconds=None,
+        silenced_by=("worker_absent",),
+    )
+    yield Rule(
+        kind="mail_given_up",
+        severity=Severity.WARNING,
+        title="Mail to a member was given up",
+        condition="a mail was refused for ever, or tried for three days, within the last 24 hours",
+        consequence="The member was not told what they wait for.",
+        action="See to whom and why at /admin/mail/outgoingmail/, and try again there once the cause is gone.",
+        over="No mail was given up for 24 hours, or it was tried again",
+        quiet_seconds=None,
+    )
+    yield Rule(
         kind="guard_rollback",
         severity=Severity.CRITICAL,
         title="The guard turned V2 off",

@@ -25,7 +25,14 @@ KINDS = {
 # What no counter tells, and what only somebody outside can see.
 THE_GUARDS_ALONE = {"integrity", "failures_in_sequence", "refusals", "v1_creation_failing", "v1_creation_low"}
 # What is no figure: a change of the rollout, and a process that another one of ours watches.
-NOTED_ELSEWHERE = {"guard_rollback", "changed_from_outside", "stage_changed", "worker_absent", "members_cannot_start"}
+NOTED_ELSEWHERE = {
+    "guard_rollback",
+    "changed_from_outside",
+    "stage_changed",
+    "worker_absent",
+    "members_cannot_start",
+    *("mail_failing", "mail_given_up"),
+}
 OUTSIDE_ALONE = {"DatabaseAway", "EventsNotWritten"}
 BY_VERSION_AND_TOGETHER = {"error_rate", "latency"}
 START, SEND, NO_REQUEST = '="startHelpConversation"', '="sendMessage"', '!="request"'
