@@ -3,13 +3,13 @@
 from uuid import UUID
 
 from django.contrib.auth import logout
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
 from carecollective.accounts.pages import MemberRequest, member_page
-from carecollective.core.pages import Refusable, render_page
+from carecollective.core.pages import Refusable, page, render_page
 from carecollective.privacy import erasure, exports
 from carecollective.privacy.forms import ErasureForm
 
@@ -40,12 +40,20 @@ def download_export(request: MemberRequest, export_id: UUID) -> HttpResponse:
 @sensitive_post_parameters("password")
 @member_page
 def erase_account(request: MemberRequest) -> HttpResponse:
-    """Erase the member, once they have confirmed it with their password, and say goodbye."""
+    """Erase the member, once they have confirmed it with their password, and lead to the goodbye."""
     if request.method != "POST":
         return render_page(request, "privacy/erase.html", {"form": ErasureForm()})
     form = ErasureForm(request.POST)
     with Refusable(form) as attempt:
         erasure.erase_self(request=request, actor=request.user, password=form.typed("password"))
         logout(request)
-        return render_page(request, "privacy/erased.html", {})
+        return redirect("account-erased")
     return render_page(request, "privacy/erase.html", {"form": form}, refusal=attempt.error)
+
+
+@page
+def say_goodbye(request: HttpRequest) -> HttpResponse:
+    """Say goodbye to who has left; who is signed in has not."""
+    if request.user.is_authenticated:
+        return redirect("account")
+    return render_page(request, "privacy/erased.html", {})

@@ -135,6 +135,8 @@ SITE: dict[tuple[str, str], Row] = {
     ("POST", "account/export/<uuid:export_id>"): members(404),
     ("GET", "account/erase"): members(200),
     ("POST", "account/erase"): members(400, password="wrong"),
+    ("GET", "account/erased"): members(AWAY, anyone=200),
+    ("POST", "account/erased"): members(AWAY, anyone=200),
 }
 
 # What is the same for all of the admin: its door, and the pages of its own.

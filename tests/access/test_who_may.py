@@ -160,6 +160,12 @@ def test_the_table_names_no_address_that_is_gone() -> None:
     assert set(MODELS) <= set(models_shown())
 
 
+def test_no_page_answers_a_post_with_what_a_reload_would_do_again() -> None:
+    """What was done is shown by the page that the answer leads to. These do nothing, whatever is sent to them."""
+    answering = {route for (method, route), row in SITE.items() if method == "POST" and 200 in row.answers}
+    assert answering == {"help", "requests", "messages", "account/erased"}
+
+
 def test_no_list_of_staff_is_of_conversations_messages_tokens_or_sessions() -> None:
     private = ("conversation", "message", "token", "session", "notification", "readpointer", "look")
     assert not [model for model in models_shown() if any(word in model for word in private)]

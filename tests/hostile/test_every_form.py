@@ -49,6 +49,7 @@ NO_FORMS = {
     "requests": "is a list, searched by GET",
     "messages": "is a list",
     "account/export/<uuid:export_id>": "is a file",
+    "account/erased": "says goodbye",
 }
 
 

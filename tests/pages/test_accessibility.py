@@ -65,7 +65,16 @@ def pages(site, member, help_request, stage, settled_stage):
     closed = offer_help(actor=ben, help_request_id=own.pk, initial_message="I could do that too.")
     close_conversation(actor=ben, conversation_id=closed.conversation_id)
     link = urlencode({"account": ben.pk, "token": default_token_generator.make_token(ben)})
-    everybody = ["/requests", "/requests?q=nothing", "/login", "/signup", "/help", "/nowhere", f"/requests/{own.pk}"]
+    everybody = [
+        "/requests",
+        "/requests?q=nothing",
+        "/login",
+        "/signup",
+        "/help",
+        "/nowhere",
+        "/account/erased",
+        f"/requests/{own.pk}",
+    ]
     members = [
         "/requests",
         "/requests/new",

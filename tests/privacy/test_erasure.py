@@ -122,8 +122,18 @@ def test_the_search_finds_what_there_is_before(life, find_everywhere):
 
 def test_nothing_of_the_member_is_left_in_any_table(zerlina, life, signed_in, find_everywhere):
     _client, response = erase(zerlina, signed_in)
-    assert response.status_code == 200
+    assert (response.status_code, response["Location"]) == (302, "/account/erased")
     assert find_everywhere(*TRACES) == []
+
+
+def test_reloading_the_goodbye_sends_nothing_again(zerlina, life, signed_in, member):
+    client, response = erase(zerlina, signed_in)
+    for _look in range(2):
+        goodbye = client.get(response["Location"])
+        assert (goodbye.status_code, goodbye.resolver_match.view_name) == (200, "account-erased")
+        assert "Your account is deleted" in goodbye.content.decode()
+    assert Erasure.objects.count() == 1
+    assert signed_in(member()).get("/account/erased")["Location"] == "/account"
 
 
 def test_the_row_stays_in_place_and_signs_nobody_in(zerlina, life, signed_in):
@@ -223,7 +233,7 @@ def test_the_last_administrator_cannot_leave(db, staff, signed_in):
     assert "last administrator" in response.content.decode()
     staff()
     _client, response = erase(only, signed_in)
-    assert response.status_code == 200
+    assert response.status_code == 302
 
 
 def test_what_was_still_on_its_way_is_swept_up_by_the_worker(
