@@ -83,6 +83,11 @@ def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> 
     return list(newer[:limit])
 
 
+def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:
+    """Tell whether a message of the sender's holds these words."""
+    return Message.objects.filter(pk=message_id, sender=sender.pk, content=words).exists()
+
+
 def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
     """Return the conversations about a request that the acting member may see, latest activity first, with their helpers."""
     found = Conversation.objects.filter(help_request=help_request_id).select_related("helper")

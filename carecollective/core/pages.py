@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec
+from uuid import UUID, uuid4, uuid5
 
 from django import forms
 from django.contrib.auth.views import redirect_to_login
@@ -11,6 +12,7 @@ from django.forms.utils import ErrorDict
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from carecollective.core.api import parse_uuid
 from carecollective.core.errors import DomainError, Unauthorized, ValidationRefused, as_domain_error, retry_headers
 from carecollective.core.pagination import Cursor
 from carecollective.core.views import answer_error
@@ -49,6 +51,21 @@ class TypedForm(forms.Form):
     def typed(self, name: str) -> str:
         """Return what was sent for a field, as it came."""
         return str(self.data.get(name, ""))
+
+
+class OnceForm(TypedForm):
+    """A form with an idempotency key, so that the database takes the same form once however often it is sent."""
+
+    id = forms.Field(initial=uuid4, widget=forms.HiddenInput)
+
+    def key_of(self, *words: str) -> UUID | None:
+        """Return the key of these words in this form, or None for a form without one. Raises InvalidInput for a made-up key.
+
+        A browser that goes back may keep the form's key: other words in it are something else.
+        """
+        if not self.typed("id"):
+            return None
+        return uuid5(parse_uuid(self.typed("id")), "\0".join(words).encode("utf-8", "replace").decode())
 
 
 class Refusable:

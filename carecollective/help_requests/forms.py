@@ -1,12 +1,12 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.pages import TypedForm
+from carecollective.core.pages import OnceForm, TypedForm
 from carecollective.help_requests.models import Category, Status, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
 
 
-class HelpRequestForm(TypedForm):
+class HelpRequestForm(OnceForm):
     title = forms.Field(
         label=_("What do you need?"),
         help_text=_("A few words, for example: Milk and bread by Friday."),

@@ -1,10 +1,12 @@
 """What can be done with a help request, each in one transaction."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext_lazy as _
+from psycopg.errors import UniqueViolation
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
@@ -17,6 +19,7 @@ from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest
 TITLE_MAX = 120
 DESCRIPTION_MAX = 2000
 LIFETIME_DAYS = 30
+SAME_WITHIN_SECONDS = 3600
 
 
 class StatusChangeRefused(DomainError):
@@ -25,9 +28,12 @@ class StatusChangeRefused(DomainError):
     message = _("This request has already been changed. Please reload the page.")
 
 
-def post_request(*, actor: User, title: Any, description: Any, category: Any, urgency: Any) -> HelpRequest:
-    """Publish a request for help in the member's own name.
+def post_request(
+    *, actor: User, title: Any, description: Any, category: Any, urgency: Any, key: UUID | None = None
+) -> HelpRequest:
+    """Publish a request for help in the member's own name; with the `key` of a form, once however often it is sent.
 
+    A form that is sent again after going back has a new key: the same words within the hour are the same request.
     Raises NotApproved while the membership is waiting, ValidationRefused naming every field that cannot be taken.
     """
     require_approved(actor)
@@ -52,13 +58,32 @@ def post_request(*, actor: User, title: Any, description: Any, category: Any, ur
         refused["urgency"] = [_("Please choose how soon help is needed.")]
     if refused:
         raise ValidationRefused(refused)
-    return HelpRequest.objects.create(
-        user=actor,
-        title=" ".join(texts["title"].split()),
-        description=texts["description"] or None,
-        category=category,
-        urgency=urgency,
-    )
+    wanted: dict[str, Any] = {
+        "title": " ".join(texts["title"].split()),
+        "description": texts["description"] or None,
+        "category": category,
+        "urgency": urgency,
+    }
+    if key is None:
+        return HelpRequest.objects.create(user=actor, **wanted)
+    return _posted_before(actor, wanted) or _post_once(actor, key, wanted)
+
+
+def _posted_before(actor: User, wanted: dict[str, Any]) -> HelpRequest | None:
+    lately = ClockTimestamp() - timedelta(seconds=SAME_WITHIN_SECONDS)
+    asked = HelpRequest.objects.filter(user=actor, status__in=AVAILABLE, created_at__gt=lately)
+    return asked.filter(**wanted).order_by("-created_at", "-pk").first()
+
+
+def _post_once(actor: User, key: UUID, wanted: dict[str, Any]) -> HelpRequest:
+    try:
+        with transaction.atomic():
+            return HelpRequest.objects.create(pk=key, user=actor, **wanted)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+        # The same form at the same moment: it was the other one's to post.
+        return HelpRequest.objects.get(pk=key, user=actor)
 
 
 @transaction.atomic

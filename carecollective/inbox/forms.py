@@ -1,9 +1,7 @@
-from uuid import uuid4
-
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.pages import TypedForm
+from carecollective.core.pages import OnceForm, TypedForm
 from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
 
 
@@ -17,10 +15,10 @@ class OfferForm(TypedForm):
     )
 
 
-class MessageForm(TypedForm):
-    """One message, with an id of its own, so that the same form sent twice is one message."""
+class MessageForm(OnceForm):
+    """One message. Going back shows a new form with the words of the last message still in it: `last_sent` names that one."""
 
-    id = forms.Field(initial=uuid4, widget=forms.HiddenInput)
+    last_sent = forms.Field(required=False, widget=forms.HiddenInput)
     message = forms.Field(
         label=_("Your message"),
         widget=forms.Textarea(attrs={"rows": 3, "data-max": MESSAGE_MAX}),

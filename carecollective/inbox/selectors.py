@@ -14,6 +14,7 @@ from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
 from carecollective.core.errors import ConversationNotFound
 from carecollective.core.pagination import Cursor, Page, paginate
+from carecollective.core.text import normalise_message
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.queries import LIST, LOCATE, PLACES
 from carecollective.inbox.records import (
@@ -138,6 +139,16 @@ def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
     if row is None:
         raise ConversationNotFound()
     return Location(MessagingVersion(row[0]), *row[1:])
+
+
+def is_said_in(location: Location, *, sender: User, message_id: UUID, content: Any) -> bool:
+    """Tell whether a message of the sender's holds these words. The caller holds `acting_as`. Raises ValidationRefused."""
+    words = normalise_message(content, field="content")
+    match location.version:
+        case MessagingVersion.V2:
+            return v2.is_said(sender=sender, message_id=message_id, words=words)
+        case MessagingVersion.V1:  # pragma: no branch
+            return v1.is_said(sender=sender, message_id=message_id, words=words)
 
 
 def message_record(message: Any) -> MessageRecord:

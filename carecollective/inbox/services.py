@@ -15,6 +15,7 @@ from carecollective.inbox.models import ContinuationRequest, NotificationKind
 from carecollective.inbox.notifications import notify
 from carecollective.inbox.records import Sent, Started, WayOn
 from carecollective.inbox.selectors import (
+    is_said_in,
     legacy_message_record,
     locate,
     message_record,
@@ -107,8 +108,17 @@ def ask_to_continue(*, actor: User, conversation_id: UUID) -> None:
             )
 
 
-def send_message(*, actor: User, conversation_id: UUID, content: Any, message_id: UUID | None = None) -> Sent:
+def send_message(
+    *,
+    actor: User,
+    conversation_id: UUID,
+    content: Any,
+    message_id: UUID | None = None,
+    last_sent: UUID | None = None,
+) -> Sent:
     """Add a message to a conversation, in the version it was born with.
+
+    With `last_sent`, the same words as in that message of the actor's are that message: nothing is stored twice.
 
     Raises ConversationNotFound; NotApproved; ValidationRefused; ConversationInactive; IdempotencyConflict;
     RateLimitExceeded; MessagingUnavailable for a legacy conversation while V1 writes are off.
@@ -117,6 +127,8 @@ def send_message(*, actor: User, conversation_id: UUID, content: Any, message_id
     with measurement as operation, acting_as(actor):
         location = locate(reader=actor, conversation_id=conversation_id, mark_read=False)
         operation.version = location.version
+        if last_sent and is_said_in(location, sender=actor, message_id=last_sent, content=content):
+            message_id = last_sent
         match location.version:
             case MessagingVersion.V2:
                 sent = send_message_v2(

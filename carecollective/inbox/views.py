@@ -3,14 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
@@ -24,6 +26,10 @@ from carecollective.inbox import selectors, services
 from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.records import MessageRecord, Thread
 from rollout.versions import MessagingVersion
+
+# The same words sent again after going back, in this time, are the same message.
+SAME_WITHIN = timedelta(hours=1)
+JUST_SENT = "just-sent"
 
 
 @page
@@ -102,12 +108,15 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
         return _render_thread(request, conversation_id, MessageForm())
     form = MessageForm(request.POST)
     with Refusable(form, content="message") as attempt:
-        services.send_message(
+        sent = services.send_message(
             actor=request.user,
             conversation_id=conversation_id,
             content=form.typed("message"),
-            message_id=parse_uuid(form.typed("id")) if form.typed("id") else None,
+            message_id=form.key_of(form.typed("message")),
+            last_sent=parse_uuid(form.typed("last_sent")) if form.typed("last_sent") else None,
         )
+        # Whoever is led on from here may say the same again on purpose; whoever goes back, may not know that it was sent.
+        messages.info(request, str(sent.message.id), extra_tags=JUST_SENT)
         return redirect(f"{request.path}#latest")
     return _render_thread(request, conversation_id, form, refusal=attempt.error)
 
@@ -174,6 +183,8 @@ def _render_thread(
     first_unread = _first_unread(thread, bubbles) if before is None and refusal is None else None
     if first_unread is not None:
         bubbles[first_unread] = replace(bubbles[first_unread], is_first_unread=True)
+    if not form.is_bound:
+        form.initial["last_sent"] = _sent_lately(request, thread)
     context = {
         "thread": thread,
         "bubbles": bubbles,
@@ -187,6 +198,15 @@ def _render_thread(
         "refusal": refusal,
     }
     return render_page(request, "inbox/thread.html", context, refusal=refusal)
+
+
+def _sent_lately(request: MemberRequest, thread: Thread) -> UUID | None:
+    """Return the reader's newest message, unless it is old or was sent by the form that led here."""
+    just_sent = {said.message for said in messages.get_messages(request) if JUST_SENT in said.tags.split()}
+    mine = [message for message in thread.messages if message.sender_id == request.user.pk and not message.is_system]
+    if not mine or str(mine[-1].id) in just_sent or timezone.now() - mine[-1].created_at > SAME_WITHIN:
+        return None
+    return mine[-1].id
 
 
 def _parse_before(request: HttpRequest) -> UUID | None:

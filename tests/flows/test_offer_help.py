@@ -205,3 +205,35 @@ def test_offering_again_later_leads_to_the_conversation_and_keeps_the_text(
         expect(page).to_have_url(THREAD)
     expect(page.locator('[name="message"]')).to_have_value(text)
     assert len(list_conversations(reader=helping).rows) == 1
+
+
+@pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
+def test_going_back_and_sending_again_stores_nothing_twice(open_page, member, help_request, settled_stage, stage_name):
+    """Without JavaScript, as an impatient member does whose connection is slow: Back, where the words still stand, and Send."""
+    settled_stage(stage_name)
+    asking, other = member(), help_request()
+    page = open_page("/requests/new", asking, javascript=False)
+    page.fill('[name="title"]', "Need groceries")
+    page.click('button:has-text("Post my request")')
+    expect(page).to_have_url(re.compile(r"/requests/[0-9a-f-]{36}"))
+    posted = page.url
+    page.go_back()
+    expect(page.locator('[name="title"]')).to_have_value("Need groceries")
+    page.click('button:has-text("Post my request")')
+    expect(page).to_have_url(posted)
+
+    page.goto(f"/requests/{other.pk}?offer=1")
+    page.fill('[name="initial_message"]', OFFER)
+    page.click('button:has-text("Send")')
+    expect(page).to_have_url(THREAD)
+    thread = page.url.split("#")[0]
+    page.fill('[name="message"]', REPLY)
+    page.click('button:has-text("Send")')
+    expect(page).to_have_url(f"{thread}#latest")
+    page.go_back()
+    expect(page.locator('[name="message"]')).to_have_value(REPLY)
+    page.click('button:has-text("Send")')
+    expect(page).to_have_url(f"{thread}#latest")
+    expect(page.locator(".words", has_text=REPLY)).to_have_count(1)
+    page.goto("/requests")
+    expect(page.locator("text=Need groceries")).to_have_count(1)

@@ -10,6 +10,7 @@ from django.utils.html import escape
 
 from carecollective.inbox.selectors import list_conversations, open_thread
 from carecollective.inbox.services import offer_help, send_message
+from tests.hostile.forms import forms_of
 
 pytestmark = pytest.mark.django_db
 NOBODYS = "00000000-0000-4000-8000-000000000000"
@@ -112,6 +113,66 @@ def test_the_same_form_sent_twice_is_one_message(signed_in, conversation):
     for _click in range(2):
         assert client.post(f"/messages/{key}", {"id": form_id, "message": "Once"}).status_code == 302
     assert len(open_thread(reader=helping, conversation_id=key, mark_read=False).messages) == 1
+
+
+def form_of(page):
+    """Return what the page's own form holds that nobody sees."""
+    fields = next(form.fields for form in forms_of("/", page) if "message" in form.fields)
+    return {name: fields[name] for name in ("id", "last_sent")}
+
+
+def said_by(member, key):
+    return [message.content for message in open_thread(reader=member, conversation_id=key, mark_read=False).messages]
+
+
+@pytest.mark.parametrize("kind", ["conversation", "legacy"])
+def test_going_back_and_sending_again_is_one_message(signed_in, request, kind):
+    """Going back fetches the page anew, and the browser puts the words back into it."""
+    key, helping, asking = request.getfixturevalue(kind)
+    client, path = signed_in(asking), f"/messages/{key}"
+    before = said_by(helping, key)
+    client.post(path, form_of(read(client, path)) | {"message": "Once"}, follow=True)
+    for _time in range(2):
+        again = form_of(read(client, path))
+        assert client.post(path, again | {"message": " Once\r\n"}, follow=True).status_code == 200
+    assert said_by(helping, key) == [*before, "Once"]
+    # Other words after going back are another message, and clicked twice they are one.
+    again = form_of(read(client, path))
+    for _click in range(2):
+        client.post(path, again | {"message": "Twice"}, follow=True)
+    assert said_by(helping, key) == [*before, "Once", "Twice"]
+
+
+def test_a_browser_that_keeps_the_forms_key_may_send_other_words(signed_in, conversation):
+    key, helping, asking = conversation
+    client, path = signed_in(asking), f"/messages/{key}"
+    form = form_of(read(client, path))
+    for text in ("Once", "Once", "Twice", "Once"):
+        assert client.post(path, form | {"message": text}).status_code == 302
+    assert said_by(helping, key) == ["Once", "Twice"]
+
+
+def test_the_same_words_on_purpose_are_two_messages(signed_in, conversation, beyond_policies):
+    key, helping, asking = conversation
+    client, path = signed_in(asking), f"/messages/{key}"
+    page = read(client, path)
+    for _time in range(2):
+        page = client.post(path, form_of(page) | {"message": "Hello?"}, follow=True).content.decode()
+    assert said_by(helping, key) == ["Hello?", "Hello?"]
+    # And on another day from the list of messages.
+    with beyond_policies() as cursor:
+        cursor.execute("UPDATE messages_v2 SET created_at = created_at - interval '61 minutes'")
+    client.post(path, form_of(read(client, path)) | {"message": "Hello?"})
+    assert said_by(helping, key) == ["Hello?"] * 3
+
+
+@pytest.mark.parametrize("last_sent", [str(uuid4()), "not-an-id"])
+def test_a_made_up_last_message_hides_no_new_one(signed_in, conversation, last_sent):
+    key, helping, asking = conversation
+    theirs = send_message(actor=helping, conversation_id=key, content="Same").message.id
+    for named in (last_sent, str(theirs)):
+        signed_in(asking).post(f"/messages/{key}", {"id": str(uuid4()), "last_sent": named, "message": "Same"})
+    assert len(said_by(helping, key)) == (3 if last_sent != "not-an-id" else 2)
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("  \r\n ", "write a message first"), ("<x>" * 400, "200 characters")])

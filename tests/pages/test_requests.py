@@ -10,6 +10,7 @@ from django.utils.html import escape
 
 from carecollective.accounts.models import VerificationStatus
 from carecollective.help_requests.models import HelpRequest, Status
+from tests.hostile.forms import forms_of
 
 pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -145,6 +146,66 @@ def test_a_title_and_a_description_are_enough_to_ask(signed_in, member):
     assert response["Location"] == f"/requests/{posted.pk}"
     assert (posted.user, posted.description) == (asking, "Milk\nand bread")
     assert (posted.category, posted.urgency) == ("other", "normal")
+
+
+ASKED = {"title": "Need groceries", "description": "Milk", "category": "groceries-meals", "urgency": "urgent"}
+
+
+def key_of(page):
+    return next(form.fields["id"] for form in forms_of("/", page.content.decode()) if "id" in form.fields)
+
+
+def test_the_same_request_form_sent_twice_is_one_request(signed_in, member):
+    client = signed_in(member())
+    form = ASKED | {"id": key_of(client.get("/requests/new"))}
+    places = {client.post("/requests/new", form)["Location"] for _click in range(2)}
+    assert places == {f"/requests/{HelpRequest.objects.get().pk}"}
+
+
+def test_going_back_and_sending_again_is_one_request(signed_in, member):
+    """Going back fetches the page anew, with a new key; the browser puts the words back into it."""
+    client = signed_in(member())
+    places = set()
+    for _time in range(2):
+        places.add(client.post("/requests/new", ASKED | {"id": key_of(client.get("/requests/new"))})["Location"])
+    assert places == {f"/requests/{HelpRequest.objects.get().pk}"}
+
+
+@pytest.mark.parametrize("change", ["title", "description", "category", "urgency"])
+def test_other_words_are_another_request_even_with_the_same_key(signed_in, member, change):
+    client = signed_in(member())
+    form = ASKED | {"id": key_of(client.get("/requests/new"))}
+    other = {"title": "Bread", "description": "", "category": "other", "urgency": "normal"}[change]
+    for _click in range(2):
+        client.post("/requests/new", form)
+        client.post("/requests/new", form | {change: other})
+    assert HelpRequest.objects.count() == 2
+
+
+def test_the_same_words_are_a_new_request_once_the_first_has_ended_or_is_old(signed_in, member):
+    asking = member()
+    client = signed_in(asking)
+    for _time in range(3):
+        client.post("/requests/new", ASKED | {"id": key_of(client.get("/requests/new"))})
+        newest = HelpRequest.objects.latest("created_at")
+        if HelpRequest.objects.count() == 1:
+            newest.status = Status.CANCELLED
+        newest.created_at -= timedelta(minutes=61)
+        newest.save()
+    assert HelpRequest.objects.filter(user=asking).count() == 3
+
+
+def test_two_members_may_ask_for_the_same(signed_in, member):
+    for asking in (member(), member()):
+        client = signed_in(asking)
+        client.post("/requests/new", ASKED | {"id": key_of(client.get("/requests/new"))})
+    assert HelpRequest.objects.count() == 2
+
+
+def test_a_made_up_key_is_refused(signed_in, member):
+    answer = signed_in(member()).post("/requests/new", ASKED | {"id": "1"})
+    assert answer.status_code == 400
+    assert not HelpRequest.objects.exists()
 
 
 def test_the_first_submit_button_of_the_form_page_is_the_forms_own(signed_in, member):
