@@ -20,10 +20,9 @@ def check_mail() -> int:
 def _describe_failing(queue: QueueState) -> str:
     if queue.failing >= FAILURES_IN_A_ROW or queue.failing_for >= WAITED_SECONDS:
         mails = "mail has" if queue.failing == 1 else "mails have"
-        return (
-            f"{queue.failing} {mails} failed and none went out since; the first was tried"
-            f" {queue.failing_for / 60:.0f} min ago. {queue.reason}"
-        )
+        minutes = round(queue.failing_for / 60)
+        first = f"{minutes} min ago" if minutes else "just now"
+        return f"{queue.failing} {mails} failed and none went out since; the first was tried {first}. {queue.reason}"
     if queue.overdue:
         mails = "mail has" if queue.overdue == 1 else "mails have"
         return f"{queue.overdue} {mails} been due for over 15 min, and nothing tries to send them."

@@ -28,6 +28,9 @@ print(json.dumps(answers))
 """
 REFUSED = [
     ("SENTRY_DSN", "https://example.org"),
+    ("EMAIL_TIMEOUT", "soon"),
+    ("EMAIL_TIMEOUT", "0"),
+    ("EMAIL_URL", "mail.example.org"),
     ("ALLOWED_HOSTS", "https://care.example/"),
     ("ALLOWED_HOSTS", "care example"),
     ("ALLOWED_HOSTS", "care.example:8000"),

@@ -38,7 +38,7 @@ def test_three_failures_in_a_row_are_an_alert_that_ends_with_the_first_success(q
         assert kinds() == expected
     (alert,) = alerts.open_alerts()
     assert alert.words == (
-        "3 mails have failed and none went out since; the first was tried 0 min ago."
+        "3 mails have failed and none went out since; the first was tried just now."
         " The mail server could not be reached (ConnectionRefusedError)."
     )
     with serving(MailServer(port)):

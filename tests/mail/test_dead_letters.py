@@ -23,7 +23,7 @@ def failed(queued, server):
 def test_staff_see_who_what_when_and_why_and_never_the_words(failed, staff, signed_in):
     ada, ben, chidi = failed
     page = signed_in(staff(is_superuser=False)).get(LIST).content.decode()
-    assert "2 mail that has not arrived" in page or page.count("action-checkbox") >= 2
+    assert page.count('class="action-select"') == 2
     for shown in (ada.name, ben.name, "A test", "given up", "will be tried again"):
         assert shown in page
     assert "The mail server refused the address (550)." in page

@@ -269,6 +269,18 @@ def test_a_wish_to_go_on_is_no_news_once_it_was_granted(helper, owner, groceries
     assert (send_waiting(), waiting()) == (0, 0)
 
 
+def test_mail_about_v1_goes_out_after_the_tables_of_v2_were_dropped(
+    helper, owner, groceries, stage, tell, beyond_policies
+):
+    tell(owner)
+    stage("disabled", v1_writes=True)
+    offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    with beyond_policies() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("DROP TABLE messages_v2, conversations_v2 CASCADE")
+    assert (deliver(), waiting()) == (1, 0)
+
+
 def test_who_has_left_by_then_gets_none(owner, tell, staff):
     tell(owner)
     queue_waiting()
