@@ -129,7 +129,8 @@ def _is_held(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalo
     roles = _roles_of(value)
     if table in snapshot.own_tables or roles & OURS:
         return False
-    if value.startswith("AS RESTRICTIVE") or EVERYBODY not in roles:
+    asks_nothing = snapshot.ours["Row-level security"][table].startswith("off")
+    if asks_nothing or value.startswith("AS RESTRICTIVE") or EVERYBODY not in roles:
         return True
     gate = f"{table}.carecollective_gate"
     if live.facts["Policies"].get(gate) != snapshot.ours["Policies"].get(gate):
@@ -163,7 +164,7 @@ def _is_welcome_grant(name: str, value: str, snapshot: DatabaseSnapshot, live: L
     is_known = thing in snapshot.own_tables or thing in snapshot.legacy_tables
     if thing.startswith("function ") and not thing.startswith("function pg_catalog."):
         function = thing.removeprefix("function ")
-        if function not in snapshot.ours["Functions"]:
+        if function not in snapshot.expected(made_here=live.made_here)["Functions"]:
             # What it may do is asked of the function itself.
             return True
         return grantee not in SERVING | OURS and "SECURITY DEFINER" not in live.facts["Functions"][function]

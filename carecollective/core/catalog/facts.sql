@@ -4,7 +4,8 @@
 WITH
 site AS (
   SELECT coalesce(
-    (SELECT relowner FROM pg_class WHERE oid = to_regclass('public.django_migrations')),
+    -- Whoever has most of the tables: one that was given away does not make its new owner ours.
+    (SELECT mode() WITHIN GROUP (ORDER BY relowner) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace),
     (SELECT datdba FROM pg_database WHERE datname = current_database())) AS owner
 ),
 role AS (
@@ -170,22 +171,23 @@ FROM pg_default_acl d JOIN role maker ON maker.oid = d.defaclrole LEFT JOIN pg_n
   aclexplode(d.defaclacl) x JOIN role o ON o.oid = x.grantee
 WHERE x.grantee <> d.defaclrole GROUP BY d.defaclobjtype, maker.name, n.nspname, o.name
 UNION ALL
-SELECT 'Roles', r.rolname, concat_ws(', ',
+SELECT 'Roles', r.rolname, coalesce(nullif(concat_ws(', ',
   CASE WHEN r.rolcanlogin THEN 'login' END, CASE WHEN r.rolsuper THEN 'superuser' END, CASE WHEN r.rolbypassrls THEN 'bypassrls' END,
   CASE WHEN r.rolcreatedb THEN 'createdb' END, CASE WHEN r.rolcreaterole THEN 'createrole' END,
-  CASE WHEN r.rolreplication THEN 'replication' END, 'until ' || r.rolvaliduntil)
+  CASE WHEN r.rolreplication THEN 'replication' END, 'until ' || nullif(r.rolvaliduntil, 'infinity')), ''), 'no sign-in')
 FROM pg_roles r JOIN role o ON o.oid = r.oid AND o.is_ours
 UNION ALL
 SELECT 'Roles', r.name || ' belongs to', coalesce((
   SELECT string_agg(other.name, ', ' ORDER BY other.name) FROM role other JOIN pg_roles p ON p.oid = other.oid AND NOT p.rolsuper
-  WHERE other.oid <> r.oid AND pg_has_role(r.oid, other.oid, 'MEMBER')), 'no role')
-FROM role r JOIN pg_roles mine ON mine.oid = r.oid AND NOT mine.rolsuper WHERE r.is_ours
+  WHERE other.oid <> r.oid AND NOT mine.rolsuper AND pg_has_role(r.oid, other.oid, 'MEMBER')), 'no role')
+-- A superuser belongs to every role; that it is one is said above.
+FROM role r JOIN pg_roles mine ON mine.oid = r.oid WHERE r.is_ours
 UNION ALL
 -- Whoever may become the owner, or is one of the server's own administrators, may do all that anyway.
 SELECT 'Roles', r.name || ' is open to', coalesce((
   SELECT string_agg(other.name, ', ' ORDER BY other.name) FROM role other JOIN pg_roles p ON p.oid = other.oid AND NOT p.rolsuper
   WHERE other.oid <> r.oid AND pg_has_role(other.oid, r.oid, 'MEMBER')
-  AND (other.is_ours OR NOT pg_has_role(other.oid, s.owner, 'MEMBER'))), 'the owner alone')
+  AND (r.is_owner OR other.is_ours OR NOT pg_has_role(other.oid, s.owner, 'MEMBER'))), 'the owner alone')
 FROM role r, site s WHERE r.is_ours OR r.is_owner AND pg_get_userbyid(r.oid) = 'carecollective_owner'
 UNION ALL
 SELECT 'Settings', coalesce(o.name, 'every role') || CASE d.setdatabase WHEN 0 THEN '' ELSE ' in this database' END || ': ' || split_part(one, '=', 1),
