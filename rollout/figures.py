@@ -4,13 +4,18 @@ An event is a success, a failure of the system, or a refusal that was the member
 request, duplicate, closed, too fast). Refusals are counted and shown; no rate of success or of errors has them in it.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import ProgrammingError, transaction
+
 from carecollective.core.database import fetch_all
 from rollout.operations import MEMBERS_OWN, Method, Outcome
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,15 +279,23 @@ def latest_starts(period: Period, *, version: str, limit: int) -> tuple[bool, ..
 
 
 def active_conversations(*, hours: int = 24) -> tuple[Conversations, ...]:
-    """Count the conversations of each version: active now, opened this week, opened in the last `hours`."""
-    rows = fetch_all("SELECT * FROM public.rollout_count_conversations(%s) ORDER BY version", [hours])
+    """Count the conversations of each version: active now, opened this week, opened in the last `hours`.
+
+    None where a table of them is missing: whoever looks into that needs the rest of the page all the more.
+    """
+    try:
+        with transaction.atomic():
+            rows = fetch_all("SELECT * FROM public.rollout_count_conversations(%s) ORDER BY version", [hours])
+    except ProgrammingError as problem:
+        logger.warning("The conversations could not be counted: %s", str(problem).partition("\n")[0])
+        return ()
     return tuple(Conversations(*row) for row in rows)
 
 
 def adoption(conversations: Iterable[Conversations]) -> Ratio:
     """Count the conversations opened in V2 out of those opened in either version, from the tables' own counts."""
     new = {found.version: found.new for found in conversations}
-    return Ratio(new["v2"], sum(new.values()))
+    return Ratio(new.get("v2", 0), sum(new.values()))
 
 
 OUTCOMES = {"info": Outcome.SUCCESS, "warn": Outcome.REFUSED, "error": Outcome.FAILED}

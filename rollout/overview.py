@@ -10,6 +10,7 @@ from rollout.figures import Window
 from rollout.stages import DISABLED, Stage
 from rollout.status_tree import FailingCode, Overview, Served
 from rollout.timeline import list_changes
+from rollout.v1_service import read_v1_since_rollback
 from rollout.versions import MessagingVersion
 
 SERVED_WITHIN = Window(300)
@@ -30,8 +31,15 @@ def read_overview(*, stage: Stage, v1_writes: bool, v2_is_off: bool, channels: t
             FailingCode(found.code, found.version, found.count, found.last_at, found.request_ids)
             for found in figures.failures_by_code(FAILED_WITHIN, requests=SHOWN)[:SHOWN]
         ),
-        told=_told(next(iter(recent_alerts(1)), None), channels),
+        told=_told(_latest_alert(), channels),
+        v1_since_rollback=read_v1_since_rollback(),
     )
+
+
+def _latest_alert() -> AlertRecord | None:
+    """Return the latest alert that is to be told: a weaker one of the same cause waits behind a stronger, untold."""
+    latest = recent_alerts(10)
+    return next((one for one in latest if one.deliveries), next(iter(latest), None))
 
 
 def _told(latest: AlertRecord | None, channels: tuple[ChannelState, ...]) -> str:

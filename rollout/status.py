@@ -126,11 +126,18 @@ class _Facts:
     alerts: tuple[AlertRecord, ...]
     root_causes: tuple[RootCause, ...]
 
+    @property
+    def unserved(self) -> tuple[AlertRecord, ...]:
+        """The open alerts that outweigh everything else, whatever the stage: members cannot start in V1."""
+        return tuple(one for one in self.alerts if one.kind in ("members_cannot_start", "v1_creation_failing"))
+
 
 def _health(facts: _Facts) -> Health:
     verdicts = facts.readiness.verdicts
     if not facts.state.fresh:
         return Health.UNKNOWN
+    if facts.unserved:
+        return Health.FAILING
     if facts.overridden:
         return Health.OVERRIDDEN
     if facts.guard.v2_is_off:
@@ -145,7 +152,7 @@ def _health(facts: _Facts) -> Health:
 
 
 def _words(health: Health, facts: _Facts) -> str:
-    failing = [one.words for one in facts.alerts] + [
+    failing = [one.words for one in (*facts.unserved, *facts.alerts)] + [
         f"{verdict.title}: {verdict.words}" for verdict in facts.readiness.verdicts if verdict.state == "fail"
     ]
     match health:

@@ -224,6 +224,17 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
+class ServedSince:
+    """How V1's starts have ended since V2 was rolled back."""
+
+    since: datetime
+    succeeded: int
+    failed: int
+    state: str  # pass, fail or insufficient
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class FailingCode:
     """A failure of the last hour, with the latest requests that met it."""
 
@@ -242,6 +253,7 @@ class Overview:
     last_change: Event | None
     failing: tuple[FailingCode, ...]
     told: str  # whether people heard of the latest alert
+    v1_since_rollback: ServedSince | None  # while the latest change of the stage is a rollback
 
 
 @dataclass(frozen=True, slots=True)

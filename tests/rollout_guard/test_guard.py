@@ -111,6 +111,45 @@ def test_failures_of_v1_alert_people_and_leave_v2_on(
     assert [alert.kind for alert in alerts.open_alerts()] == ["v1_creation_failing"]
 
 
+@pytest.mark.parametrize("at_stage", ["disabled", "percentage:50", "enabled"])
+@pytest.mark.parametrize(("succeeded", "failed", "kinds"), [
+    (0, 2, []), (0, 3, ["v1_creation_failing"]), (97, 3, []), (17, 3, ["v1_creation_low"]),
+])  # fmt: skip
+def test_v1_alerts_from_three_failures_at_every_stage(
+    at: At, happened: Happened, look: Look, at_stage: str, succeeded: int, failed: int, kinds: list[str]
+) -> None:
+    at(at_stage)
+    happened(failed, version="v1", level="error", seconds_ago=20)
+    if succeeded:
+        happened(succeeded, version="v1")
+    look()
+    assert [alert.kind for alert in alerts.open_alerts()] == kinds
+
+
+def test_where_v1_is_seldom_used_three_failures_in_a_row_are_enough_and_one_success_ends_it(
+    at: At, happened: Happened, look: Look, sql: Sql
+) -> None:
+    at("disabled")
+    happened(5, version="v1", seconds_ago=50_000, apart=60)
+    happened(3, version="v1", level="error", seconds_ago=400, apart=7000)
+    look()
+    (alert,) = alerts.open_alerts()
+    assert (alert.kind, alert.severity) == ("v1_creation_failing", "critical")
+    assert alert.words == "The last 3 conversations that members tried to start in V1 all failed."
+    happened(1, version="v1")
+    sql("UPDATE rollout_alert SET last_seen_at = last_seen_at - interval '301 s'")
+    look()
+    assert alerts.open_alerts() == ()
+
+
+def test_v1_failing_is_told_although_the_guard_has_just_turned_v2_off(at: At, happened: Happened, look: Look) -> None:
+    at("percentage:50")
+    happened(8, level="error")
+    happened(8, version="v1", level="error")
+    look()
+    assert {alert.kind for alert in alerts.open_alerts()} == {"guard_rollback", "v1_creation_failing"}
+
+
 def test_a_run_of_failures_trips_long_after_the_five_minutes(
     at: At, happened: Happened, look: Look, stage_now: StageNow
 ) -> None:
