@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from django.conf import settings
 from django.db import connection, models
 
 from carecollective.core.database import ClockTimestamp
@@ -54,11 +53,11 @@ class EventLog(models.Model):
 
 
 def prune_events() -> int:
-    """Delete the events that are older than EVENTS_RETENTION_DAYS, a batch at a time; return how many."""
+    """Delete the events that are too old, a batch at a time; return how many. The database knows how old that is."""
     pruned = 0
     with connection.cursor() as cursor:
         while True:
-            cursor.execute("SELECT public.rollout_prune_events(%s)", [settings.EVENTS_RETENTION_DAYS])
+            cursor.execute("SELECT public.rollout_prune_events()")
             (count,) = cursor.fetchone()
             if not count:
                 return pruned

@@ -39,3 +39,19 @@ class WriteProbe(models.Model):
 
     def __str__(self) -> str:
         return f"Probe {self.pk}"
+
+
+class RetentionPeriod(models.Model):
+    """For how many days one kind of thing is kept. The owner writes it at each start; the web role cannot."""
+
+    kind = models.TextField(primary_key=True)
+    days = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(condition=models.Q(days__gte=1), name="core_retention_of_a_day_at_least"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.days} days"

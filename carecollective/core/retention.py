@@ -1,11 +1,12 @@
 """How long what is kept: the settings, and who sees to each. The control room shows it; the worker keeps to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 
 from django.conf import settings
+from django.db import connection
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -34,6 +35,21 @@ _TASKS = {
 FAILED_SIGN_INS_KEPT = timedelta(days=1)
 # Who got mail, what for and when; and, on a site without a mail server, the mail itself.
 MAIL_KEPT = timedelta(days=30)
+
+
+def periods() -> Mapping[str, int]:
+    """Return the days for which the database's own functions keep each kind of thing."""
+    return {"events": settings.EVENTS_RETENTION_DAYS, "exports": settings.EXPORTS_KEPT_DAYS}
+
+
+def save_periods() -> None:
+    """Write the periods where the functions that delete read them. Only the owner of the tables may."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO public.core_retentionperiod (kind, days) VALUES (%s, %s)"
+            " ON CONFLICT (kind) DO UPDATE SET days = excluded.days",
+            list(periods().items()),
+        )
 
 
 def read() -> Sequence[Retention]:

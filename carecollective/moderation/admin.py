@@ -53,7 +53,7 @@ class ReportAdmin(ReadOnlyAdmin):
             "title": "A reported message",
             "report": selectors.find_report(reader=reader, report_id=report_id),
             "shown": shown,
-            "looks": selectors.looks_at(report_id=report_id),
+            "looks": selectors.looks_at(reader=reader, report_id=report_id),
             "outcomes": [choice for choice in Outcome.choices if choice[0] != Outcome.PENDING],
         }
         return TemplateResponse(request, "admin/moderation/report.html", context)

@@ -160,9 +160,11 @@ def _read_reports(reader: User, ending: str, values: Sequence[Any]) -> Sequence[
     ]
 
 
-def looks_at(*, report_id: UUID) -> Sequence[Look]:
-    """Return who has looked at a report's message, the latest first."""
-    return list(Look.objects.filter(report_id=report_id).select_related("staff").order_by("-at", "-pk")[:50])
+def looks_at(*, reader: User, report_id: UUID) -> Sequence[Look]:
+    """Return who has looked at a report's message, the latest first. Raises NotPermitted unless the reader is staff."""
+    _require_staff(reader)
+    with acting_as(reader):
+        return list(Look.objects.filter(report_id=report_id).select_related("staff").order_by("-at", "-pk")[:50])
 
 
 def look_at_report(*, reader: User, report_id: UUID) -> Sequence[ContextMessage]:

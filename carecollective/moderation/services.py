@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
@@ -47,7 +46,6 @@ def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | Non
         return report
 
 
-@transaction.atomic
 def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
     """Say what came of a report.
 
@@ -58,13 +56,14 @@ def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
         raise NotPermitted()
     if outcome not in Outcome.values or outcome == Outcome.PENDING:
         raise ValidationRefused({"outcome": [_("Please choose what came of it.")]})
-    report = Report.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
-    if report is None:
-        raise DomainNotFound()
-    if report.author_id == actor.pk:
-        raise NotPermitted()
-    if report.status != Outcome.PENDING:
-        raise AlreadySettled()
-    Report.objects.filter(pk=report.pk).update(status=outcome, settled_by=actor, settled_at=ClockTimestamp())
-    report.refresh_from_db()
-    return report
+    with acting_as(actor):
+        report = Report.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
+        if report is None:
+            raise DomainNotFound()
+        if report.author_id == actor.pk:
+            raise NotPermitted()
+        if report.status != Outcome.PENDING:
+            raise AlreadySettled()
+        Report.objects.filter(pk=report.pk).update(status=outcome, settled_by=actor, settled_at=ClockTimestamp())
+        report.refresh_from_db()
+        return report

@@ -71,6 +71,8 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
             # fmt: off
             run_client(client, [
                 "--format=custom", f"--file={draft}", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_SECONDS}s",
+                # Rights on the server's own functions are the server's: only its administrator could restore them.
+                "--exclude-schema=pg_catalog",
             ], url=url, hear=hear, keep_open=[descriptor])
             # fmt: on
             say("Reading the dump once more …")

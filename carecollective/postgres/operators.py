@@ -10,8 +10,8 @@ from carecollective.postgres.urls import ROLE_NAMES, derived_password, derived_u
 MADE_HERE = ("web", "ops", "guard")
 
 
-def prepare_server(database_url: str, *, secret_key: str) -> None:
-    """Create the roles and let them into the database.
+def prepare_server(database_url: str, *, secret_key: str) -> str:
+    """Create the roles and let them into the database; return the SQL that would take more away, where the owner may not.
 
     Raises PostgresError with the SQL that an administrator must run where the owner may not do it.
     """
@@ -26,6 +26,10 @@ def prepare_server(database_url: str, *, secret_key: str) -> None:
             if not all(_is_in_order(connection, database_url, role, secret_key) for role in MADE_HERE):
                 raise PostgresError(_request_to_administrator(connection, passwords, database, owner)) from None
         roles.grant_database(connection, database=database, owner=owner)
+        if not roles.stores_large_objects(connection, "web"):
+            return ""
+        revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(roles.large_object_functions(connection))
+        return revoke.as_string(connection)
 
 
 def _is_in_order(connection: roles.Connection, database_url: str, role: str, secret_key: str) -> bool:

@@ -4,7 +4,7 @@ What web and guard may do with a table is granted by the migration that makes th
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, LiteralString
+from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
@@ -96,6 +96,8 @@ def database_statements(connection: Connection, *, database: str, owner: str) ->
     # A schema of temporary things would come before all others wherever a function of ours names a type.
     yield sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(database))
     yield sql.SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    if _is_superuser(connection):
+        yield sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(large_object_functions(connection))
     yield sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(ours)
     if owner != _current_user(connection):
         yield sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(owns)
@@ -148,6 +150,29 @@ def _schemas_with_tables(connection: Connection, owner: str) -> list[str]:
         [owner],
     ).fetchall()
     return [row[0] for row in rows]
+
+
+def large_object_functions(connection: Connection) -> sql.Composed:
+    """List the functions on large objects: nothing of ours uses them, and no policy holds what is stored with them."""
+    found = connection.execute(
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
+        " AND (starts_with(proname, 'lo_') OR proname IN ('loread', 'lowrite')) ORDER BY 1"
+    ).fetchall()
+    # The server's own names of its own functions: nothing in them is quoted or comes from outside.
+    return sql.SQL(", ").join(sql.SQL(cast("LiteralString", f"pg_catalog.{name}")) for (name,) in found)
+
+
+def stores_large_objects(connection: Connection, role: str) -> bool:
+    """Tell whether the role may store large objects. Only a superuser can take that away, in each database."""
+    found = connection.execute(
+        "SELECT has_function_privilege(%s, 'pg_catalog.lo_create(oid)', 'EXECUTE')", [ROLE_NAMES[role]]
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _is_superuser(connection: Connection) -> bool:
+    found = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
+    return bool(found and found[0])
 
 
 def _current_user(connection: Connection) -> str:

@@ -1,6 +1,7 @@
 """Copies of all that is a member's own: asked for on a page, put together by the worker, kept for some days."""
 
 import logging
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
-from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, NotPermitted
 from carecollective.mail.queue import Letter, queue_mail
 from carecollective.privacy.archive import build_archive
@@ -42,7 +43,8 @@ def request_export_for_member(*, actor: User, member_id: UUID) -> Export:
 
 def newest_export(*, member: User) -> Export | None:
     """Return the member's latest export, whatever its state."""
-    return Export.objects.filter(member=member).order_by("-requested_at", "-pk").first()
+    with acting_as(member):
+        return Export.objects.filter(member=member).order_by("-requested_at", "-pk").first()
 
 
 def read_export(*, reader: User, export_id: UUID) -> bytes:
@@ -56,57 +58,79 @@ def read_export(*, reader: User, export_id: UUID) -> bytes:
 
 def prepare_waiting() -> int:
     """Put together every export that waits, or that a worker left half made; return how many were finished. The worker's."""
-    waiting = Export.objects.filter(state__in=UNDER_WAY).select_related("member").order_by("requested_at", "pk")
-    return sum(_prepare(export) for export in waiting)
+    waiting = fetch_all("SELECT id, member_id FROM public.privacy_exports_under_way()")
+    members = User.objects.in_bulk([member_id for _export_id, member_id in waiting])
+    return sum(_prepare(export_id, members[member_id]) for export_id, member_id in waiting)
 
 
 def prune_exports() -> int:
-    """Delete the exports that are older than EXPORTS_KEPT_DAYS; return how many. The worker's."""
+    """Delete the exports that are too old; return how many. The database knows how old that is. The worker's."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT public.privacy_prune_exports(%s)", [settings.EXPORTS_KEPT_DAYS])
+        cursor.execute("SELECT public.privacy_prune_exports()")
         return int(cursor.fetchone()[0])
 
 
 def _request(*, actor: User, member: User) -> Export:
-    try:
-        with transaction.atomic():
-            return Export.objects.create(member=member, requested_by=actor)
-    except IntegrityError:
-        return Export.objects.filter(member=member, state__in=UNDER_WAY).get()
+    with acting_as(actor):
+        try:
+            with transaction.atomic():
+                return Export.objects.create(member=member, requested_by=actor)
+        except IntegrityError:
+            return Export.objects.filter(member=member, state__in=UNDER_WAY).get()
 
 
-def _prepare(export: Export) -> bool:
-    here = Export.objects.filter(pk=export.pk)
-    if export.attempts >= ATTEMPTS:
-        here.update(state=ExportState.FAILED)
+def _prepare(export_id: UUID, member: User) -> bool:
+    export = _begin(export_id, member)
+    if export is None:
         return False
-    here.update(state=ExportState.WORKING, attempts=export.attempts + 1, done=0, total=None)
 
     def tell(done: int, total: int) -> None:
-        here.update(done=done, total=total)
+        _update(export_id, member, done=done, total=total)
 
     try:
-        content = build_archive(member=export.member, tell=tell)
+        content = build_archive(member=member, tell=tell)
     except Exception as failure:  # noqa: BLE001 -- one member's copy that fails is no reason to fail the others'
         # Only the kind is logged: a message may quote what was being copied.
         logger.warning("An export could not be put together (%s).", type(failure).__name__)
-        here.update(state=ExportState.FAILED if export.attempts + 1 >= ATTEMPTS else ExportState.WAITING)
+        _update(export_id, member, state=ExportState.FAILED if export.attempts >= ATTEMPTS else ExportState.WAITING)
         return False
-    with acting_as(export.member):
+    with acting_as(member):
         # Locked, and looked at again: the member may have been erased meanwhile, and the export with them.
-        if here.select_for_update().first() is None:
+        if Export.objects.filter(pk=export.pk).select_for_update().first() is None:
             return False
-        ExportFile.objects.create(export=export, member=export.member, content=content)
-        here.update(state=ExportState.READY, ready_at=ClockTimestamp())
-        if export.requested_by_id != export.member_id:
-            queue_mail(EXPORT_READY, export.member_id)
+        ExportFile.objects.create(export=export, member=member, content=content)
+        _update(export_id, member, state=ExportState.READY, ready_at=ClockTimestamp())
+        if export.requested_by_id != member.pk:
+            queue_mail(EXPORT_READY, member.pk)
     return True
 
 
 def compose_export_ready(member_id: UUID) -> Letter | None:
     """Write the mail to a member whose copy staff asked for; None when there is no copy any more."""
-    export = Export.objects.filter(member=member_id, state=ExportState.READY).select_related("member").first()
-    if export is None:
+    member = User.objects.filter(pk=member_id).first()
+    if member is None:
         return None
-    words = {"member": export.member, "days": settings.EXPORTS_KEPT_DAYS}
+    with acting_as(member):
+        if not Export.objects.filter(member=member, state=ExportState.READY).exists():
+            return None
+    words = {"member": member, "days": settings.EXPORTS_KEPT_DAYS}
     return Letter(_("Your data is ready at Care Collective"), render_to_string("privacy/email/ready.txt", words))
+
+
+def _begin(export_id: UUID, member: User) -> Export | None:
+    """Count the attempt and return the export, unless it is gone or was tried too often."""
+    with acting_as(member):
+        export = Export.objects.filter(pk=export_id).first()
+        if export is None:
+            return None
+        if export.attempts >= ATTEMPTS:
+            _update(export_id, member, state=ExportState.FAILED)
+            return None
+        export.attempts += 1
+        _update(export_id, member, state=ExportState.WORKING, attempts=export.attempts, done=0, total=None)
+        return export
+
+
+def _update(export_id: UUID, member: User, **values: Any) -> None:
+    with acting_as(member):
+        Export.objects.filter(pk=export_id).update(**values)

@@ -312,7 +312,63 @@ CONSTRAINTS = tuple(
     for name in names
 )
 
-MUTANTS = (*THE_ACTOR, *V2_POLICIES, *V1_POLICIES, *RIGHTS, *CONSTRAINTS)
+STAFF = "(SELECT public.acts_as_staff())"
+STAFF_TABLES = ("moderation_report", "moderation_look", "privacy_export", "privacy_exportfile")
+
+
+def staff_function(condition: str) -> str:
+    return legacy_function(
+        "acts_as_staff()", "boolean", f"SELECT EXISTS (SELECT FROM public.profiles p WHERE {condition})"
+    )
+
+
+REPORTS_AND_EXPORTS = (
+    *(Mutant(f"row-level security is off on {table}", f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+      for table in STAFF_TABLES),
+    *(Mutant(f"a new policy lets everybody read {table}",
+             f"CREATE POLICY anybody ON {table} FOR SELECT TO carecollective_web USING (true)") for table in STAFF_TABLES),
+    *(Mutant(f"the web may {right} {table}", f"GRANT {right} ON {table} TO carecollective_web")
+      for table in STAFF_TABLES for right in ("DELETE",)),
+    Mutant("every member is staff", staff_function("p.id = public.current_member()")),
+    Mutant("whoever was staff stays it", staff_function("p.id = public.current_member() AND p.is_admin IS NOT NULL")),
+    Mutant("without an actor one is staff", staff_function(
+        "p.is_admin AND p.is_active AND p.id = coalesce(public.current_member(), p.id)")),
+    Mutant("reports are read by staff alone", replace(
+        "moderation_report", "reporter_and_staff_read", for_web("SELECT", using=STAFF))),
+    Mutant("reports are read by whom they are about", replace(
+        "moderation_report", "reporter_and_staff_read", for_web("SELECT", using=f"{ACTOR} IN (reporter_id, author_id) OR {STAFF}"))),
+    Mutant("a report may be made in another's name", replace(
+        "moderation_report", "reporter_reports", for_web("INSERT", check=f"{ACTOR} IS NOT NULL AND status = 'pending'"))),
+    Mutant("a report may be born settled", replace(
+        "moderation_report", "reporter_reports", for_web("INSERT", check=f"reporter_id = {ACTOR}"))),
+    Mutant("who reported settles", replace("moderation_report", "staff_settle", for_web(
+        "UPDATE", using=f"{STAFF} OR reporter_id = {ACTOR}", check="true"))),
+    Mutant("staff settle in a colleague's name", replace("moderation_report", "staff_settle", for_web(
+        "UPDATE", using=STAFF, check=STAFF))),
+    Mutant("a copy is asked for in another's name", replace("privacy_export", "member_or_staff_ask", for_web(
+        "INSERT", check=f"member_id = {ACTOR} OR {STAFF}"))),
+    Mutant("everybody asks for everybody's copy", replace("privacy_export", "member_or_staff_ask", for_web(
+        "INSERT", check=f"requested_by_id = {ACTOR}"))),
+    Mutant("staff move a copy on", replace("privacy_export", "made_in_the_members_name", for_web(
+        "UPDATE", using=f"member_id = {ACTOR} OR {STAFF}"))),
+    Mutant("a copy may be given to another", "GRANT UPDATE (member_id) ON privacy_export TO carecollective_web;"
+           + replace("privacy_export", "made_in_the_members_name", for_web("UPDATE", using="true", check="true"))),
+    Mutant("staff open the copies that they asked for", replace("privacy_exportfile", "member_downloads", for_web(
+        "SELECT", using=f"member_id = {ACTOR} OR {STAFF}"))),
+    Mutant("the web calls what erases without asking who acts",
+           "ALTER FUNCTION public.privacy_erase_member(uuid) RENAME TO asked_first;"
+           " ALTER FUNCTION public.privacy_scrub_member(uuid) RENAME TO privacy_erase_member;"
+           " GRANT EXECUTE ON FUNCTION public.privacy_erase_member(uuid) TO carecollective_web"),
+    Mutant("what staff did may be changed", "GRANT UPDATE ON django_admin_log TO carecollective_web"),
+    Mutant("what staff did may be deleted", "GRANT DELETE ON django_admin_log TO carecollective_web"),
+    Mutant("the web sets how long things are kept", "GRANT UPDATE ON core_retentionperiod TO carecollective_web"),
+    Mutant("the web stores large objects", "GRANT EXECUTE ON FUNCTION lo_create(oid) TO PUBLIC"),
+    Mutant("the worker says how old is too old",
+           "CREATE FUNCTION public.rollout_prune_events(days integer) RETURNS bigint LANGUAGE sql SECURITY DEFINER"
+           " SET search_path = '' AS $$ SELECT 0::bigint $$"),
+)  # fmt: skip
+
+MUTANTS = (*THE_ACTOR, *V2_POLICIES, *V1_POLICIES, *RIGHTS, *REPORTS_AND_EXPORTS, *CONSTRAINTS)
 
 
 def catch(connection: psycopg.Connection[Any], mutant: Mutant | None, probes: Sequence[Probe]) -> Iterator[Probe]:

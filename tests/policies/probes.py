@@ -1,6 +1,6 @@
 """Every attempt on what the policies hold. Each runs as the role itself against committed rows, and is taken back."""
 
-from tests.policies import probes_of_v1, probes_of_v2
+from tests.policies import probes_of_staff, probes_of_v1, probes_of_v2
 from tests.policies.probe import DENIED, Probe
 
 MESSAGING_TABLES = (*probes_of_v2.TABLES, *probes_of_v1.TABLES)
@@ -36,4 +36,4 @@ POWERS = (
     Probe("the web runs no program on the server", "COPY profiles TO PROGRAM 'cat >/dev/null'", DENIED),
 )  # fmt: skip
 
-PROBES = (*probes_of_v2.PROBES, *probes_of_v1.PROBES, *POWERS, *probes_of_v1.CLAIMED)
+PROBES = (*probes_of_v2.PROBES, *probes_of_v1.PROBES, *probes_of_staff.PROBES, *POWERS, *probes_of_v1.CLAIMED)

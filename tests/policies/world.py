@@ -6,7 +6,8 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 import psycopg
 from psycopg import sql
 
-PEOPLE = ("requester", "helper", "other_helper", "leaver", "outsider")
+PEOPLE = ("requester", "helper", "other_helper", "leaver", "outsider", "staff", "administrator")
+STAFF = ("staff", "administrator")
 # Requests are the requester's own; their names say how they stand.
 REQUESTS = {
     "talked_about": "open",
@@ -33,6 +34,8 @@ V1_CONVERSATIONS = {
     "orphan_v1": ("fresh", "other_helper", "active", (), ()),
 }
 MESSAGES = (*(f"in_{name}" for name in V2_CONVERSATIONS), *(f"in_{name}" for name in V1_CONVERSATIONS))
+# The requester has reported what the helper said, and asked for a copy of her own data.
+KEPT = ("report", "export")
 # Names without rows, for what a probe tries to add.
 NEW = ("new", "another_new")
 
@@ -41,7 +44,9 @@ def name_uuid(name: str) -> UUID:
     return uuid5(NAMESPACE_DNS, f"{name}.example.org")
 
 
-WORLD = {name: name_uuid(name) for name in (*PEOPLE, *REQUESTS, *V2_CONVERSATIONS, *V1_CONVERSATIONS, *MESSAGES, *NEW)}
+WORLD = {
+    name: name_uuid(name) for name in (*PEOPLE, *REQUESTS, *V2_CONVERSATIONS, *V1_CONVERSATIONS, *MESSAGES, *KEPT, *NEW)
+}
 
 
 def populate(connection: psycopg.Connection[Any]) -> None:
@@ -55,8 +60,12 @@ def populate(connection: psycopg.Connection[Any]) -> None:
         )
         for person in PEOPLE:
             connection.execute(
-                "INSERT INTO profiles (id, name, email, verification_status) VALUES (%s, %s, %s, 'approved')",
-                [WORLD[person], person, f"{person}@world.example.org"],
+                "INSERT INTO profiles (id, name, email, verification_status, is_admin, is_superuser)"
+                " VALUES (%s, %s, %s, 'approved', %s, %s)",
+                [
+                    *(WORLD[person], person, f"{person}@world.example.org"),
+                    *(person in STAFF, person == "administrator"),
+                ],
             )
         for request, status in REQUESTS.items():
             connection.execute(
@@ -91,5 +100,23 @@ def populate(connection: psycopg.Connection[Any]) -> None:
                     " VALUES (%s, %s, %s, %s, 'A legacy secret.')",
                     [WORLD[f"in_{name}"], WORLD[name], WORLD[creator], WORLD[recipient]],
                 )
+        connection.execute(
+            "INSERT INTO moderation_report (id, version, conversation_id, message_id, reason, words, status, reporter_id,"
+            " author_id) VALUES (%(report)s, 'v2', %(active_v2)s, %(in_active_v2)s, 'other', 'A secret.', 'pending',"
+            " %(requester)s, %(helper)s)",
+            WORLD,
+        )
+        connection.execute(
+            "INSERT INTO moderation_look (report_id, is_legacy, staff_id) VALUES (%(report)s, false, %(staff)s)", WORLD
+        )
+        connection.execute(
+            "INSERT INTO privacy_export (id, member_id, requested_by_id, state, attempts, done)"
+            " VALUES (%(export)s, %(requester)s, %(requester)s, 'ready', 1, 1)",
+            WORLD,
+        )
+        connection.execute(
+            "INSERT INTO privacy_exportfile (export_id, member_id, content) VALUES (%(export)s, %(requester)s, 'A secret.')",
+            WORLD,
+        )
     # So that there are statistics to be kept from those who may not read the rows.
     connection.execute("ANALYZE conversations_v2, messages_v2, conversations, conversation_participants, messages")

@@ -24,6 +24,7 @@ from carecollective.privacy import erasure
 from carecollective.privacy.exports import prepare_waiting, request_export
 from carecollective.privacy.models import Erasure, Export, ExportFile
 from tests.privacy.leaving import PASSWORD, TRACES, erase
+from tests.privacy.stored import stored
 from tests.waiting import wait_for
 
 SENTENCE = "This message was removed: its author has left Care Collective."
@@ -144,7 +145,7 @@ def test_the_row_stays_in_place_and_signs_nobody_in(zerlina, life, signed_in):
     assert client.get("/account").status_code == 302
     assert not AuthToken.objects.filter(user=zerlina).exists()
     assert not [session for session in Session.objects.all() if str(zerlina.pk) in str(session.get_decoded())]
-    assert (Export.objects.count(), ExportFile.objects.count()) == (0, 0)
+    assert (stored(Export), stored(ExportFile)) == ([], [])
     assert Erasure.objects.get().member_id == zerlina.pk
 
 
@@ -210,7 +211,7 @@ def test_nobody_erases_another_in_the_database_either(zerlina, member, staff):
     for actor in (member(), staff(is_active=False)):
         with pytest.raises(DatabaseError, match="Only the member"), transaction.atomic(), acting_as(actor):
             erasure.scrub(zerlina.pk)
-    with pytest.raises(DatabaseError, match="Only the member"), transaction.atomic():
+    with pytest.raises(DatabaseError, match="without an acting member"), transaction.atomic():
         erasure.scrub(zerlina.pk)
     assert User.objects.get(pk=zerlina.pk).name == "Zerlina Quastenflosser"
 

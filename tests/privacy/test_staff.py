@@ -13,6 +13,7 @@ from carecollective.mail.delivery import send_waiting
 from carecollective.privacy.exports import prepare_waiting
 from carecollective.privacy.models import Erasure, Export
 from carecollective.privacy.retention import prune_failed_sign_ins
+from tests.privacy.stored import stored
 
 pytestmark = pytest.mark.django_db
 MEMBERS = "/admin/accounts/user/"
@@ -26,7 +27,7 @@ def test_staff_put_a_members_data_together_and_it_is_recorded(member, staff, sig
     ada, helper = member(name="Ada", email="ada@example.org"), staff(is_superuser=False)
     client = signed_in(helper)
     assert act(client, "export_data", ada).status_code == 302
-    export = Export.objects.get()
+    (export,) = stored(Export)
     assert (export.member_id, export.requested_by_id) == (ada.pk, helper.pk)
     assert LogEntry.objects.get().user_id == helper.pk
     prepare_waiting()
@@ -61,7 +62,7 @@ def test_members_have_no_such_actions(member, signed_in):
     ada = member()
     for action in ("export_data", "erase"):
         assert act(signed_in(member()), action, ada, confirmed=ada.email).status_code == 302
-    assert not Export.objects.exists()
+    assert not stored(Export)
     assert not Erasure.objects.exists()
 
 

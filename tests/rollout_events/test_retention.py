@@ -3,15 +3,29 @@
 import psycopg
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from carecollective.core import retention
 from rollout.event_log import EventLog, prune_events
+from tests.roles import as_role
 
 DAY = 24 * 3600
 
 
-def test_what_is_older_than_the_setting_goes(db, settings, event, write):
-    settings.EVENTS_RETENTION_DAYS = 7
+@pytest.fixture
+def keep_events(db, settings):
+    """Let the owner write the setting where the function reads it, as each start does."""
+
+    def keep(days):
+        settings.EVENTS_RETENTION_DAYS = days
+        with as_role("owner"), transaction.atomic():
+            retention.save_periods()
+
+    return keep
+
+
+def test_what_is_older_than_the_setting_goes(keep_events, event, write):
+    keep_events(7)
     write(event(age=6.9 * DAY), event(age=7.1 * DAY), event(age=300 * DAY))
     assert prune_events() == 2
     assert EventLog.objects.count() == 1
@@ -28,11 +42,21 @@ def test_more_than_one_batch_goes(db, event, write):
     assert prune_events() == 5001
 
 
-def test_a_day_is_always_kept(db, event, write):
+def test_a_day_is_always_kept(keep_events, event, write):
+    with pytest.raises(IntegrityError, match="core_retention_of_a_day_at_least"), transaction.atomic():
+        keep_events(0)
+    keep_events(1)
     write(event(age=0.9 * DAY))
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT public.rollout_prune_events(0)")
-        assert cursor.fetchone() == (0,)
+    assert prune_events() == 0
+
+
+def test_what_a_process_believes_of_the_setting_deletes_nothing(db, settings, event, write):
+    settings.EVENTS_RETENTION_DAYS = 1
+    write(event(age=2 * DAY))
+    assert prune_events() == 0
+    with pytest.raises(DatabaseError), transaction.atomic():
+        retention.save_periods()
+    assert prune_events() == 0
 
 
 def test_the_worker_does_it():
@@ -51,6 +75,6 @@ def test_nobody_rewrites_what_was_measured(connect_as, role, statement):
 
 
 def test_the_guard_adds_nothing_and_prunes_nothing(connect_as):
-    for statement in ("INSERT INTO application_logs DEFAULT VALUES", "SELECT public.rollout_prune_events(30)"):
+    for statement in ("INSERT INTO application_logs DEFAULT VALUES", "SELECT public.rollout_prune_events()"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connect_as("guard").execute(statement)

@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from carecollective import postgres
+from carecollective.core import retention
 from carecollective.core.site import Site, StartError, StaticFiles, Stopped
 
 
@@ -47,6 +48,7 @@ class Command(BaseCommand):
             # Before the migrations: the sample is a legacy database, and they take over what they find.
             call_command("adopt_legacy", sample=True, stdout=self.stdout)
         self.migrate()
+        retention.save_periods()
         # Silent when all is well; otherwise the start ends here, with what was expected and what was found.
         call_command("verify_messaging", cheap=True, verbosity=0)
         static_files = StaticFiles(settings.STATIC_ROOT)

@@ -14,13 +14,19 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
+        advice = ""
         if settings.LOCAL_MODE:
             ensure_running(settings.DATA_DIR)
         else:
             try:
-                prepare_server(settings.DATABASE_URL, secret_key=settings.SECRET_KEY)
+                advice = prepare_server(settings.DATABASE_URL, secret_key=settings.SECRET_KEY)
             except psycopg.OperationalError as problem:
                 reason = str(problem).strip().splitlines()[0]
                 raise CommandError(f"The database behind DATABASE_URL cannot be reached: {reason}") from None
         if options["verbosity"]:
             self.stdout.write(f"Roles are in place: {', '.join(ROLE_NAMES[role] for role in ('web', 'ops', 'guard'))}.")
+            if advice:
+                self.stdout.write(
+                    "The site's role may store large objects, which nothing of ours uses and no policy holds."
+                    f" Only an administrator of the server can take that away, in this database:\n    {advice};"
+                )
