@@ -61,9 +61,10 @@ def on_exit(server: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Bring the last events into the table."""
-    from rollout import events  # noqa: PLC0415 -- the worker's, and Django's, not the master's
+    """Bring the last events into the table, and take this process out of the count of those that serve."""
+    from rollout import acknowledgements, events  # noqa: PLC0415 -- the worker's, and Django's, not the master's
 
+    acknowledgements.leave()
     events.flush(2.0)
 
 

@@ -1,6 +1,7 @@
 import os
 import sys
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 from django.db import OperationalError, connection
@@ -14,6 +15,7 @@ APP_LOAD_ERROR = 4
 application = get_wsgi_application()
 
 from carecollective.core.startup import refuse_unsafe_database  # noqa: E402 -- needs the applications to be loaded
+from rollout import snapshot  # noqa: E402
 
 try:
     refuse_unsafe_database()
@@ -25,3 +27,7 @@ except OperationalError:
     pass
 finally:
     connection.close()
+
+# At once: the control room counts every process that serves, also before its first request.
+if settings.ROLLOUT_SNAPSHOT == "thread":
+    snapshot.start()

@@ -13,7 +13,11 @@ from secrets import token_hex
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import connection
+
+from rollout.own_connection import connection_parameters
+from rollout.stages import DISABLED
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +28,24 @@ GONE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 TELL = """
-INSERT INTO public.rollout_process AS known (key, flag_version, switched_at, seen_at)
-VALUES (%s, %s, clock_timestamp(), clock_timestamp())
+INSERT INTO public.rollout_process AS known (key, flag_version, switched_at, seen_at, backend_pid, held_off)
+VALUES (%s, %s, clock_timestamp(), clock_timestamp(), pg_backend_pid(), %s)
 ON CONFLICT (key) DO UPDATE SET
     switched_at = CASE WHEN known.flag_version = excluded.flag_version THEN known.switched_at ELSE clock_timestamp() END,
-    flag_version = excluded.flag_version, seen_at = clock_timestamp()
+    flag_version = excluded.flag_version, seen_at = clock_timestamp(), backend_pid = excluded.backend_pid,
+    held_off = excluded.held_off
 """
+# PostgreSQL gives the number of a session that ended to a later one.
 PRUNE = """
 DELETE FROM public.rollout_process WHERE key IN (
-    SELECT key FROM public.rollout_process WHERE seen_at < clock_timestamp() - make_interval(secs => %s)
+    SELECT key FROM public.rollout_process
+    WHERE seen_at < clock_timestamp() - make_interval(secs => %s) OR (backend_pid = pg_backend_pid() AND key <> %s)
     FOR UPDATE SKIP LOCKED
 )
 """
 READ = """
-SELECT key, flag_version, switched_at, extract(epoch FROM clock_timestamp() - seen_at)::float8
+SELECT key, flag_version, switched_at, extract(epoch FROM clock_timestamp() - seen_at)::float8, held_off,
+    backend_pid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS session WHERE session.pid = backend_pid)
 FROM public.rollout_process WHERE seen_at >= clock_timestamp() - make_interval(secs => %s) ORDER BY key
 """
 
@@ -50,25 +58,44 @@ class Switch:
     switched: int
     waiting: tuple[str, ...]
     silent: tuple[str, ...]  # not heard from for so long that they hold V2 off by themselves
+    held_off: tuple[str, ...]  # their environment says MESSAGING_V2_ROLLOUT=disabled, whatever the stage
     last_at: datetime | None
     words: str
+
+    @property
+    def serving(self) -> int:
+        """How many processes serve."""
+        return self.switched + len(self.waiting) + len(self.silent)
 
 
 def acknowledge(follower: "psycopg.Connection[Any]", *, version: int) -> None:
     """Tell that this process knows `version`: at once when it is new, and every ten seconds in any case. Never raises."""
-    told, now = _told.get(os.getpid()), time.monotonic()
-    if told is not None and told[0] == version and now - told[1] < BEAT_SECONDS:
-        return
+    pid, now = os.getpid(), time.monotonic()
+    told = _told.get(pid)
     try:
+        session = follower.info.backend_pid
+        if pid in _left or (told is not None and told[:2] == (version, session) and now - told[2] < BEAT_SECONDS):
+            return
         with follower.transaction():
             # A locked table must not make the process deaf to the flag itself.
             follower.execute("SET LOCAL lock_timeout = '200ms'")
-            follower.execute(TELL, [process_key(), version])
-            follower.execute(PRUNE, [GONE_SECONDS])
+            follower.execute(TELL, [process_key(), version, settings.MESSAGING_V2_ROLLOUT == DISABLED])
+            follower.execute(PRUNE, [GONE_SECONDS, process_key()])
     except psycopg.Error as error:
         logger.debug("This process could not acknowledge version %s (%s).", version, type(error).__name__)
     else:
-        _told[os.getpid()] = version, now
+        _told[pid] = version, session, now
+
+
+def leave() -> None:
+    """Take this process, which ends now, out of the count. Never raises."""
+    _left.add(os.getpid())
+    try:
+        with psycopg.connect(**connection_parameters(application_name="carecollective-leaving")) as session:
+            session.execute("SET LOCAL lock_timeout = '200ms'")
+            session.execute("DELETE FROM public.rollout_process WHERE key = %s", [process_key()])
+    except psycopg.Error as error:
+        logger.debug("This process could not say that it ends (%s).", type(error).__name__)
 
 
 def process_key() -> str:
@@ -81,21 +108,31 @@ def process_key() -> str:
 
 
 def read_switch(*, version: int) -> Switch:
-    """Tell which of the processes that were heard from in the last minute know `version` of the flag or a later one."""
+    """Tell which of the serving processes know `version` of the flag or a later one.
+
+    A process without its session has ended, and leaves the count. One that may only be cut off is waited for until it is
+    sure to hold V2 off by itself.
+    """
     with connection.cursor() as cursor:
         cursor.execute(READ, [GONE_SECONDS])
         rows = cursor.fetchall()
-    switched = [at for _, known, at, _ in rows if known >= version]
-    waiting = tuple(key for key, known, _, age in rows if known < version and age <= SILENT_SECONDS)
-    silent = tuple(key for key, known, _, age in rows if known < version and age > SILENT_SECONDS)
+    alive = [
+        row for row in rows if row[5] or (row[1] < version and row[3] <= SILENT_SECONDS and not _has_ended(row[0]))
+    ]
+    switched = [at for _, known, at, *_ in alive if known >= version]
+    waiting = tuple(key for key, known, _, age, *_ in alive if known < version and age <= SILENT_SECONDS)
+    silent = tuple(key for key, known, _, age, *_ in alive if known < version and age > SILENT_SECONDS)
+    held_off = tuple(row[0] for row in alive if row[4])
     last_at = max(switched, default=None)
     return Switch(
         flag_version=version,
         switched=len(switched),
         waiting=waiting,
         silent=silent,
+        held_off=held_off,
         last_at=last_at,
-        words=_words(len(switched), len(waiting), len(silent), f"{last_at:%H:%M:%S.%f}"[:-3] if last_at else ""),
+        words=_words(len(switched), len(waiting), len(silent), f"{last_at:%H:%M:%S.%f}"[:-3] if last_at else "")
+        + _words_on_brake(len(held_off), len(alive)),
     )
 
 
@@ -105,6 +142,27 @@ def wait_for_switch(*, version: int, seconds: float = 2.0) -> Switch:
     while (switch := read_switch(version=version)).waiting and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     return switch
+
+
+def _has_ended(key: str) -> bool:
+    """Tell whether a process of this very host is surely gone."""
+    host, pid, _drawn = key.rsplit(":", 2) if key.count(":") >= 2 else ("", "", "")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, ValueError):
+        pass
+    return False
+
+
+def _words_on_brake(held_off: int, total: int) -> str:
+    if not held_off:
+        return ""
+    who = "All of them hold" if held_off == total else f"{held_off} of {total} {'holds' if held_off == 1 else 'hold'}"
+    return f" {who} the new messaging off, because their environment says MESSAGING_V2_ROLLOUT=disabled."
 
 
 def _words(switched: int, waiting: int, silent: int, last: str) -> str:
@@ -119,6 +177,7 @@ def _words(switched: int, waiting: int, silent: int, last: str) -> str:
     return said
 
 
-# Keyed by process: a fork inherits both and must not pass for its parent.
+# Keyed by process: a fork inherits them and must not pass for its parent.
 _keys: dict[int, str] = {}
-_told: dict[int, tuple[int, float]] = {}
+_told: dict[int, tuple[int, int, float]] = {}
+_left: set[int] = set()

@@ -1,12 +1,17 @@
+from datetime import UTC
 from typing import Any
 
 from django.contrib import admin
+from django.forms.widgets import Script
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, path
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
 
 from carecollective.core.admin_site import ReadOnlyAdmin
 from rollout.control_room import control_room, first_page, live
 from rollout.models import Change
+from rollout.timeline import change_title
 
 _list_urls = admin.site.get_urls
 
@@ -31,10 +36,29 @@ admin.site.get_urls = list_urls_with_control_room  # type: ignore[method-assign]
 class ChangeAdmin(ReadOnlyAdmin):
     """The whole record, to read. The flag itself is not registered: its raw row would go past the rules."""
 
-    list_display = ("at", "actor_label", "source", "from_stage", "to_stage", "to_v1_writes", "override", "reason")
+    list_display = ("when", "what", "who", "reason")
     list_filter = ("source", "override", "at")
     search_fields = ("actor_label", "reason")
     ordering = ("-id",)
 
+    class Media:
+        js = (Script("admin-rollout/local_times.js", type="module"),)
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("rollout.view")
+
+    @admin.display(ordering="at")
+    def when(self, change: Change) -> str:
+        """Show the second: a rollback and what it answered may lie in one minute."""
+        at = change.at.astimezone(UTC)
+        written = at.strftime("%Y-%m-%d %H:%M:%S")
+        return format_html('<time datetime="{}" data-local>{} UTC</time>', at.isoformat(), written)
+
+    @admin.display(ordering="flag_version")
+    def what(self, change: Change) -> str:
+        return change_title(change) + (_(", V1 writes off") if change.to_v1_writes is False else "")
+
+    @admin.display(ordering="actor_label")
+    def who(self, change: Change) -> str:
+        override = _(", overriding the rules") if change.override else ""
+        return f"{change.actor_label} ({change.get_source_display()}{override})"

@@ -1,10 +1,12 @@
 """Charts as numbers for the page's SVG: paths and points in the drawing's own units, and the table behind each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rollout import wording
+from rollout.gates import latency_limit, success_limit
+from rollout.stages import Stage
 from rollout.status_tree import TrendPoint
 
 WIDTH, HEIGHT = 360, 150
@@ -73,8 +75,6 @@ SERIES = (
         value=lambda point: point.success_percent,
         operations=lambda point: point.starts,
         unit="%",
-        target=99,
-        target_label="99%",
     ),
     Series(
         name="send_p95",
@@ -83,8 +83,6 @@ SERIES = (
         value=lambda point: point.send_p95_ms,
         operations=lambda point: point.operations,
         unit=" ms",
-        target=500,
-        target_label="500 ms",
     ),
     Series(
         name="adoption",
@@ -97,9 +95,16 @@ SERIES = (
 )
 
 
-def draw_trend(trend: Sequence[TrendPoint]) -> dict[str, Chart]:
-    """Draw the three charts of the last 24 hours, by the names of their figures."""
-    return {series.name: draw(series, trend) for series in SERIES}
+def draw_trend(trend: Sequence[TrendPoint], *, stage: Stage) -> dict[str, Chart]:
+    """Draw the three charts of the last 24 hours, by the names of their figures, each with the target of the stage."""
+    least_good, slowest = success_limit(stage) * 100, latency_limit(stage)
+    targets: dict[str, tuple[float, str]] = {
+        "creation_success": (least_good, f"{least_good:g}%"),
+        "send_p95": (slowest, wording.milliseconds(slowest)),
+    }
+    asked = (replace(one, target=targets[one.name][0], target_label=targets[one.name][1]) if one.name in targets else one
+             for one in SERIES)  # fmt: skip
+    return {series.name: draw(series, trend) for series in asked}
 
 
 def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from carecollective.core import retention
 from carecollective.core.errors import DomainError, ValidationRefused
-from rollout import presentation, selectors, wording
+from rollout import presentation, root_causes, selectors, wording
 from rollout.cohort import explain
 from rollout.control_room_forms import Form, Forms, act, parse_stage
 from rollout.errors import PromotionRefused
@@ -124,7 +124,7 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
         "next_title": presentation.title_of(status.next_step.stage) if status.next_step else "",
         "next_who": presentation.who_is_in(status.next_step.stage) if status.next_step else "",
         "blockers": list(presentation.blockers_of(status)),
-        "next_choice": _titled([status.next_step.stage] if status.next_step else []),
+        "next_choice": _titled(_ways_up(status)),
         "higher": _titled(stage for stage in LADDER if height(stage) > now),
         "lower": _titled(stage for stage in LADDER if stage != DISABLED and height(stage) < now),
         "proposals": [
@@ -148,9 +148,16 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
             (cause, presentation.title_in(cause.from_stage), forms[f"file_root_cause-{cause.id}"])
             for cause in status.root_causes
         ],
+        "first_due": root_causes.first_due(),
         "latest": lines[: presentation.LATEST],
         "earlier": lines[presentation.LATEST :],
     }
+
+
+def _ways_up(status: Status) -> list[Stage]:
+    """List what can be proposed here: the stage that a rollback left, and the next one."""
+    resume = [status.resume.stage] if status.resume and status.resume.ready else []
+    return [*resume, *([status.next_step.stage] if status.next_step else [])]
 
 
 def _titled(stages: Iterable[Stage]) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 
 from carecollective.core.startup import find_dangers
 from rollout.alert_rules import RULES
@@ -25,6 +25,11 @@ from rollout.state import FLAG_NAME
 PASS, FAIL, INSUFFICIENT = "pass", "fail", "insufficient"
 BACKUP_HOURS = 24
 PLAN = Path("docs/operations/rollback.md")
+
+MISSING = gettext_noop(
+    "manage.py showmigrations tells whether a migration waits; then run manage.py migrate. "
+    "If none waits, somebody removed it: restore a backup."
+)
 
 MISSING_PARTS = """
 SELECT wanted.name FROM unnest(%(tables)s::text[]) AS wanted (name) WHERE to_regclass('public.' || wanted.name) IS NULL
@@ -86,7 +91,7 @@ def find_schema() -> Finding:
         cursor.execute(MISSING_PARTS, names)
         missing = [name for (name,) in cursor.fetchall()]
     if missing:
-        return Finding(FAIL, _("Missing: %(names)s. Run manage.py migrate.") % {"names": ", ".join(missing)})
+        return Finding(FAIL, _("Missing: %(names)s. %(remedy)s") % {"names": ", ".join(missing), "remedy": _(MISSING)})
     counted = {kind: len(found) for kind, found in names.items()}
     return Finding(
         PASS,
@@ -127,7 +132,8 @@ def find_flag() -> Finding:
     """Look at the flag's row: it must exist, and be at disabled as long as nobody has been let in."""
     stage = Flag.objects.filter(name=FLAG_NAME).values_list("stage", flat=True).first()
     if stage is None:
-        return Finding(FAIL, _("The flag's row is missing. Run manage.py migrate."))
+        # A migration made it once, with the salt that deals the members. Another row would deal them anew.
+        return Finding(FAIL, _("The flag's row is missing. Only a backup has it: manage.py restore."))
     if stage == str(DISABLED):
         return Finding(PASS, _("The flag exists and is at disabled."))
     return Finding(PASS, _("The flag exists; the rollout is under way at %(stage)s.") % {"stage": stage})

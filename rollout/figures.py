@@ -49,7 +49,19 @@ class Between:
         return "timestamp >= %s AND timestamp < %s", [self.start, self.end]
 
 
-Period = Window | Since | Between
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A stage in two parts, with a rollback between them."""
+
+    start: datetime
+    end: datetime
+    resumed_at: datetime
+
+    def condition(self) -> tuple[str, list[Any]]:
+        return "((timestamp >= %s AND timestamp < %s) OR timestamp >= %s)", [self.start, self.end, self.resumed_at]
+
+
+Period = Window | Since | Between | Resumed
 
 
 @dataclass(frozen=True, slots=True)

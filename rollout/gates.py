@@ -7,12 +7,13 @@ from enum import StrEnum
 
 from rollout import statistics, wording
 from rollout.exposure import judge_exposure
-from rollout.ladder import LADDER, height
+from rollout.ladder import LADDER, rung_of
 from rollout.shares import Asked, Share, judge_share
 from rollout.stages import DISABLED, ENABLED, INTERNAL, Stage, StageKind
 from rollout.verdicts import DAY, Baseline, Observation, Verdict, VerdictState
 
 CONFIDENCE = 0.95
+RESUMED_BAKE_DAYS = 1  # how long a stage must last that was resumed after a rollback
 PERCENTILE = 0.95  # the one that the playbook's latency criteria name
 
 
@@ -65,7 +66,13 @@ CRITERIA: Mapping[Stage, tuple[Criterion, ...]] = {
 
 def criteria_for(stage: Stage) -> tuple[Criterion, ...]:
     """Return what `stage` must show: a percentage between two rungs of the ladder answers to the lower one."""
-    return CRITERIA[max((rung for rung in LADDER if height(rung) <= height(stage)), key=height)]
+    return CRITERIA[rung_of(stage)]
+
+
+def success_limit(stage: Stage) -> float:
+    """Return the share of starts that must succeed at the stage; 99% where its criteria name none."""
+    limits = (criterion.limit for criterion in criteria_for(stage) if criterion.measure is Measure.SUCCESS)
+    return next(limits, 0.99)
 
 
 def latency_limit(stage: Stage) -> float:
@@ -206,6 +213,11 @@ def _judge_v1_creations(criterion: Criterion, seen: Observation) -> Verdict:
     else:
         state = VerdictState.INSUFFICIENT
         words = "No conversations counted yet."
+        if seen.creations_in_grace:
+            words = (
+                f"{wording.count(seen.creations_in_grace, 'conversation')} began in this stage's first minute, which does "
+                "not count: what was under way in V1 may end in it. None has begun since."
+            )
     return Verdict(
         name=criterion.measure,
         title=criterion.measure.heading,
@@ -219,9 +231,10 @@ def _judge_v1_creations(criterion: Criterion, seen: Observation) -> Verdict:
 
 
 def _judge_bake(criterion: Criterion, seen: Observation) -> Verdict:
-    asked = timedelta(days=criterion.limit)
+    asked_days = min(criterion.limit, RESUMED_BAKE_DAYS) if seen.resumed_from else criterion.limit
+    asked = timedelta(days=asked_days)
     lasted = seen.now - seen.since if seen.since else timedelta()
-    days = wording.count(int(criterion.limit), "day")
+    days = wording.count(int(asked_days), "day")
     over, at = lasted >= asked, seen.since + asked if seen.since else None
     if seen.since is None or at is None:
         words = f"When this stage began is not on record, and it should last {days}."
@@ -229,17 +242,19 @@ def _judge_bake(criterion: Criterion, seen: Observation) -> Verdict:
         words = f"In this stage since {wording.moment(seen.since)}, for the {days} asked and more."
     else:
         words = f"In this stage since {wording.moment(seen.since)}; the {days} asked are over on {wording.moment(at)}."
+    if seen.resumed_from:
+        words += f" Resumed after a rollback whose root cause is filed; it first began on {wording.moment(seen.resumed_from)}."
     return Verdict(
         name=criterion.measure,
         title=criterion.measure.heading,
         state=VerdictState.PASS if over else VerdictState.INSUFFICIENT,
         words=words,
         seen=max(int(lasted.total_seconds()), 0),
-        needed=int(criterion.limit * DAY),
+        needed=int(asked_days * DAY),
         unit="seconds",
         expected_at=None if over else at,
         eta_seconds=None if over or at is None else (at - seen.now).total_seconds(),
-        figures={"days_asked": criterion.limit, "days_seen": lasted.total_seconds() / DAY},
+        figures={"days_asked": asked_days, "days_seen": lasted.total_seconds() / DAY},
     )
 
 

@@ -28,10 +28,11 @@ from rollout.figures import Ending
 from rollout.integrity import Inspector
 from rollout.lease import GUARD_LEASE_SECONDS, read_lease
 from rollout.models import Flag, Source
-from rollout.observations import read_detector, read_runs
+from rollout.observations import read_detector
 from rollout.services import REASON_LONGEST, roll_back
 from rollout.stages import DISABLED, Stage
 from rollout.state import FLAG_NAME
+from rollout.stays import read_runs
 from rollout.versions import MessagingVersion
 
 logger = logging.getLogger(__name__)

@@ -19,3 +19,8 @@ def skipped_between(before: Stage, after: Stage) -> tuple[Stage, ...]:
 def next_rung(stage: Stage) -> Stage | None:
     """Return the next stage of the ladder above `stage`; None at the top."""
     return next((rung for rung in LADDER if height(rung) > height(stage)), None)
+
+
+def rung_of(stage: Stage) -> Stage:
+    """Return the stage of the ladder that a percentage between two of them answers to: the lower one."""
+    return max((rung for rung in LADDER if height(rung) <= height(stage)), key=height)

@@ -3,6 +3,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 from waffle.models import AbstractUserFlag
 
 from carecollective.core.database import ClockTimestamp
@@ -33,6 +34,10 @@ __all__ = [
     "Source",
 ]
 
+USE_ROLLOUT = _(
+    "Nothing was changed: this site does not read waffle's settings. "
+    "Move the rollout in the control room or with `manage.py rollout`."
+)
 # One spelling for each stage, the one that `str(stage)` gives.
 STAGE_SPELLING = r"^(disabled|internal|enabled|percentage:(100|0\.[1-9]|[1-9][0-9]?(\.[1-9])?))$"
 
@@ -81,6 +86,17 @@ class Flag(AbstractUserFlag):
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(stage__regex=STAGE_SPELLING), name="rollout_flag_stage_is_known")
         ]
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Write a new flag, or the stage and V1 writes of the one that stands.
+
+        Raises:
+            TypeError: It would write waffle's columns, which nothing reads.
+        """
+        columns = options.get("update_fields")
+        if not self._state.adding and (columns is None or not {"stage", "v1_writes"}.issuperset(columns)):
+            raise TypeError(str(USE_ROLLOUT))
+        super().save(*args, **options)
 
     @classmethod
     def get(cls, name: str) -> "Flag":

@@ -1,7 +1,6 @@
 """What the gates and the guard read of the present stage, by the database's clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from carecollective.accounts.models import User
 from carecollective.core.database import fetch_all
 from rollout import figures, statistics
 from rollout.cohort import INTERNAL_TESTERS, bucket
-from rollout.figures import Between, Since
+from rollout.figures import Between, Period, Resumed, Since
 from rollout.gates import CONFIDENCE, PERCENTILE, latency_limit
 from rollout.ladder import height
 from rollout.models import Flag, Proposal, ProposalState
@@ -19,32 +18,13 @@ from rollout.operations import Method
 from rollout.sequential import Detector, detect
 from rollout.stages import DISABLED, Stage, StageKind
 from rollout.state import FLAG_NAME
+from rollout.stays import SET_ASIDE, Run, find_resumed, read_runs
 from rollout.verdicts import DAY, Baseline, Exposure, Observation, Tally, Timings
 from rollout.versions import MessagingVersion
 
 # What was under way in V1 when the stage began may end there.
 GRACE = timedelta(minutes=1)
 _SHORTEST_TRAFFIC = timedelta(hours=1)
-_RUNS_LOOKED_AT = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One stay at a stage, from the change that began it to the one that ended it; None while it lasts."""
-
-    stage: Stage | None
-    began: datetime
-    ended: datetime | None
-
-
-def read_runs() -> tuple[Run, ...]:
-    """List the rollout's latest stays, the present one first. A change of V1 writes alone begins none."""
-    rows = fetch_all(
-        "SELECT to_stage, at, lead(at) OVER (ORDER BY id) FROM public.rollout_change"
-        " WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT %s",
-        [_RUNS_LOOKED_AT],
-    )
-    return tuple(Run(Stage.parse(stage) if stage else None, began, ended) for stage, began, ended in rows)
 
 
 def read_detector() -> Detector:
@@ -76,13 +56,16 @@ def collect_observation(*, confidence: float = CONFIDENCE) -> Observation:
     runs = read_runs()
     if not runs:
         return Observation(now=now, since=None)
-    since = runs[0].began
+    since, resumed = runs[0].began, find_resumed(runs)
     traffic_from = max(since, now - timedelta(seconds=DAY))
-    period, traffic = Since(since), Since(traffic_from)
+    period, traffic = _period(since, resumed), Since(traffic_from)
     v1_creations = figures.v1_creations(Since(since + GRACE))
+    in_grace = figures.v1_creations(Between(since, since + GRACE))
     return Observation(
         now=now,
         since=since,
+        resumed_from=resumed.began if resumed else None,
+        creations_in_grace=in_grace.denominator,
         traffic_seconds=max(now - traffic_from, _SHORTEST_TRAFFIC).total_seconds(),
         starts=_tally(period, traffic, Method.START),
         operations=_tally(period, traffic, None),
@@ -94,13 +77,20 @@ def collect_observation(*, confidence: float = CONFIDENCE) -> Observation:
     )
 
 
-def _tally(period: Since, traffic: Since, method: Method | None) -> Tally:
+def _period(since: datetime, resumed: Run | None) -> Period:
+    """Return what the stage is judged by: a resumed one also by its stay before the rollback, but for the last minutes."""
+    if resumed is None or resumed.ended is None:
+        return Since(since)
+    return Resumed(resumed.began, max(resumed.began, resumed.ended - SET_ASIDE), since)
+
+
+def _tally(period: Period, traffic: Since, method: Method | None) -> Tally:
     seen = figures.outcomes(period, version=MessagingVersion.V2, method=method)
     today = figures.outcomes(traffic, version=MessagingVersion.V2, method=method)
     return Tally(successes=seen.succeeded, failures=seen.failed, refusals=seen.refused, today=today.denominator)
 
 
-def _timings(period: Since, traffic: Since, limit: float, confidence: float) -> Timings:
+def _timings(period: Period, traffic: Since, limit: float, confidence: float) -> Timings:
     within, seen = figures.calls_within(period, limit), figures.latency_p95(period)
     return Timings(
         calls=within.denominator,
@@ -112,7 +102,7 @@ def _timings(period: Since, traffic: Since, limit: float, confidence: float) -> 
     )
 
 
-def _baseline(*, stage: Stage, earlier: Sequence[Run], period: Since, confidence: float) -> Baseline | None:
+def _baseline(*, stage: Stage, earlier: Sequence[Run], period: Period, confidence: float) -> Baseline | None:
     """Find the last stay at a lower stage that says enough to compare with; failing that, the last that says anything."""
     first: Baseline | None = None
     for run in earlier:
@@ -125,7 +115,7 @@ def _baseline(*, stage: Stage, earlier: Sequence[Run], period: Since, confidence
     return first
 
 
-def _measure(stage: Stage, stay: Between, period: Since, confidence: float) -> Baseline:
+def _measure(stage: Stage, stay: Between, period: Period, confidence: float) -> Baseline:
     seen = figures.latency_p95(stay)
     calls, p95, limit = seen.calls, seen.p95_ms, _p95_at_most(stay, seen.calls, confidence)
     kept = _sends_on_record(stay)
@@ -139,7 +129,7 @@ def _measure(stage: Stage, stay: Between, period: Since, confidence: float) -> B
     )
 
 
-def _p95_at_most(period: Since | Between, calls: int, confidence: float) -> float | None:
+def _p95_at_most(period: Period, calls: int, confidence: float) -> float | None:
     """Return the time that the true p95 of the sends is proven not to exceed; None of too few."""
     rank = statistics.quantile_rank(trials=calls, quantile=PERCENTILE, confidence=confidence)
     return None if rank is None else figures.duration_at(period, rank)

@@ -1,16 +1,15 @@
 """How a stage would part those who talk to each other: both in V2, one of them, or neither."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef
 
-from carecollective.accounts.models import User
 from carecollective.help_requests.models import AVAILABLE, HelpRequest
 from rollout import snapshot, wording
-from rollout.cohort import INTERNAL_TESTERS, MemberFacts, decide
+from rollout.cohort import decide
+from rollout.selectors import members_who_may_start
 from rollout.stages import Stage
 from rollout.versions import MessagingVersion
 
@@ -50,7 +49,7 @@ def preview_pairs(stage: Stage) -> PairShares:
     state = replace(snapshot.current(), stage=stage, fresh=True, guarded=True)
     is_in = {
         facts.id: decide(state=state, member=facts, override=None).version is MessagingVersion.V2
-        for facts in _facts_of_everyone()
+        for _member, facts in members_who_may_start()
     }
     with connection.cursor() as cursor:
         cursor.execute(PAIRS_SEEN)
@@ -79,15 +78,3 @@ def _part_possible(is_in: dict[UUID, bool]) -> PairShares:
         both_out=asking_out * max(members_out - 1, 0),
         seen=False,
     )
-
-
-def _facts_of_everyone() -> Iterator[MemberFacts]:
-    tester = User.groups.through.objects.filter(user_id=OuterRef("pk"), group__name=INTERNAL_TESTERS)
-    rows = (
-        User.objects.filter(is_active=True)
-        .annotate(is_tester=Exists(tester))
-        .order_by("pk")
-        .values_list("pk", "is_staff", "is_tester")
-    )
-    for pk, is_staff, is_tester in rows:
-        yield MemberFacts(id=pk, is_staff=is_staff, is_tester=is_tester)

@@ -45,7 +45,7 @@ LATEST = 10
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the stepper. `state` is passed, current or ahead."""
+    """One step of the stepper. `state` is passed, skipped, current or ahead."""
 
     stage: Stage
     title: str
@@ -104,7 +104,7 @@ def steps_of(status: Status) -> tuple[Step, ...]:
             stage=stage,
             title=title_of(stage),
             who=who_is_in(stage),
-            state=relations[(height(stage) > now) - (height(stage) < now)],
+            state="skipped" if stage in status.skipped else relations[(height(stage) > now) - (height(stage) < now)],
             is_next=stage == target,
         )
         for stage in sorted({*LADDER, status.stage}, key=height)
@@ -112,7 +112,7 @@ def steps_of(status: Status) -> tuple[Step, ...]:
 
 
 def tiles_of(status: Status) -> tuple[Tile, ...]:
-    charts = draw_trend(status.figures.trend)
+    charts = draw_trend(status.figures.trend, stage=status.stage)
     return tuple(Tile(figure, value_of(figure), charts.get(figure.name)) for figure in status.figures.figures)
 
 

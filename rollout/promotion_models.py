@@ -166,12 +166,18 @@ class AuditEntry(models.Model):
 
 
 class Process(models.Model):
-    """A process that follows the flag: the version it knows, since when, and when it was last heard from."""
+    """A process that follows the flag: the version it knows, since when, and when it was last heard from.
+
+    `backend_pid` is the database session on which it follows: once that is gone, so is the process, or it is cut off.
+    `held_off` tells that its environment says MESSAGING_V2_ROLLOUT=disabled.
+    """
 
     key = models.TextField(primary_key=True)
     flag_version = models.BigIntegerField()
     switched_at = models.DateTimeField(db_default=ClockTimestamp())
     seen_at = models.DateTimeField(db_default=ClockTimestamp())
+    backend_pid = models.IntegerField(null=True)
+    held_off = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         db_table = "rollout_process"

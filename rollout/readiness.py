@@ -15,6 +15,7 @@ from rollout.ladder import skipped_between
 from rollout.observations import collect_observation
 from rollout.stages import DISABLED, Stage
 from rollout.status_tree import Blocker, ChecklistItem, as_plain
+from rollout.stays import find_resumption, read_runs
 from rollout.verdicts import Timings, Verdict, VerdictState
 
 
@@ -79,6 +80,12 @@ def judge(*, stage: Stage, target: Stage | None) -> Readiness:
     return Readiness(stage, target, sure, verdicts, checklist, blockers, sends)
 
 
+def _resumes(stage: Stage, target: Stage | None) -> bool:
+    """Tell whether the step goes back to the stage that a rollback left, after its root cause was filed."""
+    found = find_resumption(read_runs()) if stage == DISABLED else None
+    return found is not None and found.explained and found.stage == target
+
+
 def _blockers(
     stage: Stage,
     target: Stage | None,
@@ -87,7 +94,7 @@ def _blockers(
     alerts: tuple[AlertRecord, ...],
 ) -> Iterator[Blocker]:
     skipped = skipped_between(stage, target) if target else ()
-    if skipped:
+    if skipped and not _resumes(stage, target):
         said = {"before": stage, "after": target, "skipped": ", ".join(str(rung) for rung in skipped)}
         yield Blocker("skip", _("Going from %(before)s to %(after)s would skip %(skipped)s.") % said)
     for alert in alerts:

@@ -1,9 +1,11 @@
 """What a rollback has to teach. The database opens the form with the change; a person files it, once."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from django.utils.dateparse import parse_date
+from django.utils.text import format_lazy
+from django.utils.timezone import localdate
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import ClockTimestamp
@@ -24,7 +26,8 @@ def file_root_cause(
 ) -> RootCause:
     """File what happened, why, what will be done about it, by whom and until when.
 
-    Raises NotPermitted without `rollout.rollback`; ValidationRefused naming each answer that is missing;
+    Raises NotPermitted without `rollout.rollback`; ValidationRefused naming each answer that is missing, or a day that
+    is over;
     RootCauseNotFound; RootCauseFiled.
     """
     if not actor.has_perm("rollout.rollback"):
@@ -38,7 +41,9 @@ def file_root_cause(
     }
     until = due if isinstance(due, date) else _parse(due)
     if until is None:
-        refused["due"] = [_("Give a date, such as 2026-03-01.")]
+        refused["due"] = [format_lazy(_("Give a date, such as {date}."), date=first_due())]
+    elif until < first_due():
+        refused["due"] = [_("Give a day after today.")]
     if refused:
         raise ValidationRefused(fields=refused)
     # The condition is the lock: of two who file at once, one finds nothing left to file.
@@ -51,6 +56,11 @@ def file_root_cause(
     if not filed:
         raise RootCauseFiled
     return _with_changes([form])[0]
+
+
+def first_due() -> date:
+    """Return the earliest day by which something can be promised: tomorrow."""
+    return localdate() + timedelta(days=1)
 
 
 def list_due() -> tuple[RootCause, ...]:

@@ -40,9 +40,8 @@ def _field(hint: Any, **options: Any) -> Any:
         (known,) = (part for part in inside if part is not NoneType)
         return _field(known, allow_null=True, **options)
     if origin is tuple:
-        return (
-            _field(inside[0], many=True) if is_dataclass(inside[0]) else serializers.ListField(child=_field(inside[0]))
-        )
+        is_tree = is_dataclass(inside[0]) and inside[0] not in _PLAIN
+        return _field(inside[0], many=True) if is_tree else serializers.ListField(child=_field(inside[0]))
     if origin is Mapping:
         return serializers.DictField(**options)
     if hint is str:

@@ -7,6 +7,8 @@ from typing import Any
 from rollout import statistics, wording
 from rollout.verdicts import Observation, Verdict, VerdictState
 
+FEWEST_BAD = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -50,9 +52,14 @@ class Share:
 
     @property
     def state(self) -> VerdictState:
-        """Judge: between proof and disproof there is not enough, unless a clean run of this length would have passed."""
+        """Judge: between proof and disproof there is not enough, unless a clean run of this length would have passed.
+
+        One bad trial of one disproves 95%, and is chance all the same: it takes two to fail.
+        """
         if self.proven:
             return VerdictState.PASS
+        if self.bad < FEWEST_BAD:
+            return VerdictState.INSUFFICIENT
         clean = statistics.trials_needed(failures=0, share=self.least, confidence=self.confidence)
         below = self.trials >= clean and self.good < self.least * self.trials
         return VerdictState.FAIL if below or self.disproven else VerdictState.INSUFFICIENT

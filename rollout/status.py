@@ -1,6 +1,7 @@
 """Read all that the control room shows, once and by the database's clock."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from rollout import acknowledgements, alerts, drain, readiness, root_causes, snapshot, wording
+from rollout import acknowledgements, alerts, drain, readiness, root_causes, snapshot, stays, wording
 from rollout.acknowledgements import Switch
 from rollout.alerts import AlertRecord
 from rollout.cohort import v1_takes_writes
@@ -37,12 +38,14 @@ from rollout.status_tree import (
     Holder,
     NextStep,
     Proposal,
+    Resume,
     RootCause,
     Signature,
     Status,
     TrendPoint,
     as_plain,
 )
+from rollout.stays import Run
 from rollout.timeline import describe_drain, read_timeline
 from rollout.verdicts import DAY, Verdict
 
@@ -60,6 +63,7 @@ __all__ = [
     "Holder",
     "NextStep",
     "Proposal",
+    "Resume",
     "RootCause",
     "Signature",
     "Status",
@@ -69,16 +73,15 @@ __all__ = [
     "read_status",
 ]
 
-CLOCK = """
-SELECT clock_timestamp(), (
-    SELECT at FROM public.rollout_change WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT 1)
-"""
-
 
 def read_status() -> Status:
     """Read all that the control room shows. Reads only; the rollout's row is read itself, and not a process's copy of it."""
-    state, overridden = snapshot.read_now(), environment_disables()
-    read_at, since = _clock()
+    state = snapshot.read_now()
+    switch = acknowledgements.read_switch(version=state.version)
+    # A command's own environment says nothing of the processes that serve.
+    overridden = environment_disables() or 0 < switch.serving == len(switch.held_off)
+    read_at, runs = _clock(), stays.read_runs()
+    since = runs[0].began if runs else None
     guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_rung(state.stage))
     open_alerts, due = alerts.open_alerts(), root_causes.list_due()
     facts = _Facts(state, overridden, guard, found, open_alerts, due)
@@ -101,8 +104,10 @@ def read_status() -> Status:
         overridden_by_environment=overridden,
         fresh=state.fresh,
         guard=guard,
+        skipped=stays.skipped_stages(runs),
         gates=found.verdicts,
         next_step=_next_step(found),
+        resume=_resume(runs, found),
         figures=read_figures(stage=state.stage, since=since),
         alerts=open_alerts,
         channels=channels,
@@ -110,7 +115,7 @@ def read_status() -> Status:
         proposals=_proposals(state.version),
         root_causes=due,
         drain=_drain(state),
-        switch=acknowledgements.read_switch(version=state.version),
+        switch=switch,
         timeline=read_timeline(),
     )
 
@@ -188,11 +193,11 @@ def _still_needed(verdicts: tuple[Verdict, ...]) -> str:
     return _("%(missing)s needed") % {"missing": _(" and ").join(filter(None, [", ".join(missing[:-1]), missing[-1]]))}
 
 
-def _clock() -> tuple[datetime, datetime | None]:
+def _clock() -> datetime:
     with connection.cursor() as cursor:
-        cursor.execute(CLOCK)
-        now, since = cursor.fetchone()
-    return now, since
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
 
 
 def _guard(state: RolloutState) -> Guard:
@@ -216,6 +221,23 @@ def _next_step(found: Readiness) -> NextStep | None:
     if found.target is None:
         return None
     return NextStep(stage=found.target, ready=found.passed, blockers=found.blockers, expected_at=found.expected_at)
+
+
+def _resume(runs: Sequence[Run], found: Readiness) -> Resume | None:
+    left = stays.find_resumption(runs)
+    if left is None or left.stage == found.target:
+        return None
+    ready = left.explained and found.passed
+    if not left.explained:
+        words = _("Once the root cause of the rollback is filed, two people can go straight back to %(stage)s.")
+    elif not ready:
+        words = _("Two people can go straight back to %(stage)s, as soon as nothing listed here is in the way.")
+    else:
+        words = _(
+            "Two people can go straight back to %(stage)s. What it had shown is kept, but for the last 15 minutes before"
+            " the rollback. It has to last one more day."
+        )
+    return Resume(left.stage, ready, words % {"stage": left.stage})
 
 
 def _proposals(version: int) -> tuple[Proposal, ...]:

@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 
 from rollout import figures, wording
 from rollout.figures import Ratio, Window
+from rollout.gates import latency_limit, success_limit
+from rollout.shares import FEWEST_BAD
 from rollout.stages import ENABLED, Stage
 from rollout.status_tree import CodeCount, ConversationCount, Figure, Figures, TrendPoint
 
@@ -40,12 +42,18 @@ GROUP BY hour.start ORDER BY hour.start
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure should be: as people read it, and as a test of the value."""
+    """What a figure should be: as people read it, and as a test of the value.
+
+    Under `least` operations it is not judged, and it fails from `fewest` bad ones on: 0 of 1 is chance, and so is 1 of 1.
+    """
 
     words: str
     holds: Callable[[float], bool]
+    least: int = 0
+    fewest: int = 0
 
 
+LEAST_SEEN = 20  # as the alerts' rules ask
 NO_TARGET = Target("", lambda value: value >= 0)
 NONE_AT_ALL = Target("0", lambda value: value == 0)
 
@@ -70,10 +78,16 @@ def read_figures(*, stage: Stage, since: datetime | None) -> Figures:
 def _figures(stage: Stage, adopted: Ratio) -> Iterator[Figure]:
     starts, errors = figures.creation_success(DAY), figures.error_rate(DAY, version="v2")
     legacy, duplicates = figures.v1_creations(DAY), figures.duplicates(DAY)
-    above_99, below_1 = Target("> 99%", lambda value: value > 99), Target("< 1%", lambda value: value < 1)
-    below_10, alone = Target("< 10%", lambda value: value < 10), NONE_AT_ALL if stage == ENABLED else NO_TARGET
-    yield _share("creation_success", _("Creation success in V2"), starts.numerator, starts.denominator, above_99)
-    yield _send_latency()
+    # What this stage's own gate asks, or the page would call off target what the gate lets pass.
+    least_good = success_limit(stage) * 100
+    good = Target(f"> {least_good:g}%", lambda value: value > least_good, LEAST_SEEN, FEWEST_BAD)
+    below_1 = Target("< 1%", lambda value: value < 1, LEAST_SEEN, FEWEST_BAD)
+    below_10 = Target("< 10%", lambda value: value < 10, LEAST_SEEN, FEWEST_BAD)
+    alone = NONE_AT_ALL if stage == ENABLED else NO_TARGET
+    yield _share(
+        "creation_success", _("Creation success in V2"), starts.numerator, starts.denominator, good, bad=starts.failed
+    )
+    yield _send_latency(stage)
     yield _share("adoption", _("V2 adoption"), adopted.numerator, adopted.denominator, NO_TARGET)
     yield _share("error_rate", _("Errors in V2"), errors.numerator, errors.denominator, below_1)
     yield _share("v1_creations", _("Conversations opened in V1"), legacy.numerator, legacy.denominator, alone)
@@ -84,7 +98,10 @@ def _figures(stage: Stage, adopted: Ratio) -> Iterator[Figure]:
     yield _count("connection_errors", _("Connection errors"), lost, slow.calls)
 
 
-def _share(name: str, title: str, numerator: int, denominator: int, target: Target) -> Figure:
+def _share(
+    name: str, title: str, numerator: int, denominator: int, target: Target, *, bad: int | None = None
+) -> Figure:
+    """Make a figure of a share. The numerator counts the bad ones, unless `bad` does."""
     value = numerator / denominator * 100 if denominator else None
     words = _("%(part)d of %(whole)d.") % {"part": numerator, "whole": denominator} if denominator else _("None yet.")
     return Figure(
@@ -96,7 +113,7 @@ def _share(name: str, title: str, numerator: int, denominator: int, target: Targ
         denominator=denominator,
         window=LAST_DAY,
         target=target.words,
-        state=_state(value, target),
+        state=_state(value, target, seen=denominator, bad=numerator if bad is None else bad),
         words=words,
     )
 
@@ -116,8 +133,9 @@ def _count(name: str, title: str, found: int, of: int) -> Figure:
     )
 
 
-def _send_latency() -> Figure:
-    found, target = figures.latency_p95(DAY), Target("< 500 ms", lambda value: value < 500)
+def _send_latency(stage: Stage) -> Figure:
+    found, limit = figures.latency_p95(DAY), latency_limit(stage)
+    target = Target(f"< {wording.milliseconds(limit)}", lambda value: value < limit, LEAST_SEEN)
     words = _("No sends yet.")
     if found.p95_ms is not None:
         said = {"calls": found.calls, "p95": wording.milliseconds(found.p95_ms)}
@@ -131,17 +149,19 @@ def _send_latency() -> Figure:
         denominator=found.calls,
         window=LAST_DAY,
         target=target.words,
-        state=_state(found.p95_ms, target),
+        state=_state(found.p95_ms, target, seen=found.calls),
         words=words,
     )
 
 
-def _state(value: float | None, target: Target) -> str:
+def _state(value: float | None, target: Target, *, seen: int = 0, bad: int = 0) -> str:
     if not target.words:
         return "none"
-    if value is None:
-        return "insufficient"
-    return "pass" if target.holds(value) else "fail"
+    if value is None or seen < target.least:
+        return "fail" if value is not None and not target.holds(value) and bad >= target.fewest > 0 else "insufficient"
+    if target.holds(value):
+        return "pass"
+    return "fail" if bad >= target.fewest else "insufficient"
 
 
 def _trend() -> tuple[TrendPoint, ...]:

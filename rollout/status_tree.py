@@ -23,7 +23,7 @@ class Health(StrEnum):
     FAILING = "failing"  # a gate fails or an alert is open
     ROLLED_BACK = "rolled_back"  # at disabled, with a root cause to file
     GUARD_ABSENT = "guard_absent"  # V2 is off by itself, because nobody watches
-    OVERRIDDEN = "overridden"  # the environment says disabled
+    OVERRIDDEN = "overridden"  # the environment of this process, or of all that serve, says disabled
     UNKNOWN = "unknown"  # the row cannot be read
 
 
@@ -139,6 +139,15 @@ class NextStep:
     ready: bool
     blockers: tuple[Blocker, ...]
     expected_at: datetime | None  # when the gates will have seen enough, at today's traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The stage that the last rollback left. `ready` once its root cause is filed and nothing else is in the way."""
+
+    stage: Stage
+    ready: bool
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +278,10 @@ class Status:
     overridden_by_environment: bool
     fresh: bool
     guard: Guard
+    skipped: tuple[Stage, ...]  # stages below the present one that an override, or somebody outside, passed over
     gates: tuple[Verdict, ...]  # of the present stage
     next_step: NextStep | None  # None at the top
+    resume: Resume | None  # after a rollback
     figures: Figures
     alerts: tuple[AlertRecord, ...]  # open ones
     channels: tuple[ChannelState, ...]

@@ -16,6 +16,8 @@ def sentences(status: Status) -> Iterator[str]:
     yield f"Health: {status.health.value.replace('_', ' ')}. {status.words}"
     yield f"Guard: {status.guard.words}"
     yield f"Processes: {status.switch.words}"
+    if status.skipped:
+        yield f"Skipped on the way up: {', '.join(map(str, status.skipped))}"
     if status.drain:
         yield f"Drain: {status.drain.words}"
     yield from _section("Open alerts", (f"{alert.severity}: {alert.words}" for alert in status.alerts))
@@ -25,6 +27,8 @@ def sentences(status: Status) -> Iterator[str]:
     if status.next_step:
         title = f"Before {status.next_step.stage}" + (", nothing but an approval" if status.next_step.ready else "")
         yield from _section(title, (blocker.words for blocker in status.next_step.blockers))
+    if status.resume:
+        yield status.resume.words
     yield from _section("Last 24 hours", (_figure(figure) for figure in status.figures.figures))
     yield from _section(
         "Checklist", (f"{item.number}. {item.state}: {item.title}. {item.words}" for item in status.checklist)

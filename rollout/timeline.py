@@ -37,7 +37,7 @@ def list_changes(length: int) -> Iterator[Event]:
         yield _event(
             at=change.at,
             kind="change",
-            title=_change_title(change),
+            title=change_title(change),
             words=change.reason,
             who=change.actor_label,
             source=change.source,
@@ -47,7 +47,8 @@ def list_changes(length: int) -> Iterator[Event]:
         )
 
 
-def _change_title(change: Change) -> str:
+def change_title(change: Change) -> str:
+    """Name a change by what it changed."""
     if change.to_stage is None:
         return _("The flag was removed")
     if change.from_stage is None:

@@ -120,7 +120,9 @@ class Exposure:
 class Observation:
     """All that the gates may know of a stage. `since` is when it began, `now` the database's clock.
 
-    Tallies and timings are V2's alone; `creations` counts successful starts in both versions.
+    Tallies and timings are V2's alone; `creations` counts successful starts in both versions, `creations_in_grace` those
+    of the first minute, in which what was under way in V1 may still end there. `resumed_from` is when the stage had begun
+    before a rollback, where it was resumed.
     """
 
     now: datetime
@@ -132,6 +134,8 @@ class Observation:
     baseline: Baseline | None = None
     v1_creations: int = 0
     creations: int = 0
+    creations_in_grace: int = 0
+    resumed_from: datetime | None = None
     exposure: Exposure = Exposure()
 
     def forecast(self, *, missing: int, today: int) -> "Forecast":

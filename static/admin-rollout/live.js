@@ -1,5 +1,7 @@
 // Keeps the control room up to date in place. Without this module a reload shows the same.
 
+import { showLocalTimes } from "./local_times.js";
+
 const PERIOD_MS = 5000;
 const PATIENCE_MS = 15000;
 const room = document.querySelector("[data-live]");
@@ -34,6 +36,7 @@ async function refresh() {
 }
 
 function show(fresh) {
+  showLocalTimes(fresh);
   for (const region of fresh.querySelectorAll("[data-region]")) {
     const present = room.querySelector(`[data-region="${region.dataset.region}"]`);
     if (present && !isInUse(present)) replace(present, document.importNode(region, true));

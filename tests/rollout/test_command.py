@@ -135,6 +135,23 @@ def test_preview_counts_who_would_enter_and_leave_and_changes_nothing(
     assert stage() == "disabled"
 
 
+def test_preview_leaves_out_who_can_start_nothing(make_user: MakeUser) -> None:
+    for fields in ({"is_active": False}, {"verification_status": "pending"}, {"verification_status": "rejected"}):
+        make_user(**fields, is_staff=True)
+    assert read("preview", "enabled")["members"] == 0
+
+
+def test_preview_names_everybody_when_asked_to_and_in_json(make_user: MakeUser, move: Move) -> None:
+    members = [make_user() for _ in range(13)]
+    assert run("preview", "enabled").count("Member") == 10
+    shown = run("preview", "enabled", "--all")
+    assert all(f"{member.name} <{member.email}>" in shown for member in members)
+    facts = read("preview", "enabled")
+    assert {one["id"] for one in facts["entering_members"]} == {str(member.pk) for member in members}
+    move("enabled")
+    assert len(read("preview", "disabled")["leaving_members"]) == 13
+
+
 def test_preview_downwards_counts_who_would_leave(make_user: MakeUser, move: Move) -> None:
     make_user()
     move("enabled", v1_writes=False)

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from carecollective.accounts.models import User
@@ -40,14 +41,53 @@ def test_a_change_by_sql_is_recorded_as_from_outside(flag: Flag, move: Move) -> 
     assert change.flag_version == flag.version + 1
 
 
-def test_a_queryset_update_and_waffles_own_command_are_recorded_too(flag: Flag) -> None:
+def test_a_queryset_update_is_recorded_too() -> None:
     Flag.objects.update(stage="internal")
-    assert Change.objects.latest("pk").source == "outside"
-    call_command("waffle_flag", FLAG_NAME, "--everyone")
     last = Change.objects.latest("pk")
-    assert (last.source, last.from_stage, last.to_stage) == ("outside", "internal", "internal")
-    flag.refresh_from_db()
-    assert flag.version == last.flag_version
+    assert (last.source, last.from_stage, last.to_stage) == ("outside", "disabled", "internal")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("waffle_flag", FLAG_NAME, "--everyone"),
+        ("waffle_flag", FLAG_NAME, "--deactivate"),
+        ("waffle_flag", FLAG_NAME, "--percent", "10"),
+        ("waffle_flag", FLAG_NAME, "--group", "Internal testers"),
+        ("waffle_flag", FLAG_NAME),
+        ("waffle_flag", "another", "--create", "--everyone"),
+        ("waffle_delete", "--flags", FLAG_NAME),
+    ],
+)
+def test_waffles_own_commands_are_refused_with_a_sentence(arguments: tuple[str, ...], flag: Flag) -> None:
+    recorded = list(Change.objects.values())
+    with pytest.raises(CommandError, match=r"`manage\.py rollout`"):
+        call_command(*arguments)
+    assert list(Flag.objects.values()) == [
+        {field.attname: getattr(flag, field.attname) for field in Flag._meta.concrete_fields}
+    ]
+    assert list(Change.objects.values()) == recorded
+
+
+def test_waffles_list_still_lists(flag: Flag) -> None:
+    out = StringIO()
+    call_command("waffle_flag", "--list", stdout=out)
+    assert FLAG_NAME in out.getvalue()
+
+
+def test_a_switch_of_waffles_is_none_of_the_flags(flag: Flag, beyond_policies: Any) -> None:
+    with beyond_policies():
+        call_command("waffle_switch", FLAG_NAME, "on", "--create", stdout=StringIO())
+        call_command("waffle_delete", "--switches", FLAG_NAME, stdout=StringIO())
+    assert Flag.objects.get().version == flag.version
+
+
+@pytest.mark.parametrize("columns", [None, ["everyone"], ["stage", "percent"], ["superusers", "note"]])
+def test_saving_waffles_columns_is_refused(columns: list[str] | None, flag: Flag) -> None:
+    flag.everyone, flag.stage = True, "enabled"
+    with pytest.raises(TypeError, match="waffle's settings"):
+        flag.save(update_fields=columns)
+    assert Flag.objects.values_list("stage", "everyone", "version").get() == ("disabled", None, flag.version)
 
 
 def test_a_later_statement_in_the_same_transaction_does_not_pass_for_the_applications(

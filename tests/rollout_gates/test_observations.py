@@ -12,9 +12,10 @@ from rollout import readiness
 from rollout.cohort import bucket
 from rollout.gates import evaluate
 from rollout.models import Flag, Proposal
-from rollout.observations import collect_observation, read_detector, read_runs
+from rollout.observations import collect_observation, read_detector
 from rollout.sequential import detect
 from rollout.stages import Stage
+from rollout.stays import read_runs
 from rollout.verdicts import VerdictState
 from tests.roles import as_role
 

@@ -62,7 +62,7 @@ def test_a_rollback_leaves_a_form_to_file(page, stage):
     stage("disabled")
     shown = page()
     assert health_of(shown) == "Rolled back"
-    assert "Root cause to file: the rollback from 33.3%" in text_of(shown)
+    assert "1 root cause to file The rollback from 33.3%" in text_of(shown)
 
 
 def test_a_dead_guard_is_said_and_its_consequence(page, stage, lease):
@@ -153,7 +153,7 @@ def test_the_preview_counts_who_would_enter_and_parts_the_pairs(page, member, st
     ada, grace = member(name="Ada"), member(name="Grace")
     stage("internal")
     shown = text_of(page(preview="enabled"))
-    assert "2 of 3 active members would come in" in shown
+    assert "2 of 3 members who can start a conversation would come in" in shown
     assert "Ada" in shown
     assert "Grace" in shown
     happen(1, user_id=ada.pk, help_request_id=HelpRequestFactory.create(user=grace).pk)

@@ -1,6 +1,9 @@
 """When had the last process switched? Each tells, on the connection on which it follows the flag."""
 
 import os
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +19,8 @@ from rollout import acknowledgements, snapshot
 from rollout.acknowledgements import acknowledge, process_key, read_switch, wait_for_switch
 from rollout.models import Flag, Process, Source
 from rollout.services import roll_back
+from rollout.stages import DISABLED
+from rollout.status import Health, read_status
 
 Connect = Callable[..., "psycopg.Connection[Any]"]
 
@@ -156,6 +161,82 @@ def test_a_forked_process_has_a_name_of_its_own() -> None:
         os._exit(0)
     os.waitpid(child, 0)
     assert os.read(reader, 1000).decode() not in ("", mine)
+
+
+def test_an_ended_process_leaves_the_count_at_once(
+    committed_db: None, follower: "psycopg.Connection[Any]", connect_as: Connect
+) -> None:
+    acknowledge(follower, version=5)
+    put_following("elsewhere:17:aa", 5, connect_as("web", autocommit=True))
+    ended = connect_as("web", autocommit=True)
+    put_following("elsewhere:18:bb", 5, ended)
+    assert read_switch(version=5).switched == 3
+    ended.close()
+    wait_until(lambda: read_switch(version=5).switched == 2)
+    assert "2 of 2" in read_switch(version=5).words
+
+
+def test_an_ended_process_of_this_machine_is_not_waited_for(committed_db: None, connect_as: Connect) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    session = connect_as("web", autocommit=True)
+    put_following(f"{socket.gethostname()}:{child.pid}:cc", 4, session)
+    put_following(f"{socket.gethostname()}:{os.getpid()}:dd", 4, session)
+    session.close()
+    # The one that runs on may only be cut off: it starts things in V2 for some seconds more.
+    wait_until(lambda: read_switch(version=5).waiting == (f"{socket.gethostname()}:{os.getpid()}:dd",))
+
+
+def test_a_process_that_lost_its_session_tells_again_on_the_next(
+    committed_db: None, follower: "psycopg.Connection[Any]", connect_as: Connect
+) -> None:
+    acknowledge(follower, version=5)
+    follower.close()
+    acknowledge(connect_as("web", autocommit=True), version=5)
+    assert read_switch(version=5).switched == 1
+
+
+def test_a_process_that_ends_takes_itself_out(
+    committed_db: None, follower: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acknowledgements, "_left", set())
+    acknowledge(follower, version=5)
+    acknowledgements.leave()
+    acknowledge(follower, version=6)
+    assert not Process.objects.exists()
+
+
+def test_each_process_tells_of_its_environments_brake(
+    committed_db: None, follower: "psycopg.Connection[Any]", settings: Settings, stage: Any
+) -> None:
+    stage("enabled")
+    version = Flag.objects.get().version
+    put("another", version)
+    settings.MESSAGING_V2_ROLLOUT = DISABLED
+    acknowledge(follower, version=version)
+    settings.MESSAGING_V2_ROLLOUT = None
+    switch = read_switch(version=version)
+    assert switch.held_off == (process_key(),)
+    assert "1 of 2 holds the new messaging off" in switch.words
+    status = read_status()
+    assert status.switch.held_off == (process_key(),)
+    assert status.overridden_by_environment is False
+    Process.objects.filter(key="another").delete()
+    status = read_status()
+    assert (status.health, status.overridden_by_environment) == (Health.OVERRIDDEN, True)
+    assert "All of them hold the new messaging off" in status.switch.words
+
+
+def put_following(key: str, version: int, session: "psycopg.Connection[Any]") -> None:
+    put(key, version)
+    Process.objects.filter(key=key).update(backend_pid=session.info.backend_pid)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_threads_of_one_process_are_one_process(committed_db: None, connect_as: Connect) -> None:

@@ -169,7 +169,7 @@ def settled(stage: Callable[..., None], shown: Evidence, ben: User, amina: User)
     change = roll_back(actor=ben, reason="Errors", source=Source.ADMIN)
     DrainCertificate.objects.create(flag_version=change.flag_version, waited_ms=3)
     checklist.sign(actor=ben, item="unit_tests")
-    answers = {"what": "Offers failed", "why": "An index", "fix": "Add it", "who": "Ben", "due": "2026-12-01"}
+    answers = {"what": "Offers failed", "why": "An index", "fix": "Add it", "who": "Ben", "due": "2099-12-01"}
     file_root_cause(actor=ben, root_cause_id=list_due()[0].id, **answers)
 
 

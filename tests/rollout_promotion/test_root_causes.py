@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils.timezone import localdate
 
 from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted, ValidationRefused
@@ -20,7 +21,7 @@ ANSWERS: dict[str, Any] = {
     "why": "A missing index.",
     "fix": "Add it, and a test.",
     "who": "Ben",
-    "due": "2026-12-01",
+    "due": "2099-12-01",
 }
 
 
@@ -46,6 +47,24 @@ def test_the_guards_rollback_and_one_past_the_application_open_it_too(stage: Any
     assert [form.from_stage for form in list_due()] == ["enabled", "internal"]
 
 
+def test_a_flap_from_outside_opens_one_form(stage: Any, amina: User) -> None:
+    for _ in range(5):
+        stage("internal")
+        stage("disabled")
+    assert len(list_due()) == 1
+    stage("internal")
+    roll_back(actor=amina, reason="By a person", source=Source.ADMIN)
+    assert len(list_due()) == 2
+
+
+def test_a_flap_after_the_form_was_filed_opens_another(stage: Any, ben: User) -> None:
+    for _ in range(2):
+        stage("internal")
+        stage("disabled")
+        file_root_cause(actor=ben, root_cause_id=list_due()[0].id, **ANSWERS)
+    assert len(list_filed()) == 2
+
+
 def test_neither_a_step_down_nor_a_second_rollback_opens_one(amina: User, stage: Any) -> None:
     stage("percentage:10")
     change_stage(actor=amina, stage=INTERNAL, reason="Slower", source=Source.ADMIN)
@@ -57,7 +76,7 @@ def test_neither_a_step_down_nor_a_second_rollback_opens_one(amina: User, stage:
 
 def test_a_form_is_filed_once_and_leaves_the_list(due: int, ben: User, amina: User) -> None:
     filed = file_root_cause(actor=ben, root_cause_id=due, **ANSWERS)
-    assert (filed.why, filed.due, filed.filed_by) == ("A missing index.", date(2026, 12, 1), "Ben")
+    assert (filed.why, filed.due, filed.filed_by) == ("A missing index.", date(2099, 12, 1), "Ben")
     assert (list_due(), list_filed()) == ((), (filed,))
     with pytest.raises(RootCauseFiled):
         file_root_cause(actor=amina, root_cause_id=due, **ANSWERS | {"why": "Somebody else"})
@@ -74,6 +93,8 @@ def test_a_form_is_filed_once_and_leaves_the_list(due: int, ben: User, amina: Us
         ("due", "soon"),
         ("due", "2026-02-30"),
         ("due", ""),
+        ("due", "2020-01-01"),
+        ("due", str(localdate())),
     ],
 )
 def test_each_answer_is_needed(name: str, answer: str, due: int, ben: User) -> None:

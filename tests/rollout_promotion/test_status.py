@@ -112,7 +112,7 @@ def test_after_a_rollback_the_form_is_due_until_it_is_filed(stage: Any, ben: Use
     found = read_status()
     assert found.health is Health.ROLLED_BACK
     assert [form.from_stage for form in found.root_causes] == ["percentage:10"]
-    answers = {"what": "Offers failed", "why": "An index", "fix": "Add it", "who": "Ben", "due": "2026-12-01"}
+    answers = {"what": "Offers failed", "why": "An index", "fix": "Add it", "who": "Ben", "due": "2099-12-01"}
     file_root_cause(actor=ben, root_cause_id=list_due()[0].id, **answers)
     assert read_status().health is Health.DISABLED
 

@@ -36,6 +36,7 @@ class Command(BaseCommand):
         who.add_argument("email")
         preview = actions.add_parser("preview", help="who would enter at a stage")
         preview.add_argument("stage", help="disabled, internal, percentage:N or enabled")
+        preview.add_argument("--all", action="store_true", help="name every member, not only the first ten")
         actions.add_parser("drain", help="prove that no start in the new messaging is still on its way")
         record = actions.add_parser("audit", help="the record of changes, and whether it is whole")
         record.add_argument("--verify", action="store_true", help="check the chain of hashes from its beginning")
@@ -159,12 +160,19 @@ class Command(BaseCommand):
             "entering": found.entering,
             "leaving": found.leaving,
             "sample": found.sample,
+            "entering_members": as_plain(found.entering_members),
+            "leaving_members": as_plain(found.leaving_members),
         }
         sentences = [
-            f"From {found.current} to {found.stage}, of {found.members} active members:",
+            f"From {found.current} to {found.stage}, of {found.members} members who can start a conversation:",
             f"{found.entering} would enter, {found.leaving} would leave.",
         ]
-        if found.sample:
+        if options["all"]:
+            for title, members in (("Entering", found.entering_members), ("Leaving", found.leaving_members)):
+                if members:
+                    sentences.append(f"{title}:")
+                    sentences += [f"  {one_line(one.name)} <{one.email}>" for one in members]
+        elif found.sample:
             sentences.append(f"Among them: {', '.join(found.sample)}")
         return facts, sentences + _notice()
 

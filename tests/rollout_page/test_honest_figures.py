@@ -1,0 +1,76 @@
+"""What the control room says of a few operations, and against which target."""
+
+from typing import Any
+
+import pytest
+
+from carecollective.accounts.models import User
+from rollout.gates import evaluate
+from rollout.models import Change, Flag
+from rollout.presentation import tiles_of
+from rollout.stages import ENABLED, Stage
+from rollout.status import Health, read_status
+from rollout.verdicts import Observation, VerdictState
+
+pytestmark = pytest.mark.django_db
+
+
+def tile(name: str) -> Any:
+    return next(one for one in tiles_of(read_status()) if one.figure.name == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [("disabled", "99%"), ("internal", "95%"), ("percentage:10", "95%"), ("percentage:50", "97%"), ("enabled", "99%")],
+)
+def test_the_tile_asks_what_the_stages_gate_asks(name: str, target: str, stage: Any, happen: Any) -> None:
+    stage(name)
+    happen(5)
+    shown = tile("creation_success")
+    assert shown.figure.target == f"> {target}"
+    assert shown.chart.target.label == target
+
+
+def test_a_share_that_the_gate_lets_pass_is_on_target(stage: Any, happen: Any) -> None:
+    stage("internal")
+    happen(100, failed=4)
+    assert tile("creation_success").figure.state == "pass"
+
+
+def test_one_failure_of_one_is_chance_and_a_second_is_none(stage: Any, happen: Any, amina: User) -> None:
+    stage("internal")
+    happen(1, failed=1)
+    status = read_status()
+    assert status.health is Health.INSUFFICIENT
+    assert tile("creation_success").figure.state == "insufficient"
+    assert tile("error_rate").figure.state == "insufficient"
+    happen(1, failed=1)
+    assert read_status().health is Health.FAILING
+    assert tile("creation_success").figure.state == "fail"
+
+
+def test_one_success_of_one_proves_nothing(stage: Any, happen: Any) -> None:
+    stage("internal")
+    happen(1)
+    assert tile("creation_success").figure.state == "insufficient"
+    happen(19)
+    assert tile("creation_success").figure.state == "pass"
+
+
+def test_the_record_shows_seconds_and_the_reason(stage: Any, signed_in: Any, ben: User) -> None:
+    stage("internal")
+    shown = signed_in(ben).get("/admin/rollout/change/").content.decode()
+    change = Change.objects.latest("pk")
+    assert f'<time datetime="{change.at.isoformat()}" data-local>{change.at:%Y-%m-%d %H:%M:%S} UTC</time>' in shown
+    assert "Changed outside the application" in shown
+    assert '<script src="/static/admin-rollout/local_times.js" type="module"></script>' in shown
+    assert "data-local" in signed_in(ben).get("/admin/rollout/").content.decode()
+
+
+def test_conversations_of_the_first_minute_are_not_denied(db: None) -> None:
+    flag = Flag.objects.get()
+    seen = Observation(now=flag.changed_at, since=flag.changed_at, creations_in_grace=400)
+    (verdict,) = (one for one in evaluate(stage=ENABLED, observation=seen) if one.name == "v1_creations")
+    assert verdict.state is VerdictState.INSUFFICIENT
+    assert verdict.words.startswith("400 conversations began in this stage's first minute")
+    assert evaluate(stage=Stage.parse("disabled"), observation=seen) == ()
