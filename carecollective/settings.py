@@ -263,6 +263,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "carecollective.core.middleware.RequestIdMiddleware",
+    "carecollective.core.middleware.SpeculativeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -1,13 +1,16 @@
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.urls import is_valid_path
 from django.utils.encoding import escape_uri_path
 
 from carecollective.core import request_ids
 
-GetResponse = Callable[[HttpRequest], HttpResponse]
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+TOO_EARLY = 425
 
 
 class RequestIdMiddleware:
@@ -16,10 +19,50 @@ class RequestIdMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = request_ids.adopt(request.headers.get("X-Request-ID"))
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
+        return response
+
+
+def is_speculative(request: HttpRequest) -> bool:
+    """Tell whether nobody reads the answer yet: a HEAD, or a browser that fetches in advance."""
+    purposes = (request.headers.get(name, "").lower() for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
+    return _is_head(request) or any(
+        word in purpose for purpose in purposes for word in ("prefetch", "prerender", "preview")
+    )
+
+
+def _is_head(request: HttpRequest) -> bool:
+    return bool(request.META["REQUEST_METHOD"] == "HEAD")
+
+
+class SpeculativeMiddleware:
+    """Let what nobody reads yet set no cookie, and answer HEAD as GET without its body.
+
+    The views see a GET: some of Django's own answer HEAD otherwise.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        is_head = _is_head(request)
+        if is_head:
+            request.method = "GET"
+        response = self.get_response(request)
+        if not is_speculative(request):
+            return response
+        if not is_head and settings.CSRF_COOKIE_NAME in response.cookies and not request.COOKIES:
+            # The form in it would be refused for want of the cookie: the browser asks again once somebody wants the page.
+            return HttpResponse(status=TOO_EARLY, headers={"Cache-Control": "no-store"})
+        response.cookies.clear()
+        if is_head:
+            if isinstance(response, StreamingHttpResponse):
+                response.streaming_content = []
+            elif isinstance(response, HttpResponse):
+                response.content = b""
         return response
 
 
@@ -31,7 +74,7 @@ class PrivacyHeadersMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
         response.setdefault("Permissions-Policy", self.PERMISSIONS)
         if not response.has_header("Cache-Control"):
@@ -59,7 +102,7 @@ class TrailingSlashMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         wanted = request.path_info.rstrip("/")
         if wanted in ("", request.path_info) or is_valid_path(request.path_info) or not is_valid_path(wanted):
             return self.get_response(request)

@@ -19,6 +19,7 @@ from carecollective.accounts.models import User
 from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.core.api import parse_uuid
 from carecollective.core.errors import ConversationExists, DomainError, InvalidInput
+from carecollective.core.middleware import is_speculative
 from carecollective.core.pages import Refusable, page, parse_cursor, render_page
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import find_request
@@ -171,19 +172,19 @@ def _render_thread(
     refusal: DomainError | None = None,
 ) -> HttpResponse:
     before = _parse_before(request)
-    # Who looks at older messages, or at a refusal, has not come for the new ones.
+    # Who looks at older messages, or at a refusal, has not come for the new ones; a prefetch is nobody's look.
     thread = selectors.open_thread(
         reader=request.user,
         conversation_id=conversation_id,
         before=before,
-        mark_read=before is None and refusal is None,
+        mark_read=before is None and refusal is None and not is_speculative(request),
     )
     names = {person.id: person.name for person in thread.people}
     bubbles = _bubbles(thread, request.user, names)
     first_unread = _first_unread(thread, bubbles) if before is None and refusal is None else None
     if first_unread is not None:
         bubbles[first_unread] = replace(bubbles[first_unread], is_first_unread=True)
-    if not form.is_bound:
+    if not form.is_bound and not is_speculative(request):
         form.initial["last_sent"] = _sent_lately(request, thread)
     context = {
         "thread": thread,
