@@ -9,7 +9,8 @@ function count(text) {
 function describe(used, least, most) {
   const number = new Intl.NumberFormat(document.documentElement.lang);
   if (used > most) return `${number.format(used - most)} over ${number.format(most)}`;
-  if (used < least) return `${number.format(used)} of at least ${number.format(least)} characters`;
+  if (used === 0 && least > 0) return `At least ${number.format(least)} characters`;
+  if (used < least) return `${number.format(least - used)} more needed`;
   return `${number.format(used)} of ${number.format(most)} characters`;
 }
 

@@ -42,7 +42,8 @@ function prepare(section) {
     retry.hidden = !canRetry;
     send.hidden = canRetry;
     (canRetry ? retry : text).focus({ preventScroll: true });
-    failure.scrollIntoView({ block: "nearest" });
+    // Both in view where there is room for both; what went wrong where there is not.
+    for (const element of [retry.parentElement, failure]) element.scrollIntoView({ block: "nearest" });
   }
 
   async function submit() {

@@ -159,7 +159,7 @@ function prepareCompose() {
       const again = mayPass(answer) ? "Your message did not get through. It is still here; please try again." : "";
       failure.textContent = `${again} ${sentence(answer)}`.trim() || "This could not be sent. Please reload the page.";
       text.focus({ preventScroll: true });
-      failure.scrollIntoView({ block: "nearest" });
+      for (const element of [compose, failure]) element.scrollIntoView({ block: "nearest" });
     }
     isSending = false;
     compose.removeAttribute("aria-busy");

@@ -173,7 +173,7 @@ def test_each_refused_form_shows_why(open_page, long_thread, legacy_conversation
     key, helping, asking = long_thread
     described = help_request(description=LONG)
     frozen = legacy_conversation(help_request(), helping, member(), *[(helping, f"Old {n}.") for n in range(30)])
-    pages = {reader: open_page("/help", reader, javascript=False) for reader in (helping, asking)}
+    pages = {reader: open_page("/help", reader, javascript=False) for reader in (helping, asking, None)}
 
     @contextmanager
     def refused(address, button, reader=helping):
@@ -186,6 +186,10 @@ def test_each_refused_form_shows_why(open_page, long_thread, legacy_conversation
         page.wait_for_load_state()
         assert_seen_and_focused(page.locator("[role=alert]:not([hidden])"))
 
+    with refused("/login", "Sign in", None) as page:
+        page.fill("[name=email]", "nobody@example.org")
+    with refused("/signup", "Join", None) as page:
+        page.fill("[name=reason]", "To help.")
     with refused("/account", "Save details") as page:
         page.fill("[name=name]", " ")
     with refused("/account", "Save preferences") as page:
@@ -214,6 +218,7 @@ def test_an_offer_that_fails_in_the_page_shows_why(open_page, member, help_reque
     page.fill("[name=initial_message]", "I could do that." if broken else "Short")
     page.get_by_role("button", name="Send").click()
     assert_seen(page.locator("[data-failure]"))
+    assert_seen(page.get_by_role("button", name="Retry" if broken else "Send"))
 
 
 @pytest.mark.parametrize("broken", [True, False], ids=["no network", "empty"])
