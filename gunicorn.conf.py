@@ -9,13 +9,14 @@ from typing import Any
 import environ
 
 from carecollective.core.logging import gunicorn_configuration
+from carecollective.core.threads import REQUEST_THREADS, RESERVED_THREADS
 
 environ.Env.read_env(Path(__file__).with_name(".env"))
 
 wsgi_app = "carecollective.wsgi:application"
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-threads = 8
+threads = REQUEST_THREADS + RESERVED_THREADS
 preload_app = False
 
 # gunicorn's default is one socket per user, which two sites of the same user would fight over.

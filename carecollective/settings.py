@@ -269,6 +269,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "carecollective.core.middleware.PrivacyHeadersMiddleware",
     "carecollective.core.middleware.TrailingSlashMiddleware",
+    "carecollective.core.middleware.ReservedThreadsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "carecollective.core.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

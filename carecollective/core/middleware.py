@@ -1,3 +1,5 @@
+import threading
+import time
 from collections.abc import Callable
 
 from django.conf import settings
@@ -8,9 +10,13 @@ from django.urls import is_valid_path
 from django.utils.encoding import escape_uri_path
 
 from carecollective.core import request_ids
+from carecollective.core.errors import DatabaseAway
+from carecollective.core.threads import REQUEST_THREADS, STUCK_SECONDS
+from carecollective.core.views import answer_error
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 TOO_EARLY = 425
+FOR_MONITORS = ("/api/health", "/api/health/live")
 
 
 class RequestIdMiddleware:
@@ -66,6 +72,31 @@ class SpeculativeMiddleware:
         return response
 
 
+class ReservedThreadsMiddleware:
+    """Refuse a request at once while all threads but the reserved ones are stuck, so that health checks are answered.
+
+    A process whose every thread waits for a database that has stopped looks dead, and would be killed for it.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self._free = threading.Semaphore(REQUEST_THREADS)
+        self._moved_at = time.monotonic()
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info in FOR_MONITORS:
+            return self.get_response(request)
+        patience = max(0.0, self._moved_at + STUCK_SECONDS - time.monotonic())
+        if not self._free.acquire(timeout=patience):
+            return answer_error(request, DatabaseAway(retry_after=5))
+        self._moved_at = time.monotonic()
+        try:
+            return self.get_response(request)
+        finally:
+            self._moved_at = time.monotonic()
+            self._free.release()
+
+
 class PrivacyHeadersMiddleware:
     """Keep private answers out of every cache, and the browser's sensors out of our pages."""
 
@@ -85,10 +116,8 @@ class PrivacyHeadersMiddleware:
 class HostMiddleware(CommonMiddleware):
     """Refuse a Host that is not ours, except where a load balancer asks: it may know this machine by its number alone."""
 
-    FOR_ANY_HOST = ("/api/health", "/api/health/live")
-
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
-        if request.path_info in self.FOR_ANY_HOST:
+        if request.path_info in FOR_MONITORS:
             return None
         return super().process_request(request)
 

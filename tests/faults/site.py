@@ -166,7 +166,7 @@ class Site:
 
     def healthy(self) -> bool:
         try:
-            return self.call("GET", "/api/health", timeout=5).body["status"] == "ok"
+            return bool(self.call("GET", "/api/health", timeout=5).body["status"] == "ok")
         except (OSError, http.client.HTTPException):
             return False
 

@@ -96,6 +96,11 @@ def test_with_the_disk_full_reading_works_writing_is_refused_and_room_makes_it_w
     assert refused, "the disk was not full enough"
     assert all(answer.code == "database_error" and int(answer.headers["Retry-After"]) > 0 for answer in refused)
 
+    ready = site.call("GET", "/api/health")
+    assert (ready.status, ready.body["checks"]["database"]["ok"]) == (503, False)
+    assert "disk is full" in ready.body["checks"]["database"]["message"]
+    assert site.call("GET", "/api/health/live").status == 200
+
     for seat in (helper, owner):
         path = f"/api/messaging/conversations/{seat.conversation_id}"
         read = site.call("GET", path, token=seat.token)
@@ -108,5 +113,6 @@ def test_with_the_disk_full_reading_works_writing_is_refused_and_room_makes_it_w
     filler.unlink()
     took = wait_for(lambda: site.send(helper, LONG).status == 201, seconds=BACK_WITHIN)
     figure("sends are taken again after", took, "s")
+    wait_for(site.healthy, seconds=BACK_WITHIN)
     stored = site.value("SELECT count(*) FROM messages_v2 WHERE conversation_id = %s", helper.conversation_id)
     assert stored == kept + 1
