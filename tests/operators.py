@@ -22,8 +22,7 @@ def operators() -> MakeStaff:
             found = Permission.objects.filter(content_type__app_label="rollout", codename__in=permissions)
             user.user_permissions.set(found)
         else:
-            # Both roles, of which a signature takes one at a time.
-            user.groups.set(Group.objects.filter(name__in=["Rollout operators", "Engineering lead", "Product owner"]))
+            user.groups.add(Group.objects.get(name="Rollout operators"))
         return User.objects.get(pk=user.pk)
 
     return make

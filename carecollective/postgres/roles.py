@@ -4,7 +4,7 @@ What web and guard may do with a table is granted by the migration that makes th
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -159,7 +159,8 @@ def large_object_functions(connection: Connection) -> sql.Composed:
         " AND (starts_with(proname, 'lo_') OR proname IN ('loread', 'lowrite')) ORDER BY 1"
     ).fetchall()
     # The server's own names of its own functions: nothing in them is quoted or comes from outside.
-    return sql.SQL(", ").join(sql.SQL(cast("LiteralString", f"pg_catalog.{name}")) for (name,) in found)
+    names: list[sql.Composable] = [sql.SQL(f"pg_catalog.{name}") for (name,) in found]
+    return sql.SQL(", ").join(names)
 
 
 def stores_large_objects(connection: Connection, role: str) -> bool:

@@ -4,6 +4,7 @@ import os
 import posixpath
 import re
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -111,8 +112,8 @@ def test_a_page_from_before_a_deploy_keeps_its_modules(deploy):
     def get(hashed):
         answer = visitor.get(f"/static/{hashed}")
         assert (hashed, answer.status_code) == (hashed, 200)
-        # Read to its end, it closes its file.
-        return answer, answer.getvalue().decode()
+        with closing(answer):
+            return answer, answer.getvalue().decode()
 
     for name, hashed in before.items():
         assert get(hashed)[1] == old[name]

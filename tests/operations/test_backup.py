@@ -174,7 +174,7 @@ def test_progress_stays_on_one_line_of_a_terminal_for_each_kind_of_step() -> Non
 
 
 CHANGES = {
-    "UPDATE profiles SET is_admin = NOT is_admin WHERE name = 'outsider'": "public.profiles: all 5 rows are there",
+    "UPDATE profiles SET is_admin = NOT is_admin WHERE name = 'outsider'": "public.profiles: all 7 rows are there",
     "DELETE FROM messages WHERE id = (SELECT min(id::text)::uuid FROM messages)": "public.messages: 4 rows expected, 3 found",
     "DROP POLICY participants_read ON messages_v2": "missing: policy messages_v2 participants_read",
     "ALTER POLICY participants_send ON messages_v2 WITH CHECK (true)": "not in the manifest: policy messages_v2",

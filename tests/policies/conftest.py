@@ -8,6 +8,7 @@ from django.conf import settings
 
 from carecollective import postgres
 from tests import databases
+from tests.access.world import World, make_world
 from tests.migrations.legacy import prepare_taken_over_template
 from tests.policies.world import populate
 
@@ -42,3 +43,11 @@ def connect_to(worlds: dict[str, str]) -> Iterator[ConnectTo]:
     yield connect
     for connection in opened:
         connection.close()
+
+
+@pytest.fixture
+def community(db: None, stage: Callable[..., None], settings: Any) -> World:
+    """The people, requests and conversations of the access tests, made as the site would."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    stage("enabled", v1_writes=True)
+    return make_world()
