@@ -198,6 +198,7 @@ ROLLOUT_SNAPSHOT = os.environ.get("ROLLOUT_SNAPSHOT", "query")
 # "thread" writes events behind the request's back, in every process that follows the rollout; "direct" at once, as commands do.
 ROLLOUT_EVENTS = os.environ.get("ROLLOUT_EVENTS", "thread" if ROLLOUT_SNAPSHOT == "thread" else "direct")
 # How sure the gates must be of what they say; each verdict keeps the figure it was reached with.
+RELEASE = read("RELEASE", "", str, "a name")
 ROLLOUT_CONFIDENCE = read("ROLLOUT_CONFIDENCE", 0.95, share_of_one, "a share such as 0.95")
 EVENTS_RETENTION_DAYS = read("EVENTS_RETENTION_DAYS", 30, whole_number(1, 3650), "a number of days from 1")
 BACKUP_DIR = read(

@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from carecollective.core.admin_site import ReadOnlyAdmin
+from rollout.acceptance_page import acceptance
 from rollout.control_room import control_room, first_page, live
 from rollout.models import Change
 from rollout.timeline import change_title
@@ -23,6 +24,7 @@ def list_urls_with_control_room() -> list[URLPattern | URLResolver]:
         path("", view(first_page)),
         path("records/", view(admin.site.index), name="records"),
         path("rollout/", view(control_room), name="rollout_control_room"),
+        path("rollout/acceptance", view(acceptance), name="rollout_acceptance"),
         path("rollout/live", view(live), name="rollout_live"),
         *_list_urls(),
     ]

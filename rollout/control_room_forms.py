@@ -8,7 +8,7 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
 from carecollective.core.errors import DomainError, InvalidInput, NotPermitted, ValidationRefused
-from rollout import acknowledgements, alerts, checklist, drain, proposals, root_causes, services, snapshot
+from rollout import acknowledgements, alerts, checklist, delivery, drain, proposals, root_causes, services, snapshot
 from rollout.errors import AlertNotFound, NothingToChange, ProposalNotFound, RootCauseNotFound
 from rollout.models import Change, Source
 from rollout.presentation import title_of
@@ -185,6 +185,13 @@ def _unsign(actor: "User", asked: QueryDict) -> str:
     return _("The signature was taken back.")
 
 
+def _test_alert(actor: "User", asked: QueryDict) -> str:
+    sent = delivery.send_test_message(channel=asked.get("channel", ""), actor=actor)
+    if sent.delivered_at is None:
+        return _("The test message did not arrive: %(why)s.") % {"why": sent.error}
+    return _("The test message was taken. See that it arrived where people look.")
+
+
 def _file_root_cause(actor: "User", asked: QueryDict) -> str:
     root_causes.file_root_cause(
         actor=actor,
@@ -217,6 +224,7 @@ ACTIONS: Mapping[str, Callable[["User", QueryDict], str]] = {
     "sign": _sign,
     "unsign": _unsign,
     "file_root_cause": _file_root_cause,
+    "test_alert": _test_alert,
 }
 
 

@@ -118,6 +118,13 @@ class ChannelState:
     error: str
     waiting: int
 
+    @property
+    def is_proven(self) -> bool:
+        """Tell whether a test message arrived, and nothing has failed since the last that did."""
+        if not self.configured or self.tested_at is None or self.delivered_at is None:
+            return False
+        return self.failed_at is None or self.failed_at < self.delivered_at
+
 
 Channel = Callable[[Message], None]
 

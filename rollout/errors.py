@@ -76,6 +76,10 @@ class SamePerson(NotPermitted):
     message = _("It takes a second person. Ask another staff member.")
 
 
+class RoleMissing(NotPermitted):
+    """The signature is asked of a role that the signer does not hold."""
+
+
 class NothingToChange(DomainError):
     code = "nothing_to_change"
     status = 409

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop, ngettext
 
 from carecollective.core.startup import find_dangers
 from rollout.alert_rules import RULES
+from rollout.delivery import channel_states
 from rollout.lease import read_lease
 from rollout.models import EventLog, Flag
 from rollout.stages import DISABLED
@@ -29,6 +30,10 @@ PLAN = Path("docs/operations/rollback.md")
 MISSING = gettext_noop(
     "manage.py showmigrations tells whether a migration waits; then run manage.py migrate. "
     "If none waits, somebody removed it: restore a backup."
+)
+
+NO_CHANNEL = gettext_noop(
+    "Nobody would be told of an alert: set ALERT_EMAILS, SLACK_WEBHOOK_URL, ALERT_WEBHOOK_URL or SENTRY_DSN."
 )
 
 MISSING_PARTS = """
@@ -160,7 +165,7 @@ def find_metrics() -> Finding:
 
 
 def find_alert_rules() -> Finding:
-    """Look for the rules, and for a guard that has evaluated them in the last minute."""
+    """Look for the rules, for a guard that evaluates them, and for a channel on which a test message arrived."""
     rules = len(RULES)
     if not rules:
         return Finding(FAIL, _("No alert rules are loaded."))
@@ -170,7 +175,16 @@ def find_alert_rules() -> Finding:
             FAIL,
             _("%(rules)d rules are loaded, and no guard has evaluated them in the last minute.") % {"rules": rules},
         )
-    return Finding(PASS, _("%(rules)d rules are loaded, and a guard evaluates them.") % {"rules": rules})
+    states = [state for state in channel_states() if state.configured]
+    if not states:
+        return Finding(FAIL, _(NO_CHANNEL))
+    proven = [state.name for state in states if state.is_proven]
+    said = {"rules": rules, "names": ", ".join(proven or [state.name for state in states])}
+    if not proven:
+        return Finding(
+            INSUFFICIENT, _("Alerts would go out by %(names)s. Send a test message, and see it arrive.") % said
+        )
+    return Finding(PASS, _("A guard evaluates %(rules)d rules. A test message arrived by %(names)s.") % said)
 
 
 def find_plan() -> Finding:

@@ -87,13 +87,14 @@ def evaluate(*, stage: Stage, observation: Observation, confidence: float = CONF
     The verdicts come in the order in which people read them; the stage is done when none of them `blocks`.
     No data never passes.
     """
-    verdicts = [_judge(criterion, observation, confidence) for criterion in criteria_for(stage)]
+    verdicts = [judge(criterion, observation, confidence) for criterion in criteria_for(stage)]
     if stage.kind is StageKind.PERCENTAGE:
         verdicts.append(judge_exposure(stage=stage, observation=observation))
     return tuple(verdicts)
 
 
-def _judge(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
+def judge(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
+    """Judge one criterion."""
     match criterion.measure:
         case Measure.SUCCESS:
             return _judge_success(criterion, seen, confidence)

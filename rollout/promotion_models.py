@@ -75,7 +75,10 @@ class Proposal(models.Model):
 
 
 class SignOff(models.Model):
-    """A person vouches for an item of the checklist, or takes that back; for each item and part the latest counts."""
+    """A person vouches for an item, or takes that back; for each item and part the latest counts.
+
+    `part` is the role that is asked for, `role` the one that the signer held, `release` the one that ran.
+    """
 
     item = models.TextField()
     part = models.TextField(default="")
@@ -83,6 +86,8 @@ class SignOff(models.Model):
     signer_label = models.TextField()
     signed_at = models.DateTimeField(db_default=ClockTimestamp())
     withdrawn = models.BooleanField(default=False)
+    role = models.TextField(default="", db_default="")
+    release = models.TextField(default="", db_default="")
 
     class Meta:
         db_table = "rollout_sign_off"

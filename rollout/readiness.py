@@ -13,6 +13,8 @@ from rollout.alerts import AlertRecord, open_alerts
 from rollout.checklist import judge_checklist
 from rollout.ladder import skipped_between
 from rollout.observations import collect_observation
+from rollout.sign_offs import read_standing
+from rollout.stage_sign_offs import judge_stage
 from rollout.stages import DISABLED, Stage
 from rollout.status_tree import Blocker, ChecklistItem, as_plain
 from rollout.stays import find_resumption, read_runs
@@ -29,6 +31,7 @@ class Readiness:
     verdicts: tuple[Verdict, ...]
     checklist: tuple[ChecklistItem, ...]
     blockers: tuple[Blocker, ...]
+    sign_offs: tuple[ChecklistItem, ...] = ()
     sends: Timings = field(default_factory=Timings)
 
     @property
@@ -51,7 +54,7 @@ class Readiness:
         return {
             "confidence": self.confidence,
             "gates": as_plain(self.verdicts),
-            "checklist": {item.name: item.state for item in self.checklist},
+            "checklist": {item.name: item.state for item in (*self.sign_offs, *self.checklist)},
             # What the next stage is compared with, also once the events themselves are no longer kept.
             "sends": {
                 "calls": self.sends.calls,
@@ -71,13 +74,15 @@ def judge(*, stage: Stage, target: Stage | None) -> Readiness:
     sure = confidence()
     # Nobody is in V2 at disabled: there is nothing to have been seen.
     verdicts: tuple[Verdict, ...] = ()
-    sends = Timings()
+    sign_offs: tuple[ChecklistItem, ...] = ()
+    sends, standing = Timings(), read_standing()
     if stage != DISABLED:
         seen = collect_observation(confidence=sure)
         verdicts, sends = gates.evaluate(stage=stage, observation=seen, confidence=sure), seen.sends
-    checklist = judge_checklist()
-    blockers = tuple(_blockers(stage, target, verdicts, checklist, open_alerts()))
-    return Readiness(stage, target, sure, verdicts, checklist, blockers, sends)
+        sign_offs = judge_stage(stage, since=seen.since, standing=standing)
+    checklist = judge_checklist(standing)
+    blockers = tuple(_blockers(stage, target, verdicts, sign_offs, checklist, alerts=open_alerts()))
+    return Readiness(stage, target, sure, verdicts, checklist, blockers, sign_offs, sends)
 
 
 def _resumes(stage: Stage, target: Stage | None) -> bool:
@@ -90,7 +95,9 @@ def _blockers(
     stage: Stage,
     target: Stage | None,
     verdicts: tuple[Verdict, ...],
+    sign_offs: tuple[ChecklistItem, ...],
     checklist: tuple[ChecklistItem, ...],
+    *,
     alerts: tuple[AlertRecord, ...],
 ) -> Iterator[Blocker]:
     skipped = skipped_between(stage, target) if target else ()
@@ -102,6 +109,9 @@ def _blockers(
     for verdict in verdicts:
         if verdict.blocks:
             yield Blocker("gate", f"{verdict.title}: {verdict.words}")
+    for item in sign_offs:
+        if item.state != "pass":
+            yield Blocker("sign_off", f"{item.title}: {item.words}")
     for item in checklist:
         if item.state != "pass":
             yield Blocker("checklist", f"{item.title}: {item.words}")

@@ -111,6 +111,7 @@ def read_status() -> Status:
         figures=read_figures(stage=state.stage, since=since),
         alerts=open_alerts,
         channels=channels,
+        stage_sign_offs=found.sign_offs,
         checklist=found.checklist,
         proposals=_proposals(state.version),
         root_causes=due,

@@ -100,12 +100,14 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who vouched for an item, in what part, and when. `lapsed` once a rollback has come after it."""
+    """Who vouched for an item, in what role, when and for which release. `lapsed` once a rollback has come after it."""
 
     part: str  # "", engineering_lead or product_owner
     part_title: str
     signer: str
     signed_at: datetime
+    role: str
+    release: str
     lapsed: bool
 
 
@@ -127,7 +129,7 @@ class ChecklistItem:
 class Blocker:
     """One thing that keeps the rollout from its next stage."""
 
-    kind: str  # gate, checklist, alert, skip or approval
+    kind: str  # gate, sign_off, checklist, alert, skip or approval
     words: str
 
 
@@ -285,6 +287,7 @@ class Status:
     figures: Figures
     alerts: tuple[AlertRecord, ...]  # open ones
     channels: tuple[ChannelState, ...]
+    stage_sign_offs: tuple[ChecklistItem, ...]  # what people say of the present stage
     checklist: tuple[ChecklistItem, ...]
     proposals: tuple[Proposal, ...]  # pending ones
     root_causes: tuple[RootCause, ...]  # due ones

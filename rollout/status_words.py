@@ -24,6 +24,10 @@ def sentences(status: Status) -> Iterator[str]:
     yield from _section(
         "Gates of this stage", (f"{gate.state.value}: {gate.title}: {gate.words}" for gate in status.gates)
     )
+    yield from _section(
+        "What people say of this stage",
+        (f"{item.state}: {item.title}. {item.words}" for item in status.stage_sign_offs),
+    )
     if status.next_step:
         title = f"Before {status.next_step.stage}" + (", nothing but an approval" if status.next_step.ready else "")
         yield from _section(title, (blocker.words for blocker in status.next_step.blockers))

@@ -9,9 +9,9 @@ from django.utils.translation import ngettext
 
 from rollout.alert_log import Severity
 from rollout.alerts import recent_alerts
-from rollout.checklist import ITEMS, PART_TITLES
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
 from rollout.root_causes import list_filed
+from rollout.sign_offs import PART_TITLES, title_of_item
 from rollout.status_tree import Event
 
 LENGTH = 50
@@ -132,13 +132,12 @@ def _alerts(length: int) -> Iterator[Event]:
 
 
 def _signatures(length: int) -> Iterator[Event]:
-    titles = {item.name: item.title for item in ITEMS}
     for signed in SignOff.objects.all()[:length]:
         yield _event(
             at=signed.signed_at,
             kind="sign_off",
             title=_("Signature withdrawn") if signed.withdrawn else _("Signed"),
-            words=_named(titles.get(signed.item, signed.item), PART_TITLES.get(signed.part, "")),
+            words=_named(title_of_item(signed.item), PART_TITLES.get(signed.role, "")),
             who=signed.signer_label,
         )
 

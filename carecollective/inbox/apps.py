@@ -7,9 +7,11 @@ class InboxConfig(AppConfig):
     verbose_name = "Messages"
 
     def ready(self) -> None:
-        from carecollective.inbox import notifications  # noqa: PLC0415 -- needs the models
+        from carecollective.inbox import legacy_access, notifications  # noqa: PLC0415 -- needs the models
         from carecollective.mail import queue  # noqa: PLC0415
+        from rollout import acceptance  # noqa: PLC0415
 
+        acceptance.judge_v1_with(legacy_access.find_v1_access)
         queue.register(
             notifications.SOMETHING_NEW,
             title=_("Something new in Messages"),

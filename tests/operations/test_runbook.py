@@ -58,13 +58,20 @@ from rollout.stages import Stage
 amina, ben = (User.objects.get(email=f"{name}@example.org") for name in ("amina", "ben"))
 """
 SIGN = """
+amina.groups.add(Group.objects.get(name="Engineering lead"))
+ben.groups.add(Group.objects.get(name="Product owner"))
 for item in ("unit_tests", "e2e_tests", "rollback_plan"):
     checklist.sign(actor=amina, item=item)
 checklist.sign(actor=amina, item="stakeholders", part=checklist.ENGINEERING)
 checklist.sign(actor=ben, item="stakeholders", part=checklist.PRODUCT)
 """
 PROMOTE = """
+from rollout import stage_sign_offs
 from rollout.errors import PromotionRefused
+from rollout.ladder import rung_of
+from rollout.models import Flag
+for item in stage_sign_offs.ITEMS.get(rung_of(Flag.objects.get().current_stage()), ()):
+    checklist.sign(actor=ben, item=item.name)
 try:
     proposed = proposals.propose(actor=ben, stage=Stage.parse("{stage}"), reason="The gates of the stage have passed")
     proposals.approve(actor=amina, proposal_id=proposed.pk)
@@ -109,7 +116,9 @@ class TryOut:
         return self.run(["bash", "-c", step.command])
 
     def run(self, arguments: list[str]) -> tuple[int, str]:
-        environment = environment_for(self.data, PORT=str(self.port), PATH=self.path)
+        environment = environment_for(
+            self.data, PORT=str(self.port), PATH=self.path, ALERT_EMAILS="on-call@example.org"
+        )
         done = subprocess.run(
             arguments, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, check=False,

@@ -5,11 +5,14 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from carecollective.accounts.models import User
-from rollout import checklist, evidence
+from rollout import checklist, evidence, stage_sign_offs
+from rollout.delivery import ChannelState
 from rollout.evidence import Finding
 from rollout.models import Flag
+from rollout.stages import INTERNAL
 from rollout.state import FLAG_NAME
 
 RECORD = """
@@ -37,6 +40,9 @@ def sound(monkeypatch: pytest.MonkeyPatch) -> None:
         for item in checklist.ITEMS
     ]
     monkeypatch.setattr(checklist, "ITEMS", tuple(items))
+    now = timezone.now()
+    told = ChannelState("email", True, now, now, None, "", 0)
+    monkeypatch.setattr(evidence, "channel_states", lambda: (told,))
 
 
 @pytest.fixture
@@ -66,9 +72,11 @@ def past_the_triggers(
 
 
 @pytest.fixture
-def since_four_days(past_the_triggers: Any, stage: Any) -> None:
-    """The rollout has been at internal for four days."""
+def since_four_days(past_the_triggers: Any, stage: Any, ben: User) -> None:
+    """The rollout has been at internal for four days, and the team is content."""
     stage("internal")
+    for item in stage_sign_offs.ITEMS[INTERNAL]:
+        checklist.sign(actor=ben, item=item.name)
     with past_the_triggers() as cursor:
         cursor.execute("UPDATE rollout_change SET at = at - interval '4 days' WHERE to_stage = 'internal'")
 

@@ -16,6 +16,7 @@ from rollout import checklist, evidence
 from rollout.checklist import ENGINEERING, PRODUCT, judge_checklist, sign, withdraw
 from rollout.errors import ItemUnknown, SamePerson
 from rollout.models import SignOff
+from rollout.releases import current_release
 from rollout.status_tree import ChecklistItem
 from tests.operators import MakeStaff
 from tests.rollout_promotion.conftest import count
@@ -71,7 +72,8 @@ def test_a_signature_carries_name_and_date(ben: User) -> None:
     found = item("unit_tests")
     assert (found.state, found.parts) == ("pass", ())
     assert found.signatures[0].signer == "Ben"
-    assert found.words == f"Signed by Ben on {timezone.now():%Y-%m-%d}."
+    said = f"Signed by Ben (engineering lead) on {timezone.now():%Y-%m-%d} for release {current_release()}."
+    assert found.words == said
 
 
 def test_the_stakeholders_are_two_people(ben: User, amina: User) -> None:
@@ -196,7 +198,9 @@ def test_metrics_pass_by_what_was_recorded_or_by_a_trial_that_leaves_nothing(bey
 
 
 @pytest.mark.parametrize(("age", "state"), [("30 s", "pass"), ("61 s", "fail"), (None, "fail")])
-def test_alert_rules_count_while_a_guard_evaluates_them(age: str | None, state: str, beyond_policies: Any) -> None:
+def test_alert_rules_count_while_a_guard_evaluates_them(
+    age: str | None, state: str, beyond_policies: Any, sound: None
+) -> None:
     with beyond_policies() as cursor:
         cursor.execute("DELETE FROM rollout_guard_lease")
         if age:

@@ -79,7 +79,7 @@ def test_a_stage_must_bake(sound: None, signed: None, stage: Any, record: Callab
     record(starts=80, sends=80)
     found = readiness.judge(stage=INTERNAL, target=TEN)
     assert not found.passed
-    assert all(blocker.kind == "gate" for blocker in found.blockers)
+    assert {blocker.kind for blocker in found.blockers} == {"gate", "sign_off"}
 
 
 def test_an_open_alert_blocks_until_it_is_resolved(

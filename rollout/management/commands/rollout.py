@@ -8,10 +8,12 @@ from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.core.errors import DomainError
 from carecollective.core.text import one_line
-from rollout import acknowledgements, audit, drain, selectors, services, snapshot
+from rollout import acknowledgements, audit, delivery, drain, evidence, selectors, services, snapshot
+from rollout.acceptance import judge_acceptance
 from rollout.cohort import explain
 from rollout.errors import PromotionRefused
 from rollout.models import Change, Source
+from rollout.releases import current_release
 from rollout.stages import DISABLED, Stage
 from rollout.status import as_drain, as_plain, read_status
 from rollout.status_words import sentences
@@ -38,6 +40,9 @@ class Command(BaseCommand):
         preview.add_argument("stage", help="disabled, internal, percentage:N or enabled")
         preview.add_argument("--all", action="store_true", help="name every member, not only the first ten")
         actions.add_parser("drain", help="prove that no start in the new messaging is still on its way")
+        test = actions.add_parser("test-alert", help="send a test message over each channel that is set up")
+        test.add_argument("--channel", default="", help="over this one alone: slack, email, sentry or webhook")
+        actions.add_parser("acceptance", help="the final acceptance, line by line")
         record = actions.add_parser("audit", help="the record of changes, and whether it is whole")
         record.add_argument("--verify", action="store_true", help="check the chain of hashes from its beginning")
         record.add_argument(
@@ -51,7 +56,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            facts, sentences = getattr(self, f"_{options['action']}")(options)
+            facts, sentences = getattr(self, f"_{options['action'].replace('-', '_')}")(options)
         except PromotionRefused as refusal:
             raise CommandError(
                 "\n- ".join([f"{refusal.message} Missing, unless you --override:", *refusal.missing])
@@ -130,6 +135,26 @@ class Command(BaseCommand):
         if found.from_outside:
             sentences += ["Steps up from outside the application, approved by nobody:", *found.from_outside]
         return facts, sentences
+
+    def _test_alert(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        names = [options["channel"]] if options["channel"] else list(delivery.channels())
+        if not names:
+            raise CommandError(str(evidence.NO_CHANNEL))
+        sent = [delivery.send_test_message(channel=name, actor_label=_operator()) for name in names]
+        lines = [
+            f"{one.channel}: {'taken; see that it arrived' if one.delivered_at else f'failed, {one.error}'}"
+            for one in sent
+        ]
+        if not any(one.delivered_at for one in sent):
+            raise CommandError("\n".join(["No test message was taken.", *lines]))
+        return {"sent": as_plain(sent)}, lines
+
+    def _acceptance(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        items = judge_acceptance()
+        missing = sum(item.state != "pass" for item in items)
+        facts = {"accepted": not missing, "release": current_release(), "items": as_plain(items)}
+        lines = [f"{item.number}. {item.state}: {item.title}. {item.words}" for item in items]
+        return facts, [*lines, f"{missing} of {len(items)} are open." if missing else "Accepted."]
 
     def _explain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         found = selectors.explain_member(options["email"])

@@ -1,0 +1,36 @@
+"""Can V1 conversations still be read? Opens some of them the way their members do."""
+
+from django.utils.translation import gettext as _
+
+from carecollective.accounts.models import User
+from carecollective.core.errors import DomainError
+from carecollective.inbox.selectors import list_conversations, open_thread
+from rollout.evidence import FAIL, PASS, Finding
+from rollout.figures import active_conversations
+from rollout.versions import MessagingVersion
+
+ENOUGH = 20
+MEMBERS_ASKED = 200
+
+
+def find_v1_access() -> Finding:
+    """Open up to 20 V1 conversations, each as a member who takes part in it, and leave them unread."""
+    kept = next((found.active for found in active_conversations() if found.version == "v1"), 0)
+    read = 0
+    for member in User.objects.filter(is_active=True).order_by("created_at", "pk")[:MEMBERS_ASKED]:
+        for row in list_conversations(reader=member, cursor=None, size=100).rows:
+            if row.version is not MessagingVersion.V1:
+                continue
+            try:
+                open_thread(reader=member, conversation_id=row.id, mark_read=False)
+            except DomainError as problem:
+                return Finding(FAIL, _("A V1 conversation could not be opened (%(code)s).") % {"code": problem.code})
+            read += 1
+        if read >= ENOUGH:
+            break
+    if kept and not read:
+        said = {"kept": kept}
+        return Finding(FAIL, _("%(kept)d V1 conversations are kept, and no member asked could see one.") % said)
+    if not read:
+        return Finding(PASS, _("There is no V1 conversation to read."))
+    return Finding(PASS, _("%(read)d V1 conversations were opened as their members.") % {"read": read})
