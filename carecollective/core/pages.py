@@ -58,14 +58,15 @@ class OnceForm(TypedForm):
 
     id = forms.Field(initial=uuid4, widget=forms.HiddenInput)
 
-    def key_of(self, *words: str) -> UUID | None:
-        """Return the key of these words in this form, or None for a form without one. Raises InvalidInput for a made-up key.
+    def key_of(self, *fields: str) -> UUID | None:
+        """Return the key of what these fields hold, or None for a form without a key. Raises InvalidInput for a made-up one.
 
         A browser that goes back may keep the form's key: other words in it are something else.
         """
         if not self.typed("id"):
             return None
-        return uuid5(parse_uuid(self.typed("id")), "\0".join(words).encode("utf-8", "replace").decode())
+        words = "\0".join(self.typed(field) for field in fields)
+        return uuid5(parse_uuid(self.typed("id")), words.encode("utf-8", "replace").decode())
 
 
 class Refusable:

@@ -56,14 +56,15 @@ def ask_for_help(request: MemberRequest) -> HttpResponse:
     if request.method != "POST":
         return render_page(request, "help_requests/new.html", {"form": HelpRequestForm()})
     form = HelpRequestForm(request.POST)
-    typed = {
-        "title": form.typed("title"),
-        "description": form.typed("description"),
-        "category": form.typed("category") or Category.OTHER.value,
-        "urgency": form.typed("urgency") or Urgency.NORMAL.value,
-    }
     with Refusable(form) as attempt:
-        posted = services.post_request(actor=request.user, key=form.key_of(*typed.values()), **typed)
+        posted = services.post_request(
+            actor=request.user,
+            title=form.typed("title"),
+            description=form.typed("description"),
+            category=form.typed("category") or Category.OTHER,
+            urgency=form.typed("urgency") or Urgency.NORMAL,
+            key=form.key_of("title", "description", "category", "urgency"),
+        )
         return redirect("request-detail", posted.pk)
     return render_page(request, "help_requests/new.html", {"form": form}, refusal=attempt.error)
 

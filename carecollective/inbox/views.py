@@ -113,7 +113,7 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
             actor=request.user,
             conversation_id=conversation_id,
             content=form.typed("message"),
-            message_id=form.key_of(form.typed("message")),
+            message_id=form.key_of("message"),
             last_sent=parse_uuid(form.typed("last_sent")) if form.typed("last_sent") else None,
         )
         # Whoever is led on from here may say the same again on purpose; whoever goes back, may not know that it was sent.
