@@ -393,7 +393,7 @@ REST_KNOX = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Care Collective API",
     "DESCRIPTION": "Help requests and conversations, both messaging versions behind one interface."
-    " No address ends in a slash: one that does is answered 308, with the address to use in `Location`.",
+    " No address ends in a slash: one that does is answered `not_found`.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -6,13 +6,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
-from django.urls import is_valid_path
-from django.utils.encoding import escape_uri_path
 
 from carecollective.core import request_ids
 from carecollective.core.errors import DatabaseAway
 from carecollective.core.threads import REQUEST_THREADS, STUCK_SECONDS
-from carecollective.core.views import answer_error
+from carecollective.core.views import address_without_slash, answer_error
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 TOO_EARLY = 425
@@ -58,6 +56,7 @@ class SpeculativeMiddleware:
         if is_head:
             request.method = "GET"
         response = self.get_response(request)
+        request.method = request.META["REQUEST_METHOD"]
         if not is_speculative(request):
             return response
         if not is_head and settings.CSRF_COOKIE_NAME in response.cookies and not request.COOKIES:
@@ -123,19 +122,17 @@ class HostMiddleware(CommonMiddleware):
 
 
 class TrailingSlashMiddleware:
-    """Lead from an address with a slash at its end to the one without, where only that one is ours.
+    """Lead from a page's address with a slash at its end to the one without, where only that one is ours.
 
-    308, so that a form or call that was sent to the wrong one is sent again whole.
+    308, so that a form that was sent to the wrong one is sent again whole. A program is told instead (`not_found`): many
+    clients follow no redirect of what they post.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        wanted = request.path_info.rstrip("/")
-        if wanted in ("", request.path_info) or is_valid_path(request.path_info) or not is_valid_path(wanted):
+        location = address_without_slash(request)
+        if location is None or (location.startswith("/api/") and not location.startswith("/api/docs")):
             return self.get_response(request)
-        query = request.META.get("QUERY_STRING", "")
-        # What is ours begins with one slash and then a letter, so that this never leads to another site.
-        location = escape_uri_path(request.path.rstrip("/")) + (f"?{query}" if query else "")
         return HttpResponsePermanentRedirect(location, preserve_request=True)

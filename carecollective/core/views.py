@@ -7,6 +7,8 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
+from django.urls import is_valid_path
+from django.utils.encoding import escape_uri_path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 
@@ -33,7 +35,21 @@ def answer_error(request: HttpRequest, error: errors.DomainError) -> HttpRespons
     return response
 
 
+def address_without_slash(request: HttpRequest) -> str | None:
+    """Return the address that somebody meant who put a slash at the end of one of ours, or None for any other."""
+    wanted = request.path_info.rstrip("/")
+    if wanted in ("", request.path_info) or is_valid_path(request.path_info) or not is_valid_path(wanted):
+        return None
+    query = request.META.get("QUERY_STRING", "")
+    # What is ours begins with one slash and then a letter, so that this never leads to another site.
+    return escape_uri_path(request.path.rstrip("/")) + (f"?{query}" if query else "")
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if address_without_slash(request):
+        return answer_error(
+            request, errors.DomainNotFound(_("There is nothing at this address. Leave out the slash at its end."))
+        )
     return answer_error(request, errors.DomainNotFound())
 
 
