@@ -166,7 +166,7 @@ def test_the_same_words_on_purpose_are_two_messages(signed_in, conversation, bey
     assert said_by(helping, key) == ["Hello?"] * 3
 
 
-@pytest.mark.parametrize("last_sent", [str(uuid4()), "not-an-id"])
+@pytest.mark.parametrize("last_sent", ["7d2f6f0e-3c7e-4b8e-9a55-0c2f7a4b9d11", "not-an-id"])
 def test_a_made_up_last_message_hides_no_new_one(signed_in, conversation, last_sent):
     key, helping, asking = conversation
     theirs = send_message(actor=helping, conversation_id=key, content="Same").message.id
