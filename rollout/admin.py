@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from carecollective.core.admin_site import ReadOnlyAdmin
 from rollout.acceptance_page import acceptance
 from rollout.control_room import control_room, first_page, live
-from rollout.models import Change
+from rollout.models import Change, Source
 from rollout.timeline import change_title
 
 _list_urls = admin.site.get_urls
@@ -46,6 +46,9 @@ class ChangeAdmin(ReadOnlyAdmin):
     class Media:
         js = (Script("admin-rollout/local_times.js", type="module"),)
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return ["session_role" if name == "database_role" else name for name in super().get_fields(request, obj)]
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("rollout.view")
 
@@ -59,6 +62,13 @@ class ChangeAdmin(ReadOnlyAdmin):
     @admin.display(ordering="flag_version")
     def what(self, change: Change) -> str:
         return change_title(change) + (_(", V1 writes off") if change.to_v1_writes is False else "")
+
+    @admin.display(description="database role")
+    def session_role(self, change: Change) -> str:
+        """Say whose way in it was: a rollback by command takes the guard's, which is kept free for it."""
+        if change.source == Source.COMMAND and change.database_role.endswith("_guard"):
+            return _("%(role)s (used by the command for a rollback; not the guard)") % {"role": change.database_role}
+        return change.database_role
 
     @admin.display(ordering="actor_label")
     def who(self, change: Change) -> str:

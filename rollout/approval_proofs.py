@@ -7,10 +7,13 @@ so whoever can only run SQL as the web role can write rows in anybody's name, bu
 import hmac
 from hashlib import sha256
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import connections
+
+if TYPE_CHECKING:
+    from rollout.models import Proposal
 
 BLOCK_BYTES = 64  # of SHA-256, as HMAC pads its key
 
@@ -39,6 +42,17 @@ def of_proposal(
 ) -> tuple[object, ...]:
     """Return what the proof of a proposal covers."""
     return "propose", from_stage, to_stage, from_version, proposer_id
+
+
+def is_of_proposal(proposal: "Proposal") -> bool:
+    """Tell whether the application wrote the proposal, and not somebody at the database's own prompt."""
+    fields = of_proposal(
+        from_stage=proposal.from_stage,
+        to_stage=proposal.to_stage,
+        from_version=proposal.from_version,
+        proposer_id=proposal.proposer_id,
+    )
+    return is_proven(proposal.proof, *fields)
 
 
 def of_approval(*, proposal_proof: str, approver_id: object) -> tuple[object, ...]:

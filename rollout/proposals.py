@@ -72,7 +72,7 @@ def approve(*, actor: User, proposal_id: int) -> Change:
     proposal = _find(actor, "rollout.approve", proposal_id)
     if proposal.proposer_id == actor.pk:
         raise SamePerson
-    if not was_proposed_here(proposal):
+    if not approval_proofs.is_of_proposal(proposal):
         raise ProposalUnproven
     # Judged before anything is locked, so that nobody's rollback waits for it.
     found = readiness.judge(stage=Stage.parse(proposal.from_stage), target=Stage.parse(proposal.to_stage))
@@ -109,17 +109,6 @@ def withdraw(*, actor: User, proposal_id: int) -> Proposal:
     if proposal.proposer_id != actor.pk:
         raise NotPermitted
     return _settle(proposal, actor, ProposalState.WITHDRAWN)
-
-
-def was_proposed_here(proposal: Proposal) -> bool:
-    """Tell whether the application wrote the proposal, and not somebody at the database's own prompt."""
-    fields = approval_proofs.of_proposal(
-        from_stage=proposal.from_stage,
-        to_stage=proposal.to_stage,
-        from_version=proposal.from_version,
-        proposer_id=proposal.proposer_id,
-    )
-    return approval_proofs.is_proven(proposal.proof, *fields)
 
 
 def _find(actor: User, permission: str, proposal_id: int) -> Proposal:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from rollout import acknowledgements, alerts, drain, readiness, root_causes, snapshot, stays, wording
+from rollout import acknowledgements, alerts, approval_proofs, drain, readiness, root_causes, snapshot, stays, wording
 from rollout.acknowledgements import Switch
 from rollout.alerts import AlertRecord
 from rollout.cohort import v1_takes_writes
@@ -253,6 +253,7 @@ def _proposals(version: int) -> tuple[Proposal, ...]:
             proposer=row.proposer_label,
             proposed_at=row.proposed_at,
             stale=row.from_version != version,
+            proven=approval_proofs.is_of_proposal(row),
         )
         for row in ProposalRow.objects.filter(state=ProposalState.PENDING)
     )

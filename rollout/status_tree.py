@@ -154,7 +154,10 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """`stale` tells that the rollout has moved on since: it can only be withdrawn."""
+    """`stale` tells that the rollout has moved on since: it can only be withdrawn.
+
+    One that is not `proven` was not made in the application, whoever it names: it can only be refused.
+    """
 
     id: int
     from_stage: str
@@ -165,6 +168,7 @@ class Proposal:
     proposer: str
     proposed_at: datetime
     stale: bool
+    proven: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ pytestmark = [
 DAYS_PASS = """
 SET session_replication_role = replica;
 UPDATE application_logs SET timestamp = timestamp - make_interval(days => {days});
-UPDATE rollout_sign_off SET signed_at = signed_at - make_interval(days => {days});
 DO $$
 DECLARE line rollout_change; previous text := '';
 BEGIN

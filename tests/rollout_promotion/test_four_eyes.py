@@ -298,3 +298,26 @@ def test_the_database_orders_the_stages_as_the_program_does(db: None) -> None:
         found = [row[0] for row in cursor.fetchall()]
     assert found == sorted(set(found))
     assert [height(Stage.parse(name)) for name in names] == sorted(height(Stage.parse(name)) for name in names)
+
+
+def test_a_forged_proposal_is_shown_as_what_it_is(shown: Evidence, ben: User, amina: User, signed_in: Any) -> None:
+    forge_proposal(ben.pk)
+    assert "This was not proposed in the control room" in signed_in(amina).get("/admin/rollout/").content.decode()
+
+
+def test_a_true_proposal_is_not_called_forged(shown: Evidence, ben: User, amina: User, signed_in: Any) -> None:
+    proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
+    assert "This was not proposed in the control room" not in signed_in(amina).get("/admin/rollout/").content.decode()
+
+
+def test_a_rollback_by_command_does_not_pass_for_the_guards(
+    committed_db: None, ben: User, signed_in: Any, connect_as: Any
+) -> None:
+    guard = connect_as("guard", autocommit=True)
+    with guard.transaction():
+        guard.execute("SELECT set_config('rollout.source', 'command', true)")
+        guard.execute("UPDATE rollout_flag SET v1_writes = false")
+    change = Change.objects.latest("pk")
+    assert (change.source, change.database_role) == ("command", "carecollective_guard")
+    shown = signed_in(ben).get(f"/admin/rollout/change/{change.pk}/change/").content.decode()
+    assert "carecollective_guard (used by the command for a rollback; not the guard)" in shown
