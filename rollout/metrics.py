@@ -95,7 +95,7 @@ class RolloutCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found = [*self._of_flag(), *self._of_conversations(), *self._of_guard()]
+            found = [*self._of_flag(), *self._of_conversations(), *self._of_alerts(), *self._of_helpers()]
             up = 1
         except DatabaseError:
             found, up = [], 0
@@ -156,22 +156,45 @@ class RolloutCollector(Collector):
                 value=v2 / total,
             )
 
-    def _of_guard(self) -> Iterator[Metric]:
+    def _of_alerts(self) -> Iterator[Metric]:
+        # Events are counted before Django has its models.
+        from rollout.alert_rules import RULES, rule_of  # noqa: PLC0415
+
         with connection.cursor() as cursor:
-            cursor.execute("SELECT severity, count(*) FROM rollout_alert WHERE resolved_at IS NULL GROUP BY severity")
-            opened = dict(cursor.fetchall())
+            cursor.execute(
+                "SELECT kind, severity, count(*) FROM rollout_alert WHERE resolved_at IS NULL GROUP BY kind, severity"
+            )
+            found = cursor.fetchall()
+        opened = {(rule.kind, str(rule.severity)): 0 for rule in RULES if rule.severity != "notice"}
+        for kind, severity, count in found:
+            known = kind if rule_of(kind) else "other"
+            opened[known, severity] = opened.get((known, severity), 0) + count
         alerts = GaugeMetricFamily(
-            "carecollective_open_alerts", "Alerts of the guard's that are open.", labels=["severity"]
+            "carecollective_open_alerts", "Open alerts, by what they are about.", labels=["kind", "severity"]
         )
-        for severity in sorted({"critical", "warning", *opened}):
-            alerts.add_metric([severity], opened.get(severity, 0))
+        for labels, count in sorted(opened.items()):
+            alerts.add_metric(labels, count)
         yield alerts
+
+    def _of_helpers(self) -> Iterator[Metric]:
+        """Tell when the guard and the worker were last heard."""
         lease = read_lease()
         if lease is not None and lease.renewed_at is not None:
             yield GaugeMetricFamily(
                 "carecollective_guard_lease_age_seconds",
                 "How long ago the guard last gave a sign of life.",
                 value=lease.age_seconds,
+            )
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float FROM core_workerheartbeat WHERE name = 'worker'"
+            )
+            row = cursor.fetchone()
+        if row is not None:
+            yield GaugeMetricFamily(
+                "carecollective_worker_heartbeat_age_seconds",
+                "How long ago the worker last gave a sign of life.",
+                value=row[0],
             )
 
 
