@@ -229,6 +229,7 @@ WORKER_TASKS = (
     ("rollout.change_alerts.note_changes", 5),
     ("rollout.absence.check_guard", 5),
     ("rollout.delivery.deliver_waiting", 5),
+    ("rollout.rollbacks.finish", 2),
 )
 
 INSTALLED_APPS = [

@@ -8,10 +8,11 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
 from carecollective.core.errors import DomainError, InvalidInput, NotPermitted, ValidationRefused
-from rollout import acknowledgements, alerts, checklist, delivery, drain, proposals, root_causes, services, snapshot
+from rollout import alerts, checklist, delivery, drain, proposals, root_causes, services, snapshot
 from rollout.errors import AlertNotFound, NothingToChange, ProposalNotFound, RootCauseNotFound
 from rollout.models import Change, Source
 from rollout.presentation import title_of
+from rollout.rollback_report import read_report
 from rollout.stages import DISABLED, Stage
 from rollout.timeline import describe_drain
 
@@ -148,11 +149,8 @@ def _roll_back(actor: "User", asked: QueryDict) -> str:
     is_live = snapshot.read_now().stage != DISABLED
     reason_follows = is_live and not reason
     change = services.roll_back(actor=actor, reason=NO_REASON_YET if reason_follows else reason, source=Source.ADMIN)
-    switch = acknowledgements.wait_for_switch(version=change.flag_version)
-    said = [_("Rolled back: the new messaging is off for everybody, and V1 writes are on."), switch.words]
-    attempt = drain.latest_attempt()
-    if attempt is not None:
-        said.append(describe_drain(attempt))
+    said = [_("Rolled back: the new messaging is off for everybody, and V1 writes are on.")]
+    said += [words for _heading, words in read_report(change).lines]
     if reason_follows:
         said.append(_("Say why below, under the root cause to file, when there is time."))
     return " ".join(said)

@@ -4,19 +4,20 @@ A start in V2 holds a shared lock until its transaction ends, and looks at the f
 `disabled` and gets the same lock for itself alone knows that each start has either ended or will see `disabled`.
 """
 
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
-from carecollective.core.database import ClockTimestamp
+from carecollective.core.database import ClockTimestamp, fetch_all
 from rollout import snapshot
 from rollout.cohort import decide, gather_facts
 from rollout.errors import NothingToCertify
-from rollout.models import Change, DrainCertificate, Flag
+from rollout.models import DrainCertificate
 from rollout.stages import DISABLED
-from rollout.state import FLAG_NAME
 from rollout.versions import MessagingVersion
 
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ WHERE held.locktype = 'advisory' AND held.classid = 0 AND held.objid = %s AND he
   AND held.pid <> pg_backend_pid()
 ORDER BY session.xact_start, held.pid
 """
+# A rollback that waits to be recorded is in force, and will be the flag's next version.
+TAKEN_BACK = """
+SELECT coalesce(
+  (SELECT flag.version + 1 FROM public.rollout_flag AS flag, public.rollout_state AS state
+   WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
+     AND state.waiting_since <= clock_timestamp() - %(after)s),
+  (SELECT flag_version FROM public.rollout_change
+   WHERE to_stage = 'disabled' AND from_stage <> 'disabled' AND at <= clock_timestamp() - %(after)s
+   ORDER BY id DESC LIMIT 1))
+"""
 
 
 def enter_v2_start(*, member: "User") -> MessagingVersion | None:
@@ -50,30 +61,53 @@ def enter_v2_start(*, member: "User") -> MessagingVersion | None:
 
 
 def certify(*, flag_version: int) -> DrainCertificate:
-    """Prove that no V2 start commits from now on, as long as the flag stays at `flag_version`; keep and return the proof.
+    """Prove that no V2 start commits from now on, as long as the rollout stays at `flag_version`; keep and return the proof.
 
     After a second in vain the row that is returned has no `issued_at` and names the sessions that stood in the way.
     Raises NothingToCertify unless that version is the present one, and is `disabled`.
     """
     if connection.in_atomic_block:
         raise RuntimeError("Inside a transaction nothing has been committed yet that could be certified.")
+    return certify_now(flag_version=flag_version, wait_ms=WAIT_MS) or _report(flag_version)
+
+
+def certify_now(*, flag_version: int, wait_ms: int = 50) -> DrainCertificate | None:
+    """Issue the certificate if that takes no waiting to speak of; None where a start is on its way, and nothing is kept.
+
+    Raises NothingToCertify.
+    """
     try:
-        return _issue(flag_version)
+        return _issue(flag_version, wait_ms)
     except OperationalError as error:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
-    return _report(flag_version)
+    return None
 
 
 def latest_attempt() -> DrainCertificate | None:
     """Return the last attempt since V2 was last taken from members, an issued one before any other; None if nobody asked."""
-    back = (
-        Change.objects.filter(to_stage=str(DISABLED)).exclude(from_stage=str(DISABLED)).exclude(from_stage=None).first()
-    )
-    if back is None:
+    version = _version_taken_back()
+    if version is None:
         return None
-    attempts = list(DrainCertificate.objects.filter(flag_version__gte=back.flag_version))
+    attempts = list(DrainCertificate.objects.filter(flag_version__gte=version))
     return next((attempt for attempt in attempts if attempt.issued_at), attempts[0] if attempts else None)
+
+
+def certify_what_is_owed(*, after: timedelta) -> None:
+    """Issue the certificate that the last rollback lacks, once it is `after` old and no start is on its way any more."""
+    state = snapshot.read_now()
+    version = _version_taken_back(after=after) if state.stage == DISABLED else None
+    if version is None or DrainCertificate.objects.filter(flag_version__gte=version, issued_at__isnull=False).exists():
+        return
+    # Moved on just now: there is nothing to prove any more.
+    with suppress(NothingToCertify):
+        certify_now(flag_version=state.version)
+
+
+def _version_taken_back(*, after: timedelta = timedelta(0)) -> int | None:
+    """Return the version at which V2 was last taken from members, at least so long ago."""
+    ((version,),) = fetch_all(TAKEN_BACK, {"after": after})
+    return int(version) if version is not None else None
 
 
 def list_holders() -> list[dict[str, Any]]:
@@ -87,16 +121,16 @@ def list_holders() -> list[dict[str, Any]]:
     ]
 
 
-def _issue(flag_version: int) -> DrainCertificate:
+def _issue(flag_version: int, wait_ms: int) -> DrainCertificate:
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, true), clock_timestamp()", [str(WAIT_MS)])
+            cursor.execute("SELECT set_config('lock_timeout', %s, true), clock_timestamp()", [str(wait_ms)])
             asked_at = cursor.fetchone()[1]
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
             cursor.execute("SELECT clock_timestamp()")
             issued_at = cursor.fetchone()[0]
-        found = Flag.objects.filter(name=FLAG_NAME).values_list("stage", "version").first()
-        if found != (str(DISABLED), flag_version):
+        state = snapshot.read_now()
+        if (state.stage, state.version) != (DISABLED, flag_version):
             raise NothingToCertify
         return DrainCertificate.objects.create(
             flag_version=flag_version,

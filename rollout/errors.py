@@ -86,6 +86,16 @@ class NothingToChange(DomainError):
     message = _("The rollout is already there; nothing was changed.")
 
 
+class RollbackNotWritten(DomainError):
+    """The database took no rollback. V2 is as it was."""
+
+    code = "rollback_not_written"
+    status = 503
+    message = _(
+        "V2 is as it was. Try again, or set MESSAGING_V2_ROLLOUT=disabled and restart the site: that needs no database."
+    )
+
+
 class NothingToCertify(DomainError):
     code = "nothing_to_certify"
     status = 409

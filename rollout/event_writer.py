@@ -27,7 +27,7 @@ _COLUMNS = (
     "key, service, method, event, log_level, error_code, version, stage, duration_ms, request_id, user_id, conversation_id,"
     " help_request_id, connection_error, timestamp"
 )
-_STAGE = "COALESCE(%s, (SELECT stage FROM public.rollout_flag WHERE name = 'messaging_v2'), 'disabled')"
+_STAGE = "COALESCE(%s, (SELECT stage FROM public.rollout_state), 'disabled')"
 _AGE = "clock_timestamp() - make_interval(secs => %s)"
 INSERT = (
     f"INSERT INTO public.application_logs ({_COLUMNS})"  # noqa: S608 (names of ours)

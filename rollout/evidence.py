@@ -16,12 +16,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from carecollective.core.startup import find_dangers
+from rollout import snapshot
 from rollout.alert_rules import RULES
 from rollout.delivery import channel_states
 from rollout.lease import read_lease
-from rollout.models import EventLog, Flag
+from rollout.models import EventLog
 from rollout.stages import DISABLED
-from rollout.state import FLAG_NAME
+from rollout.state import MISSING as NO_FLAG
 
 PASS, FAIL, INSUFFICIENT = "pass", "fail", "insufficient"
 BACKUP_HOURS = 24
@@ -135,13 +136,13 @@ def find_backup() -> Finding:
 
 def find_flag() -> Finding:
     """Look at the flag's row: it must exist, and be at disabled as long as nobody has been let in."""
-    stage = Flag.objects.filter(name=FLAG_NAME).values_list("stage", flat=True).first()
-    if stage is None:
+    state = snapshot.read_now()
+    if state == NO_FLAG:
         # A migration made it once, with the salt that deals the members. Another row would deal them anew.
         return Finding(FAIL, _("The flag's row is missing. Only a backup has it: manage.py restore."))
-    if stage == str(DISABLED):
+    if state.stage == DISABLED:
         return Finding(PASS, _("The flag exists and is at disabled."))
-    return Finding(PASS, _("The flag exists; the rollout is under way at %(stage)s.") % {"stage": stage})
+    return Finding(PASS, _("The flag exists; the rollout is under way at %(stage)s.") % {"stage": state.stage})
 
 
 def find_metrics() -> Finding:

@@ -18,12 +18,13 @@ from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
 from carecollective.core.session_lock import SessionLock
-from rollout import alerts, change_alerts, figures
+from rollout import alerts, change_alerts, figures, rollbacks
 from rollout.absence import WorkerWatch
 from rollout.alert_evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding
 from rollout.alert_judges import LATEST_STARTS
 from rollout.alert_log import Alert
 from rollout.alert_rules import evaluate
+from rollout.errors import RollbackNotWritten
 from rollout.figures import Ending
 from rollout.integrity import Inspector
 from rollout.lease import GUARD_LEASE_SECONDS, read_lease
@@ -31,7 +32,6 @@ from rollout.models import Flag, Source
 from rollout.observations import read_detector
 from rollout.services import REASON_LONGEST, roll_back
 from rollout.stages import DISABLED, Stage
-from rollout.state import FLAG_NAME
 from rollout.stays import read_runs
 from rollout.versions import MessagingVersion
 
@@ -44,9 +44,9 @@ STALLED_SECONDS = 20
 LABEL = "The guard"
 
 _STAGE_SINCE = """
-SELECT f.stage, clock_timestamp(), (
-  SELECT c.at FROM rollout_change c WHERE c.from_stage IS DISTINCT FROM c.to_stage ORDER BY c.id DESC LIMIT 1)
-FROM rollout_flag f WHERE f.name = %s
+SELECT s.stage, clock_timestamp(), coalesce(s.waiting_since, (
+  SELECT c.at FROM rollout_change c WHERE c.from_stage IS DISTINCT FROM c.to_stage ORDER BY c.id DESC LIMIT 1))
+FROM rollout_state s
 """
 # The densest minute of the last five: what an outage left behind arrives when it is over.
 _DENSEST_MINUTE = """
@@ -73,7 +73,7 @@ _NOTICE_DEATH = ("SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1
 def gather(*, broken: Mapping[str, int]) -> Evidence:
     """Look at all that the rules judge. Reads figures only, and no row of a member's."""
     with connection.cursor() as cursor:
-        cursor.execute(_STAGE_SINCE, [FLAG_NAME])
+        cursor.execute(_STAGE_SINCE)
         stage, now, stage_since = cursor.fetchone() or (str(DISABLED), None, None)
         cursor.execute(_DENSEST_MINUTE, [ONE_MINUTE, FIVE_MINUTES])
         (densest,) = cursor.fetchone()
@@ -149,7 +149,13 @@ class Guard:
             self._note_absence(self.look().stage)
             # Only now: a guard that cannot see the figures is no guard, and V2 shall go off without one.
             self._renew()
+            rollbacks.finish()
             self.reported = False
+        except RollbackNotWritten as problem:
+            # The lease is not renewed: should it not succeed within the minute, V2 goes off by that.
+            if not self.reported:
+                logger.error("The guard could not roll back and will try again. %s", problem.message)
+            self.reported = True
         except Error as problem:
             if not self.reported:  # an outage is one line, not one every five seconds
                 logger.warning("The guard could not look (%s) and will try again.", type(problem).__name__)

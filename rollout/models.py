@@ -29,6 +29,7 @@ __all__ = [
     "Process",
     "Proposal",
     "ProposalState",
+    "Rollback",
     "RootCause",
     "SignOff",
     "Source",
@@ -121,6 +122,30 @@ class Flag(AbstractUserFlag):
         return Stage.parse(self.stage)
 
 
+class Rollback(models.Model):
+    """An order to turn V2 off. Every reader honours it from its commit on, whoever holds the flag's row.
+
+    The flag's row follows as soon as it is free: a trigger then fills in `change_id`, once, and moves the words into the
+    record. `rollout.rollbacks` writes and settles these rows; the view `rollout_state` is the flag with them.
+    """
+
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    actor_id = models.UUIDField(null=True)
+    actor_label = models.TextField()
+    source = models.TextField(choices=Source.choices)
+    reason = models.TextField()
+    database_role = models.TextField(editable=False)  # the session's own, by the table's default
+    change_id = models.BigIntegerField(null=True, editable=False)
+
+    class Meta:
+        db_table = "rollout_rollback"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} UTC, {'waiting' if self.change_id is None else 'recorded'}"
+
+
 class Change(models.Model):
     """One change of the rollout's row: who, when, from, to and why.
 
@@ -150,3 +175,8 @@ class Change(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_stage or 'nothing'} to {self.to_stage or 'nothing'}"
+
+    @property
+    def is_recorded(self) -> bool:
+        """Tell whether the record has it; a rollback is in force before that."""
+        return self.pk is not None

@@ -8,16 +8,15 @@ from django.db.models import Q
 
 from carecollective.accounts.models import User
 from carecollective.core.database import fetch_all
-from rollout import figures, statistics
+from rollout import figures, snapshot, statistics
 from rollout.cohort import INTERNAL_TESTERS, bucket
 from rollout.figures import Between, Period, Resumed, Since
 from rollout.gates import CONFIDENCE, PERCENTILE, latency_limit
 from rollout.ladder import height
-from rollout.models import Flag, Proposal, ProposalState
+from rollout.models import Proposal, ProposalState
 from rollout.operations import Method
 from rollout.sequential import Detector, detect
 from rollout.stages import DISABLED, Stage, StageKind
-from rollout.state import FLAG_NAME
 from rollout.stays import SET_ASIDE, Run, find_resumed, read_runs
 from rollout.verdicts import DAY, Baseline, Exposure, Observation, Tally, Timings
 from rollout.versions import MessagingVersion
@@ -50,8 +49,8 @@ def read_detector() -> Detector:
 
 def collect_observation(*, confidence: float = CONFIDENCE) -> Observation:
     """Gather all that the gates judge, from the present stage's beginning until now."""
-    flag = Flag.objects.get(name=FLAG_NAME)
-    stage = flag.current_stage()
+    state = snapshot.read_now()
+    stage = state.stage
     ((now,),) = fetch_all("SELECT clock_timestamp()")
     runs = read_runs()
     if not runs:
@@ -73,7 +72,7 @@ def collect_observation(*, confidence: float = CONFIDENCE) -> Observation:
         baseline=_baseline(stage=stage, earlier=runs[1:], period=period, confidence=confidence),
         v1_creations=v1_creations.numerator,
         creations=v1_creations.denominator,
-        exposure=_exposure(stage=stage, salt=flag.salt, since=since, traffic_from=traffic_from),
+        exposure=_exposure(stage=stage, salt=state.salt, since=since, traffic_from=traffic_from),
     )
 
 

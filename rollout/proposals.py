@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
-from rollout import approval_proofs, readiness, services
+from rollout import approval_proofs, readiness, rollbacks, services, snapshot
 from rollout.errors import (
     NothingToChange,
     PromotionRefused,
@@ -21,9 +21,8 @@ from rollout.errors import (
     SamePerson,
 )
 from rollout.ladder import height
-from rollout.models import Change, Flag, Proposal, ProposalState, Source
+from rollout.models import Change, Proposal, ProposalState, Source
 from rollout.stages import Stage
-from rollout.state import FLAG_NAME
 
 
 def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
@@ -35,8 +34,8 @@ def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
     if not _may(actor, "rollout.propose"):
         raise NotPermitted
     reason = services.clean_reason(reason)
-    flag = Flag.objects.get(name=FLAG_NAME)
-    now = flag.current_stage()
+    state = snapshot.read_now()
+    now = state.stage
     if height(stage) <= height(now):
         raise NothingToChange(_("%(stage)s is no step up from %(now)s.") % {"stage": stage, "now": now})
     found = readiness.judge(stage=now, target=stage)
@@ -44,11 +43,11 @@ def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
         raise PromotionRefused(missing=found.missing)
     try:
         with transaction.atomic():
-            _clear_overtaken(flag.version)
+            _clear_overtaken(state.version)
             step = {
                 "from_stage": str(now),
                 "to_stage": str(stage),
-                "from_version": flag.version,
+                "from_version": state.version,
                 "proposer_id": actor.pk,
             }
             return Proposal.objects.create(
@@ -78,7 +77,7 @@ def approve(*, actor: User, proposal_id: int) -> Change:
     found = readiness.judge(stage=Stage.parse(proposal.from_stage), target=Stage.parse(proposal.to_stage))
     with transaction.atomic():
         # First the flag and then the proposal: whoever moves the rollout meanwhile makes this one stale.
-        flag = services.lock_flag()
+        flag = rollbacks.lock_flag()
         is_stale, missing = flag.version != proposal.from_version, found.missing
         if is_stale:
             _settle(proposal, actor, ProposalState.STALE)

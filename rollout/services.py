@@ -5,19 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils.translation import gettext_lazy as _
+from psycopg.errors import CheckViolation
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainError, NotPermitted, ValidationRefused
 from carecollective.core.text import can_be_kept, one_line
-from rollout import approval_proofs, drain, readiness
+from rollout import approval_proofs, drain, readiness, rollbacks, snapshot
 from rollout.errors import ApprovalNotAccepted, NothingToChange, OverrideRefused, PromotionRefused
 from rollout.ladder import height
 from rollout.models import Change, Flag, Proposal, ProposalState, Source
 from rollout.readiness import Readiness
 from rollout.stages import DISABLED, ENABLED, Stage
-from rollout.state import FLAG_NAME
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REASON_SHORTEST, REASON_LONGEST = 3, 500
+CHANGED_MEANWHILE = _("The rollout has been changed meanwhile. Look at it again.")
+ROLLBACK_FIRST = "rollout_flag_rollback_comes_first"
 APPROVAL = _("A second staff member's approval: propose the step in the control room, at /admin/rollout/.")
 
 
@@ -41,7 +43,7 @@ def change_stage(
     if stage == DISABLED:
         return roll_back(actor=actor, reason=reason, source=source, actor_label=actor_label)
     reason = clean_reason(reason)
-    before = Flag.objects.get(name=FLAG_NAME).current_stage()
+    before = snapshot.read_now().stage
     is_up = height(stage) > height(before)
     _require(actor, "rollout.propose" if is_up or stage == before else "rollout.rollback")
     if stage == before:
@@ -49,9 +51,9 @@ def change_stage(
     # Judged before the row is held still: a rollback waits for nobody's evidence.
     found = _judge_override(actor, before, stage, override=override) if is_up else None
     with transaction.atomic():
-        flag = lock_flag()
+        flag = rollbacks.lock_flag()
         if flag.current_stage() != before:
-            raise NothingToChange(_("The rollout has been changed meanwhile. Look at it again."))
+            raise NothingToChange(CHANGED_MEANWHILE)
         label = _label(actor, actor_label, source)
         if found is not None:
             # First: the trigger on the flag looks for it.
@@ -84,15 +86,19 @@ def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) ->
 def roll_back(*, actor: "User | None", reason: str, source: Source, actor_label: str = "") -> Change:
     """Turn V2 off for everybody and V1 writes on, whatever the rollout was doing; always possible, always recorded.
 
-    Once that is committed, asks for the certificate that no start in V2 is still on its way; see `rollout.drain`.
+    That waits for nobody. Then carries it over to the flag's row and asks for the certificate that no start in V2 is still
+    on its way; see `rollout.drain`. Where another session holds what that needs, the change that is returned is not
+    recorded yet (`is_recorded`), and `rollout.rollbacks` finishes by itself. Raises RollbackNotWritten.
     """
     _require(actor, "rollout.rollback")
     reason = clean_reason(reason)
-    with transaction.atomic():
-        change = _write(
-            lock_flag(), stage=DISABLED, v1_writes=True, actor=actor, actor_label=actor_label, source=source,
-            reason=reason, override=False,
-        )  # fmt: skip
+    label = _label(actor, actor_label, source)
+    rollback = rollbacks.insert(actor=actor, label=label, source=source, reason=reason)
+    try:
+        rollbacks.settle()
+    except DatabaseError as problem:
+        logger.info("A rollback is in force and not recorded yet (%s).", type(problem).__name__)
+    change = rollbacks.change_of(rollback)
     if not connection.in_atomic_block:
         _certify(change)
     return change
@@ -103,18 +109,13 @@ def set_v1_writes(*, actor: "User | None", on: bool, reason: str, source: Source
     _require(actor, "rollout.propose")
     reason = clean_reason(reason)
     with transaction.atomic():
-        flag = lock_flag()
+        flag = rollbacks.lock_flag()
         if flag.v1_writes is on:
             raise NothingToChange(_("V1 writes are already on.") if on else _("V1 writes are already off."))
         return _write(
             flag, stage=flag.current_stage(), v1_writes=on, actor=actor, actor_label=actor_label, source=source,
             reason=reason, override=False,
         )  # fmt: skip
-
-
-def lock_flag() -> Flag:
-    """Hold the rollout's row still until this transaction ends. Readers are never held up."""
-    return Flag.objects.select_for_update(of=("self",), no_key=True).get(name=FLAG_NAME)
 
 
 def clean_reason(reason: str) -> str:
@@ -205,7 +206,14 @@ def _write(
     }
     with recorded_as(context):
         flag.stage, flag.v1_writes = str(stage), v1_writes
-        flag.save(update_fields=["stage", "v1_writes"])
+        try:
+            flag.save(update_fields=["stage", "v1_writes"])
+        except IntegrityError as problem:
+            cause = problem.__cause__
+            if not isinstance(cause, CheckViolation) or cause.diag.constraint_name != ROLLBACK_FIRST:
+                raise
+            # Rolled back since the row was locked: a rollback waits for nobody.
+            raise NothingToChange(CHANGED_MEANWHILE) from None
     flag.refresh_from_db(fields=["version", "changed_at"])
     return Change.objects.get(flag_version=flag.version)
 

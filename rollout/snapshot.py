@@ -23,7 +23,7 @@ from rollout import acknowledgements
 from rollout.lease import IS_WATCHING
 from rollout.own_connection import connection_parameters
 from rollout.stages import Stage
-from rollout.state import FLAG_NAME, MISSING, UNKNOWN, RolloutState
+from rollout.state import MISSING, UNKNOWN, RolloutState
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ APPLICATION = "carecollective-rollout"
 READ = f"""
 SELECT stage, v1_writes, salt, version,
   EXISTS (SELECT FROM public.rollout_guard_lease WHERE {IS_WATCHING}) AS guarded
-FROM public.rollout_flag WHERE name = %s
+FROM public.rollout_state
 """  # noqa: S608 (a condition of ours)
 STALE_AFTER = 5.0
 POLL_EVERY = 1.0
@@ -58,7 +58,7 @@ def read_now() -> RolloutState:
     Unlike `current`, raises what the database raises: the transaction would be lost, and must not go on as V1.
     """
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(READ, [FLAG_NAME])
+        cursor.execute(READ)
         return _state_of(cursor.fetchone())
 
 
@@ -150,7 +150,7 @@ class Follower(threading.Thread):
     def _read(self, connection: "psycopg.Connection[Any]") -> None:
         # The clock is read first, so that the age is never understated.
         self._asked_at = time.monotonic()
-        state = _state_of(connection.execute(READ, [FLAG_NAME]).fetchone())
+        state = _state_of(connection.execute(READ).fetchone())
         self.remember(state, read_at=self._asked_at)
         acknowledgements.acknowledge(connection, version=state.version)
 

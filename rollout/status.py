@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db import connection
 from django.utils.translation import gettext as _
 
-from rollout import acknowledgements, alerts, approval_proofs, drain, readiness, root_causes, snapshot, stays, wording
+from carecollective.core.database import fetch_all
+from rollout import (
+    acknowledgements,
+    alerts,
+    approval_proofs,
+    drain,
+    readiness,
+    rollbacks,
+    root_causes,
+    snapshot,
+    stays,
+    wording,
+)
 from rollout.acknowledgements import Switch
 from rollout.alerts import AlertRecord
 from rollout.cohort import v1_takes_writes
@@ -80,7 +91,7 @@ def read_status() -> Status:
     switch = acknowledgements.read_switch(version=state.version)
     # A command's own environment says nothing of the processes that serve.
     overridden = environment_disables() or 0 < switch.serving == len(switch.held_off)
-    read_at, runs = _clock(), stays.read_runs()
+    (read_at, waits), runs = _clock(), stays.read_runs()
     since = runs[0].began if runs else None
     guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_rung(state.stage))
     open_alerts, due = alerts.open_alerts(), root_causes.list_due()
@@ -118,6 +129,7 @@ def read_status() -> Status:
         drain=_drain(state),
         switch=switch,
         timeline=read_timeline(),
+        unfinished=rollbacks.describe_unfinished() if waits else "",
     )
 
 
@@ -194,11 +206,12 @@ def _still_needed(verdicts: tuple[Verdict, ...]) -> str:
     return _("%(missing)s needed") % {"missing": _(" and ").join(filter(None, [", ".join(missing[:-1]), missing[-1]]))}
 
 
-def _clock() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now
+def _clock() -> tuple[datetime, bool]:
+    """Return the time, and whether a rollback waits to be recorded."""
+    ((now, waits),) = fetch_all(
+        "SELECT clock_timestamp(), EXISTS (SELECT FROM public.rollout_state WHERE waiting_since IS NOT NULL)"
+    )
+    return now, waits
 
 
 def _guard(state: RolloutState) -> Guard:

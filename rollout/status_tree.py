@@ -298,6 +298,7 @@ class Status:
     drain: Drain | None  # of the last rollback, while the rollout is at disabled
     switch: Switch
     timeline: tuple[Event, ...]
+    unfinished: str  # which rollback is in force and not recorded yet, and who is in the way; empty when all is done
 
 
 def as_plain(value: Any) -> Any:

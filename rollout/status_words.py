@@ -14,6 +14,8 @@ def sentences(status: Status) -> Iterator[str]:
     yield f"Stage: {status.stage}"
     yield f"V1 writes: {'on' if status.v1_writes else 'off'}"
     yield f"Health: {status.health.value.replace('_', ' ')}. {status.words}"
+    if status.unfinished:
+        yield f"Rollback: {status.unfinished}"
     yield f"Guard: {status.guard.words}"
     yield f"Processes: {status.switch.words}"
     if status.skipped:

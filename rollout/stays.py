@@ -14,11 +14,19 @@ SET_ASIDE = timedelta(minutes=15)
 _LOOKED_AT = 20
 
 _READ = """
-SELECT c.from_stage, c.to_stage, c.at, lead(c.at) OVER (ORDER BY c.id), c.source, c.override, (
-    -- A flap from outside shares the form of its first rollback.
-    SELECT cause.filed_at FROM public.rollout_root_cause AS cause
-    WHERE cause.change_id <= c.id ORDER BY cause.change_id DESC LIMIT 1)
-FROM public.rollout_change AS c
+SELECT c.from_stage, c.to_stage, c.at, lead(c.at) OVER (ORDER BY c.id), c.source, c.override,
+    CASE WHEN c.recorded THEN (
+        -- A flap from outside shares the form of its first rollback.
+        SELECT cause.filed_at FROM public.rollout_root_cause AS cause
+        WHERE cause.change_id <= c.id ORDER BY cause.change_id DESC LIMIT 1) END
+FROM (
+    SELECT id, from_stage, to_stage, at, source, override, true AS recorded FROM public.rollout_change
+    UNION ALL
+    -- A rollback that waits to be recorded is in force.
+    SELECT 9223372036854775807, flag.stage, state.stage, state.waiting_since, 'admin', false, false
+    FROM public.rollout_state AS state, public.rollout_flag AS flag
+    WHERE flag.name = 'messaging_v2' AND state.waiting_since IS NOT NULL
+) AS c
 WHERE c.from_stage IS DISTINCT FROM c.to_stage ORDER BY c.id DESC LIMIT %s
 """
 

@@ -43,7 +43,7 @@ WORKERS = 2
 WHO_KNOWS = """
 SELECT (SELECT count(*) FROM rollout_process WHERE flag_version = %(version)s), (
   SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %(application)s
-    AND state = 'idle' AND query_start > %(since)s AND query LIKE '%%public.rollout_flag%%')
+    AND state = 'idle' AND query_start > %(since)s AND query LIKE '%%public.rollout_state%%')
 """
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.faults.scale import BACK_WITHIN
 from tests.faults.site import Answer, Site
+from tests.postgres.support import PROJECT
+from tests.postgres.test_serve import environment_for
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -116,3 +118,65 @@ def test_with_the_disk_full_reading_works_writing_is_refused_and_room_makes_it_w
     wait_for(site.healthy, seconds=BACK_WITHIN)
     stored = site.value("SELECT count(*) FROM messages_v2 WHERE conversation_id = %s", helper.conversation_id)
     assert stored == kept + 1
+
+
+def rollback_by_command(site: Site) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "manage.py", "rollout", "rollback", "--reason", "The disk is full."],
+        cwd=PROJECT, env=environment_for(site.data_dir), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def test_with_the_disk_full_a_rollback_turns_v2_off_and_is_recorded_once_there_is_room(small_site, small_disk, figure):
+    site = small_site
+    helper, _owner = site.add_conversation("v2")
+    changes = site.value("SELECT count(*) FROM rollout_change")
+    assert site.value("SELECT count(*) FROM rollout_root_cause") == 0  # so that the form needs more of the disk
+    make_room_in_the_log(site)
+    filler = fill(small_disk)
+    done = rollback_by_command(site)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the new messaging is off" in done.stdout
+    assert "the record does not show it yet" in done.stdout
+    assert "see whether the disk is full" in done.stdout
+    assert "Traceback" not in done.stderr
+    took = wait_for(lambda: site.call("GET", "/api/rollout/me", token=helper.token).body["version"] == "v1", seconds=5)
+    figure("starts go to V1 after", took, "s more")
+
+    filler.unlink()
+    count = "SELECT count(*) FROM rollout_change WHERE reason = 'The disk is full.'"
+    figure("recorded after", wait_for(lambda: site.value(count) == 1, seconds=BACK_WITHIN), "s")
+    assert site.value("SELECT count(*) FROM rollout_change") == changes + 1
+    assert site.value("SELECT stage FROM rollout_flag") == "disabled"
+
+
+def test_with_no_room_for_a_rollback_either_it_is_refused_in_one_sentence(small_site, small_disk):
+    site = small_site
+    leave_no_room_for_a_rollback(site)
+    make_room_in_the_log(site)
+    filler = fill(small_disk)
+    done = rollback_by_command(site)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        "CommandError: The database's disk is full, so the rollback could not be written. V2 is as it was. Try again, or set"
+        " MESSAGING_V2_ROLLOUT=disabled and restart the site: that needs no database."
+    ]
+    assert site.value("SELECT stage FROM rollout_state") == "percentage:100"
+    filler.unlink()
+    done = rollback_by_command(site)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert site.value("SELECT stage FROM rollout_state") == "disabled"
+
+
+def leave_no_room_for_a_rollback(site: Site) -> None:
+    """Fill the last page of the table with the smallest of rows, so that its next row needs more of the disk."""
+    rows_of_pages = "SELECT count(*), (ctid::text::point)[0]::int FROM rollout_rollback GROUP BY 2 ORDER BY 2 DESC"
+    filler = b"INSERT INTO rollout_rollback (actor_label, source, reason, change_id) VALUES ('', '', '', 0)"
+    with site.connect() as connection:
+        while site.rows(rows_of_pages)[0][1] < 2:
+            for _ in range(20):
+                connection.execute(filler)
+        (on_last, last), (capacity, _page) = site.rows(rows_of_pages)[:2]
+        for _ in range(capacity - on_last):
+            connection.execute(filler)
+    assert site.rows(rows_of_pages)[0] == (capacity, last)

@@ -317,7 +317,7 @@ def test_the_inbox_takes_at_most_four_queries_and_a_thread_five(
     with queries() as thread:
         read(client, f"/messages/{key}")
     # A web process keeps the rollout's state in memory; only tests ask the table at each call.
-    thread = [statement for statement in thread if "rollout_flag" not in statement]
+    thread = [statement for statement in thread if "rollout_state" not in statement]
     assert len(inbox) <= 4, inbox
     assert len(thread) <= 5, thread
 

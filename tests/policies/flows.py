@@ -156,7 +156,7 @@ def use_the_control_room(recording: Recording, request: Request) -> None:
         cause = RootCause.objects.latest("pk")
         answers = {"what": "It broke", "why": "It was wrong", "fix": "Mend it", "who": "Ben", "due": "2030-01-31"}
         press(first, "file_root_cause", root_cause=cause.pk, **answers)
-        drain._issue(Flag.objects.get(name=FLAG_NAME).version)
+        drain.certify_now(flag_version=Flag.objects.get(name=FLAG_NAME).version)
         drain._report(Flag.objects.get(name=FLAG_NAME).version)
         audit.verify()
         found = Finding(rule_of("mail_failing"), "No mail goes out.", {"total": 1}, total=1)

@@ -20,6 +20,7 @@ from rollout.models import Flag
 from rollout.stages import DISABLED
 from rollout.state import FLAG_NAME
 from rollout.versions import MessagingVersion
+from tests.roles import as_role
 from tests.rollout.conftest import MakeUser, Move
 
 pytestmark = pytest.mark.django_db
@@ -66,10 +67,11 @@ def everything_on(flag: Flag, settings: Settings) -> Callable[[User], None]:
 
     def turn_on(user: User) -> None:
         settings.WAFFLE_OVERRIDE = True
-        Flag.objects.filter(pk=flag.pk).update(
-            everyone=True, percent=Decimal("99.9"), testing=True, superusers=True, staff=True, authenticated=True,
-            languages="en", rollout=True,
-        )  # fmt: skip
+        with as_role("owner"):
+            Flag.objects.filter(pk=flag.pk).update(
+                everyone=True, percent=Decimal("99.9"), testing=True, superusers=True, staff=True, authenticated=True,
+                languages="en", rollout=True,
+            )  # fmt: skip
 
     return turn_on
 

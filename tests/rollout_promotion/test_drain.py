@@ -352,7 +352,7 @@ def test_an_attempt_that_the_server_breaks_off_is_no_certificate(
     change = roll_back(actor=None, reason="Errors in V2", source=Source.COMMAND)
     issued = DrainCertificate.objects.count()
 
-    def break_off(version: int) -> DrainCertificate:
+    def break_off(version: int, wait_ms: int) -> DrainCertificate:
         raise OperationalError("terminating connection")
 
     monkeypatch.setattr(drain, "_issue", break_off)

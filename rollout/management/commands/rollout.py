@@ -8,12 +8,13 @@ from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.core.errors import DomainError
 from carecollective.core.text import one_line
-from rollout import acknowledgements, audit, delivery, drain, evidence, selectors, services, snapshot
+from rollout import audit, delivery, drain, evidence, selectors, services, snapshot
 from rollout.acceptance import judge_acceptance
 from rollout.cohort import explain
 from rollout.errors import PromotionRefused
 from rollout.models import Change, Source
 from rollout.releases import current_release
+from rollout.rollback_report import read_report
 from rollout.stages import DISABLED, Stage
 from rollout.status import as_drain, as_plain, read_status
 from rollout.status_words import sentences
@@ -92,16 +93,15 @@ class Command(BaseCommand):
         change = services.roll_back(
             actor=None, reason=options["reason"], source=Source.COMMAND, actor_label=_operator()
         )
-        switch = acknowledgements.wait_for_switch(version=change.flag_version)
-        attempt = drain.latest_attempt()
+        report = read_report(change)
         facts = _facts_of(change) | {
-            "switch": as_plain(switch),
-            "drain": as_plain(as_drain(attempt)) if attempt else None,
+            "recorded": change.is_recorded,
+            "unfinished": report.unfinished,
+            "switch": as_plain(report.switch),
+            "drain": as_plain(as_drain(report.drain)) if report.drain else None,
         }
-        lines = [_sentence_of(change), f"Processes: {switch.words}"]
-        if attempt:
-            lines.append(f"Drain: {describe_drain(attempt)}")
-        return facts, [*lines, *_notice()]
+        said = [f"{heading}: {words}" for heading, words in report.lines]
+        return facts, [_sentence_of(change), *said, *_notice()]
 
     def _drain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         attempt = drain.certify(flag_version=snapshot.read_now().version)
@@ -240,6 +240,11 @@ def _facts_of(change: Change) -> dict[str, Any]:
 def _sentence_of(change: Change) -> str:
     override = ", overriding the rules" if change.override else ""
     writes = "on" if change.to_v1_writes else "off"
+    if not change.is_recorded:
+        return (
+            f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: the new messaging is off, "
+            f"V1 writes {writes}. {one_line(change.reason)}"
+        )
     return (
         f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: {change.from_stage or 'nothing'} to "
         f"{change.to_stage or 'nothing'}, V1 writes {writes}{override}. {one_line(change.reason)}"
