@@ -76,8 +76,11 @@ def read_runs() -> tuple[Run, ...]:
 
 
 def find_resumption(runs: Sequence[Run]) -> Resumption | None:
-    """Return what can be resumed: only straight from the rollback, or after a lower stage it is a new climb."""
-    if not runs or not runs[0].is_rollback or runs[0].left is None:
+    """Return what can be resumed: only straight from the rollback, or after a lower stage it is a new climb.
+
+    A stage that an override or somebody outside had entered was never earned, and is not gone back to.
+    """
+    if len(runs) < 2 or not runs[0].is_rollback or runs[0].left is None or not runs[1].approved:
         return None
     return Resumption(runs[0].left, runs[0].began, runs[0].explained_at is not None)
 
@@ -87,7 +90,12 @@ def find_resumed(runs: Sequence[Run]) -> Run | None:
     if len(runs) < 3:
         return None
     now, back, before = runs[:3]
-    if not now.approved or not back.is_rollback or now.stage != back.left or before.stage != now.stage:
+    if (
+        not (now.approved and before.approved)
+        or not back.is_rollback
+        or now.stage != back.left
+        or before.stage != now.stage
+    ):
         return None
     return before if back.explained_at and back.explained_at <= now.began else None
 

@@ -26,9 +26,12 @@ ANSWERS = {"what": "Offers failed", "why": "An index", "fix": "Add it", "who": "
 
 
 @pytest.fixture
-def climbed(stage: Callable[..., None]) -> None:
+def climbed(stage: Callable[..., None], past_the_triggers: Any) -> None:
+    """Step by step to 50%, as two people would have approved it."""
     for name in ("internal", "percentage:10", "percentage:50"):
         stage(name)
+    with past_the_triggers() as cursor:
+        cursor.execute("UPDATE rollout_change SET source = 'admin' WHERE source = 'outside'")
 
 
 @pytest.fixture
@@ -84,10 +87,16 @@ def test_after_another_stage_it_is_a_new_climb(left: int, ben: User, stage: Any)
     file_root_cause(actor=ben, root_cause_id=left, **ANSWERS)
     stage("internal")
     assert find_resumption(read_runs()) is None
-    stage("disabled")
-    found = find_resumption(read_runs())
-    assert found is not None
-    assert (found.stage, found.explained) == (INTERNAL, False)
+
+
+def test_a_stage_that_nobody_approved_is_not_gone_back_to(stage: Any, ben: User, amina: User) -> None:
+    stage("enabled")
+    roll_back(actor=amina, reason="Who was that?", source=Source.ADMIN)
+    file_root_cause(actor=ben, root_cause_id=list_due()[0].id, **ANSWERS)
+    assert read_status().resume is None
+    assert not readiness.judge(stage=DISABLED, target=ENABLED).passed
+    words = [blocker.words for blocker in readiness.judge(stage=DISABLED, target=ENABLED).blockers]
+    assert any("would skip" in one for one in words)
 
 
 def test_what_the_stage_had_shown_counts_but_for_what_led_to_the_rollback(
