@@ -25,13 +25,17 @@ from carecollective.inbox.selectors import (
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
 from messaging_v2.models import Status
 from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
-from rollout.cohort import decision_for, v1_writes_are_on
+from rollout.cohort import decision_for, nobody_can_start_now, v1_writes_are_on
 from rollout.drain import enter_v2_start
 from rollout.events import Method, measured
 from rollout.versions import MessagingVersion
 
 FROZEN = _("The old messaging takes no new messages. Your conversation continues in the new messaging.")
 NOWHERE_YET = _("New conversations are paused for you at the moment. Nothing was sent; please try again later.")
+PAUSED_FOR_ALL = _(
+    "Messaging is paused for everybody right now. It is not your fault, and we have been told. "
+    "Nothing was sent; please keep your words and try again a little later."
+)
 
 
 class CannotContinue(InvalidInput):
@@ -76,7 +80,7 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
             if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
                 raise CannotContinue()
             if operation.version is not MessagingVersion.V2:
-                raise MessagingUnavailable(NOWHERE_YET)
+                raise MessagingUnavailable(_why_paused())
             request = lock_help_request(thread.help_request.id)
             started = _open(actor, request.user_id, request.pk, initial_message, operation.version)
         operation.version, operation.conversation_id = started.version, started.conversation_id
@@ -153,7 +157,7 @@ def send_message(
                 # What was stored before the freeze was stored: its sender's repeat is answered as ever.
                 legacy = send_legacy_message(**given) if v1_writes_are_on() else legacy_message_sent_before(**given)
                 if legacy is None:
-                    raise MessagingUnavailable(FROZEN)
+                    raise MessagingUnavailable(PAUSED_FOR_ALL if nobody_can_start_now() else FROZEN)
                 message, is_new = legacy_message_record(legacy.message), legacy.is_new
                 recipient_id = legacy.recipient_id
         if is_new:
@@ -183,6 +187,10 @@ def reopen_conversation(*, actor: User, conversation_id: UUID) -> None:
     set_status(actor=actor, conversation_id=conversation_id, status=Status.ACTIVE)
 
 
+def _why_paused() -> Any:
+    return PAUSED_FOR_ALL if nobody_can_start_now() else NOWHERE_YET
+
+
 def _open(
     actor: User, requester_id: UUID, help_request_id: UUID, initial_message: Any, version: MessagingVersion | None
 ) -> Started:
@@ -190,7 +198,7 @@ def _open(
         version = enter_v2_start(member=actor)
         # Taken back since it was decided. Who meant to continue a legacy conversation has nothing to go back to.
         if version is MessagingVersion.V1 and standing_conversation(helper=actor, help_request_id=help_request_id):
-            raise MessagingUnavailable(NOWHERE_YET)
+            raise MessagingUnavailable(_why_paused())
     match version:
         case MessagingVersion.V2:
             conversation_id = create_conversation_atomic(
@@ -201,7 +209,7 @@ def _open(
                 actor=actor, help_request_id=help_request_id, initial_message=initial_message
             ).pk
         case None:  # pragma: no branch
-            raise MessagingUnavailable(NOWHERE_YET)
+            raise MessagingUnavailable(_why_paused())
     rate_limits.count_use(member=actor, limit=rate_limits.new_conversations())
     notify(
         recipient_id=requester_id,

@@ -8,6 +8,8 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
+from carecollective.core.errors import MessagingUnavailable
+from carecollective.inbox.services import NOWHERE_YET, PAUSED_FOR_ALL, offer_help
 from rollout import absence, alerts
 from rollout.absence import WorkerWatch, check_guard
 from rollout.delivery import deliver_waiting
@@ -206,6 +208,23 @@ def test_that_nobody_can_start_is_told_at_once(
         "Every offer of help is refused; members are asked to try again later. "
         "V2 is off and V1 is frozen (stage percentage:50): nobody can start a conversation.",
     ]
+
+
+@pytest.mark.parametrize(("at_stage", "looked_ago", "said"), [
+    ("percentage:50", 61, PAUSED_FOR_ALL), ("disabled", 1, PAUSED_FOR_ALL), ("internal", 1, NOWHERE_YET),
+])  # fmt: skip
+def test_members_are_told_whether_it_is_them_or_everybody(
+    at: At, sql: Sql, looked: Callable[[float], None], member: Make, help_request: Make, at_stage: str,
+    looked_ago: float, said: Any,
+) -> None:  # fmt: skip
+    at(at_stage)
+    sql("UPDATE rollout_flag SET v1_writes = false")
+    looked(looked_ago)
+    helper, request = member(), help_request()
+    with pytest.raises(MessagingUnavailable) as refusal:
+        offer_help(actor=helper, help_request_id=request.pk, initial_message="I can help with that.")
+    assert refusal.value.message == said
+    assert sql("SELECT (SELECT count(*) FROM conversations) + (SELECT count(*) FROM conversations_v2)") == (0,)
 
 
 def test_the_guard_sees_it_where_the_worker_is_gone(at: At, sql: Sql, beat: Callable[..., None]) -> None:

@@ -1,6 +1,7 @@
 """Alerts as they open, are acknowledged and end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,13 +11,14 @@ from django.db import IntegrityError, transaction
 from carecollective.core.errors import NotPermitted
 from rollout import alerts
 from rollout.alert_evidence import Finding
-from rollout.alert_log import Alert, Delivery
+from rollout.alert_log import Alert, Delivery, Severity
 from rollout.alert_rules import rule_of
 from rollout.errors import AlertNotFound
-from rollout.stages import INTERNAL
+from rollout.stages import INTERNAL, Stage
 from tests.rollout_guard.conftest import Sql
 
 Make = Callable[..., Any]
+TEN = Stage.parse("percentage:10")
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -47,6 +49,22 @@ def test_alerts_of_one_kind_with_different_keys_stand_beside_each_other() -> Non
     assert note("guard_rollback", key="12").pk == note("guard_rollback", key="12").pk
     note("guard_rollback", key="13")
     assert {alert.key for alert in alerts.open_alerts()} == {"12", "13"}
+
+
+def test_what_is_about_a_stage_ends_with_it() -> None:
+    first = alerts.note(finding("creation_low", "Of internal."), stage=INTERNAL)
+    second = alerts.note(finding("creation_low", "Of 10%."), stage=TEN)
+    first.refresh_from_db()
+    assert (first.resolved_at is not None, second.words, second.stage) == (True, "Of 10%.", "percentage:10")
+    assert alerts.note(finding("slow_call"), stage=INTERNAL).pk == alerts.note(finding("slow_call"), stage=TEN).pk
+
+
+def test_what_gets_worse_is_told_anew() -> None:
+    first = note("guard_absent")
+    worse = alerts.note(replace(finding("guard_absent"), severity=Severity.CRITICAL), stage=INTERNAL)
+    first.refresh_from_db()
+    assert (first.resolved_at is not None, worse.severity, worse.pk != first.pk) == (True, "critical", True)
+    assert note("guard_absent").pk == worse.pk
 
 
 def test_a_change_has_one_alert_for_ever() -> None:

@@ -4,10 +4,12 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from email import message_from_bytes
 from typing import Any
 
 import pytest
 import sentry_sdk
+from aiosmtpd.controller import Controller
 from django.core import mail
 from pytest_django import Settings
 
@@ -357,3 +359,44 @@ def test_every_kind_of_alert_makes_a_message_with_state_action_stage_time_and_li
         )
         assert lines[4].startswith("http://127.0.0.1:8000/admin/rollout/#alert-")
         assert len(message.subject) < 100
+
+
+def test_a_real_mail_server_takes_an_alert_and_a_refusal_of_it_is_kept(
+    open_alert: OpenAlert, settings: Settings, due_now: Callable[[], None]
+) -> None:
+    received: list[Any] = []
+
+    class Server:
+        refuses = True
+
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 (aiosmtpd calls it so)
+            if self.refuses:
+                return "451 Try again later"
+            received.append(envelope)
+            return "250 OK"
+
+    handler = Server()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+        settings.ALERT_EMAILS = ["oncall@example.org"]
+        key = open_alert()
+        assert deliver_waiting() == 0
+        (state,) = (one for one in channel_states() if one.name == "email")
+        assert (state.delivered_at, state.error, state.waiting) == (None, "SMTPDataError", 1)
+        handler.refuses = False
+        due_now()
+        assert deliver_waiting() == 1
+    finally:
+        controller.stop()
+    (envelope,) = received
+    body = message_from_bytes(envelope.content).get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert envelope.rcpt_tos == ["oncall@example.org"]
+    assert body.decode().startswith("Critical: 8 of 10 failed.")
+    assert f"/admin/rollout/#alert-{key}" in body.decode()
