@@ -41,6 +41,27 @@ WHERE {condition} ORDER BY t.id
 }
 
 
+# When a row was truly written stands in its entries; its own columns say what their writer chose.
+_UNPROVEN = """
+SELECT p.id FROM public.rollout_proposal AS p, LATERAL (
+    SELECT min(e.at) AS written, max(e.at) AS decided FROM public.rollout_audit_entry AS e
+    WHERE e.table_name = 'rollout_proposal' AND e.row_id = p.id) AS entry
+WHERE p.id = ANY (%s) AND (
+    public.rollout_is_proven(p.proof, ARRAY[
+        CASE WHEN p.override THEN 'override' ELSE 'propose' END, p.from_stage, p.to_stage, p.from_version::text,
+        p.proposer_id::text], entry.written) IS FALSE
+    OR (p.state = 'approved' AND NOT p.override AND public.rollout_is_proven(
+        p.decision_proof, ARRAY['approve', p.proof, p.decided_by_id::text], entry.decided) IS FALSE))
+"""
+
+
+def find_unproven(proposal_ids: Sequence[int]) -> frozenset[int]:
+    """Return those of the proposals that the application did not make or approve, whoever they name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNPROVEN, [list(proposal_ids)])
+        return frozenset(row[0] for row in cursor.fetchall())
+
+
 def read_entries() -> list[AuditEntry]:
     """Read the chain from its beginning."""
     return list(AuditEntry.objects.order_by("pk"))

@@ -97,7 +97,7 @@ def read_status() -> Status:
     open_alerts, due = alerts.open_alerts(), root_causes.list_due()
     facts = _Facts(state, overridden, guard, found, open_alerts, due)
     health, channels = _health(facts), channel_states()
-    v1_writes = v1_takes_writes(state=state, override=settings.MESSAGING_V2_ROLLOUT)
+    v1_writes = v1_takes_writes(state=state, override=DISABLED if overridden else settings.MESSAGING_V2_ROLLOUT)
     return Status(
         read_at=read_at,
         health=health,

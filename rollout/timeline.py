@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 
 from rollout.alert_log import Severity
 from rollout.alerts import recent_alerts
+from rollout.audit_entries import find_unproven
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
 from rollout.root_causes import list_filed
 from rollout.sign_offs import PART_TITLES, title_of_item
@@ -67,9 +68,21 @@ def _proposals(length: int) -> Iterator[Event]:
         ProposalState.WITHDRAWN: _("Withdrawn: %(stage)s"),
         ProposalState.STALE: _("Overtaken: %(stage)s"),
     }
-    for proposal in Proposal.objects.all()[:length]:
+    latest = list(Proposal.objects.all()[:length])
+    unproven = find_unproven([proposal.pk for proposal in latest])
+    for proposal in latest:
         steps = {"kind": "proposal", "from_stage": proposal.from_stage, "to_stage": proposal.to_stage}
         said = {"stage": proposal.to_stage}
+        if proposal.pk in unproven:
+            yield _event(
+                **steps,
+                at=proposal.proposed_at,
+                title=_("A proposal for %(stage)s was written past the application") % said,
+                words=_("It names %(names)s. Neither is proven to have made or approved it here.")
+                % {"names": ", ".join(filter(None, [proposal.proposer_label, proposal.decided_by_label]))},
+                badges=("outside",),
+            )
+            continue
         if proposal.override:
             yield _event(
                 **steps,

@@ -62,7 +62,7 @@ def test_a_rollback_leaves_a_form_to_file(page, stage):
     stage("disabled")
     shown = page()
     assert health_of(shown) == "Rolled back"
-    assert "1 root cause to file The rollback from 33.3%" in text_of(shown)
+    assert "1 root cause to file Open The rollback from 33.3%" in text_of(shown)
 
 
 def test_a_dead_guard_is_said_and_its_consequence(page, stage, lease):

@@ -13,6 +13,7 @@ from rollout.errors import ApprovalNotAccepted, ProposalUnproven
 from rollout.models import Change, Flag, Proposal, Source
 from rollout.services import change_stage, recorded_as, roll_back
 from rollout.stages import INTERNAL, Stage
+from rollout.status import read_status
 from tests.operators import MakeStaff
 from tests.readiness import Evidence
 
@@ -321,3 +322,17 @@ def test_a_rollback_by_command_does_not_pass_for_the_guards(
     assert (change.source, change.database_role) == ("command", "carecollective_guard")
     shown = signed_in(ben).get(f"/admin/rollout/change/{change.pk}/change/").content.decode()
     assert "carecollective_guard (used by the command for a rollback; not the guard)" in shown
+
+
+def test_the_timeline_says_of_a_forged_approval_what_it_is(shown: Evidence, ben: User, amina: User) -> None:
+    approved(shown, ben, amina)
+    forged = forge_proposal(ben.pk, to="enabled", proposed_at="2020-01-01T00:00:00Z")
+    forge_approval(forged, amina)
+    events = [event for event in read_status().timeline if event.kind == "proposal"]
+    assert [event.title for event in events] == [
+        "Approved: internal",
+        "Proposed: internal",
+        "A proposal for enabled was written past the application",
+    ]
+    assert (events[2].badges, events[2].who) == (("outside",), "")
+    assert "It names Ben, Amina." in events[2].words
