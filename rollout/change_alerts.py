@@ -8,37 +8,70 @@ from rollout.alert_evidence import FIVE_MINUTES
 from rollout.alert_log import CHANGE_KINDS, Alert, Severity
 from rollout.alert_rules import rule_of
 from rollout.ladder import height
-from rollout.models import Change, Source
+from rollout.models import Change, Flag, Rollback, Source
 from rollout.stages import DISABLED, Stage
+from rollout.state import FLAG_NAME
 from rollout.versions import MessagingVersion
 
 AT_ONCE = 100
+# A rollback is recorded at once, unless a session holds the flag's row or the record.
+RECORDED_WITHIN = timedelta(seconds=10)
 # Both the guard and the worker look, so that neither's absence leaves a change untold; the key makes it one alert.
 _UNTOLD = f"""
 SELECT c.* FROM public.rollout_change AS c
 WHERE c.id > coalesce((SELECT after_change_id FROM public.rollout_change_alerts_start), 0) AND NOT EXISTS (
   SELECT FROM public.rollout_alert AS a WHERE a.key = c.id::text AND a.kind IN {CHANGE_KINDS})
+  AND NOT EXISTS (
+    SELECT FROM public.rollout_rollback AS r JOIN public.rollout_alert AS a ON a.key = 'rollback:' || r.id
+    WHERE r.change_id = c.id AND a.kind IN {CHANGE_KINDS})
 ORDER BY c.id LIMIT %s
 """  # noqa: S608 (names of ours)
 
 
 def note_changes() -> int:
     """Give each change of the rollout that has none its alert; return how many were new. Safe to call from anywhere."""
-    changes = list(Change.objects.raw(_UNTOLD, [AT_ONCE]))
-    alerts = [_alert_of(change) for change in changes]
+    alerts = [_alert_of(change, key=str(change.pk)) for change in Change.objects.raw(_UNTOLD, [AT_ONCE])]
+    alerts += _rollbacks_not_recorded_yet()
     # A change that somebody else noted meanwhile has its alert already.
     Alert.objects.bulk_create(alerts, ignore_conflicts=True)
     return len(alerts)
 
 
-def _alert_of(change: Change) -> Alert:
+def _rollbacks_not_recorded_yet() -> list[Alert]:
+    """Tell of a rollback that is in force while somebody keeps it from the record; its change is then not told again."""
+    waiting = Rollback.objects.filter(change_id=None, at__lt=ClockTimestamp() - RECORDED_WITHIN)
+    found = {f"rollback:{one.pk}": one for one in waiting}
+    if not found:
+        return []
+    told = set(Alert.objects.filter(key__in=found, kind__in=CHANGE_KINDS).values_list("key", flat=True))
+    stage = Flag.objects.values_list("stage", flat=True).get(name=FLAG_NAME)
+    return [
+        _alert_of(
+            Change(
+                at=one.at,
+                actor_label=one.actor_label,
+                source=one.source,
+                reason=one.reason,
+                database_role=one.database_role,
+                from_stage=stage,
+                to_stage=str(DISABLED),
+                to_v1_writes=True,
+            ),
+            key=key,
+        )
+        for key, one in found.items()
+        if key not in told
+    ]
+
+
+def _alert_of(change: Change, *, key: str) -> Alert:
     kind = _kind_of(change)
     rule = rule_of(kind)
     assert rule is not None  # noqa: S101 (a line of our own table)
     stage = change.to_stage or str(DISABLED)
     return Alert(
         kind=kind,
-        key=str(change.pk),
+        key=key,
         severity=rule.severity,
         opened_at=change.at,
         last_seen_at=ClockTimestamp(),

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 from pytest_django import Settings
 
-from rollout import alerts
+from rollout import alerts, rollbacks
 from rollout.alert_log import Alert
 from rollout.change_alerts import note_changes
 from rollout.delivery import deliver_waiting
@@ -154,6 +154,29 @@ def test_changes_made_while_guard_and_worker_were_down_are_all_told(slack: Liste
         "Turn 1.",
         "Turn 2.",
     ]
+
+
+@pytest.mark.parametrize(("source", "kind", "said"), [
+    ("guard", "guard_rollback", "The guard turned V2 off (it was at percentage:10). 8 of 8 failed."),
+    ("admin", "stage_changed", "V2 was rolled back from percentage:10 to disabled, by Amina. Reason: 8 of 8 failed."),
+])  # fmt: skip
+def test_a_rollback_that_is_kept_from_the_record_is_told_once(
+    slack: Listener, at: At, sql: Sql, source: str, kind: str, said: str
+) -> None:
+    at("percentage:10")
+    sql(
+        "INSERT INTO rollout_rollback (at, actor_label, source, reason)"
+        " VALUES (clock_timestamp() - interval '11 s', 'Amina', %s, '8 of 8 failed.')", source,
+    )  # fmt: skip
+    deliver()
+    deliver()
+    rollbacks.settle()
+    deliver()
+    (text,) = slack.texts
+    assert text.splitlines()[0].endswith(said)
+    assert "V2 is off; new conversations use V1." in text
+    assert [one.kind for one in Alert.objects.all()] == [kind]
+    assert Change.objects.filter(source=source).count() == 1
 
 
 def test_the_timeline_shows_who_acknowledged_and_shows_a_change_once(at: At, sql: Sql, staff: Make) -> None:
