@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.rollout_guard.listener import listening
 from tests.rollout_guard.processes import running
 from tests.waiting import wait_for
 
@@ -84,3 +85,19 @@ def test_asked_to_end_it_ends_at_once_and_frees_the_lock(holder: Callable[[], st
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     assert held.fetchone() == (0,)
+
+
+@pytest.mark.slow
+def test_without_a_worker_the_guard_tells_people_itself(holder: Callable[[], str], connect_as: Connect) -> None:
+    superuser = connect_as("superuser", autocommit=True)
+    with listening() as slack, running("guard", role="guard", TEST_SLACK_WEBHOOK_URL=slack.address) as guard:
+        wait_for(lambda: holder() == str(guard.pid), seconds=20)
+        superuser.execute("UPDATE rollout_flag SET v1_writes = false WHERE name = 'messaging_v2'")
+        # A worker is taken for gone after half a minute without a sign of life.
+        wait_for(lambda: len(slack.heard) >= 2, seconds=60)
+        assert {text.split(",")[0].split(":")[1].strip() for text in slack.texts[:2]} == {
+            "V1 writes were turned off", "No member can start a conversation",
+        }  # fmt: skip
+        wait_for(lambda: any("The worker has never given a sign of life" in text for text in slack.texts), seconds=90)
+        assert guard.poll() is None
+    assert len(slack.texts) == len(set(slack.texts))
