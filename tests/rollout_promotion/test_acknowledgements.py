@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from rollout import acknowledgements, snapshot
 from rollout.acknowledgements import acknowledge, process_key, read_switch, wait_for_switch
-from rollout.models import Flag, Process, Source
+from rollout.models import Flag, Process, Rollback, Source
 from rollout.services import roll_back
 from rollout.stages import DISABLED
 from rollout.status import Health, read_status
@@ -70,7 +70,8 @@ def test_a_serving_process_tells_of_a_rollback_within_two_seconds(following: Non
     assert time.monotonic() - began < 2
     assert (switch.switched, switch.waiting, switch.silent) == (1, (), ())
     assert switch.last_at is not None
-    assert switch.last_at > change.at
+    # From the insert on; the record and the flag follow it.
+    assert switch.last_at > Rollback.objects.get(change_id=change.pk).at
     assert "1 of 1 serving processes know the present state, the last one since" in switch.words
 
 
