@@ -21,10 +21,12 @@ from django import get_version
 from django.conf import settings
 
 from carecollective import postgres
-from carecollective.postgres.locks import try_lock
+from carecollective.postgres.locks import is_locked, try_lock
 
 PR_SET_PDEATHSIG = 1
 STOP_SECONDS = 15.0
+# What a site takes to end beyond the time that it gives its processes.
+KILLED_SECONDS = 15.0
 HEALTH_SECONDS = 30.0
 KEEPER_CHECK_SECONDS = 1.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
@@ -40,6 +42,10 @@ SAMPLE_LOGINS = (
 
 class StartError(Exception):
     """Why the site does not start, in one sentence for the person who tried."""
+
+
+class StopError(Exception):
+    """Why a running site could not be stopped, in one sentence."""
 
 
 class Stopped(BaseException):
@@ -60,6 +66,31 @@ class Pauses:
         return pause
 
 
+def _lock_path() -> Path:
+    """Return the file that a running site holds locked, with its address and its process id in it."""
+    path: Path = settings.DATA_DIR / "serve.lock"
+    return path
+
+
+def stop_running_site() -> bool:
+    """End the site that runs on this DATA_DIR, and tell whether there was one. Raises StopError when it does not end."""
+    path = _lock_path()
+    if not settings.LOCAL_MODE or not path.exists() or not is_locked(path):
+        return False
+    try:
+        os.kill(int(path.read_text().split()[1]), signal.SIGTERM)
+    except (IndexError, ValueError, OSError) as problem:
+        raise StopError(
+            f"The site on {settings.DATA_DIR} cannot be stopped from here ({problem}): stop it there."
+        ) from None
+    deadline = time.monotonic() + STOP_SECONDS + KILLED_SECONDS
+    while is_locked(path):
+        if time.monotonic() > deadline:
+            raise StopError(f"The site on {settings.DATA_DIR} was asked to stop, and still runs.")
+        time.sleep(0.1)
+    return True
+
+
 class Site:
     def __init__(self, *, say: Callable[[str], None]) -> None:
         self.say = say
@@ -75,18 +106,18 @@ class Site:
         """Make sure that this is the only site of its DATA_DIR and that its port is free, for as long as it runs."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._hear)
-        lock_path = settings.DATA_DIR / "serve.lock"
+        lock_path = _lock_path()
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
         descriptor = try_lock(lock_path) if settings.LOCAL_MODE else None
         if settings.LOCAL_MODE and descriptor is None:
             raise StartError(
-                f"The site is already running at {lock_path.read_text().strip()} from {settings.DATA_DIR}."
+                f"The site is already running at {lock_path.read_text().split()[0]} from {settings.DATA_DIR}."
             )
         try:
             self._check_port()
             if descriptor is not None:
                 os.truncate(descriptor, 0)
-                os.write(descriptor, f"{self.address}\n".encode())
+                os.write(descriptor, f"{self.address}\n{os.getpid()}\n".encode())
             yield
         finally:
             self._stop_children()

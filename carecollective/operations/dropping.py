@@ -18,12 +18,20 @@ from carecollective.operations.models import DroppedMessaging
 from carecollective.operations.problems import OperationError
 from carecollective.operations.structure import V2_TABLES
 from carecollective.postgres import ROLE_NAMES
+from rollout.acknowledgements import SILENT_SECONDS
 from rollout.stages import DISABLED
 from rollout.state import FLAG_NAME
 
 # What `migrate` applies again: it makes the tables where they are missing.
 RESTORING = ("operations", "0002_make_the_new_messaging_where_it_was_dropped")
 PATIENCE = "5s"
+# Sessions tell more than processes: whoever is connected as the site fails without these tables. A pooler's count too.
+_SERVING = """
+SELECT (SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND usename = ANY (%(roles)s) AND pid <> pg_backend_pid()),
+       (SELECT string_agg(DISTINCT split_part(key, ':', 1) || ':' || split_part(key, ':', 2), ', ')
+        FROM public.rollout_process WHERE seen_at > clock_timestamp() - make_interval(secs => %(seconds)s))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +46,12 @@ class Dropped:
 def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
     """Drop the two tables in one transaction, with what they hold written to `export` first.
 
-    Raises OperationError while the new messaging is on; while it holds conversations, unless they are exported and `confirm`
-    is the database's name; and where other tables refer to these.
+    Raises OperationError while the site serves, or the new messaging is on; while it holds conversations, unless they are
+    exported and `confirm` is the database's name; and where other tables refer to these.
     """
     database = str(connection.settings_dict["NAME"])
     with transaction.atomic(), connection.cursor() as cursor:
+        require_nobody_serves(cursor)
         # Nobody writes from here to the end, so what was counted and exported is what is dropped.
         _lock(cursor)
         _require_disabled(cursor)
@@ -64,7 +73,25 @@ def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
         DroppedMessaging.objects.create(statements=_what_others_added(cursor))
         cursor.execute("DROP TABLE public.messages_v2, public.conversations_v2")
         MigrationRecorder(connection).record_unapplied(*RESTORING)
+        # A site that was started meanwhile has found the tables there.
+        require_nobody_serves(cursor)
     return Dropped(database, found, export)
+
+
+def require_nobody_serves(cursor: Any) -> None:
+    """Raise OperationError, naming the processes, while the site serves: without these tables it fails in V1 too."""
+    # The server shows the sessions as they were when the transaction first asked.
+    cursor.execute("SELECT pg_stat_clear_snapshot()")
+    cursor.execute(_SERVING, {"roles": [ROLE_NAMES["web"], ROLE_NAMES["guard"]], "seconds": SILENT_SECONDS})
+    sessions, processes = cursor.fetchone()
+    if not sessions:
+        return
+    known = f" Processes (host:number): {processes}." if processes else ""
+    raise OperationError(
+        f"The site is running: {sessions} of its database sessions are open, and all messaging would fail with these tables"
+        f" gone, V1's too. Nothing was dropped. Stop the site first: --stop-serving stops the one of this DATA_DIR; where a"
+        f" service or another machine runs it, stop it there. `manage.py serve` makes the tables anew.{known}"
+    )
 
 
 def _lock(cursor: Any) -> None:

@@ -3,15 +3,20 @@
 import csv
 import json
 import re
+import subprocess
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from carecollective.operations import dropping
 from tests import databases
-from tests.operations.conftest import ask
+from tests.operations.conftest import ask, url
+from tests.policies.world import WORLD
 
 HELD = "SELECT count(*) FROM conversations_v2"
 THERE = "SELECT to_regclass('public.messages_v2') IS NOT NULL OR to_regclass('public.conversations_v2') IS NOT NULL"
@@ -97,3 +102,91 @@ def test_empty_tables_go_without_a_word_typed(as_owner: str) -> None:
     facts = json.loads(drop("--json"))
     assert (facts["ok"], facts["dropped"]) == (True, {"conversations_v2": 0, "messages_v2": 0})
     assert ask(as_owner, THERE) is False
+
+
+def test_it_refuses_while_anybody_is_connected_as_the_site(as_owner: str, tmp_path: Path) -> None:
+    for role in ("web", "guard"):
+        with psycopg.connect(url(as_owner, role)):
+            said = refusal("--export", tmp_path / "export", "--confirm", as_owner)
+        assert said.startswith("The site is running: 1 of its database sessions")
+        assert "--stop-serving" in said
+    assert ask(as_owner, HELD) == 3
+    assert not (tmp_path / "export").exists()
+
+
+def test_it_names_the_processes_that_serve(as_owner: str) -> None:
+    ask(as_owner, "INSERT INTO rollout_process (key, flag_version) VALUES ('host-a:4711:abcd', 1)")
+    with psycopg.connect(url(as_owner, "web")):
+        assert "(host:number): host-a:4711." in refusal()
+
+
+def test_a_site_that_starts_meanwhile_keeps_the_tables(as_owner: str, tmp_path: Path, monkeypatch: Any) -> None:
+    started = []
+
+    def start(*given: Any) -> list[str]:
+        started.append(psycopg.connect(url(as_owner, "web")))
+        return []
+
+    monkeypatch.setattr(dropping, "_what_others_added", start)
+    try:
+        assert "The site is running" in refusal("--export", tmp_path / "export", "--confirm", as_owner)
+    finally:
+        started[0].close()
+    assert ask(as_owner, HELD) == 3
+
+
+AFTERWARDS = (
+    ("rollout", "status"),
+    ("rollout", "status", "--json"),
+    ("rollout", "audit", "--verify"),
+    ("rollout", "preview", "internal"),
+    ("rollout", "explain", "helper@world.example.org"),
+    ("rollout", "drain"),
+    ("rollout", "stage", "internal", "--reason", "No"),
+    ("rollout", "rollback", "--reason", "Back"),
+    ("verify_messaging",),
+    ("verify_messaging", "--cheap"),
+    ("drop_v2",),
+)
+
+
+def test_no_command_answers_with_a_traceback_afterwards(as_owner: str, tmp_path: Path) -> None:
+    drop("--export", tmp_path / "export", "--confirm", as_owner)
+    answers = {}
+    for command in (*AFTERWARDS, ("backup", "--to", str(tmp_path / "backup"))):
+        try:
+            done = databases.manage(settings.DATA_DIR, as_owner, *command, role=role_of(command))
+            answers[command] = done.stdout + done.stderr
+        except subprocess.CalledProcessError as failed:
+            answers[command] = failed.stdout + failed.stderr
+    assert {command: said for command, said in answers.items() if "Traceback" in said or not said} == {}
+    assert "V1" in answers["rollout", "status"]
+
+
+def role_of(command: tuple[str, ...]) -> str:
+    if command[0] == "drop_v2":
+        return "owner"
+    return "guard" if command[:2] == ("rollout", "rollback") else "web"
+
+
+def test_the_counts_go_on_without_the_tables(as_owner: str, tmp_path: Path) -> None:
+    drop("--export", tmp_path / "export", "--confirm", as_owner)
+    with psycopg.connect(url(as_owner, "guard")) as guard:
+        counted = guard.execute("SELECT version, active FROM rollout_count_conversations(24) ORDER BY 1").fetchall()
+        assert counted == [("v1", 4), ("v2", 0)]
+        assert guard.execute("SELECT * FROM rollout_broken_conversations('-infinity')").fetchall() == []
+
+
+def test_staff_still_read_a_legacy_report(as_owner: str, tmp_path: Path) -> None:
+    report = (
+        "INSERT INTO moderation_report (id, version, conversation_id, message_id, reason, words, status, reporter_id, author_id)"
+        " VALUES (%(new)s, 'v1', %(active_v1)s, %(in_active_v1)s, 'other', '', 'pending', %(requester)s, %(helper)s)"
+    )
+    with psycopg.connect(url(as_owner)) as superuser:
+        superuser.execute(report, WORLD)
+    drop("--export", tmp_path / "export", "--confirm", as_owner)
+    with psycopg.connect(url(as_owner, "web")) as web:
+        web.execute("SELECT set_config('app.user_id', %s, true)", [str(WORLD["staff"])])
+        shown = web.execute("SELECT place, content FROM moderation_look_at(%s)", [WORLD["new"]]).fetchall()
+        assert shown == [(0, "A legacy secret.")]
+        assert web.execute("SELECT * FROM moderation_look_at(%s)", [WORLD["report"]]).fetchall() == []

@@ -159,7 +159,9 @@ def use_the_control_room(recording: Recording, request: Request) -> None:
         drain.certify_now(flag_version=Flag.objects.get(name=FLAG_NAME).version)
         drain._report(Flag.objects.get(name=FLAG_NAME).version)
         audit.verify()
-        found = Finding(rule_of("mail_failing"), "No mail goes out.", {"total": 1}, total=1)
+        rule = rule_of("mail_failing")
+        assert rule
+        found = Finding(rule, "No mail goes out.", {"total": 1}, total=1)
         alert = alerts.note(found, stage=snapshot.current().stage)
         alerts.note(replace(found, figures={"total": 2}, total=2), stage=snapshot.current().stage)
         press(first, "acknowledge", alert=alert.pk)

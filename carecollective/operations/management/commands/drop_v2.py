@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db import DatabaseError
 
+from carecollective.core.site import StopError, stop_running_site
 from carecollective.operations.commands import OperationCommand
 from carecollective.operations.dropping import drop_v2
 from carecollective.operations.problems import OperationError
@@ -13,13 +14,19 @@ from carecollective.operations.tables import render_contents
 
 class Command(OperationCommand):
     help = (
-        "Drop the new messaging's tables, when turning it off is not enough. Refuses while it is on, and while it holds"
+        "Drop the new messaging's tables, when turning it off is not enough. Refuses while the site serves, while the new"
+        " messaging is on, and while it holds"
         " conversations unless they are written to a folder and the database's name is typed. `migrate` makes the tables anew,"
         " empty; the site needs them to start."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--export", metavar="DIR", type=Path, help="write both tables there first, as CSV")
+        parser.add_argument(
+            "--stop-serving",
+            action="store_true",
+            help="stop the site that runs on this DATA_DIR first; one run elsewhere is stopped there",
+        )
         parser.add_argument("--confirm", metavar="NAME", default="", help="the database's name, typed by you")
         super().add_arguments(parser)
 
@@ -28,6 +35,8 @@ class Command(OperationCommand):
         confirm = options["confirm"]
         if export and not confirm and not options["json"] and sys.stdin.isatty():
             confirm = input("Type the database's name to drop the new messaging's tables: ").strip()
+        if options["stop_serving"]:
+            self.stop_serving()
         try:
             dropped = drop_v2(export=export, confirm=confirm)
         except DatabaseError as problem:
@@ -42,3 +51,10 @@ class Command(OperationCommand):
         if export:
             self.stdout.write(f"They are in {export}, with their checksums.")
         self.stdout.write("`manage.py migrate` makes both tables anew, empty; the site needs them to start.")
+
+    def stop_serving(self) -> None:
+        try:
+            stopped = stop_running_site()
+        except StopError as problem:
+            raise OperationError(str(problem)) from None
+        self.stderr.write("The site of this DATA_DIR is stopped." if stopped else "No site runs on this DATA_DIR.")

@@ -1,0 +1,73 @@
+"""`drop_v2` beside a site that really serves: it takes nothing from V1's members, and stops the site only when asked to."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.site import Seat, Site
+from tests.postgres.support import PROJECT
+from tests.postgres.test_serve import environment_for
+
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
+    pytest.mark.xdist_group("serve"),
+]
+
+THERE = "SELECT to_regclass('public.conversations_v2') IS NOT NULL"
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    started = Site(tmp_path_factory.mktemp("site") / "data", WEB_CONCURRENCY="1")
+    try:
+        started.wait_until_up()
+        yield started
+    finally:
+        started.end()
+
+
+def manage(site: Site, *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "manage.py", *arguments],
+        cwd=PROJECT,
+        env=environment_for(site.data_dir),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def is_served(site: Site, seat: Seat) -> bool:
+    listed = site.call("GET", "/api/messaging/conversations", token=seat.token)
+    return listed.status == 200 and site.send(seat, "Are you there?").status == 201
+
+
+def test_v1_goes_on_until_somebody_stops_the_site(site: Site, tmp_path: Path) -> None:
+    seat, _other = site.add_conversation("v1")
+    drop = ("drop_v2", "--export", str(tmp_path / "export"), "--confirm", "carecollective")
+
+    code, said = manage(site, *drop)
+    assert (code, "The site is running" in said, "Traceback" in said) == (1, True, False), said
+    assert "--stop-serving" in said
+    assert site.value(THERE) is True
+    assert is_served(site, seat)
+
+    code, said = manage(site, *drop, "--stop-serving")
+    assert (code, "The site of this DATA_DIR is stopped." in said) == (0, True), said
+    assert site.process.wait(30) == 0
+    code, said = manage(site, "rollout", "status")
+    assert (code, "Traceback" in said) == (0, False), said
+
+    again = Site(site.data_dir, log=tmp_path / "again.log", WEB_CONCURRENCY="1")
+    try:
+        again.wait_until_up()
+        assert again.value(THERE) is True
+        assert is_served(again, seat)
+        again.add_conversation("v1")
+    finally:
+        again.end()
