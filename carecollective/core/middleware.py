@@ -59,7 +59,8 @@ class SpeculativeMiddleware:
         request.method = request.META["REQUEST_METHOD"]
         if not is_speculative(request):
             return response
-        if not is_head and settings.CSRF_COOKIE_NAME in response.cookies and not request.COOKIES:
+        is_known = request.COOKIES.keys() & {settings.CSRF_COOKIE_NAME, settings.SESSION_COOKIE_NAME}
+        if not is_head and not is_known and settings.CSRF_COOKIE_NAME in response.cookies:
             # The form in it would be refused for want of the cookie: the browser asks again once somebody wants the page.
             return HttpResponse(status=TOO_EARLY, headers={"Cache-Control": "no-store"})
         response.cookies.clear()

@@ -153,6 +153,7 @@ def test_head_has_no_body_and_the_length_of_gets(world: World) -> None:
 def test_a_form_fetched_in_advance_is_asked_for_again_when_it_is_wanted(db: None) -> None:
     """Without its cookie it would be refused, and with it a page that nobody wanted would have set one."""
     visitor = Client(enforce_csrf_checks=True)
+    visitor.cookies["somebody_elses"] = "1"
     early = visitor.get("/login", headers={"Sec-Purpose": "prefetch"})
     assert (early.status_code, early.cookies, early["Cache-Control"]) == (425, {}, "no-store")
     assert visitor.get("/help", headers={"Sec-Purpose": "prefetch"}).status_code == 200
