@@ -107,7 +107,7 @@ def test_a_row_that_was_settled_and_edited_with_its_trigger_on_is_found(
 
 
 def test_a_delivered_message_that_the_web_role_edits_is_found(history: None) -> None:
-    Delivery.objects.update(channel="slack")
+    Delivery.objects.update(delivered_at="2026-11-28T09:00:00Z")
     assert any("Delivered message" in one and "written again" in one for one in audit.verify().problems)
 
 
