@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage faults bench audit lint format schema db-snapshot lock clean setup setup-dev
+.PHONY: help run test test-fast coverage faults bench audit lint format schema db-snapshot lock clean setup setup-dev
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -20,6 +20,9 @@ run: setup  ## Start the site with its database and worker; Ctrl-C stops all of 
 
 test: setup-dev  ## Run the whole test suite, in a real browser too
 	@exec $(PY) -m pytest -n 2 --dist loadgroup
+
+test-fast: setup-dev  ## Run the suite without browser, faults and whatever else takes long: the inner loop
+	@exec $(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not browser"
 
 coverage: setup-dev  ## Run the suite and measure it: 90% of the whole, every branch of the services
 	@rm -f .coverage .coverage.*

@@ -1,13 +1,34 @@
 """How the tests are dealt to the workers: the slow ones first, and those of one group to one worker.
 
+Whatever opens a browser is marked so.
+
 pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it.
 """
 
 import pytest
 
+# Beside what is marked by itself: these start sites, walk every address, or try a race some hundred times.
+SLOW = (
+    "tests/core/test_setup.py",
+    "tests/faults/",
+    "tests/flows/",
+    "tests/hostile/",
+    "tests/operations/test_interrupted.py",
+    "tests/postgres/",
+    "tests/properties/",
+    "tests/races/",
+    "tests/rollout/test_migrations.py",
+    "tests/rollout_promotion/test_rollback_is_never_blocked.py",
+)
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
     # After the shuffling, which stays as it is among each: a slow one at the end would leave the other worker idle.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if not getattr(config.option, "loadgroup", False):
