@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,9 @@ class Rehearsal:
 
     def heard(self, kind: str, event: str = "alert.opened") -> list[dict[str, Any]]:
         return [one for one in self.webhook.heard if (one.get("kind"), one.get("event")) == (kind, event)]
+
+    def has_heard(self, kind: str, times: int) -> bool:
+        return len(self.heard(kind)) == times
 
     def press(self, who: Visitor, action: str, **fields: str) -> None:
         assert who.post(ROOM, {"action": action, **fields}) == 200
@@ -179,7 +183,7 @@ def test_every_misfortune_of_a_rollout_is_told_to_a_person(rehearsal: Rehearsal,
         with rehearsal.broken("conversations_v2"):
             assert set(rehearsal.offer(4)) <= {500, 503}
             wait_for(lambda: site.value(STAGE) == "disabled", seconds=30)
-        wait_for(lambda wanted=times: len(rehearsal.heard("guard_rollback")) == wanted, seconds=40)
+        wait_for(partial(rehearsal.has_heard, "guard_rollback", times), seconds=40)
         hears(f"the guard's rollback, number {times}", "The guard turned V2 off (it was at percentage:100)")
         if times == 1:
             rehearsal.press(

@@ -324,7 +324,7 @@ def test_the_top_says_whether_somebody_was_told(page, stage, alert, settings, be
 def test_an_alert_can_be_taken_on_once_and_says_by_whom(page, stage, alert, signed_in, ben):
     stage("internal")
     alert("9 of 20 operations failed.")
-    number = re.search(r'id="acknowledge-(\d+)"', page().content.decode())[1]
+    (number,) = re.findall(r'id="acknowledge-(\d+)"', page().content.decode())
     assert signed_in(ben).post(PAGE, {"action": "acknowledge", "alert": number}).status_code == 302
     shown = text_of(page())
     assert "Ben has got this" in shown
