@@ -1,14 +1,13 @@
 """What a rollback has to teach. The database opens the form with the change; a person files it, once."""
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, cast
 
 from django.utils.dateparse import parse_date
 from django.utils.text import format_lazy
-from django.utils.timezone import localdate
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.database import ClockTimestamp
+from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.errors import NotPermitted, ValidationRefused
 from rollout.errors import RootCauseFiled, RootCauseNotFound
 from rollout.models import Change
@@ -60,7 +59,8 @@ def file_root_cause(
 
 def first_due() -> date:
     """Return the earliest day by which something can be promised: tomorrow."""
-    return localdate() + timedelta(days=1)
+    ((tomorrow,),) = fetch_all("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date + 1")
+    return cast("date", tomorrow)
 
 
 def list_due() -> tuple[RootCause, ...]:

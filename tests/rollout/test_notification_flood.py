@@ -111,7 +111,7 @@ def test_after_a_flood_the_thread_listens_again(
     web.execute(NOTIFY, [""])
     wait_for(lambda: snapshot.start()._deaf_until, seconds=3)
     wait_for(lambda: not snapshot.start()._deaf_until, seconds=5)
-    monkeypatch.setattr(snapshot, "POLL_EVERY", 30.0)
+    monkeypatch.setattr(snapshot, "POLL_EVERY", 6.0)
     wait_for(lambda: (snapshot.age_seconds() or 0) > 1.2, seconds=5)  # it no longer polls: only hearing tells it
     web.execute("UPDATE rollout_flag SET stage = 'enabled'")
     wait_for(lambda: snapshot.current().stage == ENABLED, seconds=3)
