@@ -183,12 +183,14 @@ SELECT 'Roles', r.name || ' belongs to', coalesce((
 -- A superuser belongs to every role; that it is one is said above.
 FROM role r JOIN pg_roles mine ON mine.oid = r.oid WHERE r.is_ours
 UNION ALL
--- Whoever may become the owner, or is one of the server's own administrators, may do all that anyway.
+-- Whoever may become the owner, or is one of the server's own administrators, may do all that anyway. On a server that the
+-- operator brought, who may become the owner is the operator's business.
 SELECT 'Roles', r.name || ' is open to', coalesce((
   SELECT string_agg(other.name, ', ' ORDER BY other.name) FROM role other JOIN pg_roles p ON p.oid = other.oid AND NOT p.rolsuper
-  WHERE other.oid <> r.oid AND pg_has_role(other.oid, r.oid, 'MEMBER')
-  AND (r.is_owner OR other.is_ours OR NOT pg_has_role(other.oid, s.owner, 'MEMBER'))), 'the owner alone')
-FROM role r, site s WHERE r.is_ours OR r.is_owner AND pg_get_userbyid(r.oid) = 'carecollective_owner'
+  WHERE other.oid <> r.oid AND pg_has_role(other.oid, r.oid, 'MEMBER') AND CASE
+    WHEN r.is_owner THEN pg_get_userbyid(r.oid) = 'carecollective_owner'
+    ELSE other.is_ours OR NOT pg_has_role(other.oid, s.owner, 'MEMBER') END), 'the owner alone')
+FROM role r, site s WHERE r.is_ours OR r.is_owner
 UNION ALL
 SELECT 'Settings', coalesce(o.name, 'every role') || CASE d.setdatabase WHEN 0 THEN '' ELSE ' in this database' END || ': ' || split_part(one, '=', 1),
   substr(one, strpos(one, '=') + 1)
