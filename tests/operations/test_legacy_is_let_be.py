@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from carecollective.core.catalog.comparison import Difference, find_differences
+from carecollective.core.catalog.comparison import Difference, find_differences, is_same
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import load_snapshot
 from tests import databases
@@ -108,6 +108,14 @@ def test_it_is_let_be(taken_over: Any, statements: str) -> None:
 @pytest.mark.parametrize(("what", "statements"), REPORTED.items(), ids=REPORTED.keys())
 def test_it_is_reported_when_our_roles_gain_by_it(taken_over: Any, what: str, statements: str) -> None:
     assert what in {f"{difference.part}, {difference.name}" for difference in look(taken_over, statements)}
+
+
+def test_a_policy_of_ours_may_compare_with_a_legacy_columns_own_type() -> None:
+    agreed = load_snapshot().ours["Policies"]["conversations_v2.helper_opens"]
+    typed = agreed.replace("'open'::text", "'open'::public.request_status")
+    assert typed != agreed
+    assert is_same("Policies", agreed, typed)
+    assert not is_same("Policies", agreed, typed.replace("'open'", "'closed'"))
 
 
 def test_a_policy_that_the_gate_holds_does_not_keep_the_site_from_starting(taken_over: Any) -> None:
