@@ -16,6 +16,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
+from rollout import wording
 from rollout.own_connection import connection_parameters
 from rollout.stages import DISABLED
 
@@ -52,7 +53,7 @@ FROM public.rollout_process WHERE seen_at >= clock_timestamp() - make_interval(s
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """How far the serving processes have come to know the present version of the row."""
+    """How many serving processes have switched to the present version of the row."""
 
     flag_version: int
     switched: int
@@ -168,13 +169,21 @@ def _words_on_brake(held_off: int, total: int) -> str:
 def _words(switched: int, waiting: int, silent: int, last: str) -> str:
     if not switched and not waiting and not silent:
         return "No serving process follows the flag at the moment."
-    said = f"{switched} of {switched + waiting + silent} serving processes know the present state"
-    said += f", the last one since {last} UTC." if last and not waiting and not silent else "."
+    total = switched + waiting + silent
+    if switched == total:
+        said = f"All servers have switched ({wording.count(total, 'process', 'processes')})"
+        return said + (f", the last at {last} UTC." if last else ".")
+    said = f"{switched} of {wording.count(total, 'server process', 'server processes')} {_has(switched)} switched."
     if waiting:
-        said += f" {waiting} have not said so yet."
+        said += f" {waiting} {_has(waiting)} not said so yet."
     if silent:
-        said += f" {silent} have not been heard from for over {SILENT_SECONDS:.0f} seconds and so start nothing in V2."
+        starts = "starts" if silent == 1 else "start"
+        said += f" {silent} {_has(silent)} not been heard from for over {SILENT_SECONDS:.0f} seconds and {starts} nothing in V2."
     return said
+
+
+def _has(number: int) -> str:
+    return "has" if number == 1 else "have"
 
 
 # Keyed by process: a fork inherits them and must not pass for its parent.

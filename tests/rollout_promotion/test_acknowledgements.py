@@ -72,7 +72,7 @@ def test_a_serving_process_tells_of_a_rollback_within_two_seconds(following: Non
     assert switch.last_at is not None
     # From the insert on; the record and the flag follow it.
     assert switch.last_at > Rollback.objects.get(change_id=change.pk).at
-    assert "1 of 1 serving processes know the present state, the last one since" in switch.words
+    assert "All servers have switched (1 process), the last at" in switch.words
 
 
 def test_a_process_tells_of_what_is_new_at_once_and_of_nothing_new_every_ten_seconds(
@@ -128,7 +128,10 @@ def test_those_behind_are_waited_for_and_the_silent_and_the_gone_are_not(
     put("d", 4, seconds_ago=61)
     switch = read_switch(version=5)
     assert (switch.switched, switch.waiting, switch.silent) == (1, ("b",), ("c",))
-    assert "1 of 3" in switch.words
+    assert switch.words == (
+        "1 of 3 server processes has switched. 1 has not said so yet."
+        " 1 has not been heard from for over 15 seconds and starts nothing in V2."
+    )
     slept: list[float] = []
     monkeypatch.setattr(acknowledgements, "time", SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append))
     for given, lasts in (({"seconds": 0.3}, 0.3), ({}, 2)):
@@ -174,7 +177,7 @@ def test_an_ended_process_leaves_the_count_at_once(
     assert read_switch(version=5).switched == 3
     ended.close()
     wait_until(lambda: read_switch(version=5).switched == 2)
-    assert "2 of 2" in read_switch(version=5).words
+    assert "All servers have switched (2 processes)" in read_switch(version=5).words
 
 
 def test_an_ended_process_of_this_machine_is_not_waited_for(committed_db: None, connect_as: Connect) -> None:
