@@ -80,6 +80,16 @@ def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
     )
 
 
+def test_a_functions_whole_body_is_shown_in_json_alone(copy: Copy) -> None:
+    name = copy("function")
+    ask(name, "ALTER FUNCTION privacy_erase_member(uuid) SECURITY INVOKER")
+    said = refusal(name).output
+    assert "… (all of it with --json)" in said
+    (check,) = [one for one in json.loads(refusal(name, "--json").output)["checks"] if one["group"] == "Functions"]
+    ask(name, check["remedy"].removeprefix("As the owner: "), "owner")
+    assert "WRONG" not in verify(name)
+
+
 def test_long_definitions_are_shown_from_where_they_differ() -> None:
     agreed = "a permissive to carecollective_web using () check " + " AND ".join(["(sender_id = current_member())"] * 3)
     found = agreed.removesuffix("current_member())") + "helper_id)"

@@ -10,6 +10,8 @@ from carecollective.operations.commands import OperationCommand
 from carecollective.operations.tables import render, show_difference
 from carecollective.operations.verification import find_newer_migrations, verify_messaging, verify_structure
 
+LONGEST_REMEDY = 800
+
 
 class Command(OperationCommand):
     help = (
@@ -73,7 +75,9 @@ def _details(wrong: Sequence[Check]) -> Iterator[str]:
         yield f"  expected  {_on_one_line(expected)}"
         yield f"  found     {_on_one_line(found)}"
         if check.remedy:
-            yield f"  remedy    {check.remedy}"
+            # Whole functions are for --json; a policy is shown as it has to be typed.
+            whole = len(check.remedy) <= LONGEST_REMEDY
+            yield f"  remedy    {check.remedy if whole else check.remedy[:LONGEST_REMEDY] + ' … (all of it with --json)'}"
         yield ""
 
 
