@@ -96,7 +96,10 @@ def test_a_stage_between_the_five_has_a_step_of_its_own(page, stage):
 def test_an_open_alert_stands_on_the_page_with_what_the_guard_did(page, stage, alert):
     stage("internal")
     alert("9 of 20 operations failed.", disabled_v2=True)
-    shown = text_of(page())
+    answer = page()
+    shown = text_of(answer)
+    assert re.search(r"Open since <time [^>]*data-local>[^<]* UTC</time>", answer.content.decode())
+    assert re.search(r"last seen at [\d:]{8} UTC\.", shown)
     assert "9 of 20 operations failed. The guard turned the new messaging off for it." in shown
     assert "An alert is open: 9 of 20 operations failed." in shown
 
