@@ -10,7 +10,7 @@ from rollout.figures import Window
 from rollout.stages import DISABLED, Stage
 from rollout.status_tree import FailingCode, Overview, Served
 from rollout.timeline import list_changes
-from rollout.v1_service import read_v1_since_rollback
+from rollout.v1_service import SUCCESS, read_v1_since_rollback
 from rollout.versions import MessagingVersion
 
 SERVED_WITHIN = Window(300)
@@ -64,6 +64,13 @@ def _served(version: MessagingVersion, *, takes_starts: bool) -> Served:
     if not seen.denominator:
         state, words = ("none", _("No starts")) if takes_starts else ("off", _("Off"))
     else:
-        state = "fail" if seen.failed else "pass"
+        state = _state(seen.failed, seen.succeeded / seen.denominator)
         words = _("%(good)d of %(all)d") % {"good": seen.succeeded, "all": seen.denominator}
     return Served(version, takes_starts, seen.succeeded, seen.failed, state, words)
+
+
+def _state(failed: int, share: float) -> str:
+    """Judge as the tiles do: one failure of a few starts is chance, a second is none."""
+    if share >= SUCCESS:
+        return "pass"
+    return "fail" if failed > 1 else "insufficient"

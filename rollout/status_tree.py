@@ -234,7 +234,7 @@ class Served:
     takes_starts: bool
     succeeded: int
     failed: int
-    state: str  # pass, fail, none or off
+    state: str  # pass, fail, insufficient, none or off
     words: str
 
 

@@ -49,6 +49,20 @@ def test_one_failure_of_one_is_chance_and_a_second_is_none(stage: Any, happen: A
     assert tile("creation_success").figure.state == "fail"
 
 
+def test_the_top_calls_a_version_failing_only_when_its_failures_are_no_chance(stage: Any, happen: Any) -> None:
+    def top() -> tuple[str, str]:
+        v2 = next(one for one in read_status().overview.served if one.version == "v2")
+        return v2.state, v2.words
+
+    stage("internal")
+    happen(1, failed=1)
+    assert top() == ("insufficient", "0 of 1")
+    happen(1, failed=1)
+    assert top() == ("fail", "0 of 2")
+    happen(98)
+    assert top() == ("pass", "98 of 100")
+
+
 def test_one_success_of_one_proves_nothing(stage: Any, happen: Any) -> None:
     stage("internal")
     happen(1)
