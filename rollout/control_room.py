@@ -148,7 +148,7 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
             (cause, presentation.title_in(cause.from_stage), forms[f"file_root_cause-{cause.id}"])
             for cause in status.root_causes
         ],
-        "first_due": root_causes.first_due() if status.root_causes else None,
+        "first_due": root_causes.first_due(status.read_at),
         "latest": lines[: presentation.LATEST],
         "earlier": lines[presentation.LATEST :],
     }

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import connection, transaction
 
+from carecollective.core import sentry
 from carecollective.core.errors import NotPermitted
 from rollout import snapshot
 from rollout.alert_log import Delivery, Occasion
@@ -294,16 +295,23 @@ def _send_webhook(message: Message) -> None:
 
 
 def _send_email(message: Message) -> None:
-    mail = EmailMessage(
-        subject=message.subject,
-        body=f"{message.text}\n",
-        to=settings.ALERT_EMAILS,
-        connection=get_connection(timeout=TIMEOUT_SECONDS),
-    )
+    # A mail for each address: of one mail to several, the server may refuse some in silence.
+    refused: list[str] = []
     try:
-        mail.send()
+        with get_connection(timeout=TIMEOUT_SECONDS) as server:
+            for address in settings.ALERT_EMAILS:
+                mail = EmailMessage(message.subject, f"{message.text}\n", to=[address], connection=server)
+                try:
+                    mail.send()
+                except smtplib.SMTPRecipientsRefused as problem:
+                    refused.append(type(problem).__name__)
     except (OSError, smtplib.SMTPException) as problem:
         raise NotDelivered(type(problem).__name__) from None
+    if len(refused) == len(settings.ALERT_EMAILS):
+        raise NotDelivered(refused[0])
+    if refused:
+        # The others were told, and must not be told again and again.
+        logger.error("An alert was refused for %d of %d addresses.", len(refused), len(settings.ALERT_EMAILS))
 
 
 _SENTRY_LEVELS = {"critical": "fatal", "warning": "warning"}
@@ -312,6 +320,7 @@ _SENTRY_LEVELS = {"critical": "fatal", "warning": "warning"}
 def _send_sentry(message: Message) -> None:
     import sentry_sdk  # noqa: PLC0415 -- only where it is configured
 
+    dropped = sentry.count_dropped()
     with sentry_sdk.new_scope() as scope:
         # The beginning and the end of all alerts of a kind are one issue there; each change is one of its own.
         scope.fingerprint = ["rollout-alert", message.kind, *([message.key] if message.key else [])]
@@ -319,7 +328,10 @@ def _send_sentry(message: Message) -> None:
         scope.set_tag("stage", message.stage)
         level = _SENTRY_LEVELS.get(message.level, "info")
         sentry_sdk.capture_message(message.text, level=level, scope=scope)  # type: ignore[arg-type]
-    sentry_sdk.flush(TIMEOUT_SECONDS)
+    # Longer than an attempt may take: where Sentry never answers, the attempt has failed by then.
+    sentry_sdk.flush(2 * TIMEOUT_SECONDS)
+    if sentry.count_dropped() > dropped:
+        raise NotDelivered("not taken")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

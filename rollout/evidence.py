@@ -183,7 +183,7 @@ def find_alert_rules() -> Finding:
     said = {"rules": rules, "names": ", ".join(proven or [state.name for state in states])}
     if not proven:
         return Finding(
-            INSUFFICIENT, _("Alerts would go out by %(names)s. Send a test message, and see it arrive.") % said
+            INSUFFICIENT, _("Alerts would go out by %(names)s. Send a test message and check that it arrived.") % said
         )
     return Finding(PASS, _("A guard evaluates %(rules)d rules. A test message arrived by %(names)s.") % said)
 

@@ -1,7 +1,7 @@
 """What a rollback has to teach. The database opens the form with the change; a person files it, once."""
 
-from datetime import date
-from typing import TYPE_CHECKING, cast
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.utils.dateparse import parse_date
 from django.utils.text import format_lazy
@@ -26,8 +26,7 @@ def file_root_cause(
     """File what happened, why, what will be done about it, by whom and until when.
 
     Raises NotPermitted without `rollout.rollback`; ValidationRefused naming each answer that is missing, or a day that
-    is over;
-    RootCauseNotFound; RootCauseFiled.
+    is over; RootCauseNotFound; RootCauseFiled.
     """
     if not actor.has_perm("rollout.rollback"):
         raise NotPermitted
@@ -39,9 +38,10 @@ def file_root_cause(
         if not SHORTEST <= len(answer) <= LONGEST or "\0" in answer
     }
     until = due if isinstance(due, date) else _parse(due)
+    ((now,),) = fetch_all("SELECT clock_timestamp()")
     if until is None:
-        refused["due"] = [format_lazy(_("Give a date, such as {date}."), date=first_due())]
-    elif until < first_due():
+        refused["due"] = [format_lazy(_("Give a date, such as {date}."), date=first_due(now))]
+    elif until < first_due(now):
         refused["due"] = [_("Give a day after today.")]
     if refused:
         raise ValidationRefused(fields=refused)
@@ -57,10 +57,9 @@ def file_root_cause(
     return _with_changes([form])[0]
 
 
-def first_due() -> date:
+def first_due(now: datetime) -> date:
     """Return the earliest day by which something can be promised: tomorrow."""
-    ((tomorrow,),) = fetch_all("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date + 1")
-    return cast("date", tomorrow)
+    return (now.astimezone(UTC) + timedelta(days=1)).date()
 
 
 def list_due() -> tuple[RootCause, ...]:

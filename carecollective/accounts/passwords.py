@@ -28,7 +28,10 @@ LINK_MAIL = "password_link"
 
 
 class LinkIsOver(InvalidInput):
-    message = _("This link has been used already, or it is too old. Please ask staff for a new one.")
+    message = _(
+        "This link has been used already, or it is too old. If you have just chosen a password with it, sign in with "
+        "that one. Otherwise please ask staff for a new link."
+    )
 
 
 class NoAddress(DomainError):
@@ -85,7 +88,9 @@ def choose_password(*, account: Any, token: Any, password: Any) -> None:
     if holder is None:
         raise LinkIsOver()
     if not can_be_kept(str(password)):
-        raise ValidationRefused({"password": [_("This password holds a character that cannot be used.")]})
+        raise ValidationRefused(
+            {"password": [_("One of these characters cannot be used in a password. Please choose others.")]}
+        )
     try:
         validate_password(str(password), user=holder)
     except ValidationError as error:

@@ -88,7 +88,7 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
     except ValidationError as error:
         refused["password"] = list(error.messages)
     if not can_be_kept(str(password)):
-        refused["password"] = [_("This password holds a character that cannot be used.")]
+        refused["password"] = [_("One of these characters cannot be used in a password. Please choose others.")]
     if refused:
         raise ValidationRefused(refused)
     applicant.application_reason = texts["reason"] or None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sentry_sdk
+from sentry_sdk.transport import HttpTransport
 
 from carecollective.core.logging import scrub_all
 
@@ -15,11 +16,27 @@ Tags = Callable[[], dict[str, str]]
 _providers: list[Tags] = []
 
 
+class CountingTransport(HttpTransport):
+    """Sentry's own transport, which also counts what did not arrive: the SDK tells nobody."""
+
+    dropped = 0
+
+    def on_dropped_event(self, reason: str) -> None:
+        self.dropped += 1
+        super().on_dropped_event(reason)
+
+
+def count_dropped() -> int:
+    """Return how many events of this process did not arrive so far."""
+    return int(getattr(sentry_sdk.get_client().transport, "dropped", 0))
+
+
 def start(dsn: str, **options: Any) -> None:
     """Send unhandled errors and logged ones from now on."""
     # The SDK's defaults would send message bodies, frame locals and query strings.
     sentry_sdk.init(
         dsn=dsn,
+        transport=options.pop("transport", CountingTransport),
         max_request_body_size="never",
         include_local_variables=False,
         send_default_pii=False,

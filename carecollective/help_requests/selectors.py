@@ -34,7 +34,7 @@ class RequestFilters:
                 refused[name] = [_("This is not one of the choices.")]
         search = given.get("q", "").strip()
         if not can_be_kept(search):
-            refused["q"] = [_("Your search holds a character that no request can hold. Please type it again.")]
+            refused["q"] = [_("We cannot search for one of the characters that you typed. Please type it again.")]
         elif len(search) > SEARCH_MAX:
             refused["q"] = [_("Please search for something shorter.")]
         if refused:

@@ -13,6 +13,7 @@ from aiosmtpd.controller import Controller
 from django.core import mail
 from pytest_django import Settings
 
+from carecollective.core import sentry
 from carecollective.core.errors import NotPermitted
 from rollout import alerts, delivery
 from rollout.alert_log import Delivery
@@ -20,6 +21,7 @@ from rollout.alert_messages import Present, alert_message
 from rollout.alert_rules import RULES
 from rollout.delivery import channel_states, deliver_waiting, send_test_message
 from rollout.errors import ChannelNotConfigured
+from tests.mail.smtp_server import OK, MailServer, serving
 from tests.rollout_guard.conftest import Sql
 from tests.rollout_guard.listener import Listener, listening
 
@@ -188,11 +190,11 @@ def test_an_e_mail_goes_to_all_addresses(open_alert: OpenAlert, settings: Settin
     assert deliver_waiting() == 1
     resolve(sql)
     assert deliver_waiting() == 1
-    assert [message.subject for message in mail.outbox] == [
-        "[Care Collective] Critical: 8 of 10 failed",
-        "[Care Collective] Resolved: No new failures for 11 minutes",
+    assert [(message.to, message.subject) for message in mail.outbox] == [
+        ([address], f"[Care Collective] {subject}")
+        for subject in ("Critical: 8 of 10 failed", "Resolved: No new failures for 11 minutes")
+        for address in ("ada@example.org", "ben@example.org")
     ]
-    assert all(message.to == ["ada@example.org", "ben@example.org"] for message in mail.outbox)
     assert "8 of 10 failed." in mail.outbox[0].body
 
 
@@ -236,6 +238,43 @@ def test_sentry_is_told_with_the_kind_and_the_stage(open_alert: OpenAlert, setti
     assert sent[0]["tags"]["alert"] == "guard_rollback"
     assert sent[0]["tags"]["stage"] == "percentage:10"
     assert sent[0]["fingerprint"] == sent[1]["fingerprint"] == ["rollout-alert", "guard_rollback", "0"]
+
+
+def test_sentry_counts_as_told_only_when_it_took_the_message(db: None, settings: Settings) -> None:
+    with listening() as server, sentry_sdk.isolation_scope() as scope:
+        settings.SENTRY_DSN = f"http://key@127.0.0.1:{server.server_port}/1"
+        scope.set_client(
+            sentry_sdk.Client(dsn=settings.SENTRY_DSN, transport=sentry.CountingTransport, default_integrations=False)
+        )
+        previous = sentry_sdk.get_global_scope().client
+        sentry_sdk.get_global_scope().set_client(scope.client)
+        try:
+            assert send_test_message(channel="sentry").delivered_at is not None
+            server.status = 500
+            refused = send_test_message(channel="sentry")
+            assert (refused.delivered_at, refused.error) == (None, "not taken")
+            server.shutdown()
+            server.server_close()
+            assert send_test_message(channel="sentry").delivered_at is None
+        finally:
+            sentry_sdk.get_global_scope().set_client(previous)
+
+
+def test_one_refused_address_keeps_nobody_else_from_the_alert(
+    open_alert: OpenAlert, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = MailServer()
+    server.answer_rcpt = lambda address: "550 no such mailbox" if address.startswith("ada@") else OK
+    with serving(server):
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        settings.ALERT_EMAILS = ["ada@example.org", "ben@example.org"]
+        open_alert()
+        assert deliver_waiting() == 1
+        assert server.addresses == ["ben@example.org"]
+        assert "refused for 1 of 2 addresses" in caplog.text
+        settings.ALERT_EMAILS = ["ada@example.org"]
+        assert send_test_message(channel="email").error == "SMTPRecipientsRefused"
 
 
 def test_a_test_message_goes_the_way_of_an_alert(db: None, slack: Listener, staff: Callable[..., Any]) -> None:
