@@ -28,7 +28,7 @@ def read_v1_since_rollback() -> ServedSince | None:
         state, words = "insufficient", _("Not known yet if V1 serves members: no start since the rollback.")
     elif seen.failed >= FAILURES and seen.share < SUCCESS:
         state, words = "fail", _("V1 does not serve members: %(failed)d of %(all)d starts failed since the rollback.")
-    elif seen.succeeded == 0:
+    elif seen.share < SUCCESS:
         state, words = (
             "insufficient",
             _("Not known yet if V1 serves members: %(failed)d of %(all)d starts failed so far."),

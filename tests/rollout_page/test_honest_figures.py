@@ -63,6 +63,16 @@ def test_the_top_calls_a_version_failing_only_when_its_failures_are_no_chance(st
     assert top() == ("pass", "98 of 100")
 
 
+def test_a_third_of_the_starts_does_not_prove_that_v1_serves(stage: Any, happen: Any) -> None:
+    stage("internal")
+    stage("disabled")
+    happen(3, version="v1", failed=2)
+    since = read_status().overview.v1_since_rollback
+    assert since is not None
+    assert since.state == "insufficient"
+    assert since.words == "Not known yet if V1 serves members: 2 of 3 starts failed so far."
+
+
 def test_one_success_of_one_proves_nothing(stage: Any, happen: Any) -> None:
     stage("internal")
     happen(1)
