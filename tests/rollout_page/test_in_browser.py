@@ -95,6 +95,20 @@ def test_every_state_is_told_and_accessible_fits_the_screen_and_keeps_the_policy
     assert not problems, "\n".join(problems)
 
 
+def test_a_phone_shows_the_five_first_answers_without_scrolling(put, open_page, admin):
+    put("failing")
+    page = open_page(PAGE, admin, viewport={"width": 390, "height": 844})
+    room = page.locator(".room")
+    answers = [room.get_by_role("button", name="Roll back", exact=True), *room.locator(".served li").all()]
+    answers += [room.locator("dt", has_text=asked) for asked in ("Last change", "Was somebody told?", "Failing")]
+    answers.append(room.locator(".failing").first.locator("code").first)
+    assert len(answers) == 7
+    for answer in answers:
+        box = answer.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 844, answer
+
+
 def test_the_page_moves_by_itself_and_leaves_what_is_being_typed(put, open_page, ben, stage, alert):
     put("healthy")
     page = open_page(PAGE, ben)
