@@ -1,121 +1,36 @@
 """All configuration, from the environment or `.env`. A value that cannot be read stops the start with one sentence."""
 
 import os
-import re
-from collections.abc import Callable
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 
 import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
-from sentry_sdk.utils import Dsn
 
 from carecollective import postgres
 from carecollective.core import logging, sentry
+from carecollective.env import (
+    addresses,
+    database_address,
+    hosts,
+    is_one_host,
+    mail_server,
+    networks,
+    on_or_off,
+    origins,
+    read,
+    sentry_address,
+    share_of_one,
+    web_address,
+    whole_number,
+)
 from rollout.stages import Stage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 environ.Env.read_env(BASE_DIR / ".env")
-
-T = TypeVar("T")
-
-
-def read(name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
-    """Return the variable `name` parsed, or `default` where it is unset or empty.
-
-    Raises ImproperlyConfigured with one sentence that names the variable and what it takes.
-    """
-    raw = os.environ.get(name, "").strip()
-    if not raw:
-        return default
-    try:
-        return parse(raw)
-    except ValueError:
-        raise ImproperlyConfigured(f"{name} must be {expected}, not {raw!r}.") from None
-
-
-def whole_number(low: int, high: int) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
-            raise ValueError
-        return int(raw)
-
-    return parse
-
-
-def share_of_one(raw: str) -> float:
-    if not 0.5 <= float(raw) < 1:
-        raise ValueError
-    return float(raw)
-
-
-def on_or_off(raw: str) -> bool:
-    if raw.lower() not in ("true", "1", "on", "false", "0", "off"):
-        raise ValueError
-    return raw.lower() in ("true", "1", "on")
-
-
-HOST = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])"
-
-
-def web_address(raw: str) -> str:
-    if urlsplit(raw).scheme not in ("http", "https") or not urlsplit(raw).hostname:
-        raise ValueError
-    return raw
-
-
-def database_address(raw: str) -> str:
-    if urlsplit(raw).scheme not in ("postgres", "postgresql") or not urlsplit(raw).path.strip("/"):
-        raise ValueError
-    return raw
-
-
-def names(raw: str) -> list[str]:
-    return [name.strip() for name in raw.split(",") if name.strip()]
-
-
-def addresses(raw: str) -> list[str]:
-    if not all(address.count("@") == 1 and address.strip("@") == address for address in names(raw)):
-        raise ValueError
-    return names(raw)
-
-
-def networks(raw: str) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(network) for network in names(raw)]
-
-
-def mail_server(raw: str) -> dict[str, Any]:
-    try:
-        return dict(environ.Env.email_url_config(raw))
-    except ImproperlyConfigured:
-        raise ValueError from None
-
-
-def origins(raw: str) -> list[str]:
-    if not all(re.fullmatch(rf"https?://(\*\.)?{HOST}(:\d+)?", origin, re.IGNORECASE) for origin in names(raw)):
-        raise ValueError
-    return names(raw)
-
-
-def hosts(raw: str) -> list[str]:
-    if not all(re.fullmatch(rf"\*|\.?{HOST}", host, re.IGNORECASE) for host in names(raw)):
-        raise ValueError
-    return names(raw)
-
-
-def sentry_address(raw: str) -> str:
-    Dsn(raw)  # raises a ValueError of its own
-    return raw
-
-
-def is_one_host(address: str) -> bool:
-    return "*" not in address and "//." not in address
-
 
 # Where the data lives
 
