@@ -56,7 +56,7 @@ def _read(data_dir: Path, database: str) -> LiveCatalog:
 def _legacy_database(data_dir: Path) -> Iterator[str]:
     from tests.migrations import legacy
 
-    name = f"test_{os.getpid()}_legacy"
+    name = f"test_{os.getpid()}_snapshot"  # not the name that the tests of the takeover use
     legacy.restore(data_dir, name)
     try:
         yield name

@@ -180,22 +180,22 @@ def test_every_misfortune_of_a_rollout_is_told_to_a_person(rehearsal: Rehearsal,
     rehearsal.told.append(("waffle's own command", f"refused: {waffle.stderr.strip()}"))
 
     # V2 fails twice within one quiet period: two rollbacks by the guard, and both are told.
-    for times in (1, 2):
+    for times in (1, 2) if FULL else (1,):
+        if times == 2:
+            again = {"stage": "another", "percentage": "100", "reason": "Mended, we thought."}
+            rehearsal.press(rehearsal.amina, "override", **again)
+            wait_for(lambda: site.value(STAGE) == "percentage:100", seconds=5)
+            time.sleep(1.2)
         with rehearsal.broken("conversations_v2"):
             assert set(rehearsal.offer(4)) <= {500, 503}
             wait_for(lambda: site.value(STAGE) == "disabled", seconds=30)
         wait_for(partial(rehearsal.has_heard, "guard_rollback", times), seconds=40)
         hears(f"the guard's rollback, number {times}", "The guard turned V2 off (it was at percentage:100)")
-        if times == 1:
-            rehearsal.press(
-                rehearsal.amina, "override", stage="another", percentage="100", reason="Mended, we thought."
-            )
-            wait_for(lambda: site.value(STAGE) == "percentage:100", seconds=5)
-            time.sleep(1.2)
 
-    with rehearsal.broken("conversations"):
-        assert set(rehearsal.offer(4)) <= {500, 503}
-        hears("V1 fails after the rollback", "Members outside V2 cannot start a conversation")
+    if FULL:
+        with rehearsal.broken("conversations"):
+            assert set(rehearsal.offer(4)) <= {500, 503}
+            hears("V1 fails after the rollback", "Members outside V2 cannot start a conversation")
 
     if FULL:  # a minute of silence each; tests/rollout_guard tries both alone
         with rehearsal.away("guard"):

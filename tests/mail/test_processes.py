@@ -74,7 +74,7 @@ def test_a_hung_mail_server_holds_up_no_alert_and_is_seen(member: Callable[..., 
         wait_for(lambda: OutgoingMail.objects.filter(attempts=1).exists(), seconds=30)
         superuser.execute(
             "INSERT INTO rollout_alert (kind, severity, opened_at, words, figures, stage, disabled_v2) VALUES"
-            " ('creation_failing', 'critical', clock_timestamp(), '8 of 10 failed.', '{}', 'percentage:10', false)"
+            " ('v1_creation_failing', 'critical', clock_timestamp(), '8 of 10 failed.', '{}', 'percentage:10', false)"
         )
         began = time.monotonic()
         wait_for(lambda: slack.heard, seconds=20)

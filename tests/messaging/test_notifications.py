@@ -102,7 +102,7 @@ def test_many_messages_are_one_email(owner, tell):
     assert deliver() == 1
     assert len(mail.outbox) == 1
     body = mail.outbox[0].body
-    assert all(said in body for said in ("offered to help", "new messages", "go on talking"))
+    assert all(said in body for said in ("offered to help", "new messages", "continue your conversation"))
     assert waiting() == 0
 
 
@@ -298,7 +298,7 @@ def test_a_mail_is_settled_after_it_was_sent(owner, tell, settings, monkeypatch)
     tell(owner, NotificationKind.ASKED_TO_CONTINUE)
     assert (try_now(), waiting()) == (1, 0)
     assert "new messages" in mail.outbox[0].body
-    assert "go on talking" in mail.outbox[0].body
+    assert "continue your conversation" in mail.outbox[0].body
 
 
 def test_after_a_dead_letter_only_what_is_newer_is_tried_and_speaks_of_all(owner, tell, settings, monkeypatch):
