@@ -22,13 +22,16 @@ SLOW = (
 )
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    # As soon as it is known: `-m` chooses before the hook below comes to its turn.
+    if "browser" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.browser)
+    if item.nodeid.startswith(SLOW):
+        item.add_marker(pytest.mark.slow)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.browser)
-        if item.nodeid.startswith(SLOW):
-            item.add_marker(pytest.mark.slow)
     # After the shuffling, which stays as it is among each: a slow one at the end would leave the other worker idle.
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if not getattr(config.option, "loadgroup", False):
