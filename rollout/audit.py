@@ -64,7 +64,7 @@ def chained_hash(line: Change, previous: str) -> str:
 
 
 def canonical_text(line: Change) -> str:
-    """Write a line in the one way in which it is hashed: each value with its length before it, so that none runs into another."""
+    """Return the text that is hashed for a line: each value after its length, so that none runs into another."""
     values: Iterable[object] = (
         line.pk,
         line.at,

@@ -65,10 +65,10 @@ def fill_manifest(draft: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def reserved(path: Path) -> Iterator[tuple[Path, int]]:
-    """Lock a new draft of a file for the block, readable by its owner alone, and delete what is left of it at the end.
+    """Lock a new draft of a file, and delete it at the end if it is still there.
 
-    Yields the draft and the descriptor that holds its lock. The lock tells a draft that is being written from one that a
-    killed process left.
+    Its owner alone may read it. Yields the draft and the descriptor that holds its lock. The lock tells a draft that is
+    being written from one that a killed process left.
     """
     draft = path.with_name(path.name + PARTIAL)
     try:
