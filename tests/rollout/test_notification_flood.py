@@ -16,7 +16,7 @@ from tests.waiting import wait_for
 Connect = Callable[..., "psycopg.Connection[Any]"]
 
 NOTIFY = "SELECT pg_notify('rollout_changed', %s || n) FROM generate_series(1, 500) AS n"
-READS = 40  # a second; the promise is 20, and a busy machine counts unevenly
+READS = 20  # at most so many in any one second
 
 
 @pytest.fixture
@@ -65,6 +65,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return asked
 
 
+def densest(reads: list[float]) -> int:
+    """Count the reads of the second that has most of them."""
+    return max(sum(at <= other < at + 1 for other in reads) for at in reads)
+
+
 def wait_until_known(stage: Stage, *, version: int) -> None:
     wait_for(lambda: snapshot.current().stage == stage, seconds=3)
     wait_for(lambda: acknowledgements.read_switch(version=version).switched == 1, seconds=3)
@@ -86,8 +91,7 @@ def test_a_flood_neither_hides_a_change_nor_is_answered_read_by_read(
         assert row
         wait_until_known(stage, version=row[0])
         assert snapshot.current().fresh
-    densest = max(sum(at <= other < at + 1 for other in reads) for at in reads)
-    assert densest <= READS
+    assert densest(reads) <= READS
 
 
 def test_below_a_flood_too_twenty_reads_a_second_are_enough(
@@ -96,10 +100,10 @@ def test_below_a_flood_too_twenty_reads_a_second_are_enough(
     monkeypatch.setattr(snapshot, "FLOOD", 1_000_000)
     assert snapshot.current().fresh
     web = connect_as("web", autocommit=True)
-    began, before = time.monotonic(), len(reads)
-    while time.monotonic() < began + 1:
+    began = time.monotonic()
+    while time.monotonic() < began + 4:
         web.execute("SELECT pg_notify('rollout_changed', '')")
-    assert 2 <= len(reads) - before <= 20 * (time.monotonic() - began) + 3
+    assert 2 <= densest(reads) <= READS
 
 
 def test_after_a_flood_the_thread_listens_again(
