@@ -1,7 +1,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.pages import TypedForm
+from carecollective.core.pages import OnceForm, TypedForm
 
 
 class SignInForm(TypedForm):
@@ -15,7 +15,7 @@ class SignInForm(TypedForm):
     )
 
 
-class SignUpForm(TypedForm):
+class SignUpForm(OnceForm):
     name = forms.Field(
         label=_("Your name"),
         help_text=_("As your neighbours know you."),

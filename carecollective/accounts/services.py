@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -68,10 +68,20 @@ def require_approved(member: User) -> None:
         raise NotApproved()
 
 
-def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason: Any = "") -> User:
-    """Make a member who waits for approval.
+def sign_up(
+    *,
+    name: Any,
+    email: Any,
+    password: Any,
+    location: Any = "",
+    reason: Any = "",
+    request: HttpRequest | None = None,
+    key: UUID | None = None,
+) -> User:
+    """Make a member who waits for approval; with the `key` of a form, once however often it is sent.
 
-    Raises ValidationRefused naming each field that cannot be taken.
+    The same form sent again gives the member that it made before, if the password is theirs. A wrong one counts as a failed
+    sign-in of `request`. Raises ValidationRefused naming each field that cannot be taken.
     """
     refused: dict[str, list[Any]] = {}
     texts = {"email": str(email).strip().lower(), "name": _name(name, refused)}
@@ -82,7 +92,7 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
         validate_email(texts["email"])
     except ValidationError:
         refused["email"] = [_("Please check your e-mail address.")]
-    applicant = User(email=texts["email"], name=texts["name"], location=texts["location"] or None)
+    applicant = User(pk=key or uuid4(), email=texts["email"], name=texts["name"], location=texts["location"] or None)
     try:
         validate_password(str(password), user=applicant)
     except ValidationError as error:
@@ -97,6 +107,11 @@ def sign_up(*, name: Any, email: Any, password: Any, location: Any = "", reason:
         with transaction.atomic():
             applicant.save(force_insert=True)
     except IntegrityError:
+        # The key proves the same form, and the password who sent it: either alone lets nobody in.
+        if key and User.objects.filter(pk=key, email=texts["email"]).exists():
+            joined = authenticate(request, username=texts["email"], password=str(password))
+            if isinstance(joined, User):
+                return joined
         raise ValidationRefused(
             {"email": [_("There is already a member with this e-mail address. Try signing in instead.")]}
         ) from None

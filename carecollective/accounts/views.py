@@ -92,6 +92,8 @@ def sign_up(request: HttpRequest) -> HttpResponse:
             password=form.typed("password"),
             location=form.typed("location"),
             reason=form.typed("reason"),
+            request=request,
+            key=form.key_of("name", "email", "location", "reason"),
         )
         login(request, member, backend=BACKEND)
         return redirect(f"{reverse('account')}?welcome=1")

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from urllib.parse import urlencode
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,6 +17,8 @@ from carecollective.core import errors, health, request_ids
 from carecollective.core.api import InternalServerError
 
 logger = logging.getLogger(__name__)
+
+SIGN_IN_PAGES = frozenset({"login", "signup", "admin:login"})
 
 
 def answer_error(request: HttpRequest, error: errors.DomainError) -> HttpResponse:
@@ -75,10 +78,23 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Refuse a form without the right token; lead on who clicked twice to sign in, which changes the token."""
+    if _has_just_signed_in(request):
+        wanted = request.POST.get("next", "")
+        # These pages lead on whoever is signed in, and look at where to themselves.
+        return redirect(f"{request.path}?{urlencode({'next': wanted})}" if wanted else request.path)
     logger.warning("CSRF check failed: %s", reason)
     return answer_error(
         request, errors.NotPermitted(_("This page was open for too long. Please go back, reload it and try again."))
     )
+
+
+def _has_just_signed_in(request: HttpRequest) -> bool:
+    """Tell whether this is the form by which the member who is signed in came in."""
+    if request.resolver_match is None or request.resolver_match.view_name not in SIGN_IN_PAGES:
+        return False
+    email = request.POST.get("email") or request.POST.get("username", "")
+    return request.user.is_authenticated and email.strip().lower() == request.user.get_username()
 
 
 def favicon(request: HttpRequest) -> HttpResponse:

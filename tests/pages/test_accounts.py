@@ -1,9 +1,13 @@
 """Signing in and out, joining, and one's account."""
 
+from urllib.parse import urlsplit
+
 import pytest
+from django.test import Client
 from django.utils.html import escape
 
 from carecollective.accounts.models import MessagingPreferences, User
+from tests.hostile.forms import forms_of
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "three green apples"
@@ -84,6 +88,85 @@ def test_a_refused_application_keeps_what_was_typed(visitor, ada):
     assert escape("<Zoë>") in page
     assert PASSWORD not in page
     assert User.objects.count() == 1
+
+
+def form_at(client, address):
+    """Return what the page's own form would send, fields that nobody sees and the CSRF token included."""
+    answer = client.get(address)
+    form = next(one for one in forms_of(address, answer.content.decode()) if one.path == urlsplit(address).path)
+    return form.fields | {"csrfmiddlewaretoken": answer.context["csrf_token"]}
+
+
+@pytest.fixture
+def application():
+    """Return what somebody sends who joins, with the form's one-time key."""
+    words = {"name": "Zoë", "email": "Zoe@example.org", "password": PASSWORD, "location": "Nixa", "reason": "To help"}
+    return form_at(Client(), "/signup") | words
+
+
+def test_the_same_application_sent_again_signs_in_as_the_first_did(application):
+    for browser in (Client(), Client()):
+        answer = browser.post("/signup", application)
+        assert (answer.status_code, answer["Location"]) == (302, "/account?welcome=1")
+        assert "Welcome, Zoë" in browser.get("/account?welcome=1").content.decode()
+    assert User.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"password": "another green apple"}, {"name": "Zoe"}, {"id": ""}, {"id": "0b7f4f0e-1f61-4e37-9a0f-3f6f0a2f8d11"}],
+)
+def test_another_application_with_a_members_address_lets_nobody_in(application, changed):
+    Client().post("/signup", application)
+    browser = Client()
+    answer = browser.post("/signup", application | changed)
+    assert answer.status_code == 400
+    assert "already a member" in answer.content.decode()
+    assert browser.get("/account").status_code == 302
+
+
+def test_an_application_sent_again_lets_nobody_guess_the_password(application):
+    """Guesses count as failed sign-ins, and whoever may not sign in gets in by neither door."""
+    Client().post("/signup", application)
+    for _guess in range(5):
+        answer = Client().post("/signup", application | {"password": "another green apple"})
+    assert answer.status_code == 429
+    assert Client().post("/signup", application).status_code == 429
+    assert Client().post("/login", application).status_code == 429
+
+
+def test_an_application_sent_again_lets_nobody_in_who_was_shut_out(application):
+    Client().post("/signup", application)
+    User.objects.update(is_active=False)
+    browser = Client()
+    assert browser.post("/signup", application).status_code == 400
+    assert browser.get("/account").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("address", "typed", "reached"),
+    [
+        ("/login?next=/messages", {"email": "Ada@example.org", "password": PASSWORD}, "/messages"),
+        ("/signup", {"name": "Zoë", "email": "zoe@example.org", "password": PASSWORD}, "/account"),
+        ("/admin/login/", {"username": "ada@example.org", "password": PASSWORD}, "/admin/"),
+    ],
+)
+def test_a_second_click_after_the_first_has_signed_in_leads_on(ada, address, typed, reached):
+    """Signing in changes the CSRF token: the page that is still open has the one from before."""
+    User.objects.filter(pk=ada.pk).update(is_staff=True)
+    browser = Client(enforce_csrf_checks=True)
+    form = form_at(browser, address) | typed
+    assert browser.post(address, form).status_code == 302
+    again = browser.post(address, form, follow=True)
+    assert again.redirect_chain[-1] == (reached, 302)
+
+
+def test_a_sign_in_page_from_before_lets_nobody_else_in_by_a_second_click(ada, member):
+    member(email="ben@example.org", set_password=PASSWORD)
+    browser = Client(enforce_csrf_checks=True)
+    form = form_at(browser, "/login") | {"password": PASSWORD}
+    assert browser.post("/login", form | {"email": "ada@example.org"}).status_code == 302
+    assert browser.post("/login", form | {"email": "ben@example.org"}).status_code == 403
 
 
 def test_a_member_changes_name_and_town(signed_in, ada):
