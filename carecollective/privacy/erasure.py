@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from axes.models import AccessAttempt
 from django.contrib.auth import SESSION_KEY, authenticate
 from django.contrib.sessions.models import Session
 from django.db import connection
@@ -32,12 +33,22 @@ class LastAdministrator(DomainError):
 def erase_self(*, request: HttpRequest, actor: User, password: Any) -> None:
     """Erase the acting member, who confirms with their password. Wrong ones count towards the lock-out of signing in.
 
-    Raises ValidationRefused naming `password`; LastAdministrator.
+    Who has left already, by a second click at the same moment, has left. Raises ValidationRefused naming `password`;
+    LastAdministrator.
     """
     known = isinstance(password, str) and password and can_be_kept(password)
     if not known or authenticate(request, username=actor.email, password=password) != actor:
-        raise ValidationRefused({"password": [_("This is not your password. Nothing was deleted.")]})
+        if not has_left(actor.pk):
+            raise ValidationRefused({"password": [_("This is not your password. Nothing was deleted.")]})
+        # No address of theirs stays, with the failed sign-ins neither.
+        AccessAttempt.objects.filter(username=actor.email).delete()
+        return
     _erase(actor=actor, member=actor)
+
+
+def has_left(member_id: UUID | None) -> bool:
+    """Tell whether a member was erased."""
+    return member_id is not None and Erasure.objects.filter(pk=member_id).exists()
 
 
 def erase_for_member(*, actor: User, member_id: UUID) -> None:

@@ -38,11 +38,18 @@ def download_export(request: MemberRequest, export_id: UUID) -> HttpResponse:
 
 
 @sensitive_post_parameters("password")
-@member_page
-def erase_account(request: MemberRequest) -> HttpResponse:
+@page
+def erase_account(request: HttpRequest) -> HttpResponse:
     """Erase the member, once they have confirmed it with their password, and lead to the goodbye."""
+    if request.method == "POST" and erasure.has_left(ErasureForm(request.POST).member_id()):
+        return redirect("account-erased")
+    return _erase_account(request)
+
+
+@member_page
+def _erase_account(request: MemberRequest) -> HttpResponse:
     if request.method != "POST":
-        return render_page(request, "privacy/erase.html", {"form": ErasureForm()})
+        return render_page(request, "privacy/erase.html", {"form": ErasureForm.of(request.user)})
     form = ErasureForm(request.POST)
     with Refusable(form) as attempt:
         erasure.erase_self(request=request, actor=request.user, password=form.typed("password"))

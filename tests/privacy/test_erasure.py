@@ -10,6 +10,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError, connection, connections, transaction
+from django.test import Client
 from knox.models import AuthToken
 
 from carecollective.accounts.models import User
@@ -22,7 +23,9 @@ from carecollective.inbox.services import offer_help, send_message
 from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure
 from carecollective.privacy.exports import prepare_waiting, request_export
+from carecollective.privacy.forms import ErasureForm
 from carecollective.privacy.models import Erasure, Export, ExportFile
+from tests.hostile.forms import forms_of
 from tests.privacy.leaving import PASSWORD, TRACES, erase
 from tests.privacy.stored import stored
 from tests.waiting import wait_for
@@ -102,6 +105,23 @@ def life(zerlina, member, help_request, legacy_tables, legacy_conversation, sign
         "legacy": legacy,
         "left": left,
     }
+
+
+def test_a_second_click_says_goodbye_too_and_to_nobody_else(zerlina, member, signed_in):
+    """The first has signed them out; whose page it was is in the form, and nobody makes that up."""
+    client = signed_in(zerlina, enforce_csrf_checks=True)
+    page = client.get("/account/erase")
+    form = next(form for form in forms_of("/", page.content.decode()) if "leaving" in form.fields).fields
+    form |= {"password": PASSWORD, "csrfmiddlewaretoken": page.context["csrf_token"]}
+    for _click in range(2):
+        answer = client.post("/account/erase", form)
+        assert (answer.status_code, answer["Location"]) == (302, "/account/erased")
+    assert "Your account is deleted" in client.get("/account/erased").content.decode()
+    for leaving in ("", str(zerlina.pk), form["leaving"] + "x"):
+        answer = client.post("/account/erase", form | {"leaving": leaving})
+        assert answer["Location"].startswith("/login")
+    signed_out = Client().post("/account/erase", {"leaving": ErasureForm.of(member()).initial["leaving"]})
+    assert signed_out["Location"].startswith("/login")
 
 
 def test_the_search_finds_what_there_is_before(life, find_everywhere):

@@ -3,6 +3,8 @@
 from functools import partial
 
 import pytest
+from axes.models import AccessAttempt
+from django.test import Client
 
 from carecollective.inbox.services import offer_help
 from tests.hostile.forms import forms_of
@@ -68,3 +70,26 @@ def test_an_offer_form_clicked_twice_is_one_conversation(click, helper, ask, sta
     for _trial in range(TRIALS // 10):
         places = click(helper, f"/requests/{ask().pk}", {"initial_message": OFFER})
         assert len(places) == 1
+
+
+def test_a_sign_up_form_clicked_twice_is_one_member_who_is_signed_in(crowd, rows_of, settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    for trial in range(TRIALS // 10):
+        email = f"zoe{trial}@example.org"
+        form = {"name": "Zoë", "email": email, "password": "three green apples"}
+        form["id"] = field_of(Client().get("/signup"), "id")
+        browsers = [Client() for _click in range(CLICKS)]
+        answers = crowd(*(partial(browser.post, "/signup", form) for browser in browsers))
+        assert [getattr(answer, "status_code", answer) for answer in answers] == [302] * CLICKS
+        assert {answer["Location"] for answer in answers} == {"/account?welcome=1"}
+        assert [browser.get("/account").status_code for browser in browsers] == [200] * CLICKS
+        assert rows_of("SELECT count(*) FROM profiles WHERE email = %s", email) == [(1,)]
+
+
+def test_leaving_clicked_twice_is_leaving(click, member, rows_of, settings):
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    for _trial in range(TRIALS // 10):
+        ada = member(set_password="three green apples")
+        assert click(ada, "/account/erase", {"password": "three green apples"}) == {"/account/erased"}
+        assert rows_of("SELECT count(*) FROM privacy_erasure WHERE member_id = %s", ada.pk) == [(1,)]
+        assert not AccessAttempt.objects.exists()

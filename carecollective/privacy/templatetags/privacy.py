@@ -15,7 +15,7 @@ def your_data(context: RequestContext) -> dict[str, Any]:
     """Show the member's export and how far it is, and the way to leave for good."""
     return {
         "export": newest_export(member=context["user"]),
-        "form": ErasureForm(),
+        "form": ErasureForm.of(context["user"]),
         "user": context["user"],
         "days": settings.EXPORTS_KEPT_DAYS,
         "csrf_token": context.get("csrf_token"),
