@@ -31,6 +31,11 @@ UNLIMITED = {
     "ALERT_EMAILS": "",
     "SENTRY_DSN": "",
 }
+FORGET_FAILURES = """
+DELETE FROM application_logs;
+UPDATE rollout_alert SET opened_at = opened_at - interval '1 hour', last_seen_at = last_seen_at - interval '1 hour',
+    resolved_at = coalesce(resolved_at, clock_timestamp()) - interval '1 hour';
+"""
 OFFER = "Hello, I could bring them round on Monday."
 
 
@@ -127,8 +132,11 @@ class Site:
         return found[0][0] if found else None
 
     def put_stage(self, name: str) -> None:
-        """Move the rollout beneath the services: what is tried here is not the way up."""
-        self.rows("UPDATE rollout_flag SET stage = %s, v1_writes = true WHERE name = 'messaging_v2'", name)
+        """Begin a stage beneath the services, with no failure on record: the guard counts what earlier tests broke."""
+        time.sleep(1.2)  # the last events are on their way to their table
+        self.rows(FORGET_FAILURES)
+        for stage in ("disabled", name):
+            self.rows("UPDATE rollout_flag SET stage = %s, v1_writes = true WHERE name = 'messaging_v2'", stage)
         time.sleep(1.2)
 
     # Its processes
