@@ -25,7 +25,7 @@ class ReportAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         self._require_staff(request)
-        page = selectors.list_reports(reader=_reader(request), page=_page_number(request))
+        page = selectors.list_reports(reader=_reader(request), page=_number(request, "page", digits=6) or 1)
         context = {**self.admin_site.each_context(request), "title": "Reported messages", "page": page}
         return TemplateResponse(request, "admin/moderation/reports.html", context)
 
@@ -43,16 +43,18 @@ class ReportAdmin(ReadOnlyAdmin):
 
     def _answer(self, request: HttpRequest, report_id: UUID) -> HttpResponse:
         reader = _reader(request)
-        shown = None
         if request.method == "POST" and "show" in request.POST:
-            shown = selectors.look_at_report(reader=reader, report_id=report_id)
-        elif request.method == "POST":
+            # The page that shows it is one of its own, so that loading it again is no look of its own.
+            return redirect(f"{request.path}?look={services.note_look(actor=reader, report_id=report_id)}")
+        if request.method == "POST":
             return self._settle(request, reader, report_id)
         context = {
             **self.admin_site.each_context(request),
             "title": "A reported message",
             "report": selectors.find_report(reader=reader, report_id=report_id),
-            "shown": shown,
+            "shown": selectors.messages_shown(
+                reader=reader, report_id=report_id, look=_number(request, "look", digits=18)
+            ),
             "looks": selectors.looks_at(reader=reader, report_id=report_id),
             "outcomes": [choice for choice in Outcome.choices if choice[0] != Outcome.PENDING],
         }
@@ -75,9 +77,11 @@ class ReportAdmin(ReadOnlyAdmin):
             raise PermissionDenied
 
 
-def _page_number(request: HttpRequest) -> int:
-    asked = request.GET.get("page", "")
-    return int(asked) if asked.isascii() and asked.isdigit() and 1 <= len(asked) <= 6 and int(asked) else 1
+def _number(request: HttpRequest, name: str, *, digits: int) -> int | None:
+    """Return a number from 1 that the address gives, or None for anything else or more digits."""
+    asked = request.GET.get(name, "")
+    is_number = asked.isascii() and asked.isdigit() and len(asked) <= digits
+    return (int(asked) or None) if is_number else None
 
 
 def _reader(request: HttpRequest) -> User:

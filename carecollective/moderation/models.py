@@ -73,7 +73,7 @@ class Report(models.Model):
 
 
 class Look(models.Model):
-    """That a member of staff looked at a reported message. Written by the very function that shows it, and by nothing else."""
+    """That a member of staff looked at a reported message. Without one of their own, nothing is shown to them."""
 
     report_id = models.UUIDField()
     is_legacy = models.BooleanField()

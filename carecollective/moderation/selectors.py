@@ -167,16 +167,16 @@ def looks_at(*, reader: User, report_id: UUID) -> Sequence[Look]:
         return list(Look.objects.filter(report_id=report_id).select_related("staff").order_by("-at", "-pk")[:50])
 
 
-def look_at_report(*, reader: User, report_id: UUID) -> Sequence[ContextMessage]:
-    """Return a reported message with up to five messages before and after it, and write down that the reader looked.
+def messages_shown(*, reader: User, report_id: UUID, look: int | None) -> Sequence[ContextMessage]:
+    """Return a reported message with up to five before and after it, by a look that the reader had noted.
 
-    Raises NotPermitted unless the reader is staff; DomainNotFound.
+    Nothing for another's look, or ten minutes after it. Raises NotPermitted unless the reader is staff.
     """
     _require_staff(reader)
     with acting_as(reader):
-        rows = fetch_all("SELECT place, sender_id, content, created_at FROM public.moderation_look_at(%s)", [report_id])
-    if not rows:
-        raise DomainNotFound()
+        rows = fetch_all(
+            "SELECT place, sender_id, content, created_at FROM public.moderation_show(%s, %s)", [report_id, look]
+        )
     names = _names([row[1] for row in rows])
     return [ContextMessage(row[0], _author(row[1], names), row[2], row[3]) for row in rows]
 

@@ -6,11 +6,11 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
-from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput, NotPermitted, ValidationRefused
 from carecollective.core.text import normalise
 from carecollective.moderation.models import WORDS_MAX, Outcome, Reason, Report
-from carecollective.moderation.selectors import message_to_report
+from carecollective.moderation.selectors import message_to_report, messages_shown
 
 
 class AlreadySettled(InvalidInput):
@@ -44,6 +44,20 @@ def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | Non
             defaults={"version": message.version, "author_id": message.author_id, "reason": reason, "words": text},
         )
         return report
+
+
+def note_look(*, actor: User, report_id: UUID) -> int:
+    """Write down that staff look at a reported message; return the look, by which it is then shown to them.
+
+    Raises NotPermitted unless the actor is staff; DomainNotFound, also for a message that is gone.
+    """
+    if not (actor.is_staff and actor.is_active):
+        raise NotPermitted()
+    with acting_as(actor):
+        ((look,),) = fetch_all("SELECT public.moderation_note_look(%s)", [report_id])
+        if look is None or not messages_shown(reader=actor, report_id=report_id, look=look):
+            raise DomainNotFound()
+        return int(look)
 
 
 def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:

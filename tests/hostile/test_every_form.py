@@ -158,6 +158,16 @@ def test_no_text_at_an_address_without_a_form_is_our_fault(world: World, judge: 
     judge.decide()
 
 
+def test_what_a_form_did_is_not_done_again_by_a_reload(world: World, request: pytest.FixtureRequest) -> None:
+    """Taken, it leads on; refused, it says so by its status."""
+    shown = list(forms_shown_to(world, *BEFORE, is_admin=False))
+    link = request.getfixturevalue("later")
+    shown += forms_shown_to(world, *LATER, is_admin=False, also=link)
+    answers = {form.shape: send(caller, form, filled(form)) for caller, form in shown if form.method == "POST"}
+    assert {answer.status_code for answer in answers.values()} >= {302}
+    assert [shape for shape, answer in answers.items() if answer.status_code == 200] == []
+
+
 def test_every_page_that_takes_a_post_has_shown_its_form(world: World, request: pytest.FixtureRequest) -> None:
     """The forms above are found by reading pages: hold that against the URL configuration."""
     shown = [form for _caller, form in forms_shown_to(world, *BEFORE, is_admin=False)]

@@ -187,6 +187,6 @@ def test_staff_still_read_a_legacy_report(as_owner: str, tmp_path: Path) -> None
     drop("--export", tmp_path / "export", "--confirm", as_owner)
     with psycopg.connect(url(as_owner, "web")) as web:
         web.execute("SELECT set_config('app.user_id', %s, true)", [str(WORLD["staff"])])
-        shown = web.execute("SELECT place, content FROM moderation_look_at(%s)", [WORLD["new"]]).fetchall()
-        assert shown == [(0, "A legacy secret.")]
-        assert web.execute("SELECT * FROM moderation_look_at(%s)", [WORLD["report"]]).fetchall() == []
+        look = "SELECT place, content FROM moderation_show(%(report)s, moderation_note_look(%(report)s))"
+        assert web.execute(look, {"report": WORLD["new"]}).fetchall() == [(0, "A legacy secret.")]
+        assert web.execute(look, {"report": WORLD["report"]}).fetchall() == []

@@ -128,7 +128,7 @@ def _settle_reports(client: Client, world: World) -> None:
     )
     address = f"/admin/moderation/report/{report.pk}/change/"
     client.get(address)
-    client.post(address, {"show": "Show"})
+    client.post(address, {"show": "Show"}, follow=True)
     client.post(address, {"settle": "1", "outcome": "dismissed"})
 
 

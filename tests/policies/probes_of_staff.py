@@ -6,6 +6,7 @@ from tests.policies.probes_of_v2 import STRANGERS
 TABLES = ("moderation_report", "moderation_look", "privacy_export", "privacy_exportfile")
 UNKNOWN_FUNCTION = "42883"
 ACCOUNT_FOR = "INSERT INTO privacy_export (id, member_id, requested_by_id, state, attempts, done) VALUES (%(new)s, {}, {}, 'waiting', 0, 0)"
+BY_A_LOOK = "SELECT FROM public.moderation_show(%(report)s, public.moderation_note_look(%(report)s))"
 SETTLE = "UPDATE moderation_report SET status = 'dismissed', settled_by_id = {}, settled_at = now()"
 
 
@@ -48,7 +49,12 @@ REPORTS = (
     *(Probe(f"nobody deletes from {table}", f"DELETE FROM {table}", DENIED, "staff") for table in TABLES),
     Probe("nobody writes down a look by hand",
           "INSERT INTO moderation_look (report_id, is_legacy, staff_id) VALUES (%(report)s, false, %(staff)s)", DENIED, "staff"),
-    *(Probe(f"{who} looks at no reported message", "SELECT FROM public.moderation_look_at(%(report)s)", DENIED, actor)
+    Probe("staff see what was reported by a look of their own", BY_A_LOOK, 2, "staff"),
+    Probe("staff see nothing by another's look", "SELECT FROM public.moderation_show(%(report)s, (SELECT max(id) FROM moderation_look))", 0,
+          "administrator"),
+    *(Probe(f"{who} looks at no reported message", BY_A_LOOK, DENIED, actor)
+      for actor, who in (*STRANGERS, ("requester", "who reported"))),
+    *(Probe(f"{who} sees nothing by a look of staff", "SELECT FROM public.moderation_show(%(report)s, 1)", DENIED, actor)
       for actor, who in (*STRANGERS, ("requester", "who reported"))),
 )  # fmt: skip
 

@@ -51,6 +51,12 @@ def report(actor, conversation_id, message_id=None, **given):
     return services.report_message(actor=actor, conversation_id=conversation_id, message_id=message_id, **values)
 
 
+def look(reader, report_id):
+    """Look at a reported message as staff do: the look first, and what it shows then."""
+    noted = services.note_look(actor=reader, report_id=report_id)
+    return selectors.messages_shown(reader=reader, report_id=report_id, look=noted)
+
+
 def test_a_participant_reports_a_message_from_the_thread(ada, conversation, signed_in):
     client = signed_in(ada)
     theirs = messages(ada, conversation)[9]
@@ -132,10 +138,48 @@ def test_staff_see_five_messages_around_it_and_each_look_is_noted(ada, conversat
     assert "Sentence" not in page
     assert not stored(Look)
     for looks in (1, 2):
-        page = client.post(address, {"show": "Show the message"}).content.decode()
-        assert [number for number in range(16) if f"Sentence {number}." in page] == list(range(4, 15))
-        assert page.count("Sana") >= looks
-        assert [(look.report_id, look.staff_id) for look in stored(Look)] == [(reported.pk, helper.pk)] * looks
+        shown = client.post(address, {"show": "Show the message"})
+        assert shown.status_code == 302
+        # Loaded again, it is the same look.
+        for _load in range(2):
+            page = client.get(shown["Location"]).content.decode()
+            assert [number for number in range(16) if f"Sentence {number}." in page] == list(range(4, 15))
+            assert page.count("Sana") >= looks
+            assert [(look.report_id, look.staff_id) for look in stored(Look)] == [(reported.pk, helper.pk)] * looks
+
+
+def test_a_look_shows_its_message_to_who_looked_for_ten_minutes(ada, conversation, staff, signed_in, beyond_policies):
+    reported, other = report(ada, conversation), report(ada, conversation, messages(ada, conversation)[9].id)
+    sana, zoe = staff(name="Sana"), staff(name="Zoe")
+    noted = services.note_look(actor=sana, report_id=reported.pk)
+
+    def is_shown(reader, about, asked):
+        page = signed_in(reader).get(f"/admin/moderation/report/{about.pk}/change/?look={asked}").content.decode()
+        assert ("Show the message" in page) != ("Bob opens the conversation." in page)
+        return "Bob opens the conversation." in page
+
+    assert is_shown(sana, reported, noted)
+    assert not is_shown(zoe, reported, noted)
+    assert not is_shown(sana, other, noted)
+    for odd in ("", "0", "x", noted + 1, "٣", "9" * 18, "9" * 40):
+        assert not is_shown(sana, reported, odd)
+    for minutes, seen in ((9, True), (11, False)):
+        with beyond_policies() as cursor:
+            cursor.execute("UPDATE moderation_look SET at = clock_timestamp() - make_interval(mins => %s)", [minutes])
+        assert is_shown(sana, reported, noted) is seen
+    assert len(stored(Look)) == 1
+
+
+def test_no_look_is_noted_at_a_message_that_is_gone(
+    ada, bob, conversation, staff, signed_in, beyond_policies, help_request, legacy_conversation
+):
+    legacy = legacy_conversation(help_request(user=ada), bob, [(bob, "An old sentence.")])
+    reported = report(ada, legacy, messages(ada, legacy)[0].id)
+    with beyond_policies() as cursor:
+        cursor.execute("DELETE FROM messages WHERE content = 'An old sentence.'")
+    address = f"/admin/moderation/report/{reported.pk}/change/"
+    assert signed_in(staff()).post(address, {"show": "1"}).status_code == 404
+    assert not stored(Look)
 
 
 def test_the_list_has_pages_those_that_wait_first_and_then_the_newest(
@@ -167,7 +211,7 @@ def test_the_list_has_pages_those_that_wait_first_and_then_the_newest(
 
 
 def test_the_first_message_of_a_conversation_is_shown_with_what_followed(ada, conversation, staff):
-    found = selectors.look_at_report(reader=staff(), report_id=report(ada, conversation).pk)
+    found = look(staff(), report(ada, conversation).pk)
     assert [message.place for message in found] == [0, 1, 2, 3, 4, 5]
     assert found[0].content == "Bob opens the conversation."
 
@@ -189,7 +233,7 @@ def test_the_legacy_systems_reports_are_shown_and_never_changed(
     assert "former site" in client.get("/admin/moderation/report/").content.decode()
     address = f"/admin/moderation/report/{key}/change/"
     assert "He wants money" in client.get(address).content.decode()
-    assert "An old sentence." in client.post(address, {"show": "1"}).content.decode()
+    assert "An old sentence." in client.post(address, {"show": "1"}, follow=True).content.decode()
     assert client.post(address, {"settle": "1", "outcome": "dismissed"}).status_code == 404
     with beyond_policies() as cursor:
         cursor.execute("SELECT md5(string_agg(t::text, '')) FROM message_reports t")
@@ -213,7 +257,7 @@ def test_what_the_legacy_system_wrote_is_nobodys_words(
     reader = staff()
     about_bob = report(ada, legacy, messages(ada, legacy)[0].id)
     for report_id, author in ((about_the_system, "Care Collective"), (about_bob.pk, "Bob")):
-        shown = selectors.look_at_report(reader=reader, report_id=report_id)
+        shown = look(reader, report_id)
         assert [(message.author, message.content) for message in shown] == [
             ("Bob", "I can help."),
             ("Care Collective", "Marked completed."),
@@ -268,13 +312,15 @@ def test_members_see_no_report_in_the_admin_or_past_it(ada, bob, conversation, s
         assert signed_in(bob).get(address).status_code == 302
     for refused in (
         lambda: selectors.list_reports(reader=bob),
-        lambda: selectors.look_at_report(reader=bob, report_id=reported.pk),
+        lambda: services.note_look(actor=bob, report_id=reported.pk),
+        lambda: selectors.messages_shown(reader=bob, report_id=reported.pk, look=1),
         lambda: services.settle_report(actor=bob, report_id=reported.pk, outcome="dismissed"),
     ):
         with pytest.raises(NotPermitted):
             refused()
     for statement in (
-        "SELECT * FROM moderation_look_at(%s)",
+        "SELECT moderation_note_look(%s)",
+        "SELECT * FROM moderation_show(%s, 1)",
         "SELECT * FROM moderation_legacy_reports() WHERE id = %s",
     ):
         with pytest.raises(DatabaseError), transaction.atomic(), acting_as(bob), connection.cursor() as cursor:
