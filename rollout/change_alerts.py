@@ -3,14 +3,13 @@
 from datetime import timedelta
 
 from carecollective.core.database import ClockTimestamp
-from rollout import figures
+from rollout import figures, rollbacks
 from rollout.alert_evidence import FIVE_MINUTES
 from rollout.alert_log import CHANGE_KINDS, Alert, Severity
 from rollout.alert_rules import rule_of
 from rollout.ladder import height
-from rollout.models import Change, Flag, Rollback, Source
+from rollout.models import Change, Source
 from rollout.stages import DISABLED, Stage
-from rollout.state import FLAG_NAME
 from rollout.versions import MessagingVersion
 
 AT_ONCE = 100
@@ -39,29 +38,11 @@ def note_changes() -> int:
 
 def _rollbacks_not_recorded_yet() -> list[Alert]:
     """Tell of a rollback that is in force while somebody keeps it from the record; its change is then not told again."""
-    waiting = Rollback.objects.filter(change_id=None, at__lt=ClockTimestamp() - RECORDED_WITHIN)
-    found = {f"rollback:{one.pk}": one for one in waiting}
+    found = {f"rollback:{pk}": change for pk, change in rollbacks.list_waiting(for_at_least=RECORDED_WITHIN).items()}
     if not found:
         return []
     told = set(Alert.objects.filter(key__in=found, kind__in=CHANGE_KINDS).values_list("key", flat=True))
-    stage = Flag.objects.values_list("stage", flat=True).get(name=FLAG_NAME)
-    return [
-        _alert_of(
-            Change(
-                at=one.at,
-                actor_label=one.actor_label,
-                source=one.source,
-                reason=one.reason,
-                database_role=one.database_role,
-                from_stage=stage,
-                to_stage=str(DISABLED),
-                to_v1_writes=True,
-            ),
-            key=key,
-        )
-        for key, one in found.items()
-        if key not in told
-    ]
+    return [_alert_of(change, key=key) for key, change in found.items() if key not in told]
 
 
 def _alert_of(change: Change, *, key: str) -> Alert:

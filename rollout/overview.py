@@ -8,8 +8,7 @@ from rollout.alerts import AlertRecord, recent_alerts
 from rollout.delivery import ChannelState
 from rollout.figures import Window
 from rollout.stages import DISABLED, Stage
-from rollout.status_tree import FailingCode, Overview, Served
-from rollout.timeline import list_changes
+from rollout.status_tree import Event, FailingCode, Overview, Served
 from rollout.v1_service import SUCCESS, read_v1_since_rollback
 from rollout.versions import MessagingVersion
 
@@ -18,7 +17,9 @@ FAILED_WITHIN = Window(3600)
 SHOWN = 3
 
 
-def read_overview(*, stage: Stage, v1_writes: bool, v2_is_off: bool, channels: tuple[ChannelState, ...]) -> Overview:
+def read_overview(
+    *, stage: Stage, v1_writes: bool, v2_is_off: bool, channels: tuple[ChannelState, ...], last_change: Event | None
+) -> Overview:
     """Read what somebody who was just woken needs first.
 
     `v2_is_off` tells that nobody can start in V2, whatever `stage` says.
@@ -26,7 +27,7 @@ def read_overview(*, stage: Stage, v1_writes: bool, v2_is_off: bool, channels: t
     takes_starts = {MessagingVersion.V1: v1_writes, MessagingVersion.V2: stage != DISABLED and not v2_is_off}
     return Overview(
         served=tuple(_served(version, takes_starts=takes_starts[version]) for version in MessagingVersion),
-        last_change=next(iter(list_changes(1)), None),
+        last_change=last_change,
         failing=tuple(
             FailingCode(found.code, found.version, found.count, found.last_at, found.request_ids)
             for found in figures.failures_by_code(FAILED_WITHIN, requests=SHOWN)[:SHOWN]

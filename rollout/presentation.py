@@ -34,6 +34,7 @@ BADGES = {
     "override": "Override",
     "outside": "Outside the application",
     "guard": "By the guard",
+    "waiting": "Not recorded yet",
     "critical": "Critical",
     "warning": "Warning",
     "resolved": "Resolved",

@@ -131,6 +131,20 @@ def change_of(rollback: Rollback) -> Change:
         return _unrecorded(rollback, 0)
 
 
+def list_waiting(*, for_at_least: timedelta = timedelta(0)) -> dict[int, Change]:
+    """Return the changes that rollbacks in force will be recorded as, by the rollback's key, the oldest first."""
+    waiting = list(Rollback.objects.filter(change_id=None, at__lte=ClockTimestamp() - for_at_least).order_by("pk"))
+    flag = Flag.objects.filter(name=FLAG_NAME).first() if waiting else None
+    if flag is None:
+        return {}
+    stages, writes = [flag.stage, *[str(DISABLED)] * len(waiting)], [flag.v1_writes, *[True] * len(waiting)]
+    found = {}
+    for place, rollback in enumerate(waiting):
+        change = found[rollback.pk] = _unrecorded(rollback, flag.version + place + 1)
+        change.from_stage, change.from_v1_writes = stages[place], writes[place]
+    return found
+
+
 def finish() -> int:
     """Carry over and certify what rollbacks left unfinished; return how many were recorded. For the worker and the guard."""
     left = Rollback.objects.filter(change_id=None, at__lt=ClockTimestamp() - LEAVE_ALONE)

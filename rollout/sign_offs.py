@@ -3,23 +3,30 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Max
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from carecollective.accounts.models import User
+from carecollective.core.database import fetch_all
 from carecollective.core.errors import NotPermitted
 from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson
 from rollout.evidence import Finding
-from rollout.models import Change, SignOff
+from rollout.models import SignOff
 from rollout.releases import current_release
-from rollout.stages import DISABLED
 from rollout.status_tree import ChecklistItem, Signature
 
+# A rollback that waits to be recorded is in force.
+_LAST_ROLLBACK = """
+SELECT max(back.at) FROM (
+    SELECT at FROM public.rollout_change WHERE to_stage = 'disabled' AND from_stage <> 'disabled'
+    UNION ALL
+    SELECT state.waiting_since FROM public.rollout_state AS state, public.rollout_flag AS flag
+    WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
+) AS back
+"""
 SIGNING = 7262013  # the advisory lock's number
 ENGINEERING, PRODUCT = "engineering_lead", "product_owner"
 PART_TITLES = {"": "", ENGINEERING: gettext_noop("Engineering lead"), PRODUCT: gettext_noop("Product owner")}
@@ -200,7 +207,6 @@ def _signed(signature: Signature) -> str:
 
 def _last_rollback() -> datetime | None:
     """Return when V2 was last taken from members: what was vouched for before that has been shown to be wrong."""
-    back = Change.objects.filter(to_stage=str(DISABLED)).exclude(from_stage=str(DISABLED)).exclude(from_stage=None)
-    found: dict[str, Any] = back.aggregate(at=Max("at"))
-    at: datetime | None = found["at"]
-    return at
+    ((at,),) = fetch_all(_LAST_ROLLBACK)
+    found: datetime | None = at
+    return found

@@ -57,7 +57,7 @@ from rollout.status_tree import (
     as_plain,
 )
 from rollout.stays import Run
-from rollout.timeline import describe_drain, read_timeline
+from rollout.timeline import describe_drain, list_changes, read_timeline
 from rollout.verdicts import DAY, Verdict
 
 __all__ = [
@@ -96,7 +96,7 @@ def read_status() -> Status:
     guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_rung(state.stage))
     open_alerts, due = alerts.open_alerts(), root_causes.list_due()
     facts = _Facts(state, overridden, guard, found, open_alerts, due)
-    health, channels = _health(facts), channel_states()
+    health, channels, changes = _health(facts), channel_states(), tuple(list_changes())
     v1_writes = v1_takes_writes(state=state, override=DISABLED if overridden else settings.MESSAGING_V2_ROLLOUT)
     return Status(
         read_at=read_at,
@@ -107,6 +107,7 @@ def read_status() -> Status:
             v1_writes=v1_writes,
             v2_is_off=overridden or guard.v2_is_off or not state.fresh,
             channels=channels,
+            last_change=next(iter(changes), None),
         ),
         stage=state.stage,
         version=state.version,
@@ -128,7 +129,7 @@ def read_status() -> Status:
         root_causes=due,
         drain=_drain(state),
         switch=switch,
-        timeline=read_timeline(),
+        timeline=read_timeline(changes),
         unfinished=rollbacks.describe_unfinished() if waits else "",
     )
 

@@ -223,7 +223,7 @@ class Event:
     source: str  # admin, command, guard, environment, outside, or empty
     from_stage: str
     to_stage: str
-    badges: tuple[str, ...]  # override, outside, guard, critical, warning, resolved
+    badges: tuple[str, ...]  # override, outside, guard, waiting, critical, warning, resolved
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What happened, newest first: changes, proposals and their decisions, alerts, signatures, drains and root causes, merged."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -11,6 +12,7 @@ from rollout.alert_log import Severity
 from rollout.alerts import recent_alerts
 from rollout.audit_entries import find_unproven
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
+from rollout.rollbacks import list_waiting
 from rollout.root_causes import list_filed
 from rollout.sign_offs import PART_TITLES, title_of_item
 from rollout.status_tree import Event
@@ -18,12 +20,12 @@ from rollout.status_tree import Event
 LENGTH = 50
 
 
-def read_timeline(length: int = LENGTH) -> tuple[Event, ...]:
-    """Read the latest `length` events of all kinds."""
-    events = [*list_changes(length), *_proposals(length), *_alerts(length), *_signatures(length), *_drains(length)]
-    events += _root_causes(length)
+def read_timeline(changes: Iterable[Event] | None = None) -> tuple[Event, ...]:
+    """Read the latest events of all kinds; `changes` are what `list_changes` gave, where that was asked already."""
+    events = [*(list_changes() if changes is None else changes), *_proposals(), *_alerts(), *_signatures(), *_drains()]
+    events += _root_causes()
     # What happened at the same moment stays in the order of the kinds: cause before what it caused, read upwards.
-    return tuple(sorted(events, key=lambda event: event.at, reverse=True)[:length])
+    return tuple(sorted(events, key=lambda event: event.at, reverse=True)[:LENGTH])
 
 
 def _event(**parts: object) -> Event:
@@ -31,10 +33,13 @@ def _event(**parts: object) -> Event:
     return Event(**{**empty, **parts})  # type: ignore[arg-type]
 
 
-def list_changes(length: int) -> Iterator[Event]:
-    """Read the latest changes of the rollout, the newest first."""
-    for change in Change.objects.all()[:length]:
+def list_changes() -> Iterator[Event]:
+    """Read the latest changes of the rollout, the newest first; a rollback that is not recorded yet is in force."""
+    waiting = reversed(list_waiting().values())
+    for change in islice(chain(waiting, Change.objects.all()[:LENGTH]), LENGTH):
         badges = [change.source] if change.source in (Source.OUTSIDE, Source.GUARD) else []
+        badges += ["override"] if change.override else []
+        badges += [] if change.is_recorded else ["waiting"]
         yield _event(
             at=change.at,
             kind="change",
@@ -44,7 +49,7 @@ def list_changes(length: int) -> Iterator[Event]:
             source=change.source,
             from_stage=change.from_stage or "",
             to_stage=change.to_stage or "",
-            badges=(*badges, *(["override"] if change.override else [])),
+            badges=tuple(badges),
         )
 
 
@@ -61,14 +66,14 @@ def change_title(change: Change) -> str:
     return _("The flag was written again at %(stage)s") % {"stage": change.to_stage}
 
 
-def _proposals(length: int) -> Iterator[Event]:
+def _proposals() -> Iterator[Event]:
     titles = {
         ProposalState.APPROVED: _("Approved: %(stage)s"),
         ProposalState.REFUSED: _("Refused: %(stage)s"),
         ProposalState.WITHDRAWN: _("Withdrawn: %(stage)s"),
         ProposalState.STALE: _("Overtaken: %(stage)s"),
     }
-    latest = list(Proposal.objects.all()[:length])
+    latest = list(Proposal.objects.all()[:LENGTH])
     unproven = find_unproven([proposal.pk for proposal in latest])
     for proposal in latest:
         steps = {"kind": "proposal", "from_stage": proposal.from_stage, "to_stage": proposal.to_stage}
@@ -110,8 +115,8 @@ def _proposals(length: int) -> Iterator[Event]:
             )
 
 
-def _alerts(length: int) -> Iterator[Event]:
-    for alert in recent_alerts(length):
+def _alerts() -> Iterator[Event]:
+    for alert in recent_alerts(LENGTH):
         if alert.severity == Severity.NOTICE:
             continue  # the change itself stands here
         acted = ("guard",) if alert.disabled_v2 else ()
@@ -144,8 +149,8 @@ def _alerts(length: int) -> Iterator[Event]:
             )
 
 
-def _signatures(length: int) -> Iterator[Event]:
-    for signed in SignOff.objects.all()[:length]:
+def _signatures() -> Iterator[Event]:
+    for signed in SignOff.objects.all()[:LENGTH]:
         yield _event(
             at=signed.signed_at,
             kind="sign_off",
@@ -159,8 +164,8 @@ def _named(item: str, part: str) -> str:
     return f"{_(item)} ({_(part).lower()})" if part else _(item)
 
 
-def _drains(length: int) -> Iterator[Event]:
-    for attempt in DrainCertificate.objects.all()[:length]:
+def _drains() -> Iterator[Event]:
+    for attempt in DrainCertificate.objects.all()[:LENGTH]:
         issued = attempt.issued_at is not None
         yield _event(
             at=attempt.issued_at or attempt.asked_at,
@@ -199,8 +204,8 @@ def _running(holder: Mapping[str, Any], asked_at: datetime) -> str:
     return _("%(session)s for %(seconds).0f s") % {"session": session, "seconds": max(seconds, 0)}
 
 
-def _root_causes(length: int) -> Iterator[Event]:
-    for filed in list_filed(length):
+def _root_causes() -> Iterator[Event]:
+    for filed in list_filed(LENGTH):
         yield _event(
             at=filed.filed_at,
             kind="root_cause",

@@ -2,26 +2,21 @@
 
 from django.utils.translation import gettext as _
 
-from carecollective.core.database import fetch_all
 from rollout import figures
-from rollout.stages import DISABLED
 from rollout.status_tree import ServedSince
+from rollout.stays import read_runs
 from rollout.versions import MessagingVersion
 
 # As in the alert rules: fewer failures are chance, and fewer starts than that prove nothing.
 FAILURES, SUCCESS = 3, 0.95
-_LATEST = """
-SELECT at, from_stage, to_stage FROM public.rollout_change
-WHERE from_stage IS DISTINCT FROM to_stage ORDER BY id DESC LIMIT 1
-"""
 
 
 def read_v1_since_rollback() -> ServedSince | None:
     """Count how V1's starts ended since V2 was rolled back; None where the latest change of the stage was another."""
-    row = next(iter(fetch_all(_LATEST)), None)
-    if row is None or row[1] in (None, str(DISABLED)) or row[2] != str(DISABLED):
+    latest = next(iter(read_runs()), None)
+    if latest is None or not latest.is_rollback:
         return None
-    since = row[0]
+    since = latest.began
     seen = figures.creation_success(figures.Since(since), version=MessagingVersion.V1)
     said = {"good": seen.succeeded, "all": seen.denominator, "failed": seen.failed}
     if seen.share is None:

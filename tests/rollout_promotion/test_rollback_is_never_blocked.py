@@ -26,6 +26,7 @@ from carecollective.inbox.services import offer_help
 from rollout import audit, drain, guard, rollbacks, snapshot
 from rollout.alert_evidence import Finding
 from rollout.alert_rules import RULES
+from rollout.checklist import sign
 from rollout.cohort import v1_writes_are_on
 from rollout.models import Change, DrainCertificate, Rollback, RootCause, Source
 from rollout.services import roll_back
@@ -220,6 +221,42 @@ def test_the_answer_in_json_says_that_it_is_off_and_not_recorded(
     blocker.rollback()
     let_it_finish()
     assert ask("status")["unfinished"] == ""
+
+
+def test_the_rollback_that_waits_is_the_last_change(
+    committed_db: None, stage: Stage, block: Callable[..., Any], member: Callable[..., User],
+    help_request: Callable[..., HelpRequest], staff_member: Callable[[], User], signed_in: SignedIn,
+) -> None:  # fmt: skip
+    stage("percentage:10")
+    sign(actor=staff_member(), item="unit_tests")
+    (blocker,) = block("row")
+    roll_back(actor=None, reason=REASON, source=Source.GUARD, actor_label="The guard")
+    offer_help(actor=member(), help_request_id=help_request().pk, initial_message=OFFER)
+    status = read_status()
+    change, served = status.overview.last_change, status.overview.v1_since_rollback
+    assert change is not None
+    assert (change.from_stage, change.to_stage, change.at) == ("percentage:10", "disabled", status.since)
+    assert (change.who, change.words, change.badges) == ("The guard", REASON, ("guard", "waiting"))
+    assert status.timeline.count(change) == 1
+    assert served is not None
+    assert (served.since, served.words) == (change.at, "Members are served by V1: 1 of 1 since the rollback.")
+    assert next(item for item in status.checklist if item.name == "unit_tests").state == "insufficient"
+    shown = signed_in(staff_member()).get("/admin/rollout/").content.decode()
+    assert "<strong>10% → Disabled</strong>" in shown
+    assert "Not recorded yet" in shown
+
+    roll_back(actor=None, reason="Once more", source=Source.COMMAND, actor_label="root")
+    again = read_status()
+    assert again.overview.last_change is not None
+    assert (again.overview.last_change.title, again.overview.last_change.words) == (
+        "The flag was written again at disabled", "Once more",
+    )  # fmt: skip
+    assert again.overview.v1_since_rollback == served
+    blocker.rollback()
+    let_it_finish()
+    recorded = read_status().overview.last_change
+    assert recorded is not None
+    assert (recorded.words, "waiting" in recorded.badges) == ("Once more", False)
 
 
 def ask(*arguments: str) -> Any:
