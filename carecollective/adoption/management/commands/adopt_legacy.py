@@ -8,10 +8,13 @@ from django.db import connection
 
 from carecollective.accounts.models import User
 from carecollective.adoption import legacy
+from carecollective.adoption.preflight import run_preflight
+from carecollective.adoption.preflight.findings import Finding
 from carecollective.adoption.proof import prove_readable
 from carecollective.adoption.services import take_over
 
 SAMPLE_SUPERUSER = "amina@example.org"
+NOT_HERE = "There is no legacy database here: the table auth.users is missing."
 
 
 class Command(BaseCommand):
@@ -22,6 +25,11 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="only read, and list what stands in the way with what to do about it; ends with 1 when anything does",
+        )
         parser.add_argument("--superuser", default="", metavar="EMAIL", help="make this member a superuser")
         parser.add_argument(
             "--sample",
@@ -30,6 +38,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["check"]:
+            self._check()
+            return
         superuser = options["superuser"]
         if options["sample"]:
             if not settings.LOCAL_MODE:
@@ -43,7 +54,8 @@ class Command(BaseCommand):
                 return
             superuser = superuser or SAMPLE_SUPERUSER
         if not legacy.is_there():
-            raise CommandError("There is no legacy database here: the table auth.users is missing.")
+            raise CommandError(NOT_HERE)
+        self._refuse_what_stops()
         self.stdout.write("Taking over the legacy database …")
         before = legacy.checksums()
         call_command("create_roles", verbosity=0)
@@ -76,7 +88,29 @@ class Command(BaseCommand):
             raise CommandError("\n".join([*proof.differences, *(f"the rows of {table} changed" for table in changed)]))
         self.stdout.write("Every legacy conversation is readable by its participants, and no legacy row has changed.")
 
+    def _check(self) -> None:
+        """Run the preflight and print all that it finds."""
+        if not legacy.is_there():
+            raise CommandError(NOT_HERE)
+        self._refuse_what_stops()
+        self.stdout.write("Nothing stands in the way of a takeover.")
+
+    def _refuse_what_stops(self) -> None:
+        findings = run_preflight()
+        for finding in findings:
+            if not finding.stops:
+                self.stdout.write(f"Note: {_in_words(finding)}")
+        obstacles = [_in_words(finding) for finding in findings if finding.stops]
+        if obstacles:
+            raise CommandError(
+                "\n- ".join(["Nothing was changed. This stands in the way of the takeover:", *obstacles])
+            )
+
     def _print(self, rows: list[tuple[str, int]]) -> None:
         width = max(len(label) for label, _count in rows)
         for label, count in rows:
             self.stdout.write(f"  {label:<{width}}  {count:>6}")
+
+
+def _in_words(finding: Finding) -> str:
+    return f"{finding.problem} What to do: {finding.remedy}"
