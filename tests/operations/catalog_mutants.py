@@ -61,15 +61,19 @@ def walk(snapshot: DatabaseSnapshot, database: str) -> Iterator[CatalogMutant]:
 def _policies(facts: Facts) -> Iterator[CatalogMutant]:
     for fact, definition in facts["Policies"].items():
         table, policy = owning_table(fact), split_name(fact)[-1]
-        clause = "USING (true)" if " USING (" in definition else "WITH CHECK (true)"
+        otherwise = "false" if definition.endswith("(true)") else "true"
+        clause = f"{'USING' if ' USING (' in definition else 'WITH CHECK'} ({otherwise})"
         alter = f"ALTER POLICY {policy} ON {table}"
         yield CatalogMutant(f"the policy {fact} is gone", f"DROP POLICY {policy} ON {table};", "Policies", fact)
-        yield CatalogMutant(f"the policy {fact} says true", f"{alter} {clause};", "Policies", fact)
+        yield CatalogMutant(f"the policy {fact} says {otherwise}", f"{alter} {clause};", "Policies", fact)
         yield CatalogMutant(f"the policy {fact} is for everybody", f"{alter} TO public;", "Policies", fact)
         if " WITH CHECK (" in definition and clause.startswith("USING"):
-            yield CatalogMutant(f"the policy {fact} checks nothing", f"{alter} WITH CHECK (true);", "Policies", fact)
+            check = f"{alter} WITH CHECK ({otherwise});"
+            yield CatalogMutant(f"the policy {fact} checks {otherwise}", check, "Policies", fact)
     for table in sorted({owning_table(fact) for fact in facts["Policies"]}):
-        for role in (WEB, "public"):
+        # Where we ask for no row-level security, a policy for everybody is the legacy system's own.
+        held = facts["Row-level security"][table].startswith("on")
+        for role in (WEB, "public") if held else (WEB,):
             for command, clause in (("SELECT", "USING"), ("INSERT", "WITH CHECK"), ("UPDATE", "USING")):
                 name = f"anybody_{command.lower()}_{role}"
                 yield CatalogMutant(

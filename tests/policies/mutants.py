@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import psycopg
@@ -35,6 +36,10 @@ GATEWAY_IS_SILENT = (
     "NULLIF(current_setting('request.jwt.claims', true), '') IS NULL"
     " AND NULLIF(current_setting('request.jwt.claim.sub', true), '') IS NULL"
 )
+# Of each table of V1: what the gate lets our web role see and change, and what it lets it write.
+ROWS: dict[str, tuple[str, str]] = import_module(
+    "messaging_v1.migrations.0005_limit_the_gate_to_own_conversations"
+).ROWS
 OPENS = "public.opens_legacy_conversation_to(conversation_id, user_id)"
 V1_OPEN_OTHERS = OPEN_REQUEST.format(v="", owner=f"r.user_id <> {ACTOR}")
 V2_OPEN_REQUESTERS = OPEN_REQUEST.format(v="_v2", owner="r.user_id = conversations_v2.requester_id")
@@ -50,14 +55,21 @@ def replace(table: str, policy: str, definition: str) -> str:
     return f"DROP POLICY {policy} ON {table}; CREATE POLICY {policy} ON {table} {definition};"
 
 
-def replace_v1(table: str, policy: str, definition: str) -> str:
-    """Break a policy of V1's and open the gate in front of it: each of the two holds by itself."""
-    return open_gate(table) + replace(table, policy, definition)
+def limit_v1(table: str, *, using: str | None = None, check: str | None = None) -> str:
+    """Break a part of V1's gate, which holds every limit; what is not given stays as it is."""
+    rows, written = ROWS[table]
+    if check and table == "conversations":
+        # The legacy trigger writes to it again with each message.
+        check = f"{MINE_V1} OR ({check})"
+    return (
+        f"ALTER POLICY carecollective_gate ON {table} USING ({GATEWAY_IS_SILENT} AND ({using or rows}))"
+        f" WITH CHECK ({GATEWAY_IS_SILENT} AND ({check or written}));"
+    )
 
 
 def open_gate(table: str) -> str:
     # But for the legacy gateway: the probes of that would notice every mutant alike.
-    return f"ALTER POLICY carecollective_gate ON {table} USING ({GATEWAY_IS_SILENT}) WITH CHECK ({GATEWAY_IS_SILENT});"
+    return limit_v1(table, using="true", check="true")
 
 
 def for_web(command: str, *, using: str = "", check: str = "") -> str:
@@ -173,63 +185,47 @@ V2_POLICIES = (
 V1_POLICIES = (
     *(
         Mutant(f"{table} is read by everybody",
-               replace_v1(table, "carecollective_read", for_web("SELECT", using="true")))
+               limit_v1(table, using="true"))
         for table in ("conversations", "conversation_participants", "messages")
     ),
     *(
         Mutant(f"{table} is read by every member",
-               replace_v1(table, "carecollective_read", for_web("SELECT", using=f"{ACTOR} IS NOT NULL")))
+               limit_v1(table, using=f"{ACTOR} IS NOT NULL"))
         for table in ("conversations", "conversation_participants", "messages")
     ),
     Mutant("a member sees his own participation only, as in the legacy system",
-           replace_v1("conversation_participants", "carecollective_read", for_web("SELECT", using=f"user_id = {ACTOR}"))),
+           limit_v1("conversation_participants", using=f"user_id = {ACTOR}")),
     Mutant("a V1 conversation may have a forged creator",
-           replace_v1("conversations", "carecollective_open", for_web(
-               "INSERT", check=f"{ACTOR} IS NOT NULL AND status = 'active' AND {V1_OPEN_OTHERS}"))),
+           limit_v1("conversations", check=f"{ACTOR} IS NOT NULL AND status = 'active' AND {V1_OPEN_OTHERS}")),
     Mutant("V1 help is offered on one's own request",
-           replace_v1("conversations", "carecollective_open", for_web(
-               "INSERT", check=f"created_by = {ACTOR} AND status = 'active' AND {OPEN_REQUEST.format(v='', owner='true')}"))),
+           limit_v1("conversations", check=f"created_by = {ACTOR} AND status = 'active' AND {OPEN_REQUEST.format(v='', owner='true')}")),
     Mutant("a V1 conversation is opened about any request",
-           replace_v1("conversations", "carecollective_open", for_web(
-               "INSERT", check=f"created_by = {ACTOR} AND status = 'active' AND EXISTS (SELECT FROM help_requests r"
-               f" WHERE r.id = conversations.help_request_id AND r.user_id <> {ACTOR})"))),
+           limit_v1("conversations", check=f"created_by = {ACTOR} AND status = 'active' AND EXISTS (SELECT FROM help_requests r"
+               f" WHERE r.id = conversations.help_request_id AND r.user_id <> {ACTOR})")),
     Mutant("a V1 conversation needs no request",
-           replace_v1("conversations", "carecollective_open", for_web(
-               "INSERT", check=f"created_by = {ACTOR} AND status = 'active' AND (help_request_id IS NULL OR {V1_OPEN_OTHERS})"))),
+           limit_v1("conversations", check=f"created_by = {ACTOR} AND status = 'active' AND (help_request_id IS NULL OR {V1_OPEN_OTHERS})")),
     Mutant("a V1 conversation may be born closed",
-           replace_v1("conversations", "carecollective_open", for_web(
-               "INSERT", check=f"created_by = {ACTOR} AND {V1_OPEN_OTHERS}"))),
-    Mutant("everybody bumps V1 conversations",
-           replace_v1("conversations", "carecollective_bump", for_web("UPDATE", using="true"))),
+           limit_v1("conversations", check=f"created_by = {ACTOR} AND {V1_OPEN_OTHERS}")),
     Mutant("the legacy trigger may bump nothing", "DROP POLICY carecollective_bump ON conversations"),
     Mutant("everybody joins V1 conversations",
-           replace_v1("conversation_participants", "carecollective_join", for_web(
-               "INSERT", check="left_at IS NULL AND role = 'member'"))),
+           limit_v1("conversation_participants", check="left_at IS NULL AND role = 'member'")),
     Mutant("everybody joins V1 conversations for themselves, as in the legacy system",
-           replace_v1("conversation_participants", "carecollective_join", for_web(
-               "INSERT", check=f"left_at IS NULL AND role = 'member' AND (user_id = {ACTOR} OR {OPENS})"))),
+           limit_v1("conversation_participants", check=f"left_at IS NULL AND role = 'member' AND (user_id = {ACTOR} OR {OPENS})")),
     Mutant("whoever opens a V1 conversation may make moderators",
-           replace_v1("conversation_participants", "carecollective_join", for_web(
-               "INSERT", check=f"left_at IS NULL AND {OPENS}"))),
+           limit_v1("conversation_participants", check=f"left_at IS NULL AND {OPENS}")),
     Mutant("whoever opens a V1 conversation may add people who have left",
-           replace_v1("conversation_participants", "carecollective_join", for_web(
-               "INSERT", check=f"role = 'member' AND {OPENS}"))),
+           limit_v1("conversation_participants", check=f"role = 'member' AND {OPENS}")),
     Mutant("a V1 message may be sent in another's name",
-           replace_v1("messages", "carecollective_send", for_web(
-               "INSERT", check=f"message_type = 'text' AND {ACTIVE_V1} AND {RECIPIENT_V1}"))),
+           limit_v1("messages", check=f"message_type = 'text' AND {ACTIVE_V1} AND {RECIPIENT_V1}")),
     Mutant("a V1 message goes into a closed conversation",
-           replace_v1("messages", "carecollective_send", for_web(
-               "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text'"
-               f" AND {RECIPIENT_V1}"))),
+           limit_v1("messages", check=f"sender_id = {ACTOR} AND message_type = 'text'"
+               f" AND {RECIPIENT_V1}")),
     Mutant("a V1 message goes to anybody",
-           replace_v1("messages", "carecollective_send", for_web(
-               "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1}"))),
+           limit_v1("messages", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1}")),
     Mutant("a V1 message goes to one who left",
-           replace_v1("messages", "carecollective_send", for_web(
-               "INSERT", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1} AND {ANY_RECIPIENT_V1}"))),
+           limit_v1("messages", check=f"sender_id = {ACTOR} AND message_type = 'text' AND {ACTIVE_V1} AND {ANY_RECIPIENT_V1}")),
     Mutant("a member may write as the system",
-           replace_v1("messages", "carecollective_send", for_web(
-               "INSERT", check=f"sender_id = {ACTOR} AND {ACTIVE_V1} AND {RECIPIENT_V1}"))),
+           limit_v1("messages", check=f"sender_id = {ACTOR} AND {ACTIVE_V1} AND {RECIPIENT_V1}")),
     *(
         Mutant(f"the legacy gateway's claims count in {table}", f"DROP POLICY carecollective_gate ON {table}")
         for table in ("conversations", "conversation_participants", "messages")
