@@ -189,6 +189,7 @@ MIDDLEWARE = [
     "carecollective.core.middleware.ReservedThreadsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "carecollective.core.middleware.HostMiddleware",
+    "carecollective.core.middleware.ControlCharactersMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

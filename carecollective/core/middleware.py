@@ -1,3 +1,4 @@
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -110,6 +111,22 @@ class PrivacyHeadersMiddleware:
         response.setdefault("Permissions-Policy", self.PERMISSIONS)
         if not response.has_header("Cache-Control"):
             response["Cache-Control"] = "private, no-store" if "Cookie" in response.get("Vary", "") else "no-store"
+        return response
+
+
+class ControlCharactersMiddleware:
+    """Write no control character into a page, whoever typed it into whichever form: HTML takes tabs and line ends alone."""
+
+    C0 = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
+    C1 = re.compile(rb"\xc2[\x80-\x9f]")
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if isinstance(response, HttpResponse) and response.get("Content-Type", "").startswith("text/html"):
+            response.content = self.C1.sub(b"", response.content.translate(None, self.C0))
         return response
 
 

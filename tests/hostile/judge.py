@@ -1,6 +1,7 @@
 """What an answer must be, whatever was asked: no fault of ours, each refusal in its shape, nothing of the request's in the headers."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ ENVELOPE = Draft202012Validator(
     ERROR | {"additionalProperties": False, "properties": ERROR["properties"] | {"success": {"const": False}}}
 )
 OURS = {"sessionid", "csrftoken", "messages"}
+# All but tab, line feed and carriage return: no page may hold them.
+CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")
 TRACES = (b"Traceback (most recent call last)", b"psycopg.errors", b"django.db.utils", b"/site-packages/", b"SELECT ")
 
 
@@ -46,6 +49,8 @@ def faults_of(answer: Any, *, is_api: bool) -> Iterator[str]:
         return
     if any(trace in body for trace in TRACES):
         yield "shows how it is made"
+    if answer.get("Content-Type", "").startswith("text/html") and (found := CONTROLS.search(body)):
+        yield f"writes a control character back: {body[max(0, found.start() - 60) : found.end() + 20]!r}"
     if not answer.has_header("X-Request-ID"):
         yield "has no request id"
     for name, value in answer.items():
