@@ -7,17 +7,27 @@ pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it.
 
 import pytest
 
-# Beside what is marked by itself: these start sites, walk every address, or try a race some hundred times.
+# Beside what is marked by itself: these start sites, take databases over, walk every address or mutant, or try a race
+# or a month some hundred times.
 SLOW = (
+    "tests/access/",
+    "tests/adoption/",
     "tests/core/test_setup.py",
+    "tests/core/test_static_files.py",
     "tests/faults/",
     "tests/flows/",
     "tests/hostile/",
+    "tests/migrations/",
+    "tests/operations/test_catalog_mutants.py",
+    "tests/operations/test_drop_v2",
     "tests/operations/test_interrupted.py",
     "tests/postgres/",
     "tests/properties/",
     "tests/races/",
     "tests/rollout/test_migrations.py",
+    "tests/rollout/test_propagation.py",
+    "tests/rollout_gates/test_sequential.py",
+    "tests/rollout_promotion/test_audit.py::test_a_record_from_before_the_chain_is_chained_by_the_migration",
     "tests/rollout_promotion/test_rollback_is_never_blocked.py",
 )
 
