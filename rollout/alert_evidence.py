@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from rollout.alert_log import Severity
-from rollout.figures import Ending, Latency, Outcomes, Ratio, SlowCalls
+from rollout.figures import Ending, Latency, LatestEnding, Outcomes, Ratio, SlowCalls
 from rollout.sequential import Detector
 from rollout.stages import Stage
 
@@ -25,6 +25,7 @@ class Evidence:
     What judges V2, to turn it off, begins with the present stage at the earliest: `starts` and `detector`.
     The groups of `operations` and `sends` are "v1", "v2" and "both". `endings` are all of the last five minutes;
     `stage_endings` those since the stage began, five minutes at most; `endings_before` those of the stage before.
+    `latest` are the latest starts and sends of each group, the latest first, since the stage began, a week at most.
     `latest_v1_starts` tells of the last V1 starts of a day, the latest first, whether each succeeded.
     """
 
@@ -37,6 +38,7 @@ class Evidence:
     endings: tuple[Ending, ...] = ()
     stage_endings: tuple[Ending, ...] = ()
     endings_before: tuple[Ending, ...] = ()
+    latest: Mapping[str, tuple[LatestEnding, ...]] = field(default_factory=dict)
     operations: Mapping[str, Outcomes] = field(default_factory=dict)
     sends: Mapping[str, Latency] = field(default_factory=dict)
     duplicates: Ratio = NONE_OF_NONE

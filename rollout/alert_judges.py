@@ -1,10 +1,13 @@
 """One function for each rule: whether the evidence makes it hold, and in which words. Pure."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from uuid import UUID
 
 from carecollective.core.errors import ConversationExists, RateLimitExceeded
-from rollout import wording
+from rollout import statistics, wording
 from rollout.alert_evidence import NOTHING, Evidence, Finding, Rule
 from rollout.alert_log import Severity
 from rollout.figures import Ending, Outcomes
@@ -25,10 +28,12 @@ INVARIANTS: Mapping[str, str] = {
 
 
 NORMALLY = f"normally 1 in {1 / HEALTHY:.0f}"
-LATEST_STARTS = 3
-NEARLY_ALL = 0.9
-# One member who goes too fast is the limit at work; several at once are not.
-MEMBERS_TOO_FAST = 3
+LATEST_STARTS, LATEST_ENDINGS = 3, 100
+NEARLY_ALL, NEARLY_ALL_OF = 0.9, 20
+# One member who goes too fast, or tries the same all day, is no sign of a fault; several are.
+SEVERAL_MEMBERS = 3
+# They are judged anew after each operation, and from many places back: chance alone may do it so seldom.
+CHANCE, CHANCE_OF_REPEATS = 1e-5, 1e-8
 
 
 def creation_success(rule: Rule, evidence: Evidence) -> Finding | None:
@@ -92,39 +97,108 @@ def count_codes(
 
 
 def refusals(rule: Rule, evidence: Evidence) -> Finding | None:
-    """Judge how often operations are refused with one code, against the stage before."""
-    found = max(_refused_more(rule, evidence), default=None)
+    """Judge how often operations are refused with one code, against the stage before.
+
+    Those of five minutes are judged; where there are few, the latest ones of a week.
+    """
+    found = max(
+        (
+            one
+            for one in chain(_refused_lately(evidence), _refused_of_the_latest(evidence))
+            if _is_more(rule, one, evidence)
+        ),
+        default=None,
+        key=lambda one: (one.share, one.count),
+    )
     if found is None:
         return None
-    share, count, operations, group, code, before = found
-    words = (
-        f"{count} of {operations} starts and sends were refused with {code} in {_group(group)} within 5 minutes: "
-        f"{wording.percent(share, up=True)}, against {wording.percent(before)} in the stage before."
+    _usual, before = _before(found.code, evidence)
+    of_what, when = (
+        (found.operations, " within 5 minutes") if found.is_lately else (f"the latest {found.operations}", "")
     )
-    figures = {"version": group, "refused": count, "operations": operations, "before": before, "codes": {code: count}}
-    is_nearly_all = share >= NEARLY_ALL and operations >= rule.minimum
-    return Finding(rule, words, figures, severity=Severity.CRITICAL if is_nearly_all else None)
+    words = (
+        f"{found.count} of {of_what} starts and sends were refused with {found.code} in {_group(found.group)}{when}: "
+        f"{wording.percent(found.share, up=True)}, against {wording.percent(before)} in the stage before."
+    )
+    figures = {
+        "version": found.group,
+        "refused": found.count,
+        "operations": found.operations,
+        "before": before,
+        "codes": {found.code: found.count},
+    }
+    are_many = found.operations >= NEARLY_ALL_OF or found.members >= SEVERAL_MEMBERS
+    severity = Severity.CRITICAL if found.share >= NEARLY_ALL and are_many else None
+    return Finding(rule, words, figures, severity=severity)
 
 
-def _refused_more(rule: Rule, evidence: Evidence) -> Iterator[tuple[float, int, int, str, str, float]]:
-    before = sum(ending.count for ending in evidence.endings_before)
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """How many of a group's operations one code refused, for how many members, and how many of them were repeats."""
+
+    group: str
+    code: str
+    count: int
+    operations: int
+    members: int
+    repeats: int
+    is_lately: bool
+
+    @property
+    def share(self) -> float:
+        return self.count / self.operations
+
+
+def _refused_lately(evidence: Evidence) -> Iterator[_Refused]:
+    """Yield what each code refused within five minutes."""
     for group in ("v1", "v2", "both"):
         endings = [ending for ending in evidence.stage_endings if group in ("both", ending.version)]
         operations = sum(ending.count for ending in endings)
         for code in {ending.code for ending in endings if ending.outcome is Outcome.REFUSED and ending.code}:
-            # That one has a rule of its own, and a share that is normal.
-            if code == ConversationExists.code or operations < rule.minimum:
-                continue
             of_code = [ending for ending in endings if ending.code == code]
             count, members = sum(one.count for one in of_code), sum(one.members for one in of_code)
-            if count < rule.fewest or (code == RateLimitExceeded.code and members < MEMBERS_TOO_FAST):
+            yield _Refused(group, code, count, operations, members, repeats=0, is_lately=True)
+
+
+def _refused_of_the_latest(evidence: Evidence) -> Iterator[_Refused]:
+    """Yield what each code refused of the latest operations, counted back to each of its refusals.
+
+    Who is refused again within the same hour tries the same again.
+    """
+    for group, latest in evidence.latest.items():
+        counts, tries = Counter[str](), defaultdict[str, set[tuple[UUID | None, int]]](set)
+        for operations, one in enumerate(latest, start=1):
+            if one.outcome is not Outcome.REFUSED or not one.code:
                 continue
-            refused_before = sum(one.count for one in evidence.endings_before if one.code == code)
-            # Seen in few operations, nothing is known to be rare.
-            usual = (refused_before + 1) / (before + 20)
-            limit = max(rule.threshold, min(3 * usual, (1 + usual) / 2))
-            if count / operations > limit:
-                yield count / operations, count, operations, group, code, refused_before / before if before else 0.0
+            counts[one.code] += 1
+            tries[one.code].add((one.member, int(one.at.timestamp() // 3600)))
+            members = {member for member, _hour in tries[one.code] if member}
+            repeats = counts[one.code] - len(tries[one.code])
+            yield _Refused(group, one.code, counts[one.code], operations, len(members), repeats, is_lately=False)
+
+
+def _is_more(rule: Rule, seen: _Refused, evidence: Evidence) -> bool:
+    """Tell whether a code refuses so many more than in the stage before that it is not chance."""
+    # That one has a rule of its own, and a share that is normal.
+    if seen.code == ConversationExists.code:
+        return False
+    if seen.members < SEVERAL_MEMBERS and (seen.code == RateLimitExceeded.code or not seen.is_lately):
+        return False
+    if seen.is_lately and seen.count < rule.fewest:
+        return False
+    usual, _seen = _before(seen.code, evidence)
+    limit = max(rule.threshold, min(3 * usual, (1 + usual) / 2))
+    # Within five minutes, whoever tries again and again counts each time: that is less of a proof.
+    chance = CHANCE_OF_REPEATS if seen.is_lately else CHANCE
+    return statistics.at_least(seen.count - seen.repeats, seen.operations - seen.repeats, limit) <= chance
+
+
+def _before(code: str, evidence: Evidence) -> tuple[float, float]:
+    """Return the share that a code is taken to refuse as a rule, and the one that it was seen to in the stage before."""
+    operations = sum(one.count for one in evidence.endings_before)
+    refused = sum(one.count for one in evidence.endings_before if one.code == code)
+    # Seen in few operations, nothing is known to be rare.
+    return (refused + 1) / (operations + 20), refused / operations if operations else 0.0
 
 
 def broken_conversations(rule: Rule, evidence: Evidence) -> Finding | None:

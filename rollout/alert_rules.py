@@ -141,13 +141,15 @@ def _what_members_feel() -> Iterator[Rule]:
         kind="refusals",
         severity=Severity.WARNING,
         title="Members are refused more often than before",
-        condition="one code refuses over 5% of operations in 5 minutes, three times as many as in the stage before",
+        condition=(
+            "one code refuses at least 10 operations in 5 minutes, or of the latest 100, for several members:"
+            " over 5% of them, and three times as many as in the stage before"
+        ),
         consequence="Members may be refused what they are allowed to do.",
         action="Look at what the code refuses. If it began with this stage, roll back.",
         over="No more refusals than before",
         judge=judges.refusals,
         threshold=0.05,
-        minimum=20,
         fewest=10,
         of_stage=True,
         silenced_by=("members_cannot_start",),

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import ProgrammingError, transaction
 
@@ -158,6 +159,16 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class LatestEnding:
+    """When and how one start or send ended, and for which member where that is known."""
+
+    at: datetime
+    outcome: Outcome
+    code: str | None
+    member: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class Conversations:
     """How many conversations one version holds, from the tables themselves."""
 
@@ -278,6 +289,13 @@ def endings(period: Period) -> tuple[Ending, ...]:
         Ending(version, method, OUTCOMES[level], code, count, members)
         for version, method, level, code, count, members in _select(columns, period, ending="GROUP BY 1, 2, 3, 4")
     )
+
+
+def latest_endings(period: Period, *, version: str | None = None, limit: int) -> tuple[LatestEnding, ...]:
+    """Tell how the latest starts and sends ended, the latest first."""
+    ending = "ORDER BY timestamp DESC, id DESC LIMIT %s"
+    rows = _select("timestamp, log_level, error_code, user_id", period, version=version, ending=ending, last=[limit])
+    return tuple(LatestEnding(at, OUTCOMES[level], code, member) for at, level, code, member in rows)
 
 
 def latest_starts(period: Period, *, version: str, limit: int) -> tuple[bool, ...]:

@@ -21,7 +21,7 @@ from carecollective.core.session_lock import SessionLock
 from rollout import alerts, change_alerts, figures, rollbacks
 from rollout.absence import WorkerWatch
 from rollout.alert_evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding
-from rollout.alert_judges import LATEST_STARTS
+from rollout.alert_judges import LATEST_ENDINGS, LATEST_STARTS
 from rollout.alert_log import Alert
 from rollout.alert_rules import evaluate
 from rollout.errors import RollbackNotWritten
@@ -82,6 +82,7 @@ def gather(*, broken: Mapping[str, int]) -> Evidence:
     lately = figures.Window(FIVE_MINUTES)
     # A stage is judged by what happened in it, or the next would go down for the failures of the last.
     of_stage = figures.Since(max(now - timedelta(seconds=FIVE_MINUTES), stage_since or now))
+    week = figures.Since(max(now - A_WEEK, stage_since or now))
     return Evidence(
         at=now,
         stage=Stage.parse(stage),
@@ -91,6 +92,7 @@ def gather(*, broken: Mapping[str, int]) -> Evidence:
         latest_v1_starts=figures.latest_starts(A_DAY, version=MessagingVersion.V1, limit=LATEST_STARTS),
         endings=figures.endings(lately),
         stage_endings=figures.endings(of_stage),
+        latest={name: figures.latest_endings(week, version=version, limit=LATEST_ENDINGS) for name, version in _GROUPS},
         operations={name: figures.outcomes(lately, version=version) for name, version in _GROUPS},
         sends={name: figures.latency_p95(lately, version=version) for name, version in _GROUPS},
         duplicates=figures.duplicates(figures.Window(FIFTEEN_MINUTES)),
@@ -107,7 +109,7 @@ def gather_endings_before() -> tuple[Ending, ...]:
         if run.ended is None:
             continue
         # What was usual shortly before; a stage may have lasted for months.
-        began = max(run.began, run.ended - timedelta(days=7))
+        began = max(run.began, run.ended - A_WEEK)
         found = figures.endings(figures.Between(began, run.ended))
         if sum(ending.count for ending in found) >= SAYS_ANYTHING:
             return found
@@ -116,6 +118,7 @@ def gather_endings_before() -> tuple[Ending, ...]:
 
 _GROUPS = (("v1", "v1"), ("v2", "v2"), ("both", None))
 A_DAY = figures.Window(24 * 3600)
+A_WEEK = timedelta(days=7)
 SAYS_ANYTHING = 20
 
 

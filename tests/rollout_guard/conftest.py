@@ -27,7 +27,10 @@ def sql(db: None, beyond_policies: BeyondPolicies) -> Sql:
 
 @pytest.fixture
 def happened(sql: Sql) -> Happened:
-    """Record operations as the application would have: `happened(5, level="error")`. By default they succeeded just now."""
+    """Record operations as the application would have: `happened(5, level="error")`. By default they succeeded just now.
+
+    They are by so many `members` in turn; by nobody who is known where that is 0.
+    """
 
     def record(
         count: int = 1,
@@ -40,17 +43,19 @@ def happened(sql: Sql) -> Happened:
         seconds_ago: float = 0.0,
         apart: float = 0.0,
         connection_error: bool = False,
+        members: int = 0,
     ) -> None:
         code = code or {"info": None, "warn": "validation_error", "error": "database_error"}[level]
         sql(
             """
             INSERT INTO application_logs (key, timestamp, service, method, event, log_level, error_code, version, stage,
-              duration_ms, request_id, connection_error)
+              duration_ms, request_id, connection_error, user_id)
             SELECT gen_random_uuid(), clock_timestamp() - make_interval(secs => %s + %s * n), 'MessagingService', %s,
-              CASE %s WHEN 'info' THEN 'success' ELSE 'error' END, %s, %s, %s, 'percentage:10', %s, 'test', %s
+              CASE %s WHEN 'info' THEN 'success' ELSE 'error' END, %s, %s, %s, 'percentage:10', %s, 'test', %s,
+              CASE WHEN %s > 0 THEN md5((n %% greatest(%s, 1))::text)::uuid END
             FROM generate_series(1, %s) AS n
             """,
-            seconds_ago, apart, method, level, level, code, version, ms, connection_error, count,
+            seconds_ago, apart, method, level, level, code, version, ms, connection_error, members, members, count,
         )  # fmt: skip
 
     return record

@@ -3,16 +3,19 @@
 import random
 from collections import deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from rollout.alert_evidence import NOTHING, Evidence
-from rollout.alert_judges import INVARIANTS
+from rollout.alert_judges import INVARIANTS, LATEST_ENDINGS
 from rollout.alert_log import Severity
 from rollout.alert_rules import RULES, evaluate, rule_of
-from rollout.figures import Latency, Outcomes, Ratio, SlowCalls
+from rollout.figures import Ending, Latency, LatestEnding, Outcomes, Ratio, SlowCalls
+from rollout.operations import Outcome
 from rollout.sequential import Detector
 from rollout.stages import DISABLED, Stage
 
@@ -143,6 +146,60 @@ def test_a_month_in_which_v2_breaks_is_noticed_within_the_first_failing_operatio
     )
     assert first[0] < 6
     assert first[1][0] in {"creation_failing", "failures_in_sequence"}
+
+
+@pytest.mark.parametrize("usual", [True, False])
+@pytest.mark.parametrize(("per_day", "members", "months"), [(20, 6, 24), (60, 25, 12), (400, 150, 6), (3000, 900, 1)])
+def test_no_healthy_month_is_refused_more_than_before(per_day: int, members: int, months: int, usual: bool) -> None:
+    """Members are refused now and then, and some try the same again and again."""
+    before = (
+        *[Ending("v1", "sendMessage", Outcome.SUCCESS, None, 970, 90)],
+        *[Ending("v1", "sendMessage", Outcome.REFUSED, code, round(1000 * share), 9) for code, share in USUAL.items()],
+    )
+    for month in range(months):
+        chance = random.Random(1000 * per_day + month)
+        for seen, when in _refused_now_and_then(chance, per_day=per_day, members=members):
+            kinds = judged(**seen, endings_before=before if usual else ())
+            assert kinds == [], f"month {month}, day {when / DAY:.1f}"
+
+
+USUAL = {"validation_error": 0.02, "help_request_unavailable": 0.015, "permission_denied": 0.005}
+
+
+def _refused_now_and_then(chance: random.Random, *, per_day: int, members: int) -> Any:
+    """Yield after every refusal of a month what the guard would then see; three in ten try again at once."""
+    when, lately = 0.0, deque[LatestEnding](maxlen=1000)
+    again: LatestEnding | None = None
+    while when < 30 * DAY:
+        when += chance.uniform(2, 20) if again else chance.expovariate(3 * per_day / DAY)
+        if when % DAY > DAY / 3:
+            when += DAY - when % DAY
+        (code,) = chance.choices([*USUAL, None], [*USUAL.values(), 1 - sum(USUAL.values())])
+        at, outcome = NOW + timedelta(seconds=when), Outcome.REFUSED if code else Outcome.SUCCESS
+        ended = LatestEnding(at, outcome, code, UUID(int=chance.randrange(members)))
+        ended = replace(again, at=at) if again else ended
+        again = ended if ended.code and chance.random() < 0.3 else None
+        lately.append(ended)
+        if ended.code:
+            latest = tuple(one for one in reversed(lately) if one.at > at - timedelta(days=7))[:LATEST_ENDINGS]
+            yield (
+                {
+                    "latest": {"v2": latest, "both": latest},
+                    "stage_endings": _counted(lately, at - timedelta(minutes=5)),
+                },
+                when,
+            )
+
+
+def _counted(lately: Any, since: datetime) -> tuple[Ending, ...]:
+    members: dict[str | None, list[UUID | None]] = {}
+    for one in lately:
+        if one.at > since:
+            members.setdefault(one.code, []).append(one.member)
+    return tuple(
+        Ending("v2", "sendMessage", Outcome.REFUSED if code else Outcome.SUCCESS, code, len(seen), len(set(seen)))
+        for code, seen in members.items()
+    )
 
 
 def _live_through(chance: random.Random, *, per_day: int, failing: float = 0.005) -> Any:

@@ -120,6 +120,7 @@ REFUSED = "permission_denied"
     ("v2", 40, 60, [("refusals", "warning")]),
     (None, 40, 0, [("refusals", "critical")]),
     ("v1", 40, 0, [("refusals", "critical")]),
+    ("v2", 19, 0, [("refusals", "warning")]),
     ("v2", 9, 0, []),  # too few to tell
     ("v2", 10, 400, []),  # under a twentieth
 ])  # fmt: skip
@@ -132,6 +133,38 @@ def test_a_code_that_refuses_far_more_than_before_alerts(
         happened(succeeded, version="v2")
     look()
     assert [(alert.kind, alert.severity) for alert in alerts.open_alerts()] == found
+
+
+@pytest.mark.parametrize(("members", "refused", "then_succeeded", "found"), [
+    (3, 12, 0, [("refusals", "critical")]),
+    (3, 12, 4, [("refusals", "warning")]),
+    (3, 12, 80, []),  # it is over
+    (3, 5, 0, []),  # too few to tell
+    (2, 12, 0, []),  # two members who try again and again
+    (0, 12, 0, []),  # nobody knows how many they are
+])  # fmt: skip
+def test_where_little_happens_the_latest_operations_of_a_week_tell(
+    at: At, happened: Happened, look: Look, members: int, refused: int, then_succeeded: int, found: list[Any]
+) -> None:
+    at("percentage:10", began_seconds_ago=5 * 86_400)
+    happened(50, version="v2", apart=60, seconds_ago=300_000)
+    happened(refused, version="v2", level="warn", code=REFUSED, apart=1200, seconds_ago=50_000, members=members)
+    happened(then_succeeded, version="v2", apart=400, seconds_ago=1000)
+    happened(200, version="v1", apart=60, seconds_ago=1000)
+    look()
+    assert [(alert.kind, alert.severity) for alert in alerts.open_alerts()] == found
+
+
+def test_the_latest_operations_are_named_in_the_alert(at: At, happened: Happened, look: Look) -> None:
+    at("percentage:10", began_seconds_ago=5 * 86_400)
+    happened(12, level="warn", code=REFUSED, apart=1200, seconds_ago=3000, members=4)
+    look()
+    (alert,) = alerts.open_alerts()
+    assert alert.words == (
+        "12 of the latest 12 starts and sends were refused with permission_denied in V2: 100%, "
+        "against 0% in the stage before."
+    )
+    assert alert.error_codes == (REFUSED,)
 
 
 def test_what_was_as_usual_in_the_stage_before_alerts_nobody(at: At, happened: Happened, look: Look, sql: Sql) -> None:
