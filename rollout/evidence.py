@@ -10,11 +10,12 @@ from uuid import uuid4
 
 from django.apps import apps
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
+from carecollective.core.database import taken_back
 from carecollective.core.startup import find_dangers
 from rollout import snapshot
 from rollout.alert_rules import RULES
@@ -218,9 +219,8 @@ def _clock() -> datetime:
 def _try_recording() -> str:
     """Record an operation and take it back; return why that failed, or nothing."""
     try:
-        with transaction.atomic():
+        with taken_back():
             EventLog.objects.create(**TRIAL, key=uuid4())
-            transaction.set_rollback(True)
     except DatabaseError as error:
         return type(error.__cause__ or error).__name__
     return ""

@@ -42,6 +42,14 @@ def acting_as(member: Member) -> Iterator[None]:
             _set_actor(str(before or ""))
 
 
+@contextmanager
+def taken_back() -> Iterator[None]:
+    """Run the block in a transaction, or a savepoint of the caller's, of which nothing stays."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
 def _set_actor(value: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('app.user_id', %s, true)", [value])
@@ -57,16 +65,17 @@ def fetch_all(query: str, values: Sequence[Any] | Mapping[str, Any] | None = Non
 
 @contextmanager
 def connected_as(url: str) -> Iterator[None]:
-    """Let Django's own connection be that of the URL's database role for the block; outside any transaction."""
-    before = dict(connection.settings_dict)
+    """Let this thread's connection be that of the URL's database role for the block; outside any transaction."""
+    # Threads share the dictionary: this thread's connection gets one of its own.
+    before = connection.settings_dict
     there = postgres.database_settings(url)
     connection.close()
-    connection.settings_dict.update(USER=there["USER"], PASSWORD=there["PASSWORD"])
+    connection.settings_dict = {**before, "USER": there["USER"], "PASSWORD": there["PASSWORD"]}
     try:
         yield
     finally:
         connection.close()
-        connection.settings_dict.update(before)
+        connection.settings_dict = before
 
 
 class ClockTimestamp(models.Func):

@@ -1,7 +1,6 @@
 """The three operations tried for real, as the web role and as nobody in particular. Nothing stays of it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -9,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from psycopg.errors import InsufficientPrivilege
 
 from carecollective.accounts.models import User, VerificationStatus
-from carecollective.core.database import acting_as
+from carecollective.core.database import acting_as, taken_back
 from carecollective.core.errors import ActingAsAnother, ConversationNotFound, DomainError
 from carecollective.operations.checks import Check, compare
 from messaging_v2 import services
@@ -85,27 +84,25 @@ def _tried(name: str, expected: object, found: object) -> Check:
 
 def _answer(attempt: Callable[[], object], refusal: type[DomainError]) -> str:
     said = "lets it happen"
-    with suppress(_TakenBack), transaction.atomic():
+    with taken_back():
         try:
             attempt()
         except refusal:
             said = REFUSED
         except (DomainError, DatabaseError) as other:
             said = f"answers {type(other).__name__}"
-        raise _TakenBack
     return said
 
 
 def _answer_of_database(stranger: User, statement: str, values: list[UUID | str]) -> str:
     said = "lets it happen"
-    with suppress(_TakenBack), acting_as(stranger):
+    with taken_back(), acting_as(stranger):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement, values)
         except DatabaseError as problem:
             policy = isinstance(problem.__cause__, InsufficientPrivilege) and "row-level security" in str(problem)
             said = REFUSED if policy else f"answers {type(problem.__cause__ or problem).__name__}"
-        raise _TakenBack
     return said
 
 
@@ -119,16 +116,11 @@ def _closed_by(stranger: User) -> int | str:
 
 def _count(stranger: User, statement: str, *, fetch: bool) -> int | str:
     found: int | str = 0
-    with suppress(_TakenBack), acting_as(stranger):
+    with taken_back(), acting_as(stranger):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement)
                 found = cursor.fetchone()[0] if fetch else cursor.rowcount
         except DatabaseError as problem:
             found = type(problem.__cause__ or problem).__name__
-        raise _TakenBack
     return found
-
-
-class _TakenBack(Exception):
-    """Ends the transaction of a trial without a trace."""

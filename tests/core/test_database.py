@@ -1,10 +1,13 @@
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.conf import settings
+from django.db import connection, connections, transaction
 from django.db.utils import DataError
 
-from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective import postgres
+from carecollective.core.database import ClockTimestamp, acting_as, connected_as, taken_back
 from carecollective.core.models import WorkerHeartbeat
 
 
@@ -90,3 +93,31 @@ def test_the_clock_goes_on_within_a_transaction(db):
 
     WorkerHeartbeat.objects.create(name="clock")
     assert now(ClockTimestamp()) < now(ClockTimestamp())
+
+
+def session_user():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT session_user")
+        return cursor.fetchone()[0]
+
+
+def test_another_role_is_one_threads_own(committed_db):
+    before = session_user()
+    with (
+        ThreadPoolExecutor(1) as thread,
+        connected_as(postgres.connection_url(settings.DATA_DIR, "web")),
+    ):
+        assert session_user() == "carecollective_web"
+        assert thread.submit(session_user).result() == before
+        thread.submit(connections.close_all).result()
+    assert session_user() == before
+
+
+def test_what_is_taken_back_leaves_the_callers_transaction_as_it_was(db):
+    with taken_back():
+        WorkerHeartbeat.objects.create(name="gone")
+    assert not WorkerHeartbeat.objects.filter(name="gone").exists()
+    with pytest.raises(LookupError), taken_back():
+        WorkerHeartbeat.objects.create(name="gone")
+        raise LookupError
+    assert not WorkerHeartbeat.objects.exists()
