@@ -145,6 +145,7 @@ WORKER_TASKS = (
     ("rollout.absence.check_guard", 5),
     ("rollout.delivery.deliver_waiting", 5),
     ("rollout.rollbacks.finish", 2),
+    ("rollout.v1_trial.try_v1", 5),
 )
 
 INSTALLED_APPS = [

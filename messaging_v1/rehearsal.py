@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.core.database import acting_as, taken_back
-from carecollective.core.errors import DomainError, MessageNotFound
+from carecollective.core.errors import MessageNotFound
 from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Urgency
 from carecollective.help_requests.services import post_request
 from messaging_v1.selectors import conversation_of_pair, read_conversation
@@ -34,21 +34,20 @@ QUESTION: Mapping[str, Any] = {
 }
 
 
-class NobodyToRehearse(DomainError):
-    """Fewer than two members could talk to each other, so that nothing was found out."""
-
-
-def rehearse_conversation() -> None:
+def rehearse_conversation() -> bool:
     """Start a conversation between two members in V1, answer it, read it as both, and take it all back.
 
     Runs on this thread's connection, which must be the web role's, through the services that members use. The legacy
     triggers run, deferred ones too. Holds locks for three seconds at most.
 
-    Raises NobodyToRehearse when there are not two approved members; MessageNotFound when what was sent does not arrive;
-    else the DomainError or django.db.Error that a member would meet.
+    Returns False when there are not two approved members, so that nothing was found out. Raises MessageNotFound when what
+    was sent does not arrive, else the DomainError or django.db.Error that a member would meet.
     """
     with taken_back(), _limited():
-        helper, request = _choose()
+        chosen = _choose()
+        if chosen is None:
+            return False
+        helper, request = chosen
         owner = request.user
         conversation = start_legacy_conversation(actor=helper, help_request_id=request.pk, initial_message=OFFER)
         send_legacy_message(actor=owner, conversation_id=conversation.pk, content=ANSWER)
@@ -57,9 +56,10 @@ def rehearse_conversation() -> None:
         with connection.cursor() as cursor:
             # What would be judged at the commit, which never comes.
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return True
 
 
-def _choose() -> tuple[User, HelpRequest]:
+def _choose() -> tuple[User, HelpRequest] | None:
     """Choose a helper, and a request that nobody holds; one made for the purpose where the two talk about it already."""
     members = User.objects.filter(is_active=True, verification_status=VerificationStatus.APPROVED).order_by("?")
     open_ones = HelpRequest.objects.filter(status__in=AVAILABLE, user__in=members.order_by())
@@ -68,7 +68,7 @@ def _choose() -> tuple[User, HelpRequest]:
     owner = request.user if request else members.first()
     helper = members.exclude(pk=owner.pk).first() if owner else None
     if owner is None or helper is None:
-        raise NobodyToRehearse
+        return None
     if request is not None:
         with acting_as(helper):
             if conversation_of_pair(help_request_id=request.pk, helper=helper) is None:

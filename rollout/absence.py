@@ -2,13 +2,15 @@
 
 import threading
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import Error, connection
 
 from carecollective.core import health
-from carecollective.core.database import fetch_all
-from rollout import alerts, delivery, snapshot
+from carecollective.core.database import connected_as, fetch_all
+from carecollective.settings import role_url
+from rollout import alerts, delivery, snapshot, v1_trial
 from rollout.alert_evidence import Finding
 from rollout.alert_log import Severity
 from rollout.alert_rules import rule_of
@@ -73,11 +75,11 @@ def check_starts(state: RolloutState, *, up_for: float) -> int:
 
 
 class WorkerWatch:
-    """Alerts while the worker is gone or a task of it hangs, and sends what waits in its place. For the guard."""
+    """Alerts while the worker is gone or a task of it hangs, and does in its place what cannot wait. For the guard."""
 
     def __init__(self) -> None:
         self.started_at = time.monotonic()
-        self.sender: threading.Thread | None = None
+        self.threads: dict[Callable[[], None], threading.Thread] = {}
 
     def look(self, *, stage: Stage) -> None:
         """Look at the worker's sign of life once."""
@@ -90,15 +92,19 @@ class WorkerWatch:
             alerts.end("worker_absent")
             return
         if silent >= health.WORKER_SILENCE_SECONDS or stuck:
-            self._send()
+            self._run_beside(_deliver)
+            self._run_beside(_try_v1)
         if silent >= SILENT_SECONDS or stuck:
             _note("worker_absent", _describe(age, stuck, silent), stage=stage)
 
-    def _send(self) -> None:
-        """Send alerts in the worker's place, beside the looks: an address that never answers holds up no look."""
-        if self.sender is None or not self.sender.is_alive():
-            self.sender = threading.Thread(target=_deliver, name="alerts-in-the-workers-place", daemon=True)
-            self.sender.start()
+    def _run_beside(self, work: Callable[[], None]) -> None:
+        """Do the worker's work beside the looks: neither an address that never answers nor a lock holds up a look."""
+        thread = self.threads.get(work)
+        if thread is None or not thread.is_alive():
+            self.threads[work] = threading.Thread(
+                target=work, name=f"in the worker's place: {work.__name__}", daemon=True
+            )
+            self.threads[work].start()
 
 
 def _describe(age: float | None, stuck: list[str], silent: float) -> str:
@@ -114,6 +120,17 @@ def _deliver() -> None:
         delivery.deliver_waiting()
     except Error:
         delivery.logger.exception("Alerts could not be sent in the worker's place.")
+    finally:
+        connection.close()
+
+
+def _try_v1() -> None:
+    try:
+        # As members do it. The guard's own role may not read what they write.
+        with connected_as(role_url("web")):
+            v1_trial.try_v1()
+    except Error as problem:
+        v1_trial.logger.warning("V1 could not be tried in the worker's place (%s).", type(problem).__name__)
     finally:
         connection.close()
 

@@ -1,4 +1,4 @@
-"""The guard's tables: its sign of life, the alerts it opened, and the messages that carry them to people."""
+"""The guard's tables: its sign of life, the latest trial of V1, the alerts, and the messages that carry them to people."""
 
 from typing import ClassVar
 
@@ -39,6 +39,26 @@ class GuardLease(models.Model):
 
     def __str__(self) -> str:
         return self.holder
+
+
+class V1Trial(models.Model):
+    """How the latest trial start in V1 ended. One row; none before the first trial.
+
+    `error_code` is empty where it worked; `failures` counts those in a row since the rollback.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    error_code = models.TextField(default="")
+    failures = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        db_table = "rollout_v1_trial"
+        default_permissions = ()
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="rollout_v1_trial_is_one_row")]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} UTC, {self.error_code or 'worked'}"
 
 
 class Alert(models.Model):

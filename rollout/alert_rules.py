@@ -80,7 +80,8 @@ def _what_members_feel() -> Iterator[Rule]:
         kind="v1_creation_failing",
         severity=Severity.CRITICAL,
         title="Conversations cannot be started in V1",
-        condition="under 80% of new V1 conversations succeed in 5 minutes, or the latest three of a day failed",
+        condition="under 80% of new V1 conversations succeed in 5 minutes, or the latest three of a day failed, or two "
+        "trial starts in a row after a rollback",
         consequence="Members outside V2 cannot start a conversation. Turning V2 off does not help them.",
         action="Look at the tables conversations, conversation_participants and messages, and at the errors by code.",
         over="No new failures in V1",

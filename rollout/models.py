@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from waffle.models import AbstractUserFlag
 
 from carecollective.core.database import ClockTimestamp
-from rollout.alert_log import Alert, ChangeAlertsStart, Delivery, GuardLease
+from rollout.alert_log import Alert, ChangeAlertsStart, Delivery, GuardLease, V1Trial
 from rollout.cohort import decision_for
 from rollout.event_log import EventLog
 from rollout.promotion_models import AuditEntry, DrainCertificate, Process, Proposal, ProposalState, RootCause, SignOff
@@ -33,6 +33,7 @@ __all__ = [
     "RootCause",
     "SignOff",
     "Source",
+    "V1Trial",
 ]
 
 USE_ROLLOUT = _(

@@ -16,6 +16,8 @@ def sentences(status: Status) -> Iterator[str]:
     yield f"Health: {status.health.value.replace('_', ' ')}. {status.words}"
     if status.unfinished:
         yield f"Rollback: {status.unfinished}"
+    if status.overview.v1_since_rollback:
+        yield f"V1: {status.overview.v1_since_rollback.words}"
     yield f"Guard: {status.guard.words}"
     yield f"Processes: {status.switch.words}"
     if status.skipped:

@@ -158,6 +158,11 @@ def watch_database(watcher: Callable[[BaseException], None]) -> None:
     _watchers.append(watcher)
 
 
+def is_database_away(exception: BaseException) -> bool:
+    """Tell whether the database could not be reached or asked just now."""
+    return isinstance(exception, (OperationalError, InterfaceError)) or isinstance(exception.__cause__, _PASSING)
+
+
 def as_domain_error(exception: BaseException) -> DomainError | None:
     """Return the refusal that `exception` amounts to, or None when it is a fault of ours."""
     if isinstance(exception, DomainError):
@@ -166,7 +171,7 @@ def as_domain_error(exception: BaseException) -> DomainError | None:
         return DomainNotFound()
     if isinstance(exception, PermissionDenied):
         return NotPermitted()
-    if isinstance(exception, (OperationalError, InterfaceError)) or isinstance(exception.__cause__, _PASSING):
+    if is_database_away(exception):
         for watcher in _watchers:
             watcher(exception)
         return DatabaseAway(retry_after=5)

@@ -8,19 +8,19 @@ import psycopg
 import pytest
 from django.core import mail
 from django.db import Error, connection, transaction
-from psycopg import sql
 
 from carecollective.accounts.models import User
 from carecollective.core.errors import ConversationNotFound, DomainError, MessageNotFound
 from carecollective.help_requests.models import HelpRequest
-from messaging_v1.rehearsal import NobodyToRehearse, rehearse_conversation
+from messaging_v1.rehearsal import rehearse_conversation
 from messaging_v1.services import start_legacy_conversation
 from rollout import events, metrics
 
 Connect = Callable[..., "psycopg.Connection[Any]"]
 Member = Callable[..., User]
 Ask = Callable[..., HelpRequest]
-Superuser = psycopg.Connection[Any]
+Sql = Callable[..., list[tuple[Any, ...]]]
+Contents = Callable[[], dict[str, tuple[int, str]]]
 
 RAISE = """
 CREATE FUNCTION public.stand_in_the_way() RETURNS trigger LANGUAGE plpgsql AS
@@ -55,150 +55,167 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_s
 """
 
 
-@pytest.fixture
-def superuser(committed_db: None, connect_as: Connect) -> Superuser:
-    return connect_as("superuser", autocommit=True)
+in_a_transaction = pytest.mark.usefixtures("db")
+seen_by_others = pytest.mark.usefixtures("committed_db")
 
 
 @pytest.fixture
-def community(superuser: Superuser, member: Member, help_request: Ask) -> HelpRequest:
+def sql(beyond_policies: Callable[..., Any]) -> Sql:
+    """Run a statement as the superuser, and return the rows it answers."""
+
+    def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with beyond_policies() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@pytest.fixture
+def community(member: Member, help_request: Ask) -> HelpRequest:
     """Two members, and a request of one of them."""
     member()
     return help_request()
 
 
-def contents(superuser: Superuser) -> dict[str, tuple[int, str]]:
+@pytest.fixture
+def contents(sql: Sql) -> Callable[[], dict[str, tuple[int, str]]]:
     """Return of each table how many rows it has, and a digest of them."""
-    found = {}
-    for (table,) in superuser.execute(TABLES).fetchall():
-        rows = superuser.execute(
-            sql.SQL("SELECT count(*), coalesce(md5(string_agg(t::text, '' ORDER BY t::text)), '') FROM {} t").format(
-                sql.SQL(table)
-            )
-        ).fetchone()
-        assert rows is not None
-        found[table] = rows
-    return found
+
+    def read() -> dict[str, tuple[int, str]]:
+        return {
+            table: sql(f"SELECT count(*), md5(string_agg(t::text, '' ORDER BY t::text)) FROM {table} t")[0]
+            for (table,) in sql(TABLES)
+        }
+
+    return read
 
 
-def test_nothing_stays_and_nobody_hears_of_it(superuser: Superuser, community: HelpRequest) -> None:
-    superuser.execute(LEGACY_TRIGGER)
+@seen_by_others
+def test_nothing_stays_and_nobody_hears_of_it(
+    sql: Sql, connect_as: Connect, contents: Contents, community: HelpRequest
+) -> None:
+    sql(LEGACY_TRIGGER)
+    listener = connect_as("superuser", autocommit=True)
     for channel in ("legacy", "rollout_changed"):
-        superuser.execute(f"LISTEN {channel}")
-    before, measured = contents(superuser), metrics.render()
+        listener.execute(f"LISTEN {channel}")
+    events.forget()
+    before, measured = contents(), metrics.render()
     assert "public.legacy_activity" in before
 
-    rehearse_conversation()
+    assert rehearse_conversation()
 
-    assert contents(superuser) == before
-    assert list(superuser.notifies(timeout=0.3)) == []
+    assert contents() == before
+    assert list(listener.notifies(timeout=0.3)) == []
     assert (events.waiting(), mail.outbox) == (0, [])
-    assert _counted(metrics.render()) == _counted(measured)
+    assert _counted(metrics.render()) == _counted(measured) != []
 
 
 def _counted(rendered: bytes) -> list[str]:
-    return [line for line in rendered.decode().splitlines() if line.startswith("carecollective_messaging")]
+    counted = ("carecollective_operation", "carecollective_connection_errors", "carecollective_conversations")
+    return [line for line in rendered.decode().splitlines() if line.startswith(counted)]
 
 
-def test_what_it_does_is_seen_by_the_tables(superuser: Superuser, community: HelpRequest) -> None:
-    superuser.execute(
+@in_a_transaction
+def test_what_it_does_is_seen_by_the_tables(sql: Sql, community: HelpRequest) -> None:
+    sql(
         "CREATE SEQUENCE public.seen; GRANT USAGE ON SEQUENCE public.seen TO carecollective_web;"
         "CREATE FUNCTION public.count_it() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM nextval('public.seen'); RETURN NEW; END $$;"
     )
     for table in ("conversations", "conversation_participants", "messages"):
-        superuser.execute(
-            f"CREATE TRIGGER count_it AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION public.count_it()"
-        )
-    rehearse_conversation()
+        sql(f"CREATE TRIGGER count_it AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION public.count_it()")
+    assert rehearse_conversation()
     # A sequence is the one thing that a rollback leaves: a conversation, two participants, two messages.
-    assert superuser.execute("SELECT last_value FROM public.seen").fetchone() == (5,)
+    assert sql("SELECT last_value FROM public.seen") == [(5,)]
 
 
+@in_a_transaction
 @pytest.mark.parametrize("how", BROKEN)
-def test_it_fails_where_members_would(superuser: Superuser, community: HelpRequest, how: str) -> None:
-    superuser.execute(BROKEN[how])
-    before = contents(superuser)
+def test_it_fails_where_members_would(sql: Sql, contents: Contents, community: HelpRequest, how: str) -> None:
+    sql(BROKEN[how])
+    before = contents()
     with pytest.raises((Error, DomainError)):
         rehearse_conversation()
-    assert contents(superuser) == before
-    assert not connection.in_atomic_block
+    assert contents() == before
 
 
-def test_a_message_that_does_not_arrive_is_a_failure(superuser: Superuser, community: HelpRequest) -> None:
-    superuser.execute(
+@in_a_transaction
+def test_a_message_that_does_not_arrive_is_a_failure(sql: Sql, community: HelpRequest) -> None:
+    sql(
         "CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN NEW.content := 'something else'; RETURN NEW; END $$;"
         "CREATE TRIGGER swallow BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION public.swallow()"
     )
     with pytest.raises(MessageNotFound):
         rehearse_conversation()
-    superuser.execute("DROP TRIGGER swallow ON messages")
-    superuser.execute("ALTER POLICY carecollective_read ON conversations USING (false)")
+    sql("DROP TRIGGER swallow ON messages")
+    sql("ALTER POLICY carecollective_read ON conversations USING (false)")
     with pytest.raises((ConversationNotFound, Error)):
         rehearse_conversation()
 
 
-def test_with_no_open_request_it_makes_one_for_itself(superuser: Superuser, community: HelpRequest) -> None:
-    superuser.execute("UPDATE help_requests SET status = 'closed'")
-    before = contents(superuser)
-    rehearse_conversation()
-    assert contents(superuser) == before
+@in_a_transaction
+def test_with_no_open_request_it_makes_one_for_itself(sql: Sql, contents: Contents, community: HelpRequest) -> None:
+    sql("UPDATE help_requests SET status = 'closed'")
+    before = contents()
+    assert rehearse_conversation()
+    assert contents() == before
 
 
+@in_a_transaction
 def test_a_pair_that_is_talking_already_is_no_failure(
-    superuser: Superuser, community: HelpRequest, member: Member
+    sql: Sql, contents: Contents, community: HelpRequest, member: Member
 ) -> None:
     for helper in User.objects.exclude(pk=community.user_id):
         start_legacy_conversation(actor=helper, help_request_id=community.pk, initial_message="I can help with that.")
-    before = contents(superuser)
-    rehearse_conversation()
-    assert contents(superuser) == before
+    before = contents()
+    assert rehearse_conversation()
+    assert contents() == before
 
 
-def test_a_request_that_somebody_holds_is_passed_over(superuser: Superuser, community: HelpRequest) -> None:
-    with superuser.transaction():
-        superuser.execute("SELECT FROM help_requests FOR UPDATE")
+@seen_by_others
+def test_a_request_that_somebody_holds_is_passed_over(connect_as: Connect, community: HelpRequest) -> None:
+    with connect_as("superuser") as session:
+        session.execute("SELECT FROM help_requests FOR UPDATE")
         rehearse_conversation()
 
 
-def test_only_approved_and_active_members_are_taken(superuser: Superuser, community: HelpRequest) -> None:
-    superuser.execute("UPDATE profiles SET is_active = false WHERE id <> %s", [community.user_id])
-    with pytest.raises(NobodyToRehearse):
-        rehearse_conversation()
-    superuser.execute("UPDATE profiles SET is_active = true, verification_status = 'pending'")
-    with pytest.raises(NobodyToRehearse):
-        rehearse_conversation()
+@in_a_transaction
+def test_only_approved_and_active_members_are_taken(sql: Sql, community: HelpRequest) -> None:
+    sql("UPDATE profiles SET is_active = false WHERE id <> %s", community.user_id)
+    assert not rehearse_conversation()
+    sql("UPDATE profiles SET is_active = true, verification_status = 'pending'")
+    assert not rehearse_conversation()
 
 
+@seen_by_others
 @pytest.mark.parametrize("table", ["conversations", "messages"])
-def test_it_waits_a_second_for_a_lock_and_no_longer(superuser: Superuser, community: HelpRequest, table: str) -> None:
-    with superuser.transaction():
-        superuser.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+def test_it_waits_a_second_for_a_lock_and_no_longer(connect_as: Connect, community: HelpRequest, table: str) -> None:
+    with connect_as("superuser") as session:
+        session.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         began = time.monotonic()
         with pytest.raises(Error):
             rehearse_conversation()
         assert time.monotonic() - began < 2.0
 
 
-def test_many_slow_statements_end_within_seconds(superuser: Superuser, community: HelpRequest) -> None:
-    superuser.execute(
+@in_a_transaction
+def test_many_slow_statements_end_within_seconds(sql: Sql, community: HelpRequest) -> None:
+    sql(
         "CREATE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM pg_sleep(0.8); RETURN NEW; END $$;"
     )
     for table in ("conversations", "conversation_participants", "messages"):
-        superuser.execute(
-            f"CREATE TRIGGER dawdle BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION public.dawdle()"
-        )
+        sql(f"CREATE TRIGGER dawdle BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION public.dawdle()")
     began = time.monotonic()
     with pytest.raises(Error):
         rehearse_conversation()
     assert time.monotonic() - began < 3.5
 
 
-def test_within_a_transaction_of_the_callers_that_goes_on(
-    superuser: Superuser, community: HelpRequest, member: Member
-) -> None:
+@in_a_transaction
+def test_within_a_transaction_of_the_callers_that_goes_on(sql: Sql, community: HelpRequest, member: Member) -> None:
     with transaction.atomic():
         kept = member(name="Kept")
         rehearse_conversation()

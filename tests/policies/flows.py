@@ -19,7 +19,7 @@ from carecollective.accounts.passwords import choose_password, send_password_lin
 from carecollective.core.worker import Worker
 from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure, exports
-from rollout import acknowledgements, alerts, audit, drain, snapshot
+from rollout import acknowledgements, alerts, audit, drain, snapshot, v1_trial
 from rollout.alert_evidence import Finding
 from rollout.alert_rules import rule_of
 from rollout.models import Flag, Proposal, RootCause
@@ -153,6 +153,7 @@ def use_the_control_room(recording: Recording, request: Request) -> None:
         press(first, "unsign", item="unit_tests", signer=str(ben.pk))
         press(first, "v1_writes", on="no")
         press(first, "roll_back")
+        v1_trial.try_v1()
         cause = RootCause.objects.latest("pk")
         answers = {"what": "It broke", "why": "It was wrong", "fix": "Mend it", "who": "Ben", "due": "2030-01-31"}
         press(first, "file_root_cause", root_cause=cause.pk, **answers)

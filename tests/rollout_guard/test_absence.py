@@ -242,7 +242,9 @@ def test_the_guard_may_send_what_waits(
     beat(300)
     with as_role("guard"):
         watching = watch()
-        monkeypatch.setattr(watching, "_send", deliver_waiting)  # on the test's connection
+        monkeypatch.setattr(absence, "_deliver", deliver_waiting)
+        monkeypatch.setattr(absence, "_try_v1", lambda: None)
+        monkeypatch.setattr(watching, "_run_beside", lambda work: work())  # on the test's connection
         watching.look(stage=Stage.parse("internal"))
         watching.look(stage=Stage.parse("internal"))
     (text,) = slack.texts
@@ -253,14 +255,18 @@ def test_a_look_waits_for_no_address_that_never_answers(
     slack: Listener, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beat(300)
-    monkeypatch.setattr(absence, "_deliver", lambda: time.sleep(3))
+
+    def hang() -> None:
+        time.sleep(3)
+
+    monkeypatch.setattr(absence, "_deliver", hang)
     watching = watch()
     began = time.monotonic()
     with as_role("guard"):
         watching.look(stage=DISABLED)
-        sender = watching.sender
+        sender = watching.threads[hang]
         watching.look(stage=DISABLED)
     assert time.monotonic() - began < 2
-    assert sender is not None
-    assert watching.sender is sender
-    wait_for(lambda: not sender.is_alive(), seconds=10)
+    assert watching.threads[hang] is sender
+    for thread in watching.threads.values():
+        wait_for(lambda one=thread: not one.is_alive(), seconds=10)
