@@ -54,6 +54,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     application_reason = models.TextField(_("why they would like to join"), null=True, blank=True)
     rejection_reason = models.TextField(null=True, blank=True)
+    kept_out_reason = models.TextField(_("kept out at the takeover because"), null=True, blank=True, editable=False)
     approved_at = models.DateTimeField(null=True, blank=True)
     approved_by = models.ForeignKey(
         "self", models.SET_NULL, null=True, blank=True, db_column="approved_by", related_name="+"

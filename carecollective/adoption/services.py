@@ -9,18 +9,19 @@ from carecollective.accounts.hashers import from_legacy_hash
 from carecollective.accounts.models import User
 from carecollective.adoption import legacy
 from carecollective.adoption.models import Takeover
+from carecollective.adoption.shut_out import KeptOut, keep_out
 from carecollective.help_requests.services import LIFETIME_DAYS, expire_requests
 from rollout.cohort import INTERNAL_TESTERS
 
 OPERATORS = "Rollout operators"
 
-# An address that two sign-ins share, but for its capitals, belongs to the older one.
+# An address that two sign-ins share, but for its capitals, belongs to the older one that was not deleted.
 _SIGN_INS = """
 SELECT DISTINCT ON (lower(u.email)) p.id, lower(u.email), u.encrypted_password
 FROM auth.users u JOIN profiles p ON p.id = u.id
 WHERE p.email IS NULL AND u.email <> ''
   AND NOT EXISTS (SELECT FROM profiles taken WHERE taken.email = lower(u.email))
-ORDER BY lower(u.email), u.created_at, u.id
+ORDER BY lower(u.email), to_jsonb(u) ->> 'deleted_at' IS NOT NULL, u.created_at, u.id
 """
 
 
@@ -34,6 +35,7 @@ class Outcome:
     staff: int
     testers: int
     requests_prolonged: int
+    kept_out: KeptOut
 
 
 @transaction.atomic
@@ -51,6 +53,7 @@ def take_over(*, superuser_email: str = "") -> Outcome:
             cursor.execute("UPDATE profiles SET email = %s, password = %s WHERE id = %s", [email, password, member_id])
         cursor.execute("SELECT count(*) FROM auth.users u WHERE NOT EXISTS (SELECT FROM profiles p WHERE p.id = u.id)")
         without_member = cursor.fetchone()[0]
+        kept_out = keep_out()
         prolonged = 0
         if is_first:
             # The legacy system set an end to every request and never kept to it: each open one gets its full time again.
@@ -62,20 +65,21 @@ def take_over(*, superuser_email: str = "") -> Outcome:
                 [LIFETIME_DAYS],
             )
             prolonged = cursor.rowcount
-    staff = _join(OPERATORS, User.objects.filter(is_staff=True)) if is_first else 0
-    testers = _join(INTERNAL_TESTERS, User.objects.filter(is_beta_tester=True)) if is_first else 0
+    staff = _join(OPERATORS, User.objects.filter(is_staff=True, is_active=True)) if is_first else 0
+    testers = _join(INTERNAL_TESTERS, User.objects.filter(is_beta_tester=True, is_active=True)) if is_first else 0
     if superuser_email:
         superuser = User.objects.get(email=superuser_email.lower())
-        User.objects.filter(pk=superuser.pk).update(is_superuser=True, is_staff=True)
+        User.objects.filter(pk=superuser.pk).update(is_superuser=True, is_staff=True, is_active=True)
     if is_first:
         Takeover.objects.create()
     return Outcome(
-        members_given_sign_in=len(sign_ins),
+        members_given_sign_in=User.objects.filter(pk__in=[row[0] for row in sign_ins], is_active=True).count(),
         members_without_sign_in=User.objects.filter(email=None).count(),
         sign_ins_without_member=without_member,
         staff=staff,
         testers=testers,
         requests_prolonged=prolonged,
+        kept_out=kept_out,
     )
 
 

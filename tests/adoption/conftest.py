@@ -17,14 +17,14 @@ from tests import databases
 
 LONG_PASSWORD = "legacy-" + "ä" * 60  # 127 bytes, of which the legacy system used 72
 PEOPLE_OF_EVERY_KIND = """
-INSERT INTO auth.users (id, email, encrypted_password, created_at) VALUES
-  ('00000000-0000-4000-8000-000000000001', 'Zora@Example.org', %(hash)s, '2025-01-02'),
-  ('00000000-0000-4000-8000-000000000002', 'zora@example.org', %(hash)s, '2025-01-01'),
-  ('00000000-0000-4000-8000-000000000003', 'nobody@example.org', %(hash)s, '2025-01-01'),
-  ('00000000-0000-4000-8000-000000000005', 'LONG@Example.org', %(long)s, '2025-01-01'),
-  ('00000000-0000-4000-8000-000000000006', 'unset@example.org', NULL, '2025-01-01'),
-  ('00000000-0000-4000-8000-000000000007', '', %(hash)s, '2025-01-01'),
-  ('00000000-0000-4000-8000-000000000008', 'odd@example.org', 'sha1$not-of-ours', '2025-01-01');
+INSERT INTO auth.users (id, email, encrypted_password, created_at, email_confirmed_at) VALUES
+  ('00000000-0000-4000-8000-000000000001', 'Zora@Example.org', %(hash)s, '2025-01-02', '2025-01-02'),
+  ('00000000-0000-4000-8000-000000000002', 'zora@example.org', %(hash)s, '2025-01-01', '2025-01-01'),
+  ('00000000-0000-4000-8000-000000000003', 'nobody@example.org', %(hash)s, '2025-01-01', '2025-01-01'),
+  ('00000000-0000-4000-8000-000000000005', 'LONG@Example.org', %(long)s, '2025-01-01', '2025-01-01'),
+  ('00000000-0000-4000-8000-000000000006', 'unset@example.org', NULL, '2025-01-01', '2025-01-01'),
+  ('00000000-0000-4000-8000-000000000007', '', %(hash)s, '2025-01-01', '2025-01-01'),
+  ('00000000-0000-4000-8000-000000000008', 'odd@example.org', 'sha1$not-of-ours', '2025-01-01', '2025-01-01');
 INSERT INTO profiles (id, name, verification_status) VALUES
   ('00000000-0000-4000-8000-000000000001', 'The younger Zora', 'approved'),
   ('00000000-0000-4000-8000-000000000002', 'The older Zora', 'approved'),
