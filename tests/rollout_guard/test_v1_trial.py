@@ -236,6 +236,20 @@ def test_an_earlier_rollbacks_trial_says_nothing_of_this_one(rolled_back: None, 
     assert kinds() == []
 
 
+@seen_by_others
+def test_a_rollback_that_waits_to_be_recorded_is_followed_by_a_trial(
+    stage: Make, member: Make, help_request: Make, connect_as: Make
+) -> None:
+    member()
+    help_request()
+    stage("percentage:10")
+    with connect_as("web") as session:
+        session.execute("SELECT FROM rollout_flag FOR NO KEY UPDATE")
+        assert not roll_back(actor=None, reason="It hurts.", source=Source.COMMAND).is_recorded
+        assert try_v1() == 1
+        assert said()[0] == "pass"
+
+
 @in_a_transaction
 def test_a_success_that_is_old_is_none(rolled_back: None, sql: Sql) -> None:
     try_v1()
