@@ -107,12 +107,16 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
 
 
 def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> Sequence[LegacyMessage]:
-    """Return the messages that came after one, oldest first. Raises MessageNotFound when it is not of this conversation."""
+    """Return the messages that came after one, or without `after` the newest; oldest first.
+
+    Raises MessageNotFound when `after` is not of this conversation.
+    """
     messages = Message.objects.filter(conversation=conversation_id)
-    newer = messages.order_by("created_at", "pk")
-    if after is not None:
-        newer = _beyond(messages, after, newer=True)
-    return [as_seen(message) for message in newer[:limit]]
+    if after is None:
+        found = list(messages.order_by("-created_at", "-pk")[:limit])[::-1]
+    else:
+        found = list(_beyond(messages, after, newer=True)[:limit])
+    return [as_seen(message) for message in found]
 
 
 def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:

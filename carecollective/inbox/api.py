@@ -1,6 +1,5 @@
 """Conversations of both versions for programs: the twin of the pages, above the same services."""
 
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -9,7 +8,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -19,7 +18,7 @@ from carecollective.core import errors
 from carecollective.core.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
 from carecollective.core.errors import ConversationExists
 from carecollective.core.schema import CURSOR, LOCATION, path_id, refusals
-from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord
+from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Poll
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.serializers import (
     ConversationPageSerializer,
@@ -36,6 +35,40 @@ from rollout.versions import MessagingVersion
 
 CONVERSATION_ID = path_id("conversation_id")
 NOT_YOURS = (errors.InvalidInput(), errors.ConversationNotFound())
+
+
+_V2_THREAD = {
+    "id": "8e6f7a70-5c0e-4d3a-9a53-1d1f5b6c2f10",
+    "version": "v2",
+    "help_request_id": "b3c0e1a4-2d5f-4c86-9f0e-7a1d2b3c4d5e",
+    "requester_id": "0f9d8c7b-6a5e-4d3c-8b1a-09f8e7d6c5b4",
+    "helper_id": "1a2b3c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d",
+    "initial_message": "Hello, I can help with your groceries!",
+    "status": "active",
+    "created_at": "2026-11-02T09:00:00Z",
+    "updated_at": "2026-11-02T09:05:00Z",
+}
+_ANSWER = {
+    "id": "5d1c7b2e-8f4a-4e6d-9c3b-2a1f0e9d8c7b",
+    "sender_id": _V2_THREAD["requester_id"],
+    "content": "Thank you! Tomorrow at 2pm?",
+    "created_at": "2026-11-02T09:05:00Z",
+    "updated_at": "2026-11-02T09:05:00Z",
+}
+V2_THREAD = OpenApiExample(
+    "V2Conversation",
+    summary="The helper's first message is `initial_message`; `messages` begin with the answer to it",
+    value={"conversation": _V2_THREAD, "messages": [_ANSWER], "previous": None},
+    response_only=True,
+    status_codes=["200"],
+)
+V2_POLL = OpenApiExample(
+    "V2Poll",
+    summary="The whole of that V2 conversation: its first message is in no poll",
+    value={"messages": [_ANSWER], "has_more": False},
+    response_only=True,
+    status_codes=["200"],
+)
 
 
 class StartConversationView(ApiView):
@@ -104,6 +137,7 @@ class ConversationView(ApiView):
             OpenApiParameter("before", OpenApiTypes.UUID, description="Only messages older than this one."),
         ],
         responses={200: ThreadSerializer, **refusals(*NOT_YOURS, errors.MessageNotFound())},
+        examples=[V2_THREAD],
     )
     def get(self, request: Request, conversation_id: str) -> Response:
         thread = open_thread(
@@ -127,10 +161,14 @@ class MessagesView(ApiView):
     @extend_schema(
         operation_id="list_newer_messages",
         summary="What has been said since: what a client polls",
+        description="Without `after`, the newest messages. The first message of a V2 conversation is its"
+        " `initial_message`, and in no poll.",
         tags=["conversations"],
         parameters=[
             CONVERSATION_ID,
-            OpenApiParameter("after", OpenApiTypes.UUID, description="Only messages newer than this one."),
+            OpenApiParameter(
+                "after", OpenApiTypes.UUID, description="Only messages newer than this one; the last one you have."
+            ),
             OpenApiParameter("If-None-Match", location=OpenApiParameter.HEADER, description="The last answer's ETag."),
             OpenApiParameter("ETag", location=OpenApiParameter.HEADER, response=[200, 304]),
         ],
@@ -139,15 +177,16 @@ class MessagesView(ApiView):
             304: OpenApiResponse(description="Nothing has changed since that ETag."),
             **refusals(*NOT_YOURS, errors.MessageNotFound()),
         },
+        examples=[V2_POLL],
     )
     def get(self, request: Request, conversation_id: str) -> HttpResponseBase:
-        messages = messages_after(
+        poll = messages_after(
             reader=member_of(request),
             conversation_id=parse_uuid(conversation_id),
             after=message_named(request, "after"),
         )
-        body = {"messages": [render_message(message) for message in messages]}
-        etag = etag_of(messages)
+        body = {"messages": [render_message(message) for message in poll.messages], "has_more": poll.has_more}
+        etag = etag_of(poll)
         response = Response(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
         return get_conditional_response(request._request, etag=etag, response=response) or response
 
@@ -216,10 +255,10 @@ def message_named(request: Request, parameter: str) -> UUID | None:
     return parse_uuid(text) if text else None
 
 
-def etag_of(messages: Sequence[MessageRecord]) -> str:
-    """Return a tag that changes with every message, edit and moderation among `messages`."""
-    digest = sha256()
-    for message in messages:
+def etag_of(poll: Poll) -> str:
+    """Return a tag that changes with every message, edit and moderation in the poll."""
+    digest = sha256(str(poll.has_more).encode())
+    for message in poll.messages:
         digest.update(f"{message.id} {message.updated_at.isoformat()} {message.content}\0".encode())
     return f'"{digest.hexdigest()[:32]}"'
 

@@ -81,6 +81,14 @@ class ConversationRecord:
     updated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What a poll brings, oldest first. `has_more` tells that there is more on the side that it did not reach."""
+
+    messages: Sequence[MessageRecord]
+    has_more: bool
+
+
 class ReadOnlyReason(StrEnum):
     """Why a thread takes no new message."""
 

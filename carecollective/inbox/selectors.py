@@ -24,6 +24,7 @@ from carecollective.inbox.records import (
     MessageRecord,
     Offer,
     Person,
+    Poll,
     ReadOnlyReason,
     RequestSummary,
     Started,
@@ -85,20 +86,23 @@ def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = No
                 return _legacy_thread(legacy, reader, location)
 
 
-def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -> Sequence[MessageRecord]:
-    """Return what has come after a message, oldest first, at most 200 at a time.
+def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -> Poll:
+    """Return what has come after a message, or without `after` the newest, at most 200 messages at a time.
 
     Raises ConversationNotFound; MessageNotFound when `after` is not of this conversation.
     """
+    found: list[MessageRecord]
+    asked_for = POLL_LIMIT + 1
     with acting_as(reader):
         location = locate(reader=reader, conversation_id=conversation_id, mark_read=False)
         match location.version:
             case MessagingVersion.V2:
-                new = v2.messages_after(conversation_id=conversation_id, after=after, limit=POLL_LIMIT)
-                return [message_record(message) for message in new]
+                new = v2.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
+                found = [message_record(message) for message in new]
             case MessagingVersion.V1:  # pragma: no branch
-                old = v1.messages_after(conversation_id=conversation_id, after=after, limit=POLL_LIMIT)
-                return [legacy_message_record(message) for message in old]
+                old = v1.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
+                found = [legacy_message_record(message) for message in old]
+    return Poll(found[:POLL_LIMIT] if after else found[-POLL_LIMIT:], has_more=len(found) > POLL_LIMIT)
 
 
 def offers_on(*, owner: User, help_request_id: UUID) -> Sequence[Offer]:

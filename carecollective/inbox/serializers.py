@@ -106,4 +106,8 @@ class ThreadSerializer(serializers.Serializer[Any]):
 
 
 class NewerMessagesSerializer(serializers.Serializer[Any]):
-    messages = MessageSerializer(many=True, help_text="Oldest first.")
+    messages = MessageSerializer(many=True, help_text="Oldest first, at most 200.")
+    has_more = serializers.BooleanField(
+        help_text="With `after`: newer ones are left, so ask again after the last of these. Without: older ones are left,"
+        " which the conversation gives page by page."
+    )

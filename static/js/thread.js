@@ -70,7 +70,7 @@ async function poll() {
   if ([401, 403, 404].includes(answer.status)) stopPolling(answer.status === 401);
   if (!answer.ok) return;
   etag = answer.etag;
-  const messages = answer.data.messages ?? answer.data.results ?? [];
+  const { messages, has_more: hasMore } = answer.data;
   if (messages.length === 0) return;
   const atEnd = isAtEnd();
   const firstNew = messages.find((message) => message.sender_id !== me && !known.has(message.id));
@@ -80,6 +80,7 @@ async function poll() {
   if (firstNew) call(`${api}/read`, { method: "POST", token });
   if (atEnd) list.lastElementChild.scrollIntoView({ block: "nearest" });
   else if (firstNew) tellOfNew(known.get(firstNew.id));
+  if (hasMore && address.includes("after=")) await poll();
 }
 
 /** Somebody who reads further up learns that there is more below, and stays where they are. */

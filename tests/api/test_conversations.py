@@ -133,7 +133,7 @@ def test_polling_brings_only_what_is_newer_and_otherwise_304(
     first = send_message(actor=owner, conversation_id=conversation, content="One").message
     client = caller(helper)
     answer = client.get(messages(conversation), {"after": str(first.id)})
-    assert (answer.status_code, answer.json()) == (200, {"messages": []})
+    assert (answer.status_code, answer.json()) == (200, {"messages": [], "has_more": False})
     assert answer["Cache-Control"] == "private, no-cache"
     again = client.get(messages(conversation), {"after": str(first.id)}, HTTP_IF_NONE_MATCH=answer["ETag"])
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", answer["ETag"])
@@ -144,6 +144,31 @@ def test_polling_brings_only_what_is_newer_and_otherwise_304(
     assert news["ETag"] != answer["ETag"]
     everything = client.get(messages(conversation)).json()["messages"]
     assert [message["content"] for message in everything][-2:] == ["One", "Two"]
+
+
+@versions
+def test_a_poll_of_a_long_thread_brings_the_newest_and_says_that_there_is_more(
+    caller: Caller, start: Start, owner: User, helper: User, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carecollective.inbox.selectors.POLL_LIMIT", 3)
+    conversation, client = start(version), caller(helper)
+    sent = [
+        send_message(actor=owner, conversation_id=conversation, content=f"Message {number}").message
+        for number in range(7)
+    ]
+
+    def contents(poll: Any) -> list[str]:
+        return [message["content"] for message in poll.json()["messages"]]
+
+    newest = client.get(messages(conversation))
+    assert (contents(newest), newest.json()["has_more"]) == (["Message 4", "Message 5", "Message 6"], True)
+    missed = client.get(messages(conversation), {"after": str(sent[0].id)})
+    assert (contents(missed), missed.json()["has_more"]) == (["Message 1", "Message 2", "Message 3"], True)
+    rest = client.get(messages(conversation), {"after": missed.json()["messages"][-1]["id"]})
+    assert (contents(rest), rest.json()["has_more"]) == (["Message 4", "Message 5", "Message 6"], False)
+    send_message(actor=owner, conversation_id=conversation, content="Message 7")
+    again = client.get(messages(conversation), HTTP_IF_NONE_MATCH=newest["ETag"])
+    assert (again.status_code, contents(again)[-1]) == (200, "Message 7")
 
 
 def test_polling_after_another_conversations_message_is_not_found(

@@ -92,6 +92,21 @@ def test_every_refusal_is_documented_by_an_example_of_its_code() -> None:
         assert f"'code': '{code}'" in document
 
 
+def test_an_example_says_that_a_v2_threads_first_message_is_in_no_poll() -> None:
+    place = "/api/messaging/conversations/{conversation_id}"
+
+    def example(path: str) -> dict[str, Any]:
+        content = operations()["get", path]["responses"]["200"]["content"]["application/json"]
+        (found,) = content["examples"].values()
+        return dict(found["value"])
+
+    thread, poll = example(place), example(f"{place}/messages")
+    first = thread["conversation"]["initial_message"]
+    assert first
+    assert thread["messages"] == poll["messages"]
+    assert first not in [message["content"] for message in poll["messages"]]
+
+
 def test_what_the_rollout_says_of_me_is_as_documented(caller: Caller, helper: Any) -> None:
     assert caller(helper).get("/api/rollout/me").json()["version"] == "v2"
 

@@ -95,9 +95,9 @@ def test_refusals_are_the_same_in_both_versions(owner, started, version):
 def test_a_poller_gets_what_came_after(helper, owner, outsider, started, version):
     key = started(version)
     first, second = send(owner, key, "One").message, send(helper, key, "Two").message
-    assert list(messages_after(reader=helper, conversation_id=key, after=first.id)) == [second]
-    assert list(messages_after(reader=helper, conversation_id=key, after=second.id)) == []
-    assert list(messages_after(reader=owner, conversation_id=key, after=None))[-2:] == [first, second]
+    assert messages_after(reader=helper, conversation_id=key, after=first.id).messages == [second]
+    assert messages_after(reader=helper, conversation_id=key, after=second.id).messages == []
+    assert messages_after(reader=owner, conversation_id=key, after=None).messages[-2:] == [first, second]
     with refused(errors.MessageNotFound, "message_not_found", 404):
         messages_after(reader=helper, conversation_id=key, after=uuid4())
     with refused(errors.ConversationNotFound, "conversation_not_found", 404):

@@ -73,7 +73,7 @@ def test_a_poller_misses_nothing_while_four_write(crowd, helper, owner, started,
         after = None
         while True:
             last_look = finished.is_set()
-            new = messages_after(reader=helper, conversation_id=key, after=after)
+            new = messages_after(reader=helper, conversation_id=key, after=after).messages
             polled.extend(message.id for message in new)
             after = new[-1].id if new else after
             if last_look and not new:
