@@ -88,12 +88,29 @@ def find_v1() -> Finding:
     return Finding(INSUFFICIENT, _("Nothing here reads V1 conversations."))
 
 
+def _enabled_since() -> datetime | None:
+    runs = read_runs()
+    return runs[0].began if runs and runs[0].stage == ENABLED else None
+
+
+def _observed_at() -> datetime | None:
+    since = _enabled_since()
+    return since + timedelta(days=OBSERVED_DAYS) if since else None
+
+
 ITEMS = (
     Item("accepted/deployed", gettext_noop("V2 is deployed to 100% of members"), find_deployed),
     Item("accepted/success", gettext_noop("Over 99% of conversations begin"), find_success),
     Item("accepted/latency", gettext_noop("Messages are sent in under 500 ms (p95)"), find_latency),
     Item("accepted/errors", gettext_noop("Under 1% of operations fail"), find_errors),
-    Item("accepted/bugs", gettext_noop("No critical bugs in two weeks at enabled"), find_observed, ("",)),
+    Item(
+        "accepted/bugs",
+        gettext_noop("No critical bugs in two weeks at enabled"),
+        find_observed,
+        ("",),
+        is_open=lambda: _enabled_since() is not None,
+        opens_at=_observed_at,
+    ),
     Item("accepted/v1", gettext_noop("V1 conversations can still be read"), find_v1),
     Item("accepted/dashboards", gettext_noop("The monitoring works"), evidence.find_metrics),
     Item("accepted/alerts", gettext_noop("Alerts are judged by a guard and reach people"), evidence.find_alert_rules),
@@ -104,11 +121,6 @@ ITEMS = (
     ),
 )
 sign_offs.register(ITEMS)
-
-
-def _enabled_since() -> datetime | None:
-    runs = read_runs()
-    return runs[0].began if runs and runs[0].stage == ENABLED else None
 
 
 def _find_by_gate(criterion: Criterion) -> Finding:

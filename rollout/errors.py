@@ -131,4 +131,11 @@ class ChannelNotConfigured(DomainError):
 class ItemUnknown(DomainError):
     code = "not_found"
     status = 404
-    message = _("The checklist has no such item to sign.")
+    message = _("There is no such item to sign at this stage.")
+
+
+class SignedTooEarly(DomainError):
+    """The signature is for a time that is not over. The message says from when it can be given."""
+
+    code = "signed_too_early"
+    status = 409

@@ -75,6 +75,13 @@ def success_limit(stage: Stage) -> float:
     return next(limits, 0.99)
 
 
+def bake_days(stage: Stage, *, is_resumed: bool) -> float:
+    """Return how many days the stage must last; fewer where it was resumed after a rollback, none where none are asked."""
+    limits = (criterion.limit for criterion in criteria_for(stage) if criterion.measure is Measure.BAKE)
+    asked = next(limits, 0)
+    return min(asked, RESUMED_BAKE_DAYS) if is_resumed else asked
+
+
 def latency_limit(stage: Stage) -> float:
     """Return the milliseconds that the stage's messages are held against; 500 where its criteria name none."""
     limits = (criterion.limit for criterion in criteria_for(stage) if criterion.measure is Measure.LATENCY)
@@ -242,7 +249,7 @@ def _judge_bake(criterion: Criterion, seen: Observation) -> Verdict:
     elif over:
         words = f"In this stage since {wording.moment(seen.since)}, for the {days} asked and more."
     else:
-        words = f"In this stage since {wording.moment(seen.since)}; the {days} asked are over on {wording.moment(at)}."
+        words = f"In this stage since {wording.moment(seen.since)}; the {days} asked are over on {wording.moment(at, up=True)}."
     if seen.resumed_from:
         words += f" Resumed after a rollback whose root cause is filed; it first began on {wording.moment(seen.resumed_from)}."
     return Verdict(

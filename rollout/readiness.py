@@ -79,7 +79,7 @@ def judge(*, stage: Stage, target: Stage | None) -> Readiness:
     if stage != DISABLED:
         seen = collect_observation(confidence=sure)
         verdicts, sends = gates.evaluate(stage=stage, observation=seen, confidence=sure), seen.sends
-        sign_offs = judge_stage(stage, since=seen.since, standing=standing)
+        sign_offs = judge_stage(stage, seen=seen, standing=standing)
     checklist = judge_checklist(standing)
     blockers = tuple(_blockers(stage, target, verdicts, sign_offs, checklist, alerts=open_alerts()))
     return Readiness(stage, target, sure, verdicts, checklist, blockers, sign_offs, sends)

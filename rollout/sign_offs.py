@@ -1,6 +1,6 @@
 """What people vouch for in their own name, in a role where one is asked for, and for a release."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -12,15 +12,17 @@ from django.utils.translation import gettext_noop
 from carecollective.accounts.models import User
 from carecollective.core.database import fetch_all
 from carecollective.core.errors import NotPermitted
-from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson
+from rollout import wording
+from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
 from rollout.evidence import Finding
 from rollout.models import SignOff
 from rollout.releases import current_release
 from rollout.status_tree import ChecklistItem, Signature
 
-# A rollback that waits to be recorded is in force.
+# The time, and when V2 was last taken from members: what was vouched for before has been shown to be wrong. A rollback that
+# waits to be recorded is in force.
 _LAST_ROLLBACK = """
-SELECT max(back.at) FROM (
+SELECT clock_timestamp(), max(back.at) FROM (
     SELECT at FROM public.rollout_change WHERE to_stage = 'disabled' AND from_stage <> 'disabled'
     UNION ALL
     SELECT state.waiting_since FROM public.rollout_state AS state, public.rollout_flag AS flag
@@ -39,7 +41,8 @@ STAFF_ROLE = gettext_noop("Staff")
 class Item:
     """What is asked for: by `judge`, a program; by `parts`, as many signatures; or by both.
 
-    A part is a role, or empty for anybody who may approve. `is_open` tells whether it can be signed now.
+    A part is a role, or empty for anybody who may approve. `is_open` tells whether the present stage has it. What is said
+    of a time can be signed when that is over: `opens_at` is None where it can be signed at once.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Item:
     judge: Callable[[], Finding] | None = None
     parts: tuple[str, ...] = ()
     is_open: Callable[[], bool] = lambda: True
+    opens_at: Callable[[], datetime | None] = lambda: None
 
 
 _items: dict[str, Item] = {}
@@ -64,7 +68,9 @@ def title_of_item(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that judging signatures takes, read once: the latest ones, the staff, the roles, and the last rollback."""
+    """All that judging signatures takes, read once: the time, the latest ones, the staff, the roles, and the last rollback."""
+
+    now: datetime
 
     signatures: Mapping[tuple[str, str], SignOff]
     staff: frozenset[UUID]
@@ -87,11 +93,13 @@ def read_standing() -> Standing:
     staff = User.objects.filter(is_active=True, is_staff=True)
     groups = staff.filter(groups__name__in=ROLE_GROUPS.values()).values_list("groups__name", flat=True)
     held = list(groups)
+    ((now, rolled_back_at),) = fetch_all(_LAST_ROLLBACK)
     return Standing(
+        now=now,
         signatures=latest,
         staff=frozenset(staff.values_list("pk", flat=True)),
         holders={role: held.count(group) for role, group in ROLE_GROUPS.items()},
-        rolled_back_at=_last_rollback(),
+        rolled_back_at=rolled_back_at,
     )
 
 
@@ -107,9 +115,10 @@ def sign(*, actor: User, item: str, part: str = "") -> SignOff:
     """Vouch for an item in one's own name, for the release that runs. Two roles are two people.
 
     Raises NotPermitted without `rollout.approve`; RoleMissing without the role that the part asks for; ItemUnknown;
-    SamePerson.
+    SignedTooEarly; SamePerson.
     """
     _require(actor, item, part)
+    opens_at = _items[item].opens_at()
     roles = [role for role, group in ROLE_GROUPS.items() if actor.groups.filter(name=group).exists()]
     if part and part not in roles:
         raise RoleMissing(_("Only the %(role)s signs this.") % {"role": _(PART_TITLES[part]).lower()})
@@ -119,6 +128,8 @@ def sign(*, actor: User, item: str, part: str = "") -> SignOff:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SIGNING])
         standing = read_standing()
+        if opens_at and standing.now < opens_at:
+            raise SignedTooEarly(_can_be_signed(opens_at))
         others = [found for (name, other), found in standing.signatures.items() if name == item and other != part]
         if any(other.signer_id == actor.pk and standing.counts(other) for other in others):
             raise SamePerson
@@ -151,6 +162,8 @@ def _require(actor: User, item: str, part: str) -> None:
 def _judge(number: int, item: Item, standing: Standing, since: datetime | None) -> ChecklistItem:
     found = item.judge() if item.judge else None
     signed = {part: by for part in item.parts if (by := standing.signatures.get((item.name, part)))}
+    opens_at = item.opens_at()
+    counts_from = max((at for at in (since, opens_at) if at), default=None)
     signatures = tuple(
         Signature(
             part=part,
@@ -159,12 +172,13 @@ def _judge(number: int, item: Item, standing: Standing, since: datetime | None) 
             signed_at=by.signed_at,
             role=_(PART_TITLES.get(by.role) or STAFF_ROLE),
             release=by.release,
-            lapsed=not standing.counts(by, since=since),
+            lapsed=not standing.counts(by, since=counts_from),
         )
         for part, by in signed.items()
     )
     valid = {signature.part for signature in signatures if not signature.lapsed}
     unsigned = tuple(part for part in item.parts if part not in valid)
+    is_early = opens_at is not None and standing.now < opens_at
     judged = ChecklistItem(
         number=number,
         name=item.name,
@@ -173,16 +187,32 @@ def _judge(number: int, item: Item, standing: Standing, since: datetime | None) 
         state="pass",
         words="",
         signatures=signatures,
-        parts=unsigned,
+        parts=unsigned if item.is_open() and not is_early else (),
     )
+    later = [_can_be_signed(opens_at)] if opens_at and is_early else []
     if found and found.state != "pass":
-        return replace(judged, state=found.state, words=found.words)
+        return replace(judged, state=found.state, words=" ".join([found.words, *later]))
     if unsigned:
-        return replace(judged, state="insufficient", words=_sign_here(unsigned, signatures, standing.holders))
+        said = later or list(_sign_again(signatures, opens_at))
+        words = " ".join([_sign_here(unsigned, standing.holders), *said])
+        return replace(judged, state="insufficient", words=words)
     return replace(judged, words=" ".join(filter(None, [found.words if found else "", *map(_signed, signatures)])))
 
 
-def _sign_here(unsigned: tuple[str, ...], signatures: tuple[Signature, ...], holders: Mapping[str, int]) -> str:
+def _can_be_signed(opens_at: datetime) -> str:
+    return _("It can be signed from %(when)s.") % {"when": wording.moment(opens_at, up=True)}
+
+
+def _sign_again(signatures: tuple[Signature, ...], opens_at: datetime | None) -> Iterator[str]:
+    """Say why a signature that stands there counts no more."""
+    lapsed = [signature for signature in signatures if signature.lapsed]
+    if any(opens_at and signature.signed_at < opens_at for signature in lapsed):
+        yield _("Sign again: it was signed too early.")
+    elif lapsed:
+        yield _("Sign again: a signature ends with a rollback, and when its signer leaves the staff.")
+
+
+def _sign_here(unsigned: tuple[str, ...], holders: Mapping[str, int]) -> str:
     who = _(" and ").join(_(PART_TITLES[part]).lower() for part in unsigned if part)
     words = _("Still to be signed by the %(who)s.") % {"who": who} if who else _("Still to be signed.")
     for part in unsigned:
@@ -191,8 +221,6 @@ def _sign_here(unsigned: tuple[str, ...], signatures: tuple[Signature, ...], hol
                 "role": _(PART_TITLES[part]).lower(),
                 "group": ROLE_GROUPS[part],
             }
-    if any(signature.lapsed for signature in signatures):
-        words += " " + _("Sign again: a signature ends with a rollback, and when its signer leaves the staff.")
     return words
 
 
@@ -203,10 +231,3 @@ def _signed(signature: Signature) -> str:
         "when": f"{signature.signed_at:%Y-%m-%d}",
     }
     return said + (_(" for release %(release)s.") % {"release": signature.release} if signature.release else ".")
-
-
-def _last_rollback() -> datetime | None:
-    """Return when V2 was last taken from members: what was vouched for before that has been shown to be wrong."""
-    ((at,),) = fetch_all(_LAST_ROLLBACK)
-    found: datetime | None = at
-    return found

@@ -1,24 +1,50 @@
-"""What the playbook asks people of each stage (6.1), beside the figures: signed anew in each stay at a stage."""
+"""What the playbook asks people of each stage (6.1), beside the figures: signed anew in each stay at a stage, when it is over."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from django.utils.translation import gettext_noop
 
 from rollout import sign_offs
+from rollout.gates import bake_days
 from rollout.ladder import LADDER, rung_of
 from rollout.models import Flag
 from rollout.sign_offs import Item, Standing
 from rollout.stages import ENABLED, INTERNAL, Stage
 from rollout.state import FLAG_NAME
 from rollout.status_tree import ChecklistItem
+from rollout.stays import find_resumed, read_runs
+from rollout.verdicts import Observation
 
 NO_CRITICAL_BUGS = gettext_noop("Nobody has reported a critical bug at this stage")
 _TENTH, _HALF = LADDER[2:4]
 
 
+def _lasted_at(stage: Stage, since: datetime | None, *, is_resumed: bool) -> datetime | None:
+    """Return when a stay will have lasted as long as is asked of it: only then is there something to say of it."""
+    return since + timedelta(days=bake_days(stage, is_resumed=is_resumed)) if since else None
+
+
+def _present_stay_lasted_at() -> datetime | None:
+    runs = read_runs()
+    if not runs or runs[0].stage is None:
+        return None
+    return _lasted_at(runs[0].stage, runs[0].began, is_resumed=find_resumed(runs) is not None)
+
+
+def _present_rung() -> Stage:
+    return rung_of(Flag.objects.get(name=FLAG_NAME).current_stage())
+
+
 def _item(stage: Stage, name: str, title: str) -> Item:
-    return Item(f"{stage}/{name}", title, parts=("",), is_open=lambda: _present_rung() == stage)
+    return Item(
+        f"{stage}/{name}",
+        title,
+        parts=("",),
+        is_open=lambda: _present_rung() == stage,
+        opens_at=_present_stay_lasted_at,
+    )
 
 
 ITEMS: Mapping[Stage, tuple[Item, ...]] = {
@@ -34,10 +60,8 @@ for _items_of_stage in ITEMS.values():
     sign_offs.register(_items_of_stage)
 
 
-def judge_stage(stage: Stage, *, since: datetime | None, standing: Standing) -> tuple[ChecklistItem, ...]:
-    """Judge what people say of the stay at `stage` that began at `since`. Nothing is asked of `disabled`."""
-    return sign_offs.judge_items(ITEMS.get(rung_of(stage), ()), standing=standing, since=since)
-
-
-def _present_rung() -> Stage:
-    return rung_of(Flag.objects.get(name=FLAG_NAME).current_stage())
+def judge_stage(stage: Stage, *, seen: Observation, standing: Standing) -> tuple[ChecklistItem, ...]:
+    """Judge what people say of the present stay at `stage`. Nothing is asked of `disabled`."""
+    lasted_at = _lasted_at(stage, seen.since, is_resumed=seen.resumed_from is not None)
+    items = [replace(item, is_open=lambda: True, opens_at=lambda: lasted_at) for item in ITEMS.get(rung_of(stage), ())]
+    return sign_offs.judge_items(tuple(items), standing=standing, since=seen.since)

@@ -1,6 +1,8 @@
 """The playbook's final acceptance, line by line."""
 
+import html
 import json
+import re
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -10,13 +12,13 @@ from django.core.management import call_command
 from django.db import connection
 
 from carecollective.accounts.models import User
-from rollout import acceptance, evidence
+from rollout import acceptance, evidence, wording
 from rollout.acceptance import judge_acceptance
 from rollout.checklist import ENGINEERING, PRODUCT, sign
 from rollout.delivery import ChannelState, send_test_message
-from rollout.errors import RoleMissing
+from rollout.errors import ItemUnknown, RoleMissing, SignedTooEarly
 from rollout.evidence import Finding, find_alert_rules
-from rollout.models import Alert
+from rollout.models import Alert, Change, SignOff
 from tests.operators import MakeStaff
 from tests.roles import as_role
 
@@ -56,9 +58,7 @@ def test_all_of_it_passes_once_it_was_observed_and_signed(observed: None, ben: U
     sign(actor=ben, item="accepted/deprecation", part=ENGINEERING)
     sign(actor=amina, item="accepted/deprecation", part=PRODUCT)
     assert set(states().values()) == {"pass"}
-    out = StringIO()
-    call_command("rollout", "acceptance", stdout=out)
-    assert out.getvalue().endswith("Accepted.\n")
+    assert accepted_by_command().endswith("Accepted.\n")
 
 
 def test_a_critical_alert_in_the_two_weeks_is_no_acceptance(observed: None) -> None:
@@ -70,8 +70,63 @@ def test_a_critical_alert_in_the_two_weeks_is_no_acceptance(observed: None) -> N
 def test_thirteen_days_are_too_few(observed: None, past_the_triggers: Any) -> None:
     with past_the_triggers() as cursor:
         cursor.execute("UPDATE rollout_change SET at = at + interval '2 days' WHERE to_stage = 'enabled'")
-    item = next(one for one in judge_acceptance() if one.name == "accepted/bugs")
-    assert (item.state, item.words) == ("insufficient", "13.0 of 14 days at enabled.")
+    assert bugs().state == "insufficient"
+    assert bugs().words.startswith("13.0 of 14 days at enabled. It can be signed from ")
+
+
+def bugs() -> Any:
+    return next(one for one in judge_acceptance() if one.name == "accepted/bugs")
+
+
+def test_two_weeks_are_vouched_for_once_they_are_over(
+    stage: Any, sound: None, past_the_triggers: Any, ben: User, signed_in: Any
+) -> None:
+    stage("enabled")
+    opens_at = Change.objects.latest("pk").at + timedelta(days=14)
+    sentence = f"It can be signed from {wording.moment(opens_at, up=True)}."
+    assert bugs().words.endswith(sentence)
+    assert bugs().parts == ()
+    with pytest.raises(SignedTooEarly) as refusal:
+        sign(actor=ben, item="accepted/bugs")
+    assert str(refusal.value.message) == sentence
+    client, asked = signed_in(ben), {"action": "sign", "item": "accepted/bugs", "part": ""}
+    refused = client.post("/admin/rollout/acceptance", asked)
+    assert (refused.status_code, sentence in words_of(refused)) == (409, True)
+    assert 'value="accepted/bugs"' not in refused.content.decode()
+    assert sentence in accepted_by_command()
+    assert not SignOff.objects.exists()
+
+    with past_the_triggers() as cursor:
+        cursor.execute("UPDATE rollout_change SET at = at - interval '14 days' WHERE to_stage = 'enabled'")
+    assert (bugs().parts, "can be signed from" in bugs().words) == (("",), False)
+    sign(actor=ben, item="accepted/bugs")
+    assert bugs().state == "pass"
+
+
+def test_a_signature_of_the_first_day_counts_on_no_later_day(observed: None, past_the_triggers: Any, ben: User) -> None:
+    sign(actor=ben, item="accepted/bugs")
+    with past_the_triggers() as cursor:
+        cursor.execute("UPDATE rollout_sign_off SET signed_at = signed_at - interval '14 days'")
+    assert (bugs().state, bugs().parts) == ("insufficient", ("",))
+    assert "Sign again: it was signed too early." in bugs().words
+
+
+@pytest.mark.parametrize("name", ["disabled", "percentage:50"])
+def test_before_enabled_nobody_vouches_for_it(name: str, stage: Any, ben: User) -> None:
+    stage(name)
+    assert bugs().parts == ()
+    with pytest.raises(ItemUnknown):
+        sign(actor=ben, item="accepted/bugs")
+
+
+def words_of(response: Any) -> str:
+    return html.unescape(re.sub(r"<[^>]+>", "", response.content.decode()))
+
+
+def accepted_by_command() -> str:
+    out = StringIO()
+    call_command("rollout", "acceptance", stdout=out)
+    return out.getvalue()
 
 
 def test_a_failing_start_in_ten_is_no_acceptance(observed: None) -> None:

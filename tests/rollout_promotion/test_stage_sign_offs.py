@@ -1,5 +1,7 @@
 """What the playbook asks people of each stage, in which role, and for which release."""
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,16 +9,18 @@ from django.contrib.auth.models import Group
 from pytest_django import Settings
 
 from carecollective.accounts.models import User
-from rollout import checklist, readiness, releases
+from rollout import checklist, readiness, releases, wording
 from rollout.checklist import ENGINEERING, PRODUCT, judge_checklist, sign
-from rollout.errors import ItemUnknown, RoleMissing
-from rollout.models import SignOff, Source
+from rollout.errors import ItemUnknown, RoleMissing, SignedTooEarly
+from rollout.models import Flag, SignOff, Source
 from rollout.services import roll_back
 from rollout.stage_sign_offs import ITEMS
 from rollout.stages import Stage
 from rollout.status import read_status
 
 pytestmark = pytest.mark.django_db
+
+Lasted = Callable[..., datetime]
 
 ASKED = {
     "disabled": [],
@@ -26,6 +30,25 @@ ASKED = {
     "percentage:50": ["positive_feedback"],
     "enabled": ["no_critical_bugs"],
 }
+
+
+@pytest.fixture
+def lasted(stage: Any, past_the_triggers: Any) -> Lasted:
+    """Put the rollout at a stage that began so many days ago, unless it is there already; return when it began."""
+
+    def put(name: str, *, days: int) -> datetime:
+        if Flag.objects.get().stage != name:
+            stage(name)
+        with past_the_triggers() as cursor:
+            cursor.execute(
+                "UPDATE rollout_change SET at = clock_timestamp() - make_interval(days => %s)"
+                " WHERE id = (SELECT max(id) FROM rollout_change) RETURNING at",
+                [days],
+            )
+            (began,) = cursor.fetchone()
+        return began
+
+    return put
 
 
 def open_at(name: str) -> list[str]:
@@ -41,24 +64,48 @@ def test_each_stage_asks_what_the_playbook_asks(name: str, asked: list[str], sta
     assert len(open_at(name)) == len(asked)
 
 
-def test_they_stand_in_the_way_until_they_are_signed(stage: Any, ben: User) -> None:
-    stage("internal")
+def test_they_stand_in_the_way_until_they_are_signed(lasted: Lasted, ben: User) -> None:
+    lasted("internal", days=3)
     assert len(open_at("internal")) == 2
     for item in ITEMS[Stage.parse("internal")]:
         sign(actor=ben, item=item.name)
     assert open_at("internal") == []
 
 
-def test_a_stage_entered_again_is_signed_for_again(stage: Any, ben: User, amina: User) -> None:
-    stage("internal")
+def test_a_stage_entered_again_is_signed_for_again(lasted: Lasted, ben: User, amina: User, stage: Any) -> None:
+    lasted("internal", days=3)
     sign(actor=ben, item="internal/team_approval")
     stage("percentage:10")
-    stage("internal")
+    lasted("internal", days=0)
+    assert len(open_at("internal")) == 2
+    lasted("internal", days=3)
     assert len(open_at("internal")) == 2
     sign(actor=ben, item="internal/team_approval")
     roll_back(actor=amina, reason="Errors", source=Source.ADMIN)
     stage("internal")
     assert len(open_at("internal")) == 2
+
+
+@pytest.mark.parametrize(("name", "days", "item"), [
+    ("internal", 3, "internal/no_critical_bugs"),
+    ("percentage:25", 3, "percentage:10/no_complaints"),
+    ("percentage:50", 7, "percentage:50/positive_feedback"),
+    ("enabled", 14, "enabled/no_critical_bugs"),
+])  # fmt: skip
+def test_a_stage_is_vouched_for_once_it_has_lasted(
+    name: str, days: int, item: str, lasted: Lasted, stage: Any, ben: User, signed_in: Any
+) -> None:
+    opens_at = lasted(name, days=days - 1) + timedelta(days=days)
+    sentence = f"It can be signed from {wording.moment(opens_at, up=True)}."
+    shown = next(one for one in read_status().stage_sign_offs if one.name == item)
+    assert (shown.parts, shown.words) == ((), f"Still to be signed. {sentence}")
+    with pytest.raises(SignedTooEarly) as refusal:
+        sign(actor=ben, item=item)
+    assert str(refusal.value.message) == sentence
+    assert signed_in(ben).post("/admin/rollout/", {"action": "sign", "item": item, "part": ""}).status_code == 409
+    assert not SignOff.objects.exists()
+    lasted(name, days=days)
+    assert sign(actor=ben, item=item).item == item
 
 
 @pytest.mark.parametrize("name", ["disabled", "percentage:10", "enabled"])
@@ -118,8 +165,8 @@ def test_where_there_is_no_commit_it_is_unknown(settings: Settings, tmp_path: An
     releases.current_release.cache_clear()
 
 
-def test_the_sign_offs_stand_on_the_page_and_are_signed_there(stage: Any, ben: User, signed_in: Any) -> None:
-    stage("percentage:10")
+def test_the_sign_offs_stand_on_the_page_and_are_signed_there(lasted: Lasted, ben: User, signed_in: Any) -> None:
+    lasted("percentage:10", days=3)
     client = signed_in(ben)
     assert "No member complains of failures" in client.get("/admin/rollout/").content.decode()
     answer = client.post("/admin/rollout/", {"action": "sign", "item": "percentage:10/no_complaints", "part": ""})
