@@ -8,13 +8,14 @@ from typing import Any
 
 import environ
 
+from carecollective.core import request_limits
 from carecollective.core.logging import gunicorn_configuration
 from carecollective.core.threads import REQUEST_THREADS, RESERVED_THREADS
 
 environ.Env.read_env(Path(__file__).with_name(".env"))
 
 wsgi_app = "carecollective.wsgi:application"
-worker_class = "gthread"
+worker_class = "carecollective.serving.gunicorn_worker.BufferingWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
 threads = REQUEST_THREADS + RESERVED_THREADS
 preload_app = False
@@ -27,12 +28,19 @@ worker_tmp_dir = MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else None
 
 timeout = 30
 graceful_timeout = 10
-keepalive = 5
+keepalive = request_limits.KEEP_ALIVE_SECONDS
 max_requests = 10_000
 max_requests_jitter = 1_000
-limit_request_line = 4094
-limit_request_fields = 60
-limit_request_field_size = 8190
+# The worker keeps what a client does not take at once; the kernel would make a thread wait for it.
+sendfile = False
+worker_connections = request_limits.CONNECTIONS
+limit_request_line = request_limits.REQUEST_LINE_BYTES
+limit_request_fields = request_limits.HEADER_FIELDS
+limit_request_field_size = request_limits.HEADER_FIELD_BYTES
+# No request header names the path under which the site stands, or any other part of the environment.
+forwarder_headers = ""
+# The one header that says how the client reached the proxy; others could only contradict it.
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
 # Query strings and addresses of members are nobody's business: a request is logged by its id, by the application.
 accesslog = None

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from carecollective import postgres
 from carecollective.core import logging, sentry
+from carecollective.core.request_limits import BODY_BYTES
 from carecollective.env import (
     addresses,
     database_address,
@@ -186,6 +187,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "carecollective.core.middleware.PrivacyHeadersMiddleware",
+    "carecollective.core.middleware.WireRefusalMiddleware",
     "carecollective.core.middleware.TrailingSlashMiddleware",
     "carecollective.core.middleware.ReservedThreadsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -283,7 +285,7 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
     }
 }
-DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES
 
 # Feature flag and API
 

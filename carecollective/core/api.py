@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -71,6 +71,8 @@ def as_answer(exception: Exception) -> errors.DomainError | None:
             return errors.NotPermitted()
         case exceptions.ValidationError(detail=dict() as fields):
             return errors.ValidationRefused({str(name): _sentences(found) for name, found in fields.items()})
+        case RequestDataTooBig():
+            return errors.BodyTooLarge()
         case exceptions.ValidationError() | exceptions.ParseError() | SuspiciousOperation():
             return errors.ValidationRefused({"body": [MALFORMED]})
         case exceptions.UnsupportedMediaType():

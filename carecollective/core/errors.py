@@ -190,6 +190,40 @@ class MethodNotAllowed(DomainError):
     message = _("This address does not take that kind of request.")
 
 
+class MalformedRequest(InvalidInput):
+    message = _("We could not understand this request. Please go back and try again.")
+
+
+class RequestTimeout(DomainError):
+    code = "request_timeout"
+    status = 408
+    message = _("This took too long to reach us. Please check your connection and try again.")
+
+
+class BodyTooLarge(DomainError):
+    code = "request_too_large"
+    status = 413
+    message = _("This is too much to send at once. Please make it shorter and try again.")
+
+
+class AddressTooLong(BodyTooLarge):
+    status = 414
+    message = _("This address is too long. Please make what you search for shorter.")
+
+
+class HeadersTooLarge(BodyTooLarge):
+    status = 431
+    message = _("Your browser sent too much along with this request. Please delete this site’s cookies and try again.")
+
+
+class ExpectationFailed(MalformedRequest):
+    status = 417
+
+
+class UnknownTransferCoding(MalformedRequest):
+    status = 501
+
+
 def envelope(error: DomainError) -> dict[str, Any]:
     """Return the one shape that an error has in JSON."""
     content = {"code": error.code, "message": str(error.message)}

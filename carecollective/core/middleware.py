@@ -9,7 +9,8 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 
 from carecollective.core import request_ids
-from carecollective.core.errors import DatabaseAway
+from carecollective.core.errors import DatabaseAway, MethodNotAllowed
+from carecollective.core.request_limits import REFUSAL_KEY
 from carecollective.core.threads import REQUEST_THREADS, STUCK_SECONDS
 from carecollective.core.views import address_without_slash, answer_error
 
@@ -71,6 +72,23 @@ class SpeculativeMiddleware:
             elif isinstance(response, HttpResponse):
                 response.content = b""
         return response
+
+
+class WireRefusalMiddleware:
+    """Word what the server refuses before it is a request, and refuse the methods that are for proxies alone."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        refusal = request.META.get(REFUSAL_KEY)
+        if refusal is not None:
+            return answer_error(request, refusal)
+        if request.method in ("TRACE", "CONNECT"):
+            response = answer_error(request, MethodNotAllowed())
+            response["Allow"] = "GET, HEAD, POST"
+            return response
+        return self.get_response(request)
 
 
 class ReservedThreadsMiddleware:

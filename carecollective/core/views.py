@@ -4,7 +4,7 @@ import logging
 import sys
 from urllib.parse import urlencode
 
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.templatetags.static import static
@@ -65,9 +65,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         logger.warning("Refused a request for a host that ALLOWED_HOSTS does not name.")
     else:
         logger.warning("Refused a malformed request (%s).", type(exception).__name__)
-    return answer_error(
-        request, errors.InvalidInput(_("We could not understand this request. Please go back and try again."))
-    )
+    is_too_large = isinstance(exception, RequestDataTooBig)
+    return answer_error(request, errors.BodyTooLarge() if is_too_large else errors.MalformedRequest())
 
 
 def failed(request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,1 @@
+"""How requests reach the application: the gunicorn worker that waits for clients, so that no thread has to."""

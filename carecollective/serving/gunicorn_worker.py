@@ -1,0 +1,254 @@
+"""The gunicorn worker that `make run` uses: threads serve, and never wait for a client.
+
+gunicorn's own threaded worker reads a request in the thread that serves it, so a handful of clients that send a byte a
+second hold every thread. Here the worker's main loop reads all requests and sends all answers, a thread gets a request once
+it is there as a whole, and each client has a deadline. `docs/decisions/0025-slow-clients-hold-no-thread.md`.
+"""
+
+import errno
+import selectors
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.workers.gthread import ThreadWorker
+
+from carecollective.core.request_limits import (
+    BODY_SECONDS,
+    BUFFERED_BYTES,
+    HEAD_SECONDS,
+    LINGER_SECONDS,
+)
+from carecollective.serving.connection import Connection, State, seconds_to_send
+from carecollective.serving.http_reader import BodyTooLarge, MissingHost
+from carecollective.serving.refusals import RefusalWriter, RequestTimeout
+
+READ_BYTES = 64 * 1024
+SWEEP_SECONDS = 0.5
+
+
+class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Reads and writes in the main loop, serves in threads."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The connections that no thread has, each registered with the poller.
+        self._waiting: set[Connection] = set()
+        self._sweep_at = 0.0
+        self._refusals: RefusalWriter
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._refusals = RefusalWriter(self.wsgi)
+
+    # What comes in
+
+    def accept(self, listener: Any) -> None:
+        """Take one new connection, and let another one go where there are too many."""
+        try:
+            sock, client = listener.accept()
+        except OSError as problem:
+            if problem.errno in (errno.EMFILE, errno.ENFILE):
+                self._shed()
+            elif problem.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED):
+                raise
+            return
+        sock.setblocking(False)
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.nr_conns += 1
+        connection = Connection(self.cfg, sock, client, listener.getsockname())
+        connection.enter(State.READING, HEAD_SECONDS)
+        self._wait(connection, selectors.EVENT_READ)
+        # Room for the next one, or the main loop would stop taking any.
+        if self.nr_conns >= self.worker_connections:
+            self._shed()
+
+    def _on_event(self, connection: Connection) -> None:
+        if connection.socket.fileno() < 0:
+            # Closed to make room, after this event had been read from the poller.
+            return
+        try:
+            match connection.state:
+                case State.READING:
+                    self._read(connection)
+                case State.SENDING:
+                    self._send(connection)
+                case State.LINGERING:
+                    if not connection.socket.recv(READ_BYTES):
+                        self._close(connection)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._close(connection)
+        except Exception:
+            # A fault of ours over one client's request: the other clients of this process must not pay for it.
+            self.log.exception("Error reading a request")
+            self._close(connection)
+
+    def _read(self, connection: Connection) -> None:
+        had_begun = connection.reader.has_begun
+        data = connection.socket.recv(READ_BYTES)
+        if not data:
+            if had_begun:
+                self._refuse(connection, NoMoreData(), begin=connection.reader.begin)
+            else:
+                self._close(connection)
+            return
+        connection.reader.buffer += data
+        if not had_begun:
+            connection.enter(State.READING, HEAD_SECONDS)
+        self._serve_next(connection)
+
+    def _serve_next(self, connection: Connection) -> None:
+        """Give the next request to a thread once it is complete."""
+        reader = connection.reader
+        begin = reader.begin
+        try:
+            connection.request = reader.next_request()
+        except (ParseException, BodyTooLarge, MissingHost, NoMoreData) as problem:
+            self._refuse(connection, problem, begin=begin)
+            return
+        if connection.request is not None:
+            connection.state = State.SERVING
+            self._stop_waiting(connection)
+            self.enqueue_req(connection)
+            return
+        if reader.head is not None and not connection.is_timed_as_body:
+            connection.is_timed_as_body = True
+            connection.deadline = connection.since + BODY_SECONDS
+        if reader.take_continue():
+            connection.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # What a thread does
+
+    def handle(self, conn: Connection) -> bool:
+        """Serve one request, and tell whether the connection may stay open for another."""
+        try:
+            return bool(self.handle_request(conn.request, conn))
+        except StopIteration:
+            # Broken off in the middle of the answer. It is logged, and the client can tell.
+            return False
+        except OSError as problem:
+            self.log.debug("The client has gone: %s", problem)
+            conn.sock.unsent.clear()
+            return False
+
+    # What goes out
+
+    def finish_request(self, conn: Connection, fs: Future[bool]) -> None:
+        """Send the answer that a thread has written, in the main loop."""
+        try:
+            conn.stays_open = fs.result()
+        except Exception:
+            self.log.exception("Error handling request")
+            conn.sock.unsent.clear()
+            # Whatever it was, it was no fault of the client's.
+            self._refuse(conn, RuntimeError())
+            return
+        conn.request = None
+        self._begin_sending(conn)
+
+    def _refuse(self, connection: Connection, problem: BaseException, *, begin: bytes = b"") -> None:
+        """Answer without the application's views, and close after that. `begin` is how the request began, where it is known."""
+        connection.stays_open = False
+        known = connection.request or connection.reader.head
+        request_id = next((value for name, value in known.headers if name == "X-REQUEST-ID"), None) if known else None
+        if known:
+            begin = f"{known.method} {known.uri}".encode("latin-1", "replace")
+        try:
+            connection.sock.unsent += self._refusals.write(problem, first_line=begin, request_id=request_id)
+        except Exception:
+            self.log.exception("Error writing a refusal")
+        self._begin_sending(connection)
+
+    def _begin_sending(self, connection: Connection) -> None:
+        connection.enter(State.SENDING, seconds_to_send(len(connection.sock.unsent)))
+        try:
+            self._send(connection)
+        except OSError:
+            self._close(connection)
+
+    def _send(self, connection: Connection) -> None:
+        if not connection.sock.flush():
+            self._wait(connection, selectors.EVENT_WRITE)
+            return
+        connection.is_timed_as_body = False
+        if connection.stays_open:
+            has_more = connection.reader.has_begun
+            connection.enter(State.READING, HEAD_SECONDS if has_more else self._idle_seconds())
+            self._wait(connection, selectors.EVENT_READ)
+            if has_more:
+                self._serve_next(connection)
+            return
+        # What the client still sends is read and forgotten: to close at once would destroy an answer on its way.
+        connection.reader.buffer.clear()
+        connection.socket.shutdown(socket.SHUT_WR)
+        connection.enter(State.LINGERING, LINGER_SECONDS)
+        self._wait(connection, selectors.EVENT_READ)
+
+    def _idle_seconds(self) -> float:
+        return float(self.cfg.keepalive if self.alive else min(self.cfg.keepalive, LINGER_SECONDS))
+
+    # Who waits, and how long
+
+    def _wait(self, connection: Connection, events: int) -> None:
+        def call(_fileobj: Any) -> None:
+            self._on_event(connection)
+
+        if connection in self._waiting:
+            self.poller.modify(connection.socket, events, call)
+        else:
+            self.poller.register(connection.socket, events, call)
+            self._waiting.add(connection)
+
+    def _stop_waiting(self, connection: Connection) -> None:
+        if connection in self._waiting:
+            self._waiting.remove(connection)
+            self.poller.unregister(connection.socket)
+
+    def _close(self, connection: Connection) -> None:
+        if connection.socket.fileno() < 0:
+            return
+        self._stop_waiting(connection)
+        connection.socket.close()
+        self.nr_conns -= 1
+
+    def _shed(self) -> None:
+        """Close the connection that waits longest, of the address that has most of them."""
+        if self._waiting:
+            ((busiest, _count),) = Counter(connection.caller for connection in self._waiting).most_common(1)
+            theirs = (connection for connection in self._waiting if connection.caller == busiest)
+            self._close(min(theirs, key=lambda connection: connection.since))
+
+    def murder_keepalived(self, force: bool = False) -> None:
+        """Close what is over its time. gunicorn calls this in each turn of its loop; with `force`, close all."""
+        now = time.monotonic()
+        if force:
+            for connection in list(self._waiting):
+                self._close(connection)
+        elif now >= self._sweep_at:
+            self._sweep_at = now + SWEEP_SECONDS
+            for connection in list(self._overdue(now)):
+                if connection.state is State.READING and connection.reader.has_begun:
+                    self._refuse(connection, RequestTimeout(), begin=connection.reader.begin)
+                else:
+                    self._close(connection)
+            while sum(connection.buffered for connection in self._waiting) > BUFFERED_BYTES:
+                self._shed()
+
+    def murder_pending(self) -> None:
+        """Nothing: gunicorn's list of pending connections stays empty here."""
+
+    def _overdue(self, now: float) -> Iterator[Connection]:
+        return (connection for connection in self._waiting if connection.deadline <= now)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Let idle clients go while the worker stops; whoever is sending a request gets an answer."""
+        for connection in self._waiting:
+            if connection.state is State.READING and not connection.reader.has_begun:
+                connection.deadline = min(connection.deadline, deadline)

@@ -1,0 +1,92 @@
+"""Answers for requests that never reach the application, in the site's own words and with all of its headers."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+from gunicorn.http import errors as gunicorn_errors
+from gunicorn.http.errors import NoMoreData
+
+from carecollective.core.request_limits import REFUSAL_KEY
+from carecollective.serving.http_reader import BodyTooLarge, MissingHost
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = "request-id-of-the-refusal"
+
+
+class RequestTimeout(Exception):
+    """The client did not send its request in time."""
+
+
+class RefusalWriter:
+    """Has the application word a refusal, and keeps the answer: a thousand refusals cost no more than a few."""
+
+    def __init__(self, application: Callable[..., Any]) -> None:
+        self._application = application
+        # Head and body by the kind of refusal, and by whether it is a page.
+        self._kept: dict[tuple[str, bool], tuple[str, bytes]] = {}
+
+    def write(self, error: BaseException, *, first_line: bytes = b"", request_id: str | None = None) -> bytes:
+        """Return the whole answer, as a page or, for an address under /api/, as JSON. The connection closes after it."""
+        from carecollective.core import request_ids  # noqa: PLC0415 -- as below
+
+        refusal = _as_domain_error(error)
+        is_page = first_line.startswith((b"GET /", b"POST /", b"HEAD /")) and b" /api/" not in first_line
+        kind = (type(refusal).__name__, is_page)
+        if kind not in self._kept:
+            self._kept[kind] = self._ask_application(refusal, is_page=is_page)
+        head, body = self._kept[kind]
+        adopted = request_ids.adopt(request_id)
+        if not isinstance(error, (RequestTimeout, NoMoreData)):
+            # Who was too slow or has gone is no news, and there may be hundreds of them.
+            logger.info("Refused a request: %s %s", refusal.status, type(error).__name__)
+        body = body.replace(_REQUEST_ID.encode(), adopted.encode())
+        head = head.replace(_REQUEST_ID, adopted)
+        return f"{head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode("latin-1") + body
+
+    def _ask_application(self, refusal: Any, *, is_page: bool) -> tuple[str, bytes]:
+        environ: dict[str, Any] = {
+            "PATH_INFO": "/" if is_page else "/api/",
+            "HTTP_HOST": "localhost",
+            # Or the answer would lead to HTTPS.
+            "wsgi.url_scheme": "https",
+            "HTTP_X_REQUEST_ID": _REQUEST_ID,
+            REFUSAL_KEY: refusal,
+        }
+        setup_testing_defaults(environ)
+        lines: list[str] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+            lines.append(f"HTTP/1.1 {status}")
+            lines.extend(f"{name}: {value}" for name, value in headers if name.lower() != "content-length")
+
+        answer = self._application(environ, start_response)
+        try:
+            body = b"".join(answer)
+        finally:
+            answer.close()
+        return "\r\n".join(lines), body
+
+
+def _as_domain_error(error: BaseException) -> Any:
+    from carecollective.core import errors  # noqa: PLC0415 -- needs Django, which gunicorn's master never loads
+
+    match error:
+        case BodyTooLarge():
+            return errors.BodyTooLarge()
+        case RequestTimeout():
+            return errors.RequestTimeout()
+        case gunicorn_errors.LimitRequestLine():
+            return errors.AddressTooLong()
+        case gunicorn_errors.LimitRequestHeaders():
+            return errors.HeadersTooLarge()
+        case gunicorn_errors.UnsupportedTransferCoding():
+            return errors.UnknownTransferCoding()
+        case gunicorn_errors.ExpectationFailed():
+            return errors.ExpectationFailed()
+        case MissingHost() | gunicorn_errors.ParseException() | OSError():
+            return errors.MalformedRequest()
+        case _:
+            return errors.DomainError()
