@@ -19,6 +19,7 @@ from rollout.lease import GUARD_LEASE_SECONDS, read_lease
 from rollout.stages import DISABLED, Stage
 from rollout.state import RolloutState
 
+V2_TABLES_MISSING = "V2's tables are missing from the database, so V2 is off by itself."
 SILENT_SECONDS = 60.0
 # A process that has just started gives the others a moment: all start together.
 STARTING_SECONDS = 20.0
@@ -32,7 +33,7 @@ def check_guard() -> int:
     """Alert while no guard watches, and while nobody can start a conversation. For the worker; returns what it noted."""
     state, up_for = snapshot.read_now(), time.monotonic() - _STARTED_AT
     # That nobody can start comes first: it says all that the other would.
-    return check_starts(state, up_for=up_for) + _check_lease(state, up_for)
+    return check_tables(state) + check_starts(state, up_for=up_for) + _check_lease(state, up_for)
 
 
 def _check_lease(state: RolloutState, up_for: float) -> int:
@@ -60,6 +61,15 @@ def _check_lease(state: RolloutState, up_for: float) -> int:
     return 1
 
 
+def check_tables(state: RolloutState) -> int:
+    """Alert at once while V2's tables are missing: somebody dropped them beneath the site."""
+    if state.installed:
+        alerts.end("v2_tables_missing")
+        return 0
+    _note("v2_tables_missing", V2_TABLES_MISSING, stage=state.stage)
+    return 1
+
+
 def check_starts(state: RolloutState, *, up_for: float) -> int:
     """Alert at once while neither messaging takes a new conversation of anybody."""
     if not nobody_can_start(state=state, override=settings.MESSAGING_V2_ROLLOUT):
@@ -67,8 +77,11 @@ def check_starts(state: RolloutState, *, up_for: float) -> int:
         return 0
     if not state.guarded and up_for < STARTING_SECONDS:
         return 0
+    without = "a guard" if state.installed else "its tables"
     why = (
-        "V2 is off" if state.stage == DISABLED else f"V2 is off by itself without a guard (the stage is {state.stage})"
+        "V2 is off"
+        if state.stage == DISABLED
+        else f"V2 is off by itself without {without} (the stage is {state.stage})"
     )
     _note("members_cannot_start", f"No member can start a conversation: V1 is frozen and {why}.", stage=state.stage)
     return 1
@@ -84,7 +97,9 @@ class WorkerWatch:
     def look(self, *, stage: Stage) -> None:
         """Look at the worker's sign of life once."""
         up_for = time.monotonic() - self.started_at
-        check_starts(snapshot.read_now(), up_for=up_for)
+        state = snapshot.read_now()
+        check_tables(state)
+        check_starts(state, up_for=up_for)
         row = next(iter(fetch_all(_BEAT)), None)
         age, stuck = (None, []) if row is None else (row[0], row[1].split())
         silent = up_for if age is None else min(age, up_for)

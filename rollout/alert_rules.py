@@ -21,6 +21,10 @@ def rule_of(kind: str) -> Rule | None:
 _V2_FAILS = ("guard_rollback", "creation_failing", "failures_in_sequence")
 _STARTS_FAIL = ("v1_creation_failing", *_V2_FAILS)
 _DATABASE = (*_STARTS_FAIL, "connection_errors", "slow_call")
+RESTORE_V2 = (
+    "Restore the newest backup. Only if V2 held nothing that anybody needs: roll back to disabled, then `manage.py migrate`"
+    " makes the tables anew, empty."
+)
 LOOK_AT_CODES = "Look at the errors by code, then at the database."
 
 
@@ -207,6 +211,16 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         consequence="Every offer of help is refused; members are asked to try again later.",
         action="Start the guard, or turn V1 writes on in the control room.",
         over="Members can start conversations again",
+        quiet_seconds=None,
+    )
+    yield Rule(
+        kind="v2_tables_missing",
+        severity=Severity.CRITICAL,
+        title="V2's tables are missing",
+        condition="conversations_v2 or messages_v2 is not in the database",
+        consequence="Conversations in V2 cannot be seen.",
+        action=RESTORE_V2,
+        over="V2's tables are there again",
         quiet_seconds=None,
     )
     yield Rule(

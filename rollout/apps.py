@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
 from carecollective.core import errors, health, sentry
@@ -15,6 +15,8 @@ class RolloutConfig(AppConfig):
         errors.watch_database(events.count_lost_connection)
         health.register("guard", check_guard, is_essential=False, unknown={"seconds_since_look": None})
         health.register("rollout_snapshot", check_snapshot, is_essential=True, unknown={"age_seconds": None})
+        v2_tables = [model._meta.db_table for model in apps.get_app_config("messaging_v2").get_models()]
+        health.register("messaging_v2", check_v2_tables, is_essential=False, unknown={}, tables=v2_tables)
         sentry.add_tags_of(tags_of_rollout)
         post_migrate.connect(approval_proofs.install_key, sender=self)
 
@@ -37,6 +39,16 @@ def check_snapshot() -> dict[str, Any]:
     is_known = age is not None and age <= snapshot.STALE_AFTER
     found = {"ok": is_known, "age_seconds": None if age is None else round(age, 2)}
     return found if is_known else found | {"message": "This process does not know the stage: nothing starts in V2."}
+
+
+def check_v2_tables() -> dict[str, Any]:
+    """Tell whether V2's tables are there, by the database itself: a process's copy may be a second old."""
+    if snapshot.read_now().installed:
+        return {"ok": True}
+    return {
+        "ok": False,
+        "message": "V2's tables are missing, so V2 is off: `manage.py rollout status` says what to do.",
+    }
 
 
 def tags_of_rollout() -> dict[str, str]:

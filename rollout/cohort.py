@@ -25,6 +25,7 @@ class Reason(StrEnum):
     DISABLED_BY_ENVIRONMENT = "disabled_by_environment"
     STALE_SNAPSHOT = "stale_snapshot"
     DISABLED = "disabled"
+    TABLES_MISSING = "tables_missing"
     GUARD_ABSENT = "guard_absent"
     NOT_INTERNAL = "not_internal"
     OUT_OF_PERCENTAGE = "out_of_percentage"
@@ -39,6 +40,7 @@ _SENTENCES = {
     Reason.DISABLED_BY_ENVIRONMENT: "MESSAGING_V2_ROLLOUT=disabled switches the new messaging off for everybody.",
     Reason.STALE_SNAPSHOT: "The rollout's state could not be read in the last five seconds, so V2 stays off.",
     Reason.DISABLED: "The new messaging is switched off for everybody.",
+    Reason.TABLES_MISSING: "The tables of the new messaging are missing, so V2 is off until they are there again.",
     Reason.GUARD_ABSENT: "No guard has watched the rollout in the last minute, so V2 is off until one does.",
     Reason.NOT_INTERNAL: "The new messaging is open to staff and internal testers only, for now.",
     Reason.OUT_OF_PERCENTAGE: "This member's bucket is above the share of members that has the new messaging.",
@@ -105,6 +107,8 @@ def _place(
         return False, Reason.STALE_SNAPSHOT
     if stage.kind is StageKind.DISABLED:
         return False, Reason.DISABLED
+    if not state.installed:
+        return False, Reason.TABLES_MISSING
     if not state.guarded:
         return False, Reason.GUARD_ABSENT
     if stage.kind is StageKind.ENABLED:
@@ -123,15 +127,15 @@ def _place(
 def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
     """Tell whether V1 takes new conversations and messages.
 
-    The environment's `disabled`, and a guard's absence, do to a database at `enabled` what a rollback would: V1 writes
-    count as on, or switching the new messaging off would leave nobody able to write at all.
+    The environment's `disabled`, a guard's absence and the loss of V2's tables do to a database at `enabled` what a rollback
+    would: V1 writes count as on, or switching the new messaging off would leave nobody able to write at all.
     """
-    return state.v1_writes or (state.stage == ENABLED and (override == DISABLED or not state.guarded))
+    return state.v1_writes or (state.stage == ENABLED and (override == DISABLED or state.holds_v2_off))
 
 
 def nobody_can_start(*, state: RolloutState, override: Stage | None) -> bool:
     """Tell whether neither messaging takes a new conversation of anybody: V1 is frozen and V2 is off."""
-    v2_is_off = override == DISABLED or not state.fresh or state.stage == DISABLED or not state.guarded
+    v2_is_off = override == DISABLED or not state.fresh or state.stage == DISABLED or state.holds_v2_off
     return v2_is_off and not v1_takes_writes(state=state, override=override)
 
 
@@ -143,7 +147,7 @@ def decision_for(member: "User") -> Decision:
 
 def gather_facts(*, member: "User", state: RolloutState, override: Stage | None) -> MemberFacts:
     """Collect what `decide` needs, and look up the group only where it could make a difference."""
-    off = override == DISABLED or not state.fresh or not state.guarded
+    off = override == DISABLED or not state.fresh or state.holds_v2_off
     settled = off or state.stage in (DISABLED, ENABLED) or member.is_staff
     is_tester = not settled and member.groups.filter(name=INTERNAL_TESTERS).exists()
     return MemberFacts(id=member.pk, is_staff=member.is_staff, is_tester=is_tester)
@@ -157,3 +161,8 @@ def v1_writes_are_on() -> bool:
 def nobody_can_start_now() -> bool:
     """Tell whether nobody at all can start a conversation now, as far as this process knows."""
     return nobody_can_start(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)
+
+
+def v2_is_installed() -> bool:
+    """Tell whether the new messaging's tables are there, as far as this process knows; true where it knows nothing."""
+    return snapshot.current().installed

@@ -215,7 +215,7 @@ def _read_present() -> Present:
     return Present(
         at=now,
         stage=str(stage),
-        v2_is_on=stage != DISABLED and state.guarded,
+        v2_is_on=stage != DISABLED and not state.holds_v2_off,
         nobody_can_start=nobody_can_start(state=state, override=override),
     )
 

@@ -46,7 +46,7 @@ class PairShares:
 
 def preview_pairs(stage: Stage) -> PairShares:
     """Part the pairs that began to talk, as far as events are kept; where there is none, those that open requests allow."""
-    state = replace(snapshot.current(), stage=stage, fresh=True, guarded=True)
+    state = replace(snapshot.current(), stage=stage, fresh=True, guarded=True, installed=True)
     is_in = {
         facts.id: decide(state=state, member=facts, override=None).version is MessagingVersion.V2
         for _member, facts in members_who_may_start()

@@ -63,7 +63,7 @@ def environment_disables() -> bool:
 
 def preview(stage: Stage) -> Preview:
     """List the members who would enter or leave V2 at `stage`, whatever keeps V2 off today."""
-    now = replace(snapshot.current(), fresh=True, guarded=True)
+    now = replace(snapshot.current(), fresh=True, guarded=True, installed=True)
     then = replace(now, stage=stage)
     members, entering, leaving = 0, [], []
     for member, facts in members_who_may_start():

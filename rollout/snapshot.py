@@ -31,7 +31,8 @@ CHANNEL = "rollout_changed"
 APPLICATION = "carecollective-rollout"
 READ = f"""
 SELECT stage, v1_writes, salt, version,
-  EXISTS (SELECT FROM public.rollout_guard_lease WHERE {IS_WATCHING}) AS guarded
+  EXISTS (SELECT FROM public.rollout_guard_lease WHERE {IS_WATCHING}) AS guarded,
+  to_regclass('public.conversations_v2') IS NOT NULL AND to_regclass('public.messages_v2') IS NOT NULL AS installed
 FROM public.rollout_state
 """  # noqa: S608 (a condition of ours)
 STALE_AFTER = 5.0
@@ -196,7 +197,13 @@ def _query() -> RolloutState:
 def _state_of(row: tuple[Any, ...] | None) -> RolloutState:
     if row is None:
         return MISSING
-    stage, v1_writes, salt, version, guarded = row
+    stage, v1_writes, salt, version, guarded, installed = row
     return RolloutState(
-        stage=Stage.parse(stage), v1_writes=v1_writes, salt=salt, version=version, fresh=True, guarded=guarded
+        stage=Stage.parse(stage),
+        v1_writes=v1_writes,
+        salt=salt,
+        version=version,
+        fresh=True,
+        guarded=guarded,
+        installed=installed,
     )

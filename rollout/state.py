@@ -9,7 +9,7 @@ FLAG_NAME = "messaging_v2"
 class RolloutState:
     """The rollout's row as it was last read; `fresh` is False once that is too long ago to act upon.
 
-    `guarded` tells whether a guard watched in the minute before.
+    `guarded` tells whether a guard watched in the minute before, `installed` whether V2's tables are there.
     """
 
     stage: Stage
@@ -18,6 +18,12 @@ class RolloutState:
     version: int
     fresh: bool
     guarded: bool = True
+    installed: bool = True
+
+    @property
+    def holds_v2_off(self) -> bool:
+        """Tell whether V2 is off whatever the stage says: nobody watches it, or its tables are gone."""
+        return not (self.guarded and self.installed)
 
 
 # What holds where there is no row, or none that can be read: as on the day before the rollout.

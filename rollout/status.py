@@ -21,7 +21,9 @@ from rollout import (
     stays,
     wording,
 )
+from rollout.absence import V2_TABLES_MISSING
 from rollout.acknowledgements import Switch
+from rollout.alert_rules import RESTORE_V2
 from rollout.alerts import AlertRecord
 from rollout.cohort import v1_takes_writes
 from rollout.delivery import channel_states
@@ -105,7 +107,7 @@ def read_status() -> Status:
         overview=read_overview(
             stage=state.stage,
             v1_writes=v1_writes,
-            v2_is_off=overridden or guard.v2_is_off or not state.fresh,
+            v2_is_off=overridden or state.holds_v2_off or not state.fresh,
             channels=channels,
             last_change=next(iter(changes), None),
         ),
@@ -155,7 +157,7 @@ def _health(facts: _Facts) -> Health:
     verdicts = facts.readiness.verdicts
     if not facts.state.fresh:
         return Health.UNKNOWN
-    if facts.unserved:
+    if facts.unserved or not facts.state.installed:
         return Health.FAILING
     if facts.overridden:
         return Health.OVERRIDDEN
@@ -171,7 +173,8 @@ def _health(facts: _Facts) -> Health:
 
 
 def _words(health: Health, facts: _Facts) -> str:
-    failing = [one.words for one in (*facts.unserved, *facts.alerts)] + [
+    missing = [] if facts.state.installed else [f"{V2_TABLES_MISSING} {RESTORE_V2}"]
+    failing = [*(one.words for one in facts.unserved), *missing, *(one.words for one in facts.alerts)] + [
         f"{verdict.title}: {verdict.words}" for verdict in facts.readiness.verdicts if verdict.state == "fail"
     ]
     match health:

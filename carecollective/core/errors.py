@@ -138,6 +138,10 @@ class DatabaseAway(DomainError):
     message = _("We cannot reach our records right now. Nothing was saved; please try again in a moment.")
 
 
+class TableMissing(DatabaseAway):
+    message = _("A part of our records is missing right now. Nothing was saved; please try again a little later.")
+
+
 # A lock or statement that took too long, a server starting, stopping or full: worth another try, unlike a programming error.
 _PASSING = (
     postgres_errors.LockNotAvailable,
@@ -148,6 +152,8 @@ _PASSING = (
     postgres_errors.OutOfMemory,
     postgres_errors.ReadOnlySqlTransaction,
 )
+# Dropped beneath a site that serves. Our own statements were all tried on tables that are there.
+_GONE = (postgres_errors.UndefinedTable, postgres_errors.UndefinedColumn)
 
 
 _watchers: list[Callable[[BaseException], None]] = []
@@ -175,6 +181,8 @@ def as_domain_error(exception: BaseException) -> DomainError | None:
         for watcher in _watchers:
             watcher(exception)
         return DatabaseAway(retry_after=5)
+    if isinstance(exception.__cause__, _GONE):
+        return TableMissing(retry_after=60)
     return None
 
 

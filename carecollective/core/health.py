@@ -4,7 +4,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
+from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 from django.db.utils import Error as DatabaseError
 from psycopg import errors as postgres_errors
@@ -50,16 +51,20 @@ class _Part:
 
 
 _parts: dict[str, _Part] = {}
+_dispensable: set[str] = set()
 _last_write = float("-inf")
 
 
-def register(name: str, check: Check, *, is_essential: bool, unknown: Mapping[str, Any]) -> None:
+def register(
+    name: str, check: Check, *, is_essential: bool, unknown: Mapping[str, Any], tables: Iterable[str] = ()
+) -> None:
     """Add a check, which returns at least `ok` and may raise what the database raises.
 
     Without an essential part this host cannot serve members; any other that is missing is only named. `unknown` is what
-    the check says beside `ok` when the database does not answer.
+    the check says beside `ok` when the database does not answer. `tables` are those that this check alone answers for.
     """
     _parts[name] = _Part(check, is_essential, unknown)
+    _dispensable.update(tables)
 
 
 def read() -> Report:
@@ -82,8 +87,11 @@ def _check_database(patience: "_Patience") -> dict[str, Any]:
     try:
         patience.connect()
         _write()
+        missing = _find_missing_tables()
     except DatabaseError as problem:
         return {"ok": False, "message": _describe(problem)}
+    if missing:
+        return {"ok": False, "message": f"Tables are missing: {', '.join(missing)}. Restore the newest backup."}
     return {"ok": True}
 
 
@@ -100,6 +108,17 @@ def _write() -> None:
         cursor.execute("INSERT INTO core_writeprobe (id, filler) VALUES (%s, %s)", [uuid4(), FILLER])
         transaction.savepoint_rollback(attempt)
     _last_write = time.monotonic()
+
+
+def _find_missing_tables() -> list[str]:
+    """Name the tables that were dropped beneath us and that members cannot be served without."""
+    models = apps.get_models(include_auto_created=True)
+    needed = {model._meta.db_table for model in models} - _dispensable
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL", [sorted(needed)]
+        )
+        return [name for (name,) in cursor.fetchall()]
 
 
 def _check_worker() -> dict[str, Any]:

@@ -69,7 +69,8 @@ HEALTH: Schema = {
         "status": {"enum": ["ok", "degraded", "failing"]},
         "checks": {
             "type": "object",
-            "description": "`database` (takes writes), `worker`, `guard` and `rollout_snapshot`.",
+            "description": "`database` (takes writes, has its tables), `worker`, `guard`, `messaging_v2` (has its tables)"
+            " and `rollout_snapshot`.",
             "additionalProperties": CHECK,
             "examples": [{"database": {"ok": True}, "guard": {"ok": True, "seconds_since_look": 2.1}}],
         },
@@ -102,7 +103,7 @@ MONITORED: dict[str, Schema] = {
         "Whether this host can serve members; answers within 5 seconds",
         "Health",
         {
-            200: "It can. `degraded` where the worker or the guard is missing; `checks` says which.",
+            200: "It can. `degraded` where the worker, the guard or V2's tables are missing; `checks` says which.",
             503: "It cannot; `checks` says why.",
         },
     ),

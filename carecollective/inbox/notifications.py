@@ -11,6 +11,7 @@ from carecollective.core.retention import MAIL_KEPT
 from carecollective.inbox.models import Notification, NotificationKind
 from carecollective.inbox.queries import UNREAD_IN_V1, UNREAD_IN_V2
 from carecollective.mail.queue import Letter, NotNow, queue_mail
+from rollout.cohort import v2_is_installed
 from rollout.versions import MessagingVersion
 
 SOMETHING_NEW = "something_new"
@@ -78,8 +79,7 @@ def _still_unread(member_id: UUID) -> dict[UUID, str]:
     """Return what the member has not read by now, of conversations that are still open to them: kinds by id."""
     with acting_as(User(pk=member_id)):
         found = fetch_all(UNREAD_IN_V1, {"reader": member_id})
-        # The last way back from the new messaging drops its tables.
-        if fetch_all("SELECT to_regclass('public.conversations_v2') IS NOT NULL") == [(True,)]:
+        if v2_is_installed():
             found += fetch_all(UNREAD_IN_V2, {"reader": member_id})
     return dict(found)
 

@@ -1,5 +1,23 @@
 """The statements that read both versions at once. Everything else goes through each version's own selectors."""
 
+# Empty stand-ins for V2's tables, by the same names: with them in front, a statement reads V1 alone.
+_STAND_INS = """
+WITH conversations_v2 AS (
+  SELECT NULL::uuid AS id, NULL::uuid AS help_request_id, NULL::uuid AS requester_id, NULL::uuid AS helper_id,
+    NULL::text AS initial_message, NULL::text AS status, NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at
+  WHERE false
+), messages_v2 AS (
+  SELECT NULL::uuid AS id, NULL::uuid AS conversation_id, NULL::uuid AS sender_id, NULL::text AS content,
+    NULL::timestamptz AS created_at
+  WHERE false
+),"""
+
+
+def without_v2(statement: str) -> str:
+    """Return a statement of both versions that needs none of V2's tables. It begins with WITH."""
+    return statement.replace("\nWITH", _STAND_INS, 1)
+
+
 # Both sides in one shape. The policies already show no conversation of others'; the conditions say it again.
 _BOTH = """
   SELECT c.id, 'v2' AS version, c.help_request_id, c.requester_id, c.helper_id,

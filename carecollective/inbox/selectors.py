@@ -16,7 +16,7 @@ from carecollective.core.errors import ConversationNotFound
 from carecollective.core.pagination import Cursor, Page, paginate
 from carecollective.core.text import normalise_message
 from carecollective.help_requests.models import HelpRequest
-from carecollective.inbox.queries import LIST, LOCATE, PLACES
+from carecollective.inbox.queries import LIST, LOCATE, PLACES, without_v2
 from carecollective.inbox.records import (
     ConversationRecord,
     ConversationRow,
@@ -32,7 +32,7 @@ from carecollective.inbox.records import (
     WayOn,
 )
 from messaging_v2.services import get_conversation_v2
-from rollout.cohort import v1_writes_are_on
+from rollout.cohort import v1_writes_are_on, v2_is_installed
 from rollout.versions import MessagingVersion
 
 POLL_LIMIT = 200
@@ -61,7 +61,7 @@ def list_conversations(*, reader: User, cursor: Cursor | None = None, size: int 
         if place is not None:
             given |= {"at": place.at, "key": place.id}
         with connection.cursor() as rows:
-            rows.execute(statement, given)
+            rows.execute(_for_tables_at_hand(statement), given)
             return [_conversation_row(row) for row in rows.fetchall()]
 
     with acting_as(reader):
@@ -108,9 +108,10 @@ def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -
 def offers_on(*, owner: User, help_request_id: UUID) -> Sequence[Offer]:
     """Return who has offered help on the member's own request, latest activity first, both versions."""
     with acting_as(owner):
+        new = v2.conversations_about(help_request_id=help_request_id) if v2_is_installed() else ()
         offers = [
             Offer(found.pk, MessagingVersion.V2, Person(found.helper_id, found.helper.name), found.updated_at)
-            for found in v2.conversations_about(help_request_id=help_request_id)
+            for found in new
         ] + [
             Offer(
                 found.pk, MessagingVersion.V1, Person(found.created_by_id, found.created_by.name), found.last_message_at
@@ -128,7 +129,7 @@ def conversation_about(*, member: User, help_request_id: UUID) -> Started | None
 
 def standing_conversation(*, helper: User, help_request_id: UUID) -> Started | None:
     """Return the pair's conversation of either version, the new messaging first. The caller holds `acting_as`."""
-    if new := v2.conversation_of_pair(help_request_id=help_request_id, helper=helper):
+    if v2_is_installed() and (new := v2.conversation_of_pair(help_request_id=help_request_id, helper=helper)):
         return Started(new.pk, MessagingVersion.V2)
     if legacy := v1.conversation_of_pair(help_request_id=help_request_id, helper=helper):
         return Started(legacy.pk, MessagingVersion.V1)
@@ -138,7 +139,9 @@ def standing_conversation(*, helper: User, help_request_id: UUID) -> Started | N
 def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
     """Tell which version a conversation of the member's is. The caller holds `acting_as`. Raises ConversationNotFound."""
     with connection.cursor() as rows:
-        rows.execute(LOCATE, {"reader": reader.pk, "conversation": conversation_id, "mark": mark_read})
+        rows.execute(
+            _for_tables_at_hand(LOCATE), {"reader": reader.pk, "conversation": conversation_id, "mark": mark_read}
+        )
         row = rows.fetchone()
     if row is None:
         raise ConversationNotFound()
@@ -153,6 +156,11 @@ def is_said_in(location: Location, *, sender: User, message_id: UUID, content: A
             return v2.is_said(sender=sender, message_id=message_id, words=words)
         case MessagingVersion.V1:  # pragma: no branch
             return v1.is_said(sender=sender, message_id=message_id, words=words)
+
+
+def _for_tables_at_hand(statement: str) -> str:
+    """V1 goes on where the new messaging's tables were dropped: the last way back of all."""
+    return statement if v2_is_installed() else without_v2(statement)
 
 
 def message_record(message: Any) -> MessageRecord:

@@ -9,6 +9,7 @@ from knox.models import AuthToken
 
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
+from rollout import snapshot
 from tests.api.documented import DocumentedClient
 from tests.messaging.refusals import contents
 
@@ -83,12 +84,17 @@ def nothing_written(db: None) -> Block:
 
 @pytest.fixture
 def statements() -> Block:
-    """Collect the SQL of a block, without what a transaction around the test makes into statements."""
+    """Collect the SQL of a block, without what a transaction around the test makes into statements.
+
+    As in a process that serves, the rollout's state is at hand.
+    """
 
     @contextmanager
     def collect() -> Iterator[list[str]]:
         found: list[str] = []
-        with CaptureQueriesContext(connection) as captured:
+        state = snapshot.current()
+        with pytest.MonkeyPatch.context() as patch, CaptureQueriesContext(connection) as captured:
+            patch.setattr(snapshot, "current", lambda: state)
             yield found
         only_here = ("SAVEPOINT", "RELEASE SAVEPOINT", "SELECT set_config('app.user_id', '',")
         found += [query["sql"] for query in captured if not query["sql"].startswith(only_here)]

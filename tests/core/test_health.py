@@ -25,7 +25,7 @@ BEAT = """
 INSERT INTO core_workerheartbeat (name, beat_at) VALUES ('worker', clock_timestamp() - make_interval(secs => %s))
 """
 LEASE = "UPDATE rollout_guard_lease SET renewed_at = clock_timestamp() - make_interval(secs => %s)"
-CHECKS = {"database", "worker", "guard", "rollout_snapshot"}
+CHECKS = {"database", "worker", "guard", "messaging_v2", "rollout_snapshot"}
 WITHIN = 5.0
 
 
@@ -171,7 +171,7 @@ def test_a_process_writes_once_a_second_however_often_it_is_asked(db, monkeypatc
     monkeypatch.setattr(health, "_last_write", float("-inf"))
     with CaptureQueriesContext(connection) as made:
         assert [ask()[2]["database"]["ok"] for _ in range(3)] == [True] * 3
-    assert len([query for query in made if "writeprobe" in query["sql"]]) == 1
+    assert len([query for query in made if "INTO core_writeprobe" in query["sql"]]) == 1
 
 
 @pytest.mark.parametrize(("seconds", "is_well"), [(28, True), (31, False)])
@@ -220,7 +220,11 @@ def test_a_snapshot_of_over_five_seconds_is_not_well(db, heard, snapshot_read, s
 
 def holds_with_the_database_away():
     status, said, checks = ask()
-    assert (status, said, failing(checks)) == (503, "failing", ["database", "worker", "guard", "rollout_snapshot"])
+    assert (status, said, failing(checks)) == (
+        503,
+        "failing",
+        ["database", "worker", "guard", "rollout_snapshot", "messaging_v2"],
+    )
     assert checks["database"]["message"].startswith("The database cannot be reached")
     assert checks["worker"] == {"ok": False, "seconds_since_beat": None}
     assert checks["guard"] == {"ok": False, "seconds_since_look": None}

@@ -33,6 +33,7 @@ NOTED_ELSEWHERE = {
     "stage_changed",
     "worker_absent",
     "members_cannot_start",
+    "v2_tables_missing",
     *("mail_failing", "mail_given_up"),
 }
 OUTSIDE_ALONE = {

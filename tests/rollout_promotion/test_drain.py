@@ -20,7 +20,7 @@ from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services as inbox
 from carecollective.inbox.services import offer_help
 from messaging_v2.services import create_conversation_atomic
-from rollout import drain
+from rollout import drain, snapshot
 from rollout.cohort import decision_for
 from rollout.errors import NothingToCertify
 from rollout.models import DrainCertificate, Flag, Source
@@ -272,8 +272,8 @@ def test_a_start_that_cannot_read_the_flag_is_refused_for_now_and_does_not_fall_
 ) -> None:
     helper, request = member(), help_request()
     stage("enabled")
-    decision = decision_for(helper)
-    monkeypatch.setattr(inbox, "decision_for", lambda found: decision)
+    state = snapshot.current()  # which a process that serves has at hand
+    monkeypatch.setattr(snapshot, "current", lambda: state)
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '200ms'")  # as the role that serves has it
     with connect_as("superuser") as locker:
