@@ -61,7 +61,7 @@ def find_dangers() -> Iterator[Danger]:
     differences = list(find_differences(snapshot, live))
     for table in secured:
         if table not in live.facts["Tables"]:
-            yield Danger("core.E006", f"The table {table} is missing: run `manage.py migrate`.")
+            yield Danger("core.E006", f"The table {table} is missing: `manage.py verify_messaging` says what to do.")
     # A superuser belongs to every role; said once, that is enough.
     for table, owner in owned if not any(role[1] for role in roles) else ():
         yield Danger(

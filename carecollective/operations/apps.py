@@ -1,11 +1,14 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 
 
 class OperationsConfig(AppConfig):
     name = "carecollective.operations"
 
     def ready(self) -> None:
+        from carecollective.operations.remaking import make_v2_where_dropped  # noqa: PLC0415
         from carecollective.operations.verification import find_schema  # noqa: PLC0415 -- needs the models
         from rollout import evidence  # noqa: PLC0415
 
+        post_migrate.connect(make_v2_where_dropped, sender=apps.get_app_config("messaging_v2"))
         evidence.judge_schema_with(find_schema)

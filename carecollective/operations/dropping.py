@@ -9,21 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.migrations.recorder import MigrationRecorder
 
-from carecollective.core.catalog.snapshot import load_snapshot
-from carecollective.operations.catalog import read_catalog
 from carecollective.operations.contents import TableContents, read_table
-from carecollective.operations.models import DroppedMessaging
 from carecollective.operations.problems import OperationError
-from carecollective.operations.structure import V2_TABLES
+from carecollective.operations.remedies import V2_TABLES
 from carecollective.postgres import ROLE_NAMES
 from rollout.acknowledgements import SILENT_SECONDS
 from rollout.stages import DISABLED
 from rollout.state import FLAG_NAME
 
-# What `migrate` applies again: it makes the tables where they are missing.
-RESTORING = ("operations", "0002_make_the_new_messaging_where_it_was_dropped")
 PATIENCE = "5s"
 # Sessions tell more than processes: whoever is connected as the site fails without these tables. A pooler's count too.
 _SERVING = """
@@ -70,9 +64,7 @@ def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
                 )
             if export is not None:
                 _export(cursor, export, database, found)
-        DroppedMessaging.objects.create(statements=_what_others_added(cursor))
         cursor.execute("DROP TABLE public.messages_v2, public.conversations_v2")
-        MigrationRecorder(connection).record_unapplied(*RESTORING)
         # A site that was started meanwhile has found the tables there.
         require_nobody_serves(cursor)
     return Dropped(database, found, export)
@@ -130,21 +122,6 @@ def _seeing_everything(cursor: Any) -> Iterator[None]:
     yield
     # Where the block fails, the end of the transaction takes the role back.
     cursor.execute("RESET ROLE")
-
-
-def _what_others_added(cursor: Any) -> list[str]:
-    """Return the statements for what was agreed of triggers and grants. What nobody agreed on goes with the tables."""
-    statements = []
-    triggers, grants = load_snapshot().ours["Triggers"], load_snapshot().ours["Grants"]
-    for part in read_catalog(cursor, V2_TABLES):
-        if part.kind == "trigger" and f"{part.table}.{part.name}" in triggers:
-            statements.append(part.words)
-        elif part.kind == "grant" and f"{part.table} to {part.name}" in grants:
-            agreed = set(grants[f"{part.table} to {part.name}"].split(", "))
-            rights = ", ".join(right for right in part.words.split(", ") if right in agreed)
-            if rights:
-                statements.append(f'GRANT {rights} ON public.{part.table} TO "{part.name}"')
-    return statements
 
 
 def _export(cursor: Any, folder: Path, database: str, found: Mapping[str, TableContents]) -> None:

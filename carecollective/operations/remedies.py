@@ -3,7 +3,9 @@
 from carecollective.core.catalog.comparison import EVERYBODY, Difference, owning_table, split_name
 from carecollective.core.catalog.reader import LiveCatalog
 from carecollective.core.catalog.snapshot import Facts
+from rollout.alert_rules import RESTORE_V2
 
+V2_TABLES = ("conversations_v2", "messages_v2")
 _OPTION = " WITH GRANT OPTION"
 _ATTRIBUTES = ("login", "superuser", "bypassrls", "createdb", "createrole", "replication")
 # What stands before a name in a grant and has a word of its own in SQL. Tables and sequences have none.
@@ -15,6 +17,8 @@ _FOR_ADMINISTRATORS = frozenset({"Event triggers", "Owners", "Publications", "Ro
 def find_remedy(difference: Difference, *, live: LiveCatalog, expected: Facts) -> str:
     """Say in a sentence who has to do what."""
     if difference.part == "Tables" and difference.found is None:
+        if difference.name in V2_TABLES:
+            return RESTORE_V2
         return "Run `manage.py migrate`. If the table is still missing, restore the newest backup."
     if difference.part == "Columns":
         if difference.expected is None:

@@ -11,9 +11,8 @@ from carecollective.core.catalog.reader import Executes, LiveCatalog, read_live_
 from carecollective.core.catalog.snapshot import DatabaseSnapshot, Facts, load_snapshot
 from carecollective.operations.catalog import read_catalog
 from carecollective.operations.checks import Check, compare
-from carecollective.operations.remedies import find_remedy
+from carecollective.operations.remedies import V2_TABLES, find_remedy
 
-V2_TABLES = ("conversations_v2", "messages_v2")
 # The playbook's numbers, section 1.4.
 COLUMNS: Mapping[str, int] = {"conversations_v2": 8, "messages_v2": 6}
 INDEXES: Mapping[str, int] = {"conversations_v2": 5, "messages_v2": 3}

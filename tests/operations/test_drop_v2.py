@@ -96,6 +96,23 @@ def test_what_was_there_is_in_the_export_and_migrate_makes_the_tables_anew_as_th
     assert found["ok"]
 
 
+@pytest.mark.parametrize("stage", ["disabled", "internal"])
+def test_what_psql_dropped_is_made_anew_at_disabled_alone(as_owner: str, stage: str) -> None:
+    ask(as_owner, f"UPDATE rollout_flag SET stage = '{stage}'")
+    ask(as_owner, "DROP TABLE messages_v2, conversations_v2", "owner")
+    said = databases.manage(settings.DATA_DIR, as_owner, "migrate").stdout
+    is_off = stage == "disabled"
+    assert ("made anew, empty" in said, ask(as_owner, THERE)) == (is_off, is_off)
+    if is_off:
+        found = databases.manage(settings.DATA_DIR, as_owner, "verify_messaging", "--json", role="web").stdout
+        assert json.loads(found)["ok"]
+        return
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        databases.manage(settings.DATA_DIR, as_owner, "verify_messaging", "--cheap", "--verbosity", "0", role="owner")
+    (line,) = [line for line in refused.value.stderr.splitlines() if "Tables, messages_v2: table of" in line]
+    assert line.endswith("then `manage.py migrate` makes the tables anew, empty.")
+
+
 def test_empty_tables_go_without_a_word_typed(as_owner: str) -> None:
     ask(as_owner, "DELETE FROM messages_v2")
     ask(as_owner, "DELETE FROM conversations_v2")
@@ -123,11 +140,10 @@ def test_it_names_the_processes_that_serve(as_owner: str) -> None:
 def test_a_site_that_starts_meanwhile_keeps_the_tables(as_owner: str, tmp_path: Path, monkeypatch: Any) -> None:
     started = []
 
-    def start(*given: Any) -> list[str]:
+    def start(*given: Any) -> None:
         started.append(psycopg.connect(url(as_owner, "web")))
-        return []
 
-    monkeypatch.setattr(dropping, "_what_others_added", start)
+    monkeypatch.setattr(dropping, "_require_unreferenced", start)
     try:
         assert "The site is running" in refusal("--export", tmp_path / "export", "--confirm", as_owner)
     finally:

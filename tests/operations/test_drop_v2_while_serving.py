@@ -10,6 +10,7 @@ import pytest
 from tests.faults.site import Seat, Site
 from tests.postgres.support import PROJECT
 from tests.postgres.test_serve import environment_for
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
@@ -69,5 +70,33 @@ def test_v1_goes_on_until_somebody_stops_the_site(site: Site, tmp_path: Path) ->
         assert again.value(THERE) is True
         assert is_served(again, seat)
         again.add_conversation("v1")
+    finally:
+        again.end()
+
+
+def test_v1_goes_on_when_psql_drops_the_tables_beneath_the_site(site: Site, tmp_path: Path) -> None:
+    seat, _other = site.add_conversation("v1")
+    with site.connect("owner") as owner:
+        owner.execute("DROP TABLE messages_v2, conversations_v2 CASCADE")
+    # Each process finds out within a second, and until then refuses in a sentence.
+    first = site.call("GET", "/api/messaging/conversations", token=seat.token)
+    assert (first.status, first.code) in ((200, None), (503, "database_error")), first
+    wait_for(lambda: is_served(site, seat), seconds=3)
+    site.add_conversation("v1")
+    health = site.call("GET", "/api/health")
+    assert (health.status, health.body["status"]) == (200, "degraded")
+    assert not health.body["checks"]["messaging_v2"]["ok"]
+    told = "SELECT count(*) = 1 FROM rollout_alert WHERE kind = 'v2_tables_missing' AND resolved_at IS NULL"
+    wait_for(lambda: site.value(told), seconds=15)
+    code, said = manage(site, "rollout", "status")
+    assert (code, "Traceback" in said, "V2's tables are missing" in said) == (0, False, True), said
+
+    site.end()
+    again = Site(site.data_dir, log=tmp_path / "again.log", WEB_CONCURRENCY="1")
+    try:
+        again.wait_until_up()
+        assert "made anew, empty" in again.said()
+        assert again.healthy()
+        assert is_served(again, seat)
     finally:
         again.end()

@@ -68,7 +68,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
         else:
             # What the apps take from the settings, such as a new secret key, is brought in all the same.
-            emit_post_migrate_signal(verbosity=0, interactive=False, db=DEFAULT_DB_ALIAS)
+            emit_post_migrate_signal(verbosity=0, interactive=False, db=DEFAULT_DB_ALIAS, stdout=self.stdout)
 
     def say(self, line: str) -> None:
         self.stdout.write(line)
