@@ -330,6 +330,7 @@ SPECTACULAR_SETTINGS = {
         "HelpRequestCategory": "carecollective.help_requests.models.Category",
         "HelpRequestUrgency": "carecollective.help_requests.models.Urgency",
         "MessagingVersion": "carecollective.inbox.serializers.VERSIONS",
+        "WayOnAction": "carecollective.inbox.serializers.WAYS_ON",
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "tryItOutEnabled": False},
 }

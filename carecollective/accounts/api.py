@@ -1,11 +1,21 @@
-"""Signing in for programs."""
+"""Signing in and out for programs, and one's own tokens."""
 
-from drf_spectacular.utils import extend_schema
+from django.contrib.auth import logout
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from knox.models import AuthToken
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from carecollective.accounts.serializers import SignInSerializer, TokenSerializer
+from carecollective.accounts import tokens
+from carecollective.accounts.authentication import member_of
+from carecollective.accounts.serializers import (
+    OwnTokensSerializer,
+    SignInSerializer,
+    SignOutSerializer,
+    TokenSerializer,
+)
 from carecollective.accounts.services import issue_token
 from carecollective.core import errors
 from carecollective.core.api import ApiView, TooManyTries, read_fields
@@ -35,3 +45,62 @@ class TokenView(ApiView):
         given = read_fields(request, SignInSerializer)
         issued = issue_token(request=request._request, email=given["email"], password=given["password"])
         return Response({"token": issued.token, "expiry": issued.expiry}, headers={"Cache-Control": "no-store"})
+
+
+class TokensView(ApiView):
+    @extend_schema(
+        operation_id="list_tokens",
+        summary="My own tokens, newest first, never the token itself",
+        tags=["accounts"],
+        responses={200: OwnTokensSerializer},
+    )
+    def get(self, request: Request) -> Response:
+        current = request.auth if isinstance(request.auth, AuthToken) else None
+        found = tokens.list_tokens(member=member_of(request), current=current)
+        results = [
+            {
+                "id": token.id,
+                "created_at": token.created_at,
+                "expiry": token.expiry,
+                "is_current": token.is_current,
+            }
+            for token in found
+        ]
+        return Response({"results": results})
+
+
+class OwnTokenView(ApiView):
+    @extend_schema(
+        operation_id="end_token",
+        summary="End one of my tokens",
+        tags=["accounts"],
+        parameters=[OpenApiParameter("token_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
+        responses={204: OpenApiResponse(description="It works no more."), **refusals(errors.DomainNotFound())},
+    )
+    def delete(self, request: Request, token_id: str) -> Response:
+        tokens.end_token(actor=member_of(request), token_id=token_id)
+        return Response(status=204)
+
+
+class SignOutView(ApiView):
+    @extend_schema(
+        operation_id="sign_out",
+        summary="Sign out: end the token or the session of this call, or all of mine",
+        tags=["accounts"],
+        request=SignOutSerializer,
+        responses={
+            204: OpenApiResponse(description="Signed out."),
+            **refusals(
+                errors.ValidationRefused({"everywhere": ["Must be a valid boolean."]}), errors.ActingAsAnother()
+            ),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        given = read_fields(request, SignOutSerializer)
+        if given["everywhere"]:
+            tokens.sign_out_everywhere(actor=member_of(request))
+        if isinstance(request.auth, AuthToken):
+            tokens.end_current(request.auth)
+        else:
+            logout(request._request)
+        return Response(status=204)

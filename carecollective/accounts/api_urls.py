@@ -1,5 +1,10 @@
 from django.urls import path
 
-from carecollective.accounts.api import TokenView
+from carecollective.accounts import api
 
-urlpatterns = [path("api/auth/token", TokenView.as_view(), name="api-token")]
+urlpatterns = [
+    path("api/auth/token", api.TokenView.as_view(), name="api-token"),
+    path("api/auth/tokens", api.TokensView.as_view(), name="api-tokens"),
+    path("api/auth/tokens/<str:token_id>", api.OwnTokenView.as_view(), name="api-own-token"),
+    path("api/auth/sign-out", api.SignOutView.as_view(), name="api-sign-out"),
+]

@@ -6,6 +6,7 @@ from django.db.models import Q
 from knox import auth
 from knox.crypto import hash_token
 from knox.models import AuthToken
+from rest_framework.authentication import get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
@@ -19,6 +20,15 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
     Knox's own look-up takes a second query for the member's other tokens and deletes what has expired as it goes; here
     the background worker does that.
     """
+
+    def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
+        """Take `Authorization: Token <key>`, and the same by the name that most programs give it, Bearer."""
+        scheme, *given = get_authorization_header(request).split() or [b""]
+        if scheme.lower() not in (b"token", b"bearer"):
+            return None
+        if len(given) != 1:
+            raise AuthenticationFailed()
+        return self.authenticate_credentials(given[0])
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, AuthToken]:
         try:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from carecollective.core.api import RawTextField
+from carecollective.core.api import RawTextField, StrictBooleanField
 
 
 class SignInField(RawTextField):
@@ -33,6 +33,23 @@ class SignInSerializer(serializers.Serializer[Any]):
 class TokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField(help_text="Shown this once; only its hash is kept.")
     expiry = serializers.DateTimeField()
+
+
+class OwnTokenSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField(help_text="Names the token to end it; it is not the token.")
+    created_at = serializers.DateTimeField()
+    expiry = serializers.DateTimeField(allow_null=True)
+    is_current = serializers.BooleanField(help_text="This call was made with it.")
+
+
+class OwnTokensSerializer(serializers.Serializer[Any]):
+    results = OwnTokenSerializer(many=True)
+
+
+class SignOutSerializer(serializers.Serializer[Any]):
+    everywhere = StrictBooleanField(
+        default=False, help_text="All my sessions and tokens, on every device; links to choose a password too."
+    )
 
 
 class PersonSerializer(serializers.Serializer[Any]):

@@ -10,7 +10,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from carecollective.accounts import passwords, services
+from carecollective.accounts import passwords, services, tokens
 from carecollective.accounts.forms import PasswordForm, PreferencesForm, ProfileForm, SignInForm, SignUpForm
 from carecollective.accounts.models import MessagingPreferences
 from carecollective.accounts.pages import MemberRequest, member_page
@@ -159,8 +159,28 @@ def show_account(request: MemberRequest) -> HttpResponse:
         "preferences_form": preferences_form,
         "saved": request.GET.get("saved", ""),
         "is_welcome": "welcome" in request.GET,
+        "tokens": tokens.list_tokens(member=member),
     }
     return render_page(request, "accounts/account.html", context, refusal=refusal)
+
+
+@member_page
+def end_token(request: MemberRequest, token_id: str) -> HttpResponse:
+    """End one of the member's tokens."""
+    if request.method == "POST":
+        tokens.end_token(actor=request.user, token_id=token_id)
+        return redirect(f"{reverse('account')}?saved=token")
+    return redirect("account")
+
+
+@member_page
+def sign_out_everywhere(request: MemberRequest) -> HttpResponse:
+    """Sign the member out on every device, this one too."""
+    if request.method != "POST":
+        return redirect("account")
+    tokens.sign_out_everywhere(actor=request.user)
+    logout(request)
+    return redirect("logout")
 
 
 @page

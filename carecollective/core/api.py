@@ -56,7 +56,7 @@ def answer_exception(exception: Exception, context: dict[str, Any]) -> Response:
     set_rollback()
     response = Response(errors.envelope(error), status=error.status, headers=errors.retry_headers(error))
     if error.status == 401:
-        response["WWW-Authenticate"] = "Token"
+        response["WWW-Authenticate"] = "Token, Bearer"
     return response
 
 
@@ -164,6 +164,15 @@ class RawTextField(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: Any) -> Any:
         return value
+
+
+class StrictBooleanField(serializers.BooleanField):
+    """JSON's own true or false; the framework's field would take "yes" and 1 as well."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
 
 
 class StrictUUIDField(serializers.UUIDField):

@@ -47,6 +47,10 @@ ERROR: Schema = {
                 },
                 "conversation_id": {"type": "string", "format": "uuid", "description": "With `conversation_exists`."},
                 "version": {"enum": ["v1", "v2"], "description": "With `conversation_exists`."},
+                "way_on": {
+                    "anyOf": [{"$ref": "#/components/schemas/WayOn"}, {"type": "null"}],
+                    "description": "With `messaging_unavailable` for a frozen legacy conversation: how to go on.",
+                },
                 "request_id": {"type": "string", "description": "With `internal_server_error`: what to send us."},
             },
         },
@@ -118,7 +122,7 @@ HEADERS: Schema = {
         "schema": {"type": "string"},
     },
     "Retry-After": {"description": "Seconds to wait before another try.", "schema": {"type": "integer"}},
-    "WWW-Authenticate": {"schema": {"const": "Token"}},
+    "WWW-Authenticate": {"schema": {"const": "Token, Bearer"}},
 }
 HEADERS_BY_STATUS = {"401": ["WWW-Authenticate"], "429": ["Retry-After"], "503": ["Retry-After"]}
 

@@ -15,10 +15,10 @@ from rest_framework.utils.urls import replace_query_param
 
 from carecollective.accounts.authentication import member_of
 from carecollective.core import errors
-from carecollective.core.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
+from carecollective.core.api import ApiView, answer_exception, page_body, parse_uuid, read_cursor, read_fields
 from carecollective.core.errors import ConversationExists
 from carecollective.core.schema import CURSOR, LOCATION, path_id, refusals
-from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Poll
+from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Poll, Started, WayOn
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.serializers import (
     ConversationPageSerializer,
@@ -30,7 +30,15 @@ from carecollective.inbox.serializers import (
     StartedSerializer,
     ThreadSerializer,
 )
-from carecollective.inbox.services import mark_read, offer_help, send_message
+from carecollective.inbox.services import (
+    CannotContinue,
+    ThreadFrozen,
+    ask_to_continue,
+    continue_in_v2,
+    mark_read,
+    offer_help,
+    send_message,
+)
 from rollout.versions import MessagingVersion
 
 CONVERSATION_ID = path_id("conversation_id")
@@ -58,7 +66,7 @@ _ANSWER = {
 V2_THREAD = OpenApiExample(
     "V2Conversation",
     summary="The helper's first message is `initial_message`; `messages` begin with the answer to it",
-    value={"conversation": _V2_THREAD, "messages": [_ANSWER], "previous": None},
+    value={"conversation": _V2_THREAD, "messages": [_ANSWER], "previous": None, "way_on": None},
     response_only=True,
     status_codes=["200"],
 )
@@ -103,14 +111,7 @@ class StartConversationView(ApiView):
         started = offer_help(
             actor=member_of(request), help_request_id=request_id, initial_message=given["initial_message"]
         )
-        body = {
-            "success": True,
-            "conversation_id": started.conversation_id,
-            "version": started.version,
-            "message": "Conversation created successfully",
-        }
-        location = request.build_absolute_uri(reverse("api-conversation", args=[started.conversation_id]))
-        return Response(body, status=201, headers={"Location": location})
+        return answer_started(request, started)
 
 
 class ConversationsView(ApiView):
@@ -148,12 +149,15 @@ class ConversationView(ApiView):
         )
         here = request.build_absolute_uri()
         older = replace_query_param(here, "before", str(thread.messages[0].id)) if thread.has_older else None
+        way_on = render_way_on(thread.way_on, conversation_id=thread.conversation.id, continued_as=thread.continued_as)
         return Response(
             {
                 "conversation": render_conversation(thread.conversation),
                 "messages": [render_message(message) for message in thread.messages],
                 "previous": older,
-            }
+                "way_on": way_on,
+            },
+            headers=link_headers(way_on),
         )
 
 
@@ -209,18 +213,27 @@ class MessagesView(ApiView):
                 errors.IdempotencyConflict(),
                 errors.RateLimitExceeded(retry_after=20),
                 errors.MessagingUnavailable(),
+                ThreadFrozen(way_on=WayOn.CONTINUE, continued_as=None, may_thaw=False),
             ),
         },
     )
     def post(self, request: Request, conversation_id: str) -> Response:
         thread_id = parse_uuid(conversation_id)
         given = read_fields(request, NewMessageSerializer)
-        sent = send_message(
-            actor=member_of(request),
-            conversation_id=thread_id,
-            content=given["content"],
-            message_id=given.get("id"),
-        )
+        try:
+            sent = send_message(
+                actor=member_of(request),
+                conversation_id=thread_id,
+                content=given["content"],
+                message_id=given.get("id"),
+            )
+        except ThreadFrozen as refusal:
+            way_on = render_way_on(refusal.way_on, conversation_id=thread_id, continued_as=refusal.continued_as)
+            refusal.extra["way_on"] = way_on
+            answer = answer_exception(refusal, {})
+            for name, value in link_headers(way_on).items():
+                answer[name] = value
+            return answer
         body = {
             "success": True,
             "message_id": sent.message.id,
@@ -228,6 +241,60 @@ class MessagesView(ApiView):
             "message": render_message(sent.message),
         }
         return Response(body, status=201 if sent.is_new else 200)
+
+
+class ContinueView(ApiView):
+    @extend_schema(
+        operation_id="continue_conversation",
+        summary="Go on with a frozen legacy conversation in the new messaging, as its helper",
+        tags=["conversations"],
+        parameters=[CONVERSATION_ID, LOCATION],
+        request=OfferSerializer,
+        responses={
+            201: StartedSerializer,
+            **refusals(
+                errors.ValidationRefused({"initial_message": ["Please write a little more: at least 10 characters."]}),
+                errors.InvalidInput(),
+                CannotContinue(),
+                errors.HelpRequestUnavailable(),
+                errors.NotApproved(),
+                errors.ActingAsAnother(),
+                errors.ConversationNotFound(),
+                ConversationExists(
+                    conversation_id=UUID("8e6f7a70-5c0e-4d3a-9a53-1d1f5b6c2f10"), version=MessagingVersion.V2
+                ),
+                errors.RateLimitExceeded(retry_after=1200),
+                errors.MessagingUnavailable(),
+            ),
+        },
+    )
+    def post(self, request: Request, conversation_id: str) -> Response:
+        thread_id = parse_uuid(conversation_id)
+        given = read_fields(request, OfferSerializer)
+        started = continue_in_v2(
+            actor=member_of(request), conversation_id=thread_id, initial_message=given["initial_message"]
+        )
+        return answer_started(request, started)
+
+
+class AskView(ApiView):
+    @extend_schema(
+        operation_id="ask_to_continue",
+        summary="Ask the helper of a frozen legacy conversation to go on, as its requester",
+        description="Asking twice is asking once.",
+        tags=["conversations"],
+        parameters=[CONVERSATION_ID],
+        request=None,
+        responses={
+            204: OpenApiResponse(description="The helper is told."),
+            **refusals(*NOT_YOURS, CannotContinue(), errors.NotApproved(), errors.ActingAsAnother()),
+        },
+    )
+    def post(self, request: Request, conversation_id: str) -> Response:
+        thread_id = parse_uuid(conversation_id)
+        read_fields(request, NothingSerializer)
+        ask_to_continue(actor=member_of(request), conversation_id=thread_id)
+        return Response(status=204)
 
 
 class ReadView(ApiView):
@@ -247,6 +314,41 @@ class ReadView(ApiView):
         read_fields(request, NothingSerializer)
         mark_read(actor=member_of(request), conversation_id=thread_id)
         return Response(status=204)
+
+
+def answer_started(request: Request, started: Started) -> Response:
+    body = {
+        "success": True,
+        "conversation_id": started.conversation_id,
+        "version": started.version,
+        "message": "Conversation created successfully",
+    }
+    location = request.build_absolute_uri(reverse("api-conversation", args=[started.conversation_id]))
+    return Response(body, status=201, headers={"Location": location})
+
+
+def render_way_on(way_on: WayOn | None, *, conversation_id: UUID, continued_as: UUID | None) -> dict[str, Any] | None:
+    href: str | None
+    match way_on:
+        case None:
+            return None
+        case WayOn.CONTINUE:
+            href = reverse("api-continue", args=[conversation_id])
+        case WayOn.ASK:
+            href = reverse("api-ask", args=[conversation_id])
+        case WayOn.CONTINUED:
+            href = reverse("api-conversation", args=[continued_as])
+        case WayOn.ASKED:
+            href = None
+    return {"action": way_on, "href": href, "conversation_id": continued_as}
+
+
+def link_headers(way_on: dict[str, Any] | None) -> dict[str, str]:
+    """Return the header `Link` that names the way on, where there is one to follow."""
+    if way_on is None or way_on["href"] is None:
+        return {}
+    relation = "successor-version" if way_on["action"] is WayOn.CONTINUED else f"urn:carecollective:{way_on['action']}"
+    return {"Link": f'<{way_on["href"]}>; rel="{relation}"'}
 
 
 def message_named(request: Request, parameter: str) -> UUID | None:

@@ -13,5 +13,7 @@ urlpatterns = [
     path("api/messaging/conversations", api.ConversationsView.as_view(), name="api-conversations"),
     path(CONVERSATION, api.ConversationView.as_view(), name="api-conversation"),
     path(f"{CONVERSATION}/messages", api.MessagesView.as_view(), name="api-messages"),
+    path(f"{CONVERSATION}/continue", api.ContinueView.as_view(), name="api-continue"),
+    path(f"{CONVERSATION}/ask", api.AskView.as_view(), name="api-ask"),
     path(f"{CONVERSATION}/read", api.ReadView.as_view(), name="api-read"),
 ]

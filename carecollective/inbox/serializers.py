@@ -11,9 +11,11 @@ from rest_framework import serializers
 from carecollective.accounts.serializers import PersonSerializer
 from carecollective.core.api import RawTextField, StrictUUIDField
 from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
+from carecollective.inbox.records import WayOn
 from rollout.versions import MessagingVersion
 
 VERSIONS = [version.value for version in MessagingVersion]
+WAYS_ON = [way.value for way in WayOn]
 
 
 class OfferSerializer(serializers.Serializer[Any]):
@@ -99,10 +101,25 @@ class ConversationSerializer(serializers.Serializer[Any]):
     updated_at = serializers.DateTimeField()
 
 
+class WayOnSerializer(serializers.Serializer[Any]):
+    """How to go on from a legacy conversation that takes no new messages; named in the header `Link` too."""
+
+    action = serializers.ChoiceField(
+        choices=WAYS_ON,
+        help_text="`continue` (its helper may) and `ask` (its requester may): by POST to `href`; `asked`: done, the helper"
+        " knows; `continued`: the new conversation is at `href`.",
+    )
+    href = serializers.CharField(allow_null=True, help_text="A path on this host.")
+    conversation_id = serializers.UUIDField(allow_null=True, help_text="With `continued`: the new conversation.")
+
+
 class ThreadSerializer(serializers.Serializer[Any]):
     conversation = ConversationSerializer()
     messages = MessageSerializer(many=True, help_text="Oldest first, the latest 50.")
     previous = serializers.URLField(allow_null=True, help_text="The older ones.")
+    way_on = WayOnSerializer(
+        allow_null=True, help_text="Null for all but a frozen legacy conversation that can be gone on with."
+    )
 
 
 class NewerMessagesSerializer(serializers.Serializer[Any]):

@@ -25,9 +25,11 @@ from carecollective.inbox.selectors import (
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
 from messaging_v2.models import Status
 from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
+from rollout import snapshot
 from rollout.cohort import decision_for, nobody_can_start_now, v1_writes_are_on
 from rollout.drain import enter_v2_start
 from rollout.events import Method, measured
+from rollout.stages import ENABLED
 from rollout.versions import MessagingVersion
 
 FROZEN = _("The old messaging takes no new messages. Your conversation continues in the new messaging.")
@@ -36,6 +38,17 @@ PAUSED_FOR_ALL = _(
     "Messaging is paused for everybody right now. It is not your fault, and we have been told. "
     "Nothing was sent; please keep your words and try again a little later."
 )
+
+
+class ThreadFrozen(MessagingUnavailable):
+    """A legacy thread takes no new messages. `way_on` is what the member can do instead; waiting helps only without it."""
+
+    message = FROZEN
+
+    def __init__(self, *, way_on: WayOn | None, continued_as: UUID | None, may_thaw: bool) -> None:
+        self.way_on = way_on
+        self.continued_as = continued_as
+        super().__init__(retry_after=300 if may_thaw and way_on is None else 0)
 
 
 class CannotContinue(InvalidInput):
@@ -157,7 +170,7 @@ def send_message(
                 # What was stored before the freeze was stored: its sender's repeat is answered as ever.
                 legacy = send_legacy_message(**given) if v1_writes_are_on() else legacy_message_sent_before(**given)
                 if legacy is None:
-                    raise MessagingUnavailable(PAUSED_FOR_ALL if nobody_can_start_now() else FROZEN)
+                    raise _frozen(actor, conversation_id)
                 message, is_new = legacy_message_record(legacy.message), legacy.is_new
                 recipient_id = legacy.recipient_id
         if is_new:
@@ -189,6 +202,15 @@ def reopen_conversation(*, actor: User, conversation_id: UUID) -> None:
 
 def _why_paused() -> Any:
     return PAUSED_FOR_ALL if nobody_can_start_now() else NOWHERE_YET
+
+
+def _frozen(actor: User, conversation_id: UUID) -> MessagingUnavailable:
+    if nobody_can_start_now():
+        return MessagingUnavailable(PAUSED_FOR_ALL)
+    thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
+    return ThreadFrozen(
+        way_on=thread.way_on, continued_as=thread.continued_as, may_thaw=snapshot.current().stage != ENABLED
+    )
 
 
 def _open(

@@ -62,6 +62,10 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "api/schema"): everyone(200),
     ("GET", "api/docs"): everyone(200),
     ("POST", "api/auth/token"): everyone(401, email="nobody@example.org", password="wrong"),
+    ("GET", "api/auth/tokens"): members(200, anyone=401),
+    # The id is of no token of theirs.
+    ("DELETE", "api/auth/tokens/<str:token_id>"): members(404, anyone=401),
+    ("POST", "api/auth/sign-out"): members(204, anyone=401),
     ("GET", "api/help-requests"): members(200, anyone=401),
     ("POST", "api/help-requests"): members(
         201, anyone=401, waiting=403, title="Milk", description="", category="other", urgency="normal"
@@ -76,6 +80,11 @@ SITE: dict[tuple[str, str], Row] = {
     ("POST", "api/messaging/conversations/<str:conversation_id>/messages"): participants(
         201, anyone=401, content=HELLO
     ),
+    # Nothing to continue here: it is V2's already.
+    ("POST", "api/messaging/conversations/<str:conversation_id>/continue"): participants(
+        400, anyone=401, initial_message=HELLO
+    ),
+    ("POST", "api/messaging/conversations/<str:conversation_id>/ask"): participants(400, anyone=401),
     ("POST", "api/messaging/conversations/<str:conversation_id>/read"): participants(204, anyone=401),
     ("GET", "api/rollout/me"): members(200, anyone=401),
     ("GET", "api/rollout/status"): Row((401, 403, 403, 403, 403, 403, 200)),
@@ -92,6 +101,11 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "account"): members(200),
     # Staff keep their name, under which they are on record.
     ("POST", "account"): Row((LOGIN, AWAY, AWAY, AWAY, AWAY, 400, 400), {"name": "Same"}),
+    ("GET", "account/tokens/<str:token_id>"): members(AWAY),
+    # The id is of no token of theirs.
+    ("POST", "account/tokens/<str:token_id>"): members(404),
+    ("GET", "account/sign-out"): members(AWAY),
+    ("POST", "account/sign-out"): members(AWAY),
     ("GET", "help"): everyone(200),
     ("POST", "help"): everyone(200),
     ("GET", ""): everyone(AWAY),

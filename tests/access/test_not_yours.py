@@ -10,7 +10,9 @@ from uuid import uuid4
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+from knox.models import AuthToken
 
+from carecollective.accounts.tokens import list_tokens
 from carecollective.privacy.exports import prepare_waiting, request_export
 from tests.access.addresses import Address, addresses
 from tests.access.table import AWAY, PEOPLE, SITE
@@ -50,7 +52,11 @@ def ask(world: World, signed_in: Any) -> Ask:
     def send(method: str, path: str) -> Any:
         body = {"content_type": "application/json"} if path.startswith("/api/") else {}
         with transaction.atomic():
-            answer = browser.get(path) if method == "GET" else browser.post(path, HELLO, **body)
+            match method:
+                case "GET" | "DELETE":
+                    answer = browser.generic(method, path)
+                case _:
+                    answer = browser.post(path, HELLO, **body)
             transaction.set_rollback(True)
         return answer
 
@@ -62,13 +68,16 @@ def theirs(world: World) -> Callable[[Address, str], str]:
     """Spell an address out with the ids of what belongs to Olga and Henry. An id of another name is one to think about."""
 
     def spell(address: Address, version: str) -> str:
-        values = {
+        values: dict[str, Any] = {
             "conversation_id": world.legacy if version == "v1" else world.conversation,
             "help_request_id": world.help_request.pk,
         }
         if "export_id" in address.parameters:
             values["export_id"] = request_export(actor=world.owner).pk
             prepare_waiting()
+        if "token_id" in address.parameters:
+            AuthToken.objects.create(user=world.owner)
+            values["token_id"] = list_tokens(member=world.owner)[0].id
         return address.path(values)
 
     return spell

@@ -94,7 +94,8 @@ def test_a_v2_thread_shows_the_first_message_in_the_conversation(
 ) -> None:
     send_message(actor=owner, conversation_id=conversation, content="Thank you!\r\nTomorrow at 2pm?")
     body = caller(helper).get(thread(conversation)).json()
-    assert set(body) == {"conversation", "messages", "previous"}
+    assert set(body) == {"conversation", "messages", "previous", "way_on"}
+    assert body["way_on"] is None
     shown = body["conversation"]
     assert (shown["id"], shown["version"], shown["status"]) == (str(conversation), "v2", "active")
     assert (shown["requester_id"], shown["helper_id"]) == (str(owner.pk), str(helper.pk))
@@ -271,7 +272,6 @@ def test_a_frozen_legacy_thread_is_read_and_not_answered(
     with nothing_written():
         answer = client.post(messages(conversation), {"content": "Hello?"}, format="json")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "messaging_unavailable")
-    assert int(answer["Retry-After"]) > 0
     assert client.get(thread(conversation)).status_code == 200
 
 

@@ -296,4 +296,4 @@ def test_a_stranger_is_asked_to_sign_in_before_anything_else(
         for place in (address(groceries.pk), address("not-a-uuid"), address(uuid4())):
             answer = anyone.generic("POST", place, "{", content_type="application/json")
             assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthorized")
-            assert answer["WWW-Authenticate"] == "Token"
+            assert answer["WWW-Authenticate"] == "Token, Bearer"

@@ -8,7 +8,14 @@ from carecollective.core import errors
 from carecollective.inbox.models import ContinuationRequest, Notification, NotificationKind
 from carecollective.inbox.records import ReadOnlyReason, WayOn
 from carecollective.inbox.selectors import conversation_about, open_thread
-from carecollective.inbox.services import CannotContinue, ask_to_continue, continue_in_v2, offer_help, send_message
+from carecollective.inbox.services import (
+    CannotContinue,
+    ThreadFrozen,
+    ask_to_continue,
+    continue_in_v2,
+    offer_help,
+    send_message,
+)
 from tests.messaging.refusals import nothing_written, refused
 
 GO_ON = "Let us go on talking here."
@@ -34,9 +41,9 @@ def test_a_frozen_thread_is_read_and_takes_nothing(helper, owner, thread):
         found = look(member, thread)
         assert found.read_only is ReadOnlyReason.LEGACY_FROZEN
         assert [message.content for message in found.messages] == ["Hello from the old days."]
-        with refused(errors.MessagingUnavailable, "messaging_unavailable", 503) as refusal:
+        with refused(ThreadFrozen, "messaging_unavailable", 503) as refusal:
             send_message(actor=member, conversation_id=thread, content="Hello?")
-        assert refusal.value.retry_after
+        assert not refusal.value.retry_after, "waiting helps nobody here: there is a way on"
 
 
 def test_its_helper_may_continue_and_its_requester_may_ask(helper, owner, thread):
@@ -224,7 +231,7 @@ def test_a_repeat_of_what_was_stored_before_the_freeze_is_answered(request, who,
     with nothing_written():
         again = send_message(actor=sender, conversation_id=thread, content="Thank you!", message_id=key)
     assert (again.is_new, again.message) == (False, first.message)
-    with refused(errors.MessagingUnavailable, "messaging_unavailable", 503):
+    with refused(ThreadFrozen, "messaging_unavailable", 503):
         send_message(actor=sender, conversation_id=thread, content="Another", message_id=uuid4())
 
 
