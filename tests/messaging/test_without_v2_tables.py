@@ -62,7 +62,7 @@ def test_members_read_answer_and_offer_in_v1(
     ]
     sent = send_message(actor=helper, conversation_id=legacy, content="Are you there?")
     assert sent.version is MessagingVersion.V1
-    assert messages_after(reader=owner, conversation_id=legacy, after=None)[-1].content == "Are you there?"
+    assert messages_after(reader=owner, conversation_id=legacy, after=None).messages[-1].content == "Are you there?"
     with pytest.raises(ConversationExists):
         offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
     started = offer_help(actor=outsider, help_request_id=groceries.pk, initial_message=OFFER)
