@@ -1,5 +1,5 @@
 import bcrypt
-from django.contrib.auth.hashers import BCryptPasswordHasher
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, Argon2PasswordHasher, BCryptPasswordHasher
 
 BCRYPT_MAX_BYTES = 72
 
@@ -18,5 +18,12 @@ class LegacyBcryptHasher(BCryptPasswordHasher):
 
 
 def from_legacy_hash(hashed: str) -> str:
-    """Return a legacy `$2a$…` hash in the form that Django keeps."""
-    return f"{LegacyBcryptHasher.algorithm}${hashed}"
+    """Return a legacy hash, bcrypt (`$2a$…`) or Argon2 (`$argon2id$…`), in the form that Django keeps.
+
+    Of any other kind, the answer is one that no password matches.
+    """
+    if hashed.startswith("$2"):
+        return f"{LegacyBcryptHasher.algorithm}${hashed}"
+    if hashed.startswith("$argon2"):
+        return f"{Argon2PasswordHasher.algorithm}{hashed}"
+    return UNUSABLE_PASSWORD_PREFIX

@@ -19,15 +19,15 @@ OPERATORS = "Rollout operators"
 _SIGN_INS = """
 SELECT DISTINCT ON (lower(u.email)) p.id, lower(u.email), u.encrypted_password
 FROM auth.users u JOIN profiles p ON p.id = u.id
-WHERE p.email IS NULL AND u.email <> ''
-  AND NOT EXISTS (SELECT FROM profiles taken WHERE taken.email = lower(u.email))
+WHERE (p.email IS NULL OR p.email = lower(u.email) AND %(is_first)s) AND u.email <> ''
+  AND NOT EXISTS (SELECT FROM profiles taken WHERE taken.email = lower(u.email) AND taken.id <> p.id)
 ORDER BY lower(u.email), to_jsonb(u) ->> 'deleted_at' IS NOT NULL, u.created_at, u.id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one run took over; every number is 0 in a second run."""
+    """What was taken over; a run that resumes one that stopped counts the whole. Once it is recorded, nothing is counted."""
 
     members_given_sign_in: int
     members_without_sign_in: int
@@ -42,18 +42,21 @@ class Outcome:
 def take_over(*, superuser_email: str = "") -> Outcome:
     """Bring over what the legacy system kept elsewhere. Safe to repeat: what members have changed since is left alone.
 
+    Until `record_takeover` the takeover is not finished, and the next run goes on where this one stopped.
     Raises User.DoesNotExist when no member has `superuser_email`.
     """
     is_first = not Takeover.objects.exists()
     with connection.cursor() as cursor:
-        cursor.execute(_SIGN_INS)
+        cursor.execute(_SIGN_INS, {"is_first": is_first})
         sign_ins = cursor.fetchall()
         for member_id, email, hashed in sign_ins:
-            password = from_legacy_hash(hashed) if (hashed or "").startswith("$2") else "!"
-            cursor.execute("UPDATE profiles SET email = %s, password = %s WHERE id = %s", [email, password, member_id])
+            cursor.execute(
+                "UPDATE profiles SET email = %s, password = %s WHERE id = %s AND email IS NULL",
+                [email, from_legacy_hash(hashed or ""), member_id],
+            )
         cursor.execute("SELECT count(*) FROM auth.users u WHERE NOT EXISTS (SELECT FROM profiles p WHERE p.id = u.id)")
         without_member = cursor.fetchone()[0]
-        kept_out = keep_out()
+        kept_out = keep_out(again=is_first)
         prolonged = 0
         if is_first:
             # The legacy system set an end to every request and never kept to it: each open one gets its full time again.
@@ -70,8 +73,6 @@ def take_over(*, superuser_email: str = "") -> Outcome:
     if superuser_email:
         superuser = User.objects.get(email=superuser_email.lower())
         User.objects.filter(pk=superuser.pk).update(is_superuser=True, is_staff=True, is_active=True)
-    if is_first:
-        Takeover.objects.create()
     return Outcome(
         members_given_sign_in=User.objects.filter(pk__in=[row[0] for row in sign_ins], is_active=True).count(),
         members_without_sign_in=User.objects.filter(email=None).count(),
@@ -81,6 +82,12 @@ def take_over(*, superuser_email: str = "") -> Outcome:
         requests_prolonged=prolonged,
         kept_out=kept_out,
     )
+
+
+def record_takeover() -> None:
+    """Note that the takeover is finished and proven; the first time counts."""
+    if not Takeover.objects.exists():
+        Takeover.objects.create()
 
 
 def expire_requests_once_taken_over() -> int:

@@ -63,7 +63,7 @@ WITH why AS (
     is_active = p.is_active AND why.kinds = '{{unconfirmed}}' AND NOT coalesce(p.is_admin, false),
     verification_status = CASE WHEN 'unconfirmed' = ANY (why.kinds) AND p.verification_status::text = 'approved'
       THEN 'pending' ELSE p.verification_status END
-  FROM why WHERE p.id::text = why.member AND p.kept_out_reason IS NULL
+  FROM why WHERE p.id::text = why.member AND (p.kept_out_reason IS NULL OR %(again)s)
   RETURNING why.kinds
 )
 SELECT kind, count(*) FROM kept, unnest(kinds) kind GROUP BY kind
@@ -72,7 +72,7 @@ SELECT kind, count(*) FROM kept, unnest(kinds) kind GROUP BY kind
 
 @dataclass(frozen=True, slots=True)
 class KeptOut:
-    """How many members one run kept out, by what the legacy system had said; one member may count for several."""
+    """How many members were kept out, by what the legacy system had said; one member may count for several."""
 
     banned: int = 0
     deleted: int = 0
@@ -80,10 +80,13 @@ class KeptOut:
     restricted: int = 0
 
 
-def keep_out() -> KeptOut:
-    """Keep out, with the reason for staff to read, who was shut out. Whoever was kept out by an earlier run is left alone."""
+def keep_out(*, again: bool) -> KeptOut:
+    """Keep out, with the reason for staff to read, who was shut out.
+
+    With `again`, whoever an earlier run kept out is kept out and counted again; without, they are left alone.
+    """
     statement = _KEEP_OUT.format(found=" UNION ALL ".join(_sources()))
-    return KeptOut(**{kind: int(count) for kind, count in fetch_all(statement)})
+    return KeptOut(**{kind: int(count) for kind, count in fetch_all(statement, {"again": again})})
 
 
 def list_unreadable_restrictions() -> list[str]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import argon2
 import bcrypt
 import psycopg
 import pytest
@@ -24,7 +25,8 @@ INSERT INTO auth.users (id, email, encrypted_password, created_at, email_confirm
   ('00000000-0000-4000-8000-000000000005', 'LONG@Example.org', %(long)s, '2025-01-01', '2025-01-01'),
   ('00000000-0000-4000-8000-000000000006', 'unset@example.org', NULL, '2025-01-01', '2025-01-01'),
   ('00000000-0000-4000-8000-000000000007', '', %(hash)s, '2025-01-01', '2025-01-01'),
-  ('00000000-0000-4000-8000-000000000008', 'odd@example.org', 'sha1$not-of-ours', '2025-01-01', '2025-01-01');
+  ('00000000-0000-4000-8000-000000000008', 'odd@example.org', 'sha1$not-of-ours', '2025-01-01', '2025-01-01'),
+  ('00000000-0000-4000-8000-000000000009', 'argon@example.org', %(argon)s, '2025-01-01', '2025-01-01');
 INSERT INTO profiles (id, name, verification_status) VALUES
   ('00000000-0000-4000-8000-000000000001', 'The younger Zora', 'approved'),
   ('00000000-0000-4000-8000-000000000002', 'The older Zora', 'approved'),
@@ -32,7 +34,8 @@ INSERT INTO profiles (id, name, verification_status) VALUES
   ('00000000-0000-4000-8000-000000000005', 'Lena', 'approved'),
   ('00000000-0000-4000-8000-000000000006', 'Una', 'approved'),
   ('00000000-0000-4000-8000-000000000007', 'Empty', 'approved'),
-  ('00000000-0000-4000-8000-000000000008', 'Odd', 'approved');
+  ('00000000-0000-4000-8000-000000000008', 'Odd', 'approved'),
+  ('00000000-0000-4000-8000-000000000009', 'Argon', 'approved');
 """
 
 
@@ -66,11 +69,12 @@ def restore(database: str) -> None:
     """Load the legacy system's files and some members of the kinds that a real one also holds, as its owner."""
     hashed = bcrypt.hashpw(b"legacy-zora", bcrypt.gensalt(4, b"2a")).decode()
     long = bcrypt.hashpw(LONG_PASSWORD.encode()[:72], bcrypt.gensalt(4, b"2a")).decode()
+    argon = argon2.PasswordHasher(time_cost=1, memory_cost=64).hash("legacy-argon")
     with psycopg.connect(postgres.connection_url(settings.DATA_DIR, "owner", database), autocommit=True) as owner:
         for name in ("schema.sql", "data.sql"):
             owner.execute((SAMPLE / name).read_text(encoding="utf-8"))
         for statement in PEOPLE_OF_EVERY_KIND.split(";\n"):
-            owner.execute(statement, {"hash": hashed, "long": long} if "%(" in statement else None)
+            owner.execute(statement, {"hash": hashed, "long": long, "argon": argon} if "%(" in statement else None)
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,11 @@ def test_a_password_longer_than_the_legacy_system_counted_signs_in(adopted):
     assert sign_in("long@example.org", LONG_PASSWORD + "x") is None, "from now on every character counts"
 
 
+def test_an_argon2_hash_signs_in_as_well(adopted):
+    assert sign_in("argon@example.org", "legacy-argon-wrong") is None
+    assert sign_in("argon@example.org", "legacy-argon") == the("Argon")
+
+
 @pytest.mark.parametrize("email", ["unset@example.org", "odd@example.org", "nobody@example.org", ""])
 @pytest.mark.parametrize("password", ["", "!", "legacy-zora", "sha1$not-of-ours"])
 def test_where_there_is_no_password_none_signs_in(adopted, email, password):
@@ -121,7 +126,7 @@ def test_what_was_written_appears_as_it_was_written(adopted):
     ]
     written = (Path(SAMPLE) / "data.sql").read_text(encoding="utf-8").replace("''", "'")
     for text in [*User.objects.filter(email__isnull=False).values_list("name", flat=True)]:
-        assert text in written or text in {"The older Zora", "Lena", "Una", "Odd"}
+        assert text in written or text in {"The older Zora", "Lena", "Una", "Odd", "Argon"}
     for title, description in HelpRequest.objects.values_list("title", "description"):
         assert f"'{title}'" in written
         assert description is None or f"'{description}'" in written

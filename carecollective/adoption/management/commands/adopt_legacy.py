@@ -1,26 +1,29 @@
 import argparse
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from carecollective.accounts.models import User
 from carecollective.adoption import legacy
 from carecollective.adoption.preflight import run_preflight
 from carecollective.adoption.preflight.findings import Finding
-from carecollective.adoption.proof import prove_readable
-from carecollective.adoption.services import take_over
+from carecollective.adoption.proof import prove_site
+from carecollective.adoption.services import record_takeover, take_over
+from carecollective.postgres import PostgresError
 
 SAMPLE_SUPERUSER = "amina@example.org"
+NOT_FINISHED = "The takeover is not finished. Put this right and run the command again; it goes on where it stopped:"
 NOT_HERE = "There is no legacy database here: the table auth.users is missing."
 
 
 class Command(BaseCommand):
     help = (
         "Take over a restored legacy database: bring the tables up to date, let members sign in with the passwords they have,"
-        " and prove that every legacy conversation is readable. Safe to repeat."
+        " and prove that the site works and shows every legacy row. Safe to repeat."
     )
     requires_system_checks = []
 
@@ -36,6 +39,12 @@ class Command(BaseCommand):
             action="store_true",
             help="load the sample of a legacy database first, if this one is empty; do nothing once it is taken over",
         )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (DatabaseError, psycopg.Error, PostgresError, OSError) as problem:
+            raise CommandError(f"The command stopped. {_in_one_sentence(problem)}") from problem
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["check"]:
@@ -64,7 +73,7 @@ class Command(BaseCommand):
             outcome = take_over(superuser_email=superuser)
         except User.DoesNotExist:
             raise CommandError(f"No member has the e-mail address {superuser}.") from None
-        proof = prove_readable()
+        proof = prove_site()
         after = legacy.checksums()
         changed = [table for table in legacy.V1_TABLES if before[table] != after[table]]
         self._print(
@@ -79,18 +88,26 @@ class Command(BaseCommand):
                 ("Kept out: suspended or restricted", outcome.kept_out.restricted),
                 ("Not approved: never confirmed the e-mail address", outcome.kept_out.unconfirmed),
                 ("Open requests given their full time again", outcome.requests_prolonged),
+                ("Members whom the site shows", proof.members),
+                ("Requests that the site shows", proof.requests),
                 ("Legacy conversations", proof.conversations),
                 ("  of them without a message", proof.without_a_message),
                 ("Conversations read, once for each participant", proof.readings),
                 ("Messages read", proof.messages),
+                ("Steps rehearsed as members and staff, and taken back", proof.steps),
                 ("Differences between tables and application", len(proof.differences)),
                 ("Legacy tables whose rows changed", len(changed)),
             ]
         )
-        connection.close()
         if proof.differences or changed:
-            raise CommandError("\n".join([*proof.differences, *(f"the rows of {table} changed" for table in changed)]))
-        self.stdout.write("Every legacy conversation is readable by its participants, and no legacy row has changed.")
+            connection.close()
+            wrong = [*proof.differences, *(f"the rows of {table} changed" for table in changed)]
+            raise CommandError("\n- ".join([NOT_FINISHED, *wrong]))
+        record_takeover()
+        connection.close()
+        self.stdout.write(
+            "The site works, every legacy conversation is readable by its participants, and no legacy row has changed."
+        )
 
     def _check(self) -> None:
         """Run the preflight and print all that it finds."""
@@ -118,3 +135,11 @@ class Command(BaseCommand):
 
 def _in_words(finding: Finding) -> str:
     return f"{finding.problem} What to do: {finding.remedy}"
+
+
+def _in_one_sentence(problem: Exception) -> str:
+    # What an administrator has to run stands in lines of its own.
+    if isinstance(problem, PostgresError):
+        return str(problem)
+    first = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+    return f"The database says: {first.removesuffix('.')}."
