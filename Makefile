@@ -13,7 +13,7 @@ help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
 		while IFS='|' read -r target text; do printf '%-16s %s\n' "$$target" "$$text"; done
 	@echo
-	@echo "Variables: PORT (8000), DATABASE_URL (unset: an embedded PostgreSQL in DATA_DIR, .data), WEB_CONCURRENCY (2), PYTHON."
+	@echo "Variables: PORT (8000), BIND (127.0.0.1), DATABASE_URL (unset: an embedded PostgreSQL in DATA_DIR, .data), WEB_CONCURRENCY (2), PYTHON."
 
 run: setup  ## Start the site with its database and worker; Ctrl-C stops all of it
 	@exec $(MANAGE) serve

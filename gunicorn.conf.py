@@ -8,6 +8,7 @@ from typing import Any
 
 import environ
 
+from carecollective import env
 from carecollective.core import request_limits
 from carecollective.core.logging import gunicorn_configuration
 from carecollective.core.threads import REQUEST_THREADS, RESERVED_THREADS
@@ -40,6 +41,7 @@ limit_request_field_size = request_limits.HEADER_FIELD_BYTES
 # No request header names the path under which the site stands, or any other part of the environment.
 forwarder_headers = ""
 # The one header that says how the client reached the proxy; others could only contradict it.
+forwarded_allow_ips = env.forwarded_allow_ips(env.read("TRUSTED_PROXIES", env.NO_PROXIES, env.proxies, "proxies"))
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
 # Query strings and addresses of members are nobody's business: a request is logged by its id, by the application.

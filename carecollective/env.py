@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -12,6 +12,9 @@ from django.core.exceptions import ImproperlyConfigured
 from sentry_sdk.utils import Dsn
 
 T = TypeVar("T")
+# How many proxies stand in front of the site, or which.
+Proxies = int | list[IPv4Network | IPv6Network]
+NO_PROXIES: Proxies = 0
 
 
 def read(name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
@@ -76,6 +79,22 @@ def addresses(raw: str) -> list[str]:
 
 def networks(raw: str) -> list[IPv4Network | IPv6Network]:
     return [ip_network(network) for network in names(raw)]
+
+
+def proxies(raw: str) -> Proxies:
+    return whole_number(0, 10)(raw) if raw.isdigit() else networks(raw)
+
+
+def forwarded_allow_ips(trusted: Proxies) -> str:
+    """Return whose `X-Forwarded-Proto` is believed, as gunicorn's setting of that name."""
+    if isinstance(trusted, list):
+        return ",".join(str(network) for network in trusted)
+    # Of a proxy on this machine HTTPS is believed unless the operator says who is: that sends nobody anywhere.
+    return "*" if trusted else "127.0.0.1,::1"
+
+
+def bind_address(raw: str) -> str:
+    return str(ip_address(raw.strip("[]")))
 
 
 def mail_server(raw: str) -> dict[str, Any]:

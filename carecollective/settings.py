@@ -13,7 +13,9 @@ from carecollective import postgres
 from carecollective.core import logging, sentry
 from carecollective.core.request_limits import BODY_BYTES
 from carecollective.env import (
+    NO_PROXIES,
     addresses,
+    bind_address,
     database_address,
     hosts,
     is_one_host,
@@ -21,6 +23,7 @@ from carecollective.env import (
     networks,
     on_or_off,
     origins,
+    proxies,
     read,
     sentry_address,
     share_of_one,
@@ -71,8 +74,12 @@ ALLOWED_HOSTS: list[str] = [*read("ALLOWED_HOSTS", list[str](), hosts, "host nam
 CSRF_TRUSTED_ORIGINS: list[str] = read(
     "CSRF_TRUSTED_ORIGINS", list[str](), origins, "origins such as https://care.example with commas between"
 )
+BIND = read("BIND", "127.0.0.1", bind_address, "an IP address of this machine, or 0.0.0.0 for all of them")
 TRUSTED_PROXIES = read(
-    "TRUSTED_PROXIES", 0, whole_number(0, 10), "the number of proxies in front of the site, from 0 to 10"
+    "TRUSTED_PROXIES",
+    NO_PROXIES,
+    proxies,
+    "addresses and networks of proxies with commas between, or their number from 0 to 10",
 )
 # A site that answers to a public name speaks HTTPS; one on this machine alone cannot.
 HTTPS = ALLOWED_HOSTS != LOOPBACK
@@ -248,7 +255,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_USERNAME_CALLABLE = "carecollective.accounts.doors.account_of"
-AXES_CLIENT_IP_CALLABLE = "carecollective.accounts.doors.address_of"
+AXES_CLIENT_IP_CALLABLE = "carecollective.core.client_ip.client_ip"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_LOCKOUT_CALLABLE = "carecollective.accounts.views.locked_out"
 AXES_VERBOSE = False

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -94,9 +95,13 @@ def stop_running_site() -> bool:
 class Site:
     def __init__(self, *, say: Callable[[str], None]) -> None:
         self.say = say
-        self.host = "127.0.0.1" if settings.LOCAL_MODE else "0.0.0.0"  # noqa: S104 (a server is there to be reached)
+        self.bind: str = settings.BIND
         self.port: int = settings.PORT
-        self.address = f"http://127.0.0.1:{self.port}"
+        bound = ip_address(self.bind)
+        # Who listens everywhere is also found here.
+        self.host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)  # noqa: S104 (compared, not bound)
+        self.address = f"http://{_in_url(self.host)}:{self.port}"
+        self.is_public = not bound.is_loopback
         self.stopping = False
         self.serving = False
         self.children: dict[str, subprocess.Popen[bytes]] = {}
@@ -167,16 +172,18 @@ class Site:
         # A moment's patience: the children of a site that was killed need it to end.
         deadline = time.monotonic() + 2
         while True:
-            with socket.socket() as probe:
+            with socket.socket(socket.AF_INET6 if ":" in self.bind else socket.AF_INET) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind((self.host, self.port))
+                    probe.bind((self.bind, self.port))
                     return
                 except PermissionError:
                     raise StartError(
                         f"PORT {self.port} needs rights that you do not have: set a PORT above 1023."
                     ) from None
                 except OSError as problem:
+                    if problem.errno == errno.EADDRNOTAVAIL:
+                        raise StartError(f"BIND {self.bind} is no address of this machine.") from None
                     if problem.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                         free = f"PORT={self.port + 1} make run"
                         raise StartError(f"PORT {self.port} is already in use: set another, such as {free}.") from None
@@ -185,7 +192,7 @@ class Site:
     def _start_web(self) -> None:
         # fmt: off
         self.children["web"] = self._start(
-            "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"{self.host}:{self.port}",
+            "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"{_in_url(self.bind)}:{self.port}",
             "--workers", str(settings.WEB_CONCURRENCY),
         )
         # fmt: on
@@ -232,11 +239,15 @@ class Site:
             self.say("\nSign in with:")
             for email, password, role in SAMPLE_LOGINS:
                 self.say(f"  {email:<22} {password:<16} {role}")
+            if self.is_public:
+                self.say(
+                    "\nBIND lets other machines in, and anybody can sign in with these: set DATABASE_URL for real use."
+                )
             self.say("")
 
     def _health(self) -> tuple[str, str]:
         """Return what the health page says, and the names of the checks that fail; nothing while it does not answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
         try:
             connection.request("GET", "/api/health", headers={"Connection": "close"})
             said = json.loads(connection.getresponse().read())
@@ -282,6 +293,10 @@ class StaticFiles:
 
     def mark_current(self, fingerprint: str) -> None:
         self.mark.write_text(fingerprint)
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _end_with_parent() -> Callable[[], None] | None:

@@ -38,6 +38,13 @@ REFUSED = [
     ("CSRF_TRUSTED_ORIGINS", "care.example"),
     ("HSTS_INCLUDE_SUBDOMAINS", "yes please"),
     ("HSTS_PRELOAD", "true"),
+    ("TRUSTED_PROXIES", "11"),
+    ("TRUSTED_PROXIES", "-1"),
+    ("TRUSTED_PROXIES", "10.0.0.0/8 and more"),
+    ("TRUSTED_PROXIES", "proxy.example"),
+    ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("BIND", "everywhere"),
+    ("BIND", "127.0.0.1:8000"),
 ]
 TAKEN: list[tuple[dict[str, str], str]] = [
     ({}, "http://127.0.0.1:8123"),
@@ -49,6 +56,8 @@ TAKEN: list[tuple[dict[str, str], str]] = [
     ),
     ({"ALLOWED_HOSTS": "*, 192.0.2.7, [2001:db8::7]"}, "https://192.0.2.7"),
     ({"CSRF_TRUSTED_ORIGINS": "http://192.0.2.7:8000,https://[2001:db8::7]:444"}, "http://192.0.2.7:8000"),
+    ({"TRUSTED_PROXIES": "3", "BIND": "0.0.0.0"}, "http://127.0.0.1:8123"),
+    ({"TRUSTED_PROXIES": "127.0.0.1, 10.0.0.0/8,2001:db8::/32", "BIND": "[::1]"}, "http://127.0.0.1:8123"),
     ({"SENTRY_DSN": "https://key@sentry.example/1"}, "http://127.0.0.1:8123"),
 ]
 PUBLIC = {"ALLOWED_HOSTS": "care.example"}

@@ -1,6 +1,7 @@
 """The door: locks, sessions and where it leads."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,6 +98,27 @@ def test_behind_a_proxy_the_lock_is_of_the_callers_address_and_not_of_everybodys
     assert guess("192.0.2.8", password=PASSWORD) == 302
     assert guess("192.0.2.7", "192.0.2.8", password=PASSWORD) == 302
     assert guess(password=PASSWORD) == 302
+
+
+def test_behind_proxies_that_are_named_only_what_they_add_is_believed(ada: User, settings: Any) -> None:
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8")]
+
+    def guess(*hops: str, password: str = "wrong", address: str = "127.0.0.1") -> int:
+        data = {"email": "ada@example.org", "password": password}
+        return int(
+            Client().post("/login", data, headers={"X-Forwarded-For": ", ".join(hops)}, REMOTE_ADDR=address).status_code
+        )
+
+    for turn in range(6):
+        guess(f"192.0.2.{turn}", "203.0.113.7", "10.1.2.3")
+    assert guess("203.0.113.7", password=PASSWORD) == 429
+    assert guess("203.0.113.7", "10.9.9.9", password=PASSWORD) == 429
+    assert guess("203.0.113.8", "10.1.2.3", password=PASSWORD) == 302
+    # Whoever comes past the proxies is who they are, whatever they write.
+    assert guess("203.0.113.7", password=PASSWORD, address="203.0.113.9") == 302
+    # A proxy that calls for itself, and an entry that is no address, are the proxy's.
+    for hops in ((), ("nonsense",)):
+        assert guess(*hops, password=PASSWORD) == 302
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Client-IP", "X-Client-IP"])

@@ -163,6 +163,12 @@ def test_a_port_in_use_is_named_in_one_sentence(home: Path, serve: Serve) -> Non
     assert site.said.count("\n") == 1
 
 
+def test_an_address_of_another_machine_is_named_in_one_sentence(home: Path, serve: Serve) -> None:
+    site = serve(home / "data", BIND="192.0.2.1")
+    assert site.finish() == 1
+    assert site.said == "BIND 192.0.2.1 is no address of this machine.\n"
+
+
 def test_a_bad_setting_is_named_in_one_sentence(home: Path, serve: Serve) -> None:
     site = serve(home / "data", WEB_CONCURRENCY="many")
     assert site.finish() == 1
@@ -226,6 +232,9 @@ def test_an_operators_database_is_prepared_and_given_no_sample_data(
 
     site = serve(home / "site", DATABASE_URL=url, DJANGO_SECRET_KEY="long enough and random enough for a test " * 2)
     site.wait_until_up()
+    with pytest.raises(ConnectionRefusedError):
+        # Another address of this machine, where only who listens everywhere is found.
+        socket.create_connection(("127.0.0.2", site.port), timeout=5)
     assert ask(data_dir, "SELECT count(*) FROM profiles", role="superuser", database="care") == 0
     assert not (home / "site" / "postgres").exists()
     assert site.end() == 0
