@@ -197,7 +197,7 @@ def test_every_misfortune_of_a_rollout_is_told_to_a_person(rehearsal: Rehearsal,
             assert set(rehearsal.offer(4)) <= {500, 503}
             hears("V1 fails after the rollback", "Members outside V2 cannot start a conversation")
 
-    if FULL:  # a minute of silence each; tests/rollout_guard tries both alone
+    if FULL:  # a minute of silence each
         with rehearsal.away("guard"):
             hears("no guard", "No guard has watched for", seconds=120)
         with rehearsal.away("worker"):
