@@ -17,6 +17,7 @@ from django.conf import settings as django_settings
 from carecollective.operations.backups import list_backups, make_backup, prune_backups, prune_partials
 from carecollective.operations.manifest import path_of_manifest, reserved
 from carecollective.operations.restores import SCRATCH, prune_scratch_databases
+from carecollective.postgres import locks
 from tests.databases import ROOT
 from tests.operations.conftest import Copy, ask, url
 from tests.waiting import wait_for
@@ -84,6 +85,13 @@ def pg_dump_is_over(folder: Path) -> bool:
     return True
 
 
+def is_locked(path: Path) -> bool:
+    descriptor = locks.try_lock(path)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
+
+
 def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -104,7 +112,8 @@ def killed_backup(database: str, folder: Path) -> None:
         wait_for(lambda: holds_data(folder), seconds=60)
         process.kill()
         process.wait(10)
-    wait_for(lambda: pg_dump_is_over(folder), seconds=60)
+    # A dying pg_dump gives up its arguments before its locks.
+    wait_for(lambda: pg_dump_is_over(folder) and not any(map(is_locked, folder.glob("*.partial"))), seconds=60)
     assert holds_data(folder)
 
 

@@ -121,7 +121,7 @@ def test_the_second_start_takes_seconds_and_keeps_the_data(prepared: Path, serve
     began = time.monotonic()
     site = serve()
     said = site.wait_until_up()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30  # some seconds on a machine that does nothing else
     assert "sample data" not in said
     assert site.health() == 200
     assert ask(prepared, "SELECT count(*) > 0 FROM profiles", role="ops") is True
