@@ -5,26 +5,38 @@ from psycopg import sql
 
 from carecollective.postgres import roles
 from carecollective.postgres.errors import PostgresError
-from carecollective.postgres.urls import ROLE_NAMES, derived_password, derived_url
+from carecollective.postgres.ownership import find_other_owner, mark_of, signs_in
+from carecollective.postgres.urls import ROLE_NAMES, derived_password
 
 MADE_HERE = ("web", "ops", "guard")
 
 
-def prepare_server(database_url: str, *, secret_key: str) -> str:
+def prepare_server(database_url: str, *, secret_key: str, take_over: bool = False) -> str:
     """Create the roles and let them into the database; return the SQL that would take more away, where the owner may not.
 
-    Raises PostgresError with the SQL that an administrator must run where the owner may not do it.
+    Args:
+        take_over: Give roles that belong to another site, or were made with another key, to this one.
+
+    Raises PostgresError where the roles belong to another site, and with the SQL that an administrator must run where the
+    owner may not do it.
     """
     passwords = {role: derived_password(role, secret_key) for role in MADE_HERE}
     with psycopg.connect(database_url, autocommit=True) as connection:
         database, owner = connection.info.dbname, connection.info.user
         if owner in (ROLE_NAMES[role] for role in MADE_HERE):
             raise PostgresError(f"DATABASE_URL must name the role that owns the database, not {owner}.")
+        _refuse_other_owner(connection, database_url, secret_key, take_over=take_over)
+        mark = mark_of(database, secret_key)
         try:
-            roles.create_roles(connection, passwords=passwords, owner=owner)
+            try:
+                roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark)
+            except (psycopg.errors.UniqueViolation, psycopg.errors.InternalError_):
+                # Another site started at the same moment: a lock holds in one database only, and roles are the server's.
+                _refuse_other_owner(connection, database_url, secret_key, take_over=take_over)
+                roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark)
         except psycopg.errors.InsufficientPrivilege:
             if not all(_is_in_order(connection, database_url, role, secret_key) for role in MADE_HERE):
-                raise PostgresError(_request_to_administrator(connection, passwords, database, owner)) from None
+                raise PostgresError(_request_to_administrator(connection, passwords, database, owner, mark)) from None
         roles.grant_database(connection, database=database, owner=owner)
         if not roles.stores_large_objects(connection, "web"):
             return ""
@@ -32,22 +44,22 @@ def prepare_server(database_url: str, *, secret_key: str) -> str:
         return revoke.as_string(connection)
 
 
+def _refuse_other_owner(connection: roles.Connection, database_url: str, secret_key: str, *, take_over: bool) -> None:
+    other = None if take_over else find_other_owner(connection, database_url=database_url, secret_key=secret_key)
+    if other is not None:
+        raise PostgresError(other)
+
+
 def _is_in_order(connection: roles.Connection, database_url: str, role: str, secret_key: str) -> bool:
     """Tell whether an administrator has already made the role as it must be, password included."""
-    if not roles.has_right_attributes(connection, role):
-        return False
-    try:
-        psycopg.connect(derived_url(database_url, role, secret_key), connect_timeout=5).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+    return roles.has_right_attributes(connection, role) and signs_in(database_url, role, secret_key)
 
 
 def _request_to_administrator(
-    connection: roles.Connection, passwords: dict[str, str], database: str, owner: str
+    connection: roles.Connection, passwords: dict[str, str], database: str, owner: str, mark: str
 ) -> str:
     wanted = [
-        *roles.role_statements(connection, passwords=passwords, owner=owner),
+        *roles.role_statements(connection, passwords=passwords, owner=owner, mark=mark),
         sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
             sql.Identifier(database), sql.SQL(", ").join(sql.Identifier(ROLE_NAMES[role]) for role in MADE_HERE)
         ),

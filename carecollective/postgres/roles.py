@@ -41,19 +41,20 @@ KEPT_FREE = 12
 Connection = psycopg.Connection[Any]
 
 
-def create_roles(connection: Connection, *, passwords: Mapping[str, str], owner: str) -> None:
+def create_roles(connection: Connection, *, passwords: Mapping[str, str], owner: str, mark: str = "") -> None:
     """Create the roles named in `passwords`, or bring those that exist to what they must be.
 
-    Safe to repeat and to run twice at once. Raises InsufficientPrivilege where `connection` may not.
+    `mark` becomes the comment on each, by which the site that they belong to is known. Safe to repeat and to run twice at
+    once. Raises InsufficientPrivilege where `connection` may not.
     """
     with connection.transaction():
         _wait_for_others(connection)
-        for statement in role_statements(connection, passwords=passwords, owner=owner):
+        for statement in role_statements(connection, passwords=passwords, owner=owner, mark=mark):
             connection.execute(statement)
 
 
 def role_statements(
-    connection: Connection, *, passwords: Mapping[str, str], owner: str
+    connection: Connection, *, passwords: Mapping[str, str], owner: str, mark: str = ""
 ) -> Iterable[sql.Composed | sql.SQL]:
     """Yield the statements that are missing between the roles as they are and as they must be."""
     for role, password in passwords.items():
@@ -63,6 +64,8 @@ def role_statements(
         changes = [*_attribute_changes(connection, role, name), sql.SQL("PASSWORD {}").format(verifier)]
         verb = sql.SQL("ALTER" if role_exists(connection, name) else "CREATE")
         yield sql.SQL("{} ROLE {} {}").format(verb, sql.Identifier(name), sql.SQL(" ").join(changes))
+        if mark:
+            yield sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), mark)
         if role == "ops":
             # So that the owner can give the operations role the functions that count what the owner itself may not see.
             yield sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(owner))

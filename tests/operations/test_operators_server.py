@@ -30,9 +30,7 @@ def test_a_backup_is_made_tried_and_restored_there(home: Path, data_dir: Path, u
         for statement in (OPERATOR, "CREATE DATABASE care OWNER operator", "CREATE DATABASE spare OWNER operator"):
             superuser.execute(statement.encode())
         for role in ("web", "ops", "guard"):
-            superuser.execute(f"GRANT carecollective_{role} TO operator WITH ADMIN OPTION".encode())
-            # The embedded server's own owner, which no operator's server has.
-            superuser.execute(f"REVOKE carecollective_{role} FROM carecollective_owner".encode())
+            superuser.execute(f"ALTER ROLE carecollective_{role} RENAME TO the_embedded_servers_{role}".encode())
     place = parse_url(connection_url(data_dir, "owner", "care"))
     url = build_url({**place, "user": "operator", "password": "theirs"})
     environment = environment_for(

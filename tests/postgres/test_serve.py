@@ -226,7 +226,7 @@ def test_an_operators_database_is_prepared_and_given_no_sample_data(
         superuser.execute("CREATE ROLE operator LOGIN PASSWORD 'theirs' CREATEROLE BYPASSRLS")
         superuser.execute("CREATE DATABASE care OWNER operator")
         for role in ("web", "ops", "guard"):
-            superuser.execute(f"GRANT carecollective_{role} TO operator WITH ADMIN OPTION".encode())
+            superuser.execute(f"ALTER ROLE carecollective_{role} RENAME TO the_embedded_servers_{role}".encode())
     parameters = parse_url(connection_url(data_dir, "owner", "care"))
     url = build_url({**parameters, "user": "operator", "password": "theirs"})
 

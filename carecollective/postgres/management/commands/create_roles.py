@@ -1,3 +1,4 @@
+from argparse import ArgumentParser
 from typing import Any
 
 import psycopg
@@ -13,13 +14,21 @@ class Command(BaseCommand):
     help = "Create the database roles, or bring them to what they must be. Safe to repeat."
     requires_system_checks = ()
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--take-over",
+            action="store_true",
+            help="give the roles to this site and its DJANGO_SECRET_KEY, whoever they belonged to: after a change of the key,"
+            " or when the other site is gone",
+        )
+
+    def handle(self, *args: Any, take_over: bool = False, **options: Any) -> None:
         advice = ""
         if settings.LOCAL_MODE:
             ensure_running(settings.DATA_DIR)
         else:
             try:
-                advice = prepare_server(settings.DATABASE_URL, secret_key=settings.SECRET_KEY)
+                advice = prepare_server(settings.DATABASE_URL, secret_key=settings.SECRET_KEY, take_over=take_over)
             except psycopg.OperationalError as problem:
                 reason = str(problem).strip().splitlines()[0]
                 raise CommandError(f"The database behind DATABASE_URL cannot be reached: {reason}") from None
