@@ -16,6 +16,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
+from carecollective.postgres.bounded import BoundedConnection
 from rollout import wording
 from rollout.own_connection import connection_parameters
 from rollout.stages import DISABLED
@@ -92,7 +93,7 @@ def leave() -> None:
     """Take this process, which ends now, out of the count. Never raises."""
     _left.add(os.getpid())
     try:
-        with psycopg.connect(**connection_parameters(application_name="carecollective-leaving")) as session:
+        with BoundedConnection.connect(**connection_parameters(application_name="carecollective-leaving")) as session:
             session.execute("SET LOCAL lock_timeout = '200ms'")
             session.execute("DELETE FROM public.rollout_process WHERE key = %s", [process_key()])
     except psycopg.Error as error:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import psycopg
 
+from carecollective.postgres.bounded import BoundedConnection
 from rollout import metrics
 from rollout.operations import Event
 from rollout.own_connection import connection_parameters
@@ -21,7 +22,7 @@ MOST_WAITING = 10_000
 BATCH = 500
 RETRY_FIRST, RETRY_LAST = 0.1, 2.0
 # A locked table delays the writer alone; it looks again soon rather than standing in the lock's queue.
-LIMITS = "SET lock_timeout = '500ms'; SET statement_timeout = '5s'"
+LIMITS = "SET lock_timeout = '500ms'; SET statement_timeout = '3500ms'"
 
 _COLUMNS = (
     "key, service, method, event, log_level, error_code, version, stage, duration_ms, request_id, user_id, conversation_id,"
@@ -67,7 +68,7 @@ def _row(event: Event, now: float) -> tuple[Any, ...]:
 
 def write_now(events: Sequence[Event]) -> None:
     """Write on a connection made for these events alone. Raises psycopg.Error."""
-    with psycopg.connect(**connection_parameters(application_name=APPLICATION_NAME)) as connection:
+    with BoundedConnection.connect(**connection_parameters(application_name=APPLICATION_NAME)) as connection:
         connection.execute(LIMITS)
         insert(connection.cursor(), events)
 
@@ -113,7 +114,7 @@ class EventWriter(threading.Thread):
         while not self._stopping:
             try:
                 parameters = connection_parameters(application_name=APPLICATION_NAME)
-                with psycopg.connect(**parameters, autocommit=True) as connection:
+                with BoundedConnection.connect(**parameters, autocommit=True) as connection:
                     connection.execute(LIMITS)
                     self._write_while_connected(connection)
             except Exception as error:  # noqa: BLE001 - the thread outlives whatever befalls one connection

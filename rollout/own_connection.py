@@ -6,16 +6,9 @@ from django.db import DEFAULT_DB_ALIAS, connections
 
 
 def connection_parameters(*, application_name: str) -> dict[str, Any]:
-    """Return what `psycopg.connect` needs to reach this process's database in its role, and to notice quickly when it is gone."""
+    """Return what `BoundedConnection.connect` needs to reach this process's database in its role."""
     parameters = connections[DEFAULT_DB_ALIAS].get_connection_params()
     # Django's own row and adapter types are of no use to a plain connection.
     for name in ("context", "cursor_factory", "prepare_threshold"):
         parameters.pop(name, None)
-    return {
-        **parameters,
-        "application_name": application_name,
-        "connect_timeout": 2,
-        "keepalives_idle": 2,
-        "keepalives_interval": 1,
-        "keepalives_count": 3,
-    }
+    return {**parameters, "application_name": application_name}

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DjangoDatabaseError
 
+from carecollective.postgres.bounded import BoundedConnection
 from rollout import acknowledgements
 from rollout.lease import IS_WATCHING
 from rollout.own_connection import connection_parameters
@@ -128,7 +129,7 @@ class Follower(threading.Thread):
         pause, reported = RETRY_FIRST, False
         while not self._stopping.is_set():
             try:
-                with psycopg.connect(
+                with BoundedConnection.connect(
                     **connection_parameters(application_name=APPLICATION), autocommit=True
                 ) as connection:
                     # Listen first and read then: a change between the two is read, or heard, or both.

@@ -17,9 +17,11 @@ from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connection
 from django.db.utils import Error as DatabaseError
 from psycopg import errors as postgres_errors
 
+from carecollective.postgres.urls import CONNECT_SECONDS
+
 WORKER_SILENCE_SECONDS = 30
-# What a server costs that takes no connection, and one that stops answering; well below the five seconds in which we answer.
-CONNECT_SECONDS, ANSWER_SECONDS = 2, 2.5
+# What one that stops answering costs; with CONNECT_SECONDS well below the five seconds in which we answer.
+ANSWER_SECONDS = 2.5
 CUT_AGAIN_SECONDS = 0.1
 # Anybody may ask as often as they like: a process writes no more often than this.
 WRITE_EVERY_SECONDS = 1.0

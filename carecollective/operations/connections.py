@@ -1,5 +1,6 @@
 """Connections of the commands' own, each in the database role that its work needs."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,8 @@ from django.db import connection
 
 from carecollective import postgres
 from carecollective.operations.problems import OperationError
-from carecollective.postgres.urls import build_url, parse_url
+from carecollective.postgres.bounded import BoundedConnection
+from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url
 from carecollective.settings import role_url
 
 Session = psycopg.Connection[Any]
@@ -26,11 +28,16 @@ def with_database(url: str, database: str) -> str:
 
 
 @contextmanager
-def connected(url: str, *, autocommit: bool = False) -> Iterator[Session]:
-    """Hold a connection for the block. Raises OperationError with the server's reason where there is none to be had."""
+def connected(url: str, *, autocommit: bool = False, answer_seconds: float = math.inf) -> Iterator[Session]:
+    """Hold a connection for the block, on which no answer may take longer than `answer_seconds`.
+
+    Raises OperationError with the server's reason where there is none to be had.
+    """
     try:
-        session = psycopg.connect(url, autocommit=autocommit, application_name="carecollective-operations")
+        parameters = {**NETWORK_LIMITS, **parse_url(url), "application_name": "carecollective-operations"}
+        session = BoundedConnection.connect(build_url(parameters), autocommit=autocommit)
     except psycopg.OperationalError as problem:
         raise OperationError(str(problem).strip().splitlines()[-1]) from None
+    session.answer_seconds = answer_seconds
     with session:
         yield session

@@ -24,6 +24,8 @@ from carecollective.postgres.urls import parse_url
 SCRATCH = "_trial_"
 # One trial at a time beside each database, so that what a killed one left behind can be told from one that runs.
 LOCK_KEY = 7_262_008
+# The worker must not hang on a database that stopped answering; dropping a database waits for a checkpoint.
+PRUNE_ANSWER_SECONDS = 60.0
 
 _HOLDS_A_TABLE = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
 _LOCALE = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
@@ -178,7 +180,7 @@ def _give_functions_back(session: Session, manifest: Manifest) -> None:
 
 def prune_scratch_databases() -> int:
     """Drop the scratch databases that killed trials left, full of members' data; return how many. The worker's."""
-    with connected(url_of("owner"), autocommit=True) as session:
+    with connected(url_of("owner"), autocommit=True, answer_seconds=PRUNE_ANSWER_SECONDS) as session:
         if not _row(session, f"SELECT pg_try_advisory_lock({LOCK_KEY})"):
             return 0
         return _drop_leftovers(session)

@@ -10,10 +10,9 @@ import re
 import psycopg
 
 from carecollective.postgres.roles import Connection
-from carecollective.postgres.urls import ROLE_NAMES, derived_url
+from carecollective.postgres.urls import CONNECT_SECONDS, ROLE_NAMES, derived_url
 
 MARK = re.compile(r"Care Collective: database (?P<database>.+), key (?P<key>[0-9a-f]{16})", re.DOTALL)
-CONNECT_SECONDS = 5
 _WAY_ON = (
     "If nothing else uses these roles any more (the other site is gone, or its database was renamed or restored as"
     " {database}), run `manage.py create_roles --take-over`: whoever used them until now can then no longer sign in."

@@ -23,6 +23,16 @@ ROLE_NAMES = {
     "guard": "carecollective_guard",
 }
 SUPERUSER = "postgres"
+# How long a network may be silent, in seconds (tcp_user_timeout: milliseconds). libpq takes no less than 2 for a connect.
+# They count over TCP alone, and what the URL itself says comes first.
+CONNECT_SECONDS = 2
+NETWORK_LIMITS = {
+    "connect_timeout": str(CONNECT_SECONDS),
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "5000",
+}
 
 
 def connection_url(data_dir: Path, role: str = "web", database: str = DATABASE) -> str:
@@ -56,14 +66,14 @@ def database_settings(url: str) -> dict[str, Any]:
     """Return Django's settings for the database behind this URL."""
     parameters = parse_url(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "carecollective.postgres.backend",
         "NAME": parameters.pop("dbname", ""),
         "USER": parameters.pop("user", ""),
         "PASSWORD": parameters.pop("password", ""),
         "HOST": parameters.pop("host", ""),
         "PORT": parameters.pop("port", ""),
         # Bound on the client, message bodies would stand in the statements and so in the server's log.
-        "OPTIONS": {**parameters, "server_side_binding": True},
+        "OPTIONS": {**NETWORK_LIMITS, **parameters, "server_side_binding": True},
     }
 
 

@@ -94,7 +94,7 @@ def test_operations_read_every_table_there_is_and_will_be_and_web_none(server: P
 
 
 def test_the_web_gives_up_on_what_takes_too_long(server: Path) -> None:
-    assert ask(server, "SHOW statement_timeout") == "5s"
+    assert ask(server, "SHOW statement_timeout") == "3500ms"
     assert ask(server, "SHOW lock_timeout") == "2s"
     assert ask(server, "SHOW idle_in_transaction_session_timeout") == "15s"
     assert ask(server, "SHOW statement_timeout", role="owner") == "0"

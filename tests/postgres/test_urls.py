@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from carecollective.postgres import PostgresError, bin_dir, connection_url, database_settings, derived_url, secret_key
-from carecollective.postgres.urls import build_url, parse_url
+from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url
 from tests.postgres.conftest import Use
 
 
@@ -64,15 +64,16 @@ def test_a_url_survives_being_taken_apart_and_put_together(url: str) -> None:
 
 
 def test_django_connects_with_what_the_url_says_and_binds_on_the_server() -> None:
-    settings = database_settings("postgresql://u:p%40@db.example:6432/care?sslmode=require")
+    url = "postgresql://u:p%40@db.example:6432/care?sslmode=require&connect_timeout=7"
+    settings = database_settings(url)
     assert settings == {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "carecollective.postgres.backend",
         "NAME": "care",
         "USER": "u",
         "PASSWORD": "p@",
         "HOST": "db.example",
         "PORT": "6432",
-        "OPTIONS": {"sslmode": "require", "server_side_binding": True},
+        "OPTIONS": {**NETWORK_LIMITS, "connect_timeout": "7", "sslmode": "require", "server_side_binding": True},
     }
 
 
