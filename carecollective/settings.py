@@ -333,9 +333,8 @@ SPECTACULAR_SETTINGS = {
         "carecollective.core.schema.complete_schema",
     ],
     "ENUM_NAME_OVERRIDES": {
-        "HelpRequestStatus": "carecollective.help_requests.models.Status",
-        "HelpRequestCategory": "carecollective.help_requests.models.Category",
-        "HelpRequestUrgency": "carecollective.help_requests.models.Urgency",
+        "HelpRequestCategory": "carecollective.help_requests.serializers.CATEGORIES",
+        "HelpRequestUrgency": "carecollective.help_requests.serializers.URGENCIES",
         "MessagingVersion": "carecollective.inbox.serializers.VERSIONS",
         "WayOnAction": "carecollective.inbox.serializers.WAYS_ON",
     },

@@ -3,6 +3,7 @@ theirs is updated or deleted. What we add are rows of our own, and grants and po
 """
 
 import uuid
+from datetime import datetime
 from typing import ClassVar
 
 from django.conf import settings
@@ -18,18 +19,21 @@ class Status(models.TextChoices):
 
 
 class Conversation(models.Model):
-    """A legacy conversation. Its trigger keeps `last_message_at`; we insert, and never update it ourselves."""
+    """A legacy conversation. Its trigger keeps `last_message_at`; we insert, and never update it ourselves.
+
+    What the legacy system left empty stays so: a conversation without a status is active, one without dates comes last.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     help_request = models.ForeignKey(HelpRequest, models.DO_NOTHING, null=True, related_name="+")
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.DO_NOTHING, db_column="created_by", related_name="+"
+        settings.AUTH_USER_MODEL, models.DO_NOTHING, db_column="created_by", null=True, related_name="+"
     )
     title = models.TextField(null=True)
-    status = models.TextField(choices=Status.choices, default=Status.ACTIVE)
-    created_at = models.DateTimeField()
-    updated_at = models.DateTimeField()
-    last_message_at = models.DateTimeField()
+    status = models.TextField(choices=Status.choices, default=Status.ACTIVE, null=True)
+    created_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField(null=True)
+    last_message_at = models.DateTimeField(null=True)
 
     class Meta:
         managed = False
@@ -38,6 +42,11 @@ class Conversation(models.Model):
     def __str__(self) -> str:
         return f"Legacy conversation {self.pk}"
 
+    @property
+    def active_at(self) -> datetime | None:
+        """When something last happened in it, as far as the legacy system kept that."""
+        return self.last_message_at or self.updated_at or self.created_at
+
 
 class Participant(models.Model):
     """Who takes part in a legacy conversation; one who left keeps the row and no longer sees the conversation."""
@@ -45,7 +54,7 @@ class Participant(models.Model):
     pk = models.CompositePrimaryKey("conversation_id", "user_id")
     conversation = models.ForeignKey(Conversation, models.DO_NOTHING, related_name="participants")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, related_name="+")
-    joined_at = models.DateTimeField()
+    joined_at = models.DateTimeField(null=True)
     left_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -57,23 +66,26 @@ class Participant(models.Model):
 
 
 class Message(models.Model):
-    """A legacy message. `deleted_at` and `moderation_status` were set by the legacy system and decide what is shown."""
+    """A legacy message. `deleted_at` and `moderation_status` were set by the legacy system and decide what is shown.
+
+    One without a date is older than all that have one.
+    """
 
     WITHHELD_BY_MODERATORS: ClassVar[tuple[str, ...]] = ("hidden", "removed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, models.DO_NOTHING, related_name="messages")
-    sender = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, related_name="+")
+    sender = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, null=True, related_name="+")
     recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.DO_NOTHING, related_name="+")
     help_request = models.ForeignKey(HelpRequest, models.DO_NOTHING, null=True, related_name="+")
-    content = models.TextField()
-    message_type = models.TextField(default="text")
+    content = models.TextField(null=True)
+    message_type = models.TextField(default="text", null=True)
     status = models.TextField(default="sent")
     read_at = models.DateTimeField(null=True)
     is_flagged = models.BooleanField(default=False)
     moderation_status = models.TextField(null=True)
-    created_at = models.DateTimeField()
-    updated_at = models.DateTimeField()
+    created_at = models.DateTimeField(null=True)
+    updated_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from carecollective.core.database import Member
 from carecollective.core.errors import ConversationNotFound, MessageNotFound
-from carecollective.core.pagination import beyond_row
+from carecollective.core.pagination import Cursor, beyond
 from messaging_v1.models import Conversation, Message, Participant
 
 THREAD_PAGE = 50
@@ -28,13 +28,16 @@ class LegacyPerson:
 
 @dataclass(frozen=True, slots=True)
 class LegacyMessage:
-    """A message as its readers may see it: `content` is a sentence in its place where the legacy system withheld it."""
+    """A message as its readers may see it: `content` is a sentence in its place where the legacy system withheld it.
+
+    A sender or a date that the legacy system did not keep is None.
+    """
 
     id: UUID
-    sender_id: UUID
+    sender_id: UUID | None
     content: str
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime | None
+    updated_at: datetime | None
     is_withheld: bool
     is_system: bool
 
@@ -57,7 +60,7 @@ def conversation_of_pair(*, help_request_id: UUID, helper: Member) -> Conversati
         Conversation.objects.filter(help_request=help_request_id)
         .filter(Exists(Participant.objects.filter(conversation=OuterRef("pk"), user=helper.pk, left_at=None)))
         .filter(Exists(Message.objects.filter(conversation=OuterRef("pk"))))
-        .order_by("-last_message_at", "-pk")
+        .order_by(F("last_message_at").desc(nulls_last=True), "-pk")
         .first()
     )
 
@@ -69,7 +72,8 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     is not of this conversation.
     """
     messages = Message.objects.filter(conversation=conversation_id)
-    page = messages if before is None else _beyond(messages, before, newer=False)
+    dated, undated = _split(messages, before, newer=False)
+    without_date = messages.filter(created_at=None)
     fields = JSONObject(
         id="id",
         sender_id="sender_id",
@@ -84,8 +88,10 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     conversation = (
         Conversation.objects.select_related("help_request")
         .annotate(
-            latest=ArraySubquery(page.order_by("-created_at", "-pk")[: THREAD_PAGE + 1].values(json=fields)),
-            first=ArraySubquery(messages.order_by("created_at", "pk")[:1].values(json=fields)),
+            dated=ArraySubquery(dated.order_by("-created_at", "-pk")[: THREAD_PAGE + 1].values(json=fields)),
+            undated=ArraySubquery(undated.order_by("-pk")[: THREAD_PAGE + 1].values(json=fields)),
+            first_undated=ArraySubquery(without_date.order_by("pk")[:1].values(json=fields)),
+            first_dated=ArraySubquery(messages.order_by("created_at", "pk")[:1].values(json=fields)),
             people=ArraySubquery(people.values(json=JSONObject(id="user_id", name="user__name", left_at="left_at"))),
         )
         .filter(pk=conversation_id)
@@ -93,14 +99,15 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     )
     if conversation is None:
         raise ConversationNotFound()
-    found = [_legacy_message(item) for item in conversation.latest]
+    found = [_legacy_message(item) for item in [*conversation.dated, *conversation.undated]][: THREAD_PAGE + 1]
+    first = [*conversation.first_undated, *conversation.first_dated][:1]
     return LegacyThread(
         conversation=conversation,
         people=[
             LegacyPerson(UUID(person["id"]), person["name"], has_left=person["left_at"] is not None)
             for person in conversation.people
         ],
-        first_message=_legacy_message(conversation.first[0]).content if conversation.first else None,
+        first_message=_legacy_message(first[0]).content if first else None,
         messages=found[:THREAD_PAGE][::-1],
         has_older=len(found) > THREAD_PAGE,
     )
@@ -112,10 +119,12 @@ def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> 
     Raises MessageNotFound when `after` is not of this conversation.
     """
     messages = Message.objects.filter(conversation=conversation_id)
+    dated, undated = _split(messages, after, newer=True)
     if after is None:
-        found = list(messages.order_by("-created_at", "-pk")[:limit])[::-1]
+        newest = [*dated.order_by("-created_at", "-pk")[:limit], *undated.order_by("-pk")[:limit]]
+        found = newest[:limit][::-1]
     else:
-        found = list(_beyond(messages, after, newer=True)[:limit])
+        found = [*undated.order_by("pk")[:limit], *dated.order_by("created_at", "pk")[:limit]][:limit]
     return [as_seen(message) for message in found]
 
 
@@ -127,7 +136,7 @@ def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:
 def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
     """Return the conversations about a request that the acting member may see, latest activity first, with their openers."""
     found = Conversation.objects.filter(help_request=help_request_id).exclude(created_by=F("help_request__user"))
-    return list(found.select_related("created_by").order_by("-last_message_at", "-pk"))
+    return list(found.select_related("created_by").order_by(F("last_message_at").desc(nulls_last=True), "-pk"))
 
 
 def as_seen(message: Message) -> LegacyMessage:
@@ -136,11 +145,11 @@ def as_seen(message: Message) -> LegacyMessage:
     return LegacyMessage(
         id=message.pk,
         sender_id=message.sender_id,
-        content=placeholder(deleted=message.deleted_at is not None) if is_withheld else message.content,
+        content=placeholder(deleted=message.deleted_at is not None) if is_withheld else message.content or "",
         created_at=message.created_at,
         updated_at=message.updated_at,
         is_withheld=is_withheld,
-        is_system=message.message_type != "text",
+        is_system=message.message_type not in (None, "text"),
     )
 
 
@@ -153,24 +162,40 @@ def placeholder(*, deleted: bool) -> str:
     return _("This message was deleted.") if deleted else _("This message was removed by a moderator.")
 
 
-def _beyond(messages: QuerySet[Message], anchor: UUID, *, newer: bool) -> QuerySet[Message]:
-    found = beyond_row(messages, anchor, field="created_at", newer=newer)
-    if found is None:
+def _split(
+    messages: QuerySet[Message], anchor: UUID | None, *, newer: bool
+) -> tuple[QuerySet[Message], QuerySet[Message]]:
+    """Return the messages beyond `anchor`, those with a date and those without, which are older. Raises MessageNotFound.
+
+    Two queries, so that each can be read along the legacy index.
+    """
+    dated, undated = messages.filter(created_at__isnull=False), messages.filter(created_at=None)
+    if anchor is None:
+        return dated, undated
+    row = messages.filter(pk=anchor).only("created_at").first()
+    if row is None:
         raise MessageNotFound()
-    return found
+    if row.created_at is None:
+        beside = undated.filter(pk__gt=anchor) if newer else undated.filter(pk__lt=anchor)
+        return (dated if newer else dated.filter(pk=anchor)), beside
+    return beyond(dated, Cursor(row.created_at, anchor, newer), field="created_at"), (
+        undated.filter(pk=anchor) if newer else undated
+    )
 
 
 def _legacy_message(item: dict[str, Any]) -> LegacyMessage:
-    moment = datetime.fromisoformat
+    def moment(name: str) -> datetime | None:
+        return datetime.fromisoformat(item[name]) if item[name] else None
+
     return as_seen(
         Message(
             id=UUID(item["id"]),
-            sender_id=UUID(item["sender_id"]),
+            sender_id=UUID(item["sender_id"]) if item["sender_id"] else None,
             content=item["content"],
             message_type=item["message_type"],
             moderation_status=item["moderation_status"],
-            deleted_at=moment(item["deleted_at"]) if item["deleted_at"] else None,
-            created_at=moment(item["created_at"]),
-            updated_at=moment(item["updated_at"]),
+            deleted_at=moment("deleted_at"),
+            created_at=moment("created_at"),
+            updated_at=moment("updated_at"),
         )
     )

@@ -83,7 +83,7 @@ def send_legacy_message(
             return sent_before
         others = Participant.objects.filter(conversation=conversation, left_at=None).exclude(user=actor)
         other = others.order_by("joined_at", "user_id").first()
-        if conversation.status != Status.ACTIVE or other is None:
+        if conversation.status not in (None, Status.ACTIVE) or other is None:
             raise ConversationInactive()
         try:
             with transaction.atomic():

@@ -131,8 +131,8 @@ def _expected() -> list[Expected]:
         conversations = cursor.fetchall()
         cursor.execute(
             """
-            SELECT conversation_id, id, content,
-              deleted_at IS NOT NULL OR coalesce(moderation_status, '') IN ('hidden', 'removed')
+            SELECT conversation_id, id, coalesce(content, ''),
+              deleted_at IS NOT NULL OR coalesce(moderation_status::text, '') IN ('hidden', 'removed')
             FROM messages
             """
         )

@@ -233,7 +233,8 @@ def _answer(requester: User, helper: User, conversation: Conversation) -> None:
             moved = Conversation.objects.get(pk=conversation.pk).last_message_at
         if [message.content for message in thread.messages] != [WORDS, WORDS]:
             raise StepFailed("a message does not arrive as it was written")
-        if moved is None or moved < sent.message.created_at:
+        said_at = sent.message.created_at
+        if not (moved and said_at and moved >= said_at):
             raise StepFailed(
                 "no trigger on messages keeps conversations.last_message_at, so that a new message does not bring its"
                 " conversation to the top"

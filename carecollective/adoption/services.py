@@ -24,6 +24,25 @@ WHERE (p.email IS NULL OR p.email = lower(u.email) AND %(is_first)s) AND u.email
 ORDER BY lower(u.email), to_jsonb(u) ->> 'deleted_at' IS NOT NULL, u.created_at, u.id
 """
 
+# What every page shows or sorts by. A row without a date comes last, beside the oldest.
+_GAPS = (
+    "UPDATE profiles SET name = 'Neighbour' WHERE btrim(coalesce(name, '')) = ''",
+    "UPDATE profiles SET is_admin = false WHERE is_admin IS NULL",
+    "UPDATE profiles SET is_beta_tester = false WHERE is_beta_tester IS NULL",
+    "UPDATE profiles SET verification_status = 'pending' WHERE verification_status IS NULL",
+    """
+    UPDATE profiles SET created_at = coalesce((SELECT min(created_at) FROM profiles), clock_timestamp())
+    WHERE created_at IS NULL
+    """,
+    "UPDATE help_requests SET title = 'A request without a title' WHERE btrim(coalesce(title, '')) = ''",
+    """
+    UPDATE help_requests SET created_at = coalesce(
+      updated_at, (SELECT min(created_at) FROM help_requests), clock_timestamp())
+    WHERE created_at IS NULL
+    """,
+    "UPDATE help_requests SET updated_at = created_at WHERE updated_at IS NULL",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -35,6 +54,7 @@ class Outcome:
     staff: int
     testers: int
     requests_prolonged: int
+    gaps_filled: int
     kept_out: KeptOut
 
 
@@ -57,6 +77,10 @@ def take_over(*, superuser_email: str = "") -> Outcome:
         cursor.execute("SELECT count(*) FROM auth.users u WHERE NOT EXISTS (SELECT FROM profiles p WHERE p.id = u.id)")
         without_member = cursor.fetchone()[0]
         kept_out = keep_out(again=is_first)
+        gaps_filled = 0
+        for statement in _GAPS:
+            cursor.execute(statement)
+            gaps_filled += cursor.rowcount
         prolonged = 0
         if is_first:
             # The legacy system set an end to every request and never kept to it: each open one gets its full time again.
@@ -80,6 +104,7 @@ def take_over(*, superuser_email: str = "") -> Outcome:
         staff=staff,
         testers=testers,
         requests_prolonged=prolonged,
+        gaps_filled=gaps_filled,
         kept_out=kept_out,
     )
 

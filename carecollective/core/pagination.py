@@ -5,7 +5,7 @@ import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.core.errors import ValidationRefused
 
 Row = TypeVar("Row")
+# Where a row without a date stands: behind all that have one.
+UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

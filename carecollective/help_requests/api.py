@@ -11,7 +11,7 @@ from carecollective.accounts.authentication import member_of
 from carecollective.core import errors
 from carecollective.core.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
 from carecollective.core.schema import CURSOR, LOCATION, path_id, refusals
-from carecollective.help_requests.models import Category, HelpRequest, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, HelpRequest, Status, Urgency
 from carecollective.help_requests.selectors import SEARCH_MAX, RequestFilters, find_request, list_requests
 from carecollective.help_requests.serializers import (
     HelpRequestPageSerializer,
@@ -20,6 +20,8 @@ from carecollective.help_requests.serializers import (
 )
 from carecollective.help_requests.services import post_request
 
+OTHER_FINDS = "`other` also finds what the legacy system left empty, and its words that are not listed here."
+
 
 class HelpRequestsView(ApiView):
     @extend_schema(
@@ -27,9 +29,9 @@ class HelpRequestsView(ApiView):
         summary="Help requests, newest first",
         tags=["help requests"],
         parameters=[
-            OpenApiParameter("status", enum=Status.values),
-            OpenApiParameter("category", enum=Category.values),
-            OpenApiParameter("urgency", enum=Urgency.values),
+            OpenApiParameter("status", enum=[*Status.values, OTHER], description=OTHER_FINDS),
+            OpenApiParameter("category", enum=Category.values, description=OTHER_FINDS),
+            OpenApiParameter("urgency", enum=[*Urgency.values, OTHER], description=OTHER_FINDS),
             OpenApiParameter(
                 "q",
                 description="Words that title or description hold, in any case, with or without accents.",

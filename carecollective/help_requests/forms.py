@@ -2,7 +2,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.pages import OnceForm, TypedForm
-from carecollective.help_requests.models import Category, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
 
 
@@ -42,8 +42,12 @@ class FiltersForm(TypedForm):
         widget=forms.Select(choices=[("", _("All kinds")), *Category.choices]),
     )
     urgency = forms.Field(
-        label=_("How soon"), required=False, widget=forms.Select(choices=[("", _("Any")), *Urgency.choices])
+        label=_("How soon"),
+        required=False,
+        widget=forms.Select(choices=[("", _("Any")), *Urgency.choices, (OTHER, _("Other"))]),
     )
     status = forms.Field(
-        label=_("Status"), required=False, widget=forms.Select(choices=[("", _("All")), *Status.choices])
+        label=_("Status"),
+        required=False,
+        widget=forms.Select(choices=[("", _("All")), *Status.choices, (OTHER, _("Other"))]),
     )

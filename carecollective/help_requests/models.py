@@ -34,8 +34,15 @@ class Status(models.TextChoices):
 AVAILABLE = (Status.OPEN, Status.IN_PROGRESS)
 
 
+# What a filter calls a category, an urgency or a status that the legacy system left empty, or that we do not know.
+OTHER = "other"
+
+
 class HelpRequest(models.Model):
-    """What a member asks of the others, on the legacy system's table; its trigger sets when a request expires."""
+    """What a member asks of the others, on the legacy system's table; its trigger sets when a request expires.
+
+    Category, urgency and status of a legacy request may be empty, or words that we do not know: they are shown as they are.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="help_requests", db_index=False)

@@ -11,14 +11,15 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.core.errors import HelpRequestNotFound, ValidationRefused
 from carecollective.core.pagination import Cursor, Page, beyond, paginate
 from carecollective.core.text import can_be_kept
-from carecollective.help_requests.models import Category, HelpRequest, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, HelpRequest, Status, Urgency
 
 SEARCH_MAX = 100
+_KNOWN = {"status": Status, "category": Category, "urgency": Urgency}
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFilters:
-    """What a reader narrowed the list to; an empty text narrows nothing."""
+    """What a reader narrowed the list to; an empty text narrows nothing, "other" finds what we have no word for."""
 
     status: str = ""
     category: str = ""
@@ -29,8 +30,8 @@ class RequestFilters:
     def parse(cls, given: Mapping[str, str]) -> "RequestFilters":
         """Read query parameters. Raises ValidationRefused naming each that holds an unknown choice."""
         refused = {}
-        for name, choices in (("status", Status), ("category", Category), ("urgency", Urgency)):
-            if given.get(name) and given[name] not in choices.values:
+        for name, choices in _KNOWN.items():
+            if given.get(name) and given[name] not in (*choices.values, OTHER):
                 refused[name] = [_("This is not one of the choices.")]
         search = given.get("q", "").strip()
         if not can_be_kept(search):
@@ -52,8 +53,12 @@ class _Folded(Func):
 def list_requests(*, filters: RequestFilters, cursor: Cursor | None = None, size: int = 20) -> Page[HelpRequest]:
     """Return one page of requests, newest first, each with its owner; of a search, those that hold each of its words."""
     chosen = HelpRequest.objects.select_related("user")
-    for name in ("status", "category", "urgency"):
-        if value := getattr(filters, name):
+    for name, choices in _KNOWN.items():
+        value = getattr(filters, name)
+        if value == OTHER:
+            named = [known for known in choices.values if known != OTHER]
+            chosen = chosen.filter(Q(**{name: None}) | ~Q(**{f"{name}__in": named}))
+        elif value:
             chosen = chosen.filter(**{name: value})
     for word in filters.q.split():
         wanted = _Folded(Value(word))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import TextChoices
 from rest_framework import serializers
 
 from carecollective.accounts.serializers import PersonSerializer
@@ -9,25 +10,33 @@ from carecollective.core.api import RawTextField
 from carecollective.help_requests.models import Category, Status, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
 
+CATEGORIES, URGENCIES = Category.values, Urgency.values
+
+
+class LegacyWordField(serializers.CharField):
+    """One of our words, unless the legacy system kept another or none."""
+
+    def __init__(self, choices: type[TextChoices], **options: Any) -> None:
+        ours = ", ".join(f"`{value}`" for value in choices.values)
+        super().__init__(
+            allow_null=True, help_text=f"One of {ours}; of a legacy request perhaps another word, or null.", **options
+        )
+
 
 class NewHelpRequestSerializer(serializers.Serializer[Any]):
     title = RawTextField(documented={"minLength": 1, "maxLength": TITLE_MAX})
     description = RawTextField(default="", documented={"maxLength": DESCRIPTION_MAX})
-    category = RawTextField(
-        default=Category.OTHER.value, documented={"allOf": [{"$ref": "#/components/schemas/HelpRequestCategory"}]}
-    )
-    urgency = RawTextField(
-        default=Urgency.NORMAL.value, documented={"allOf": [{"$ref": "#/components/schemas/HelpRequestUrgency"}]}
-    )
+    category = RawTextField(default=Category.OTHER.value, documented={"enum": CATEGORIES})
+    urgency = RawTextField(default=Urgency.NORMAL.value, documented={"enum": URGENCIES})
 
 
 class HelpRequestSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     title = serializers.CharField()
     description = serializers.CharField(allow_null=True)
-    category = serializers.ChoiceField(choices=Category.choices)
-    urgency = serializers.ChoiceField(choices=Urgency.choices)
-    status = serializers.ChoiceField(choices=Status.choices)
+    category = LegacyWordField(Category)
+    urgency = LegacyWordField(Urgency)
+    status = LegacyWordField(Status)
     created_at = serializers.DateTimeField()
     owner = PersonSerializer()
 

@@ -104,8 +104,7 @@ def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
 
     Raises NotApproved for a member who is not (any more); HelpRequestNotFound when it is not the member's own.
     """
-    ended = (Status.COMPLETED, Status.CANCELLED, Status.CLOSED)
-    request = _move(actor, help_request_id, ended, Status.OPEN, completed_at=None, cancelled_at=None)
+    request = _move(actor, help_request_id, None, Status.OPEN, completed_at=None, cancelled_at=None)
     require_approved(actor)  # last, because somebody else's request answers as none; nothing of the move stays
     with connection.cursor() as cursor:
         cursor.execute(
@@ -116,14 +115,15 @@ def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
 
 
 def _move(
-    actor: User, help_request_id: UUID, allowed: tuple[Status, ...], status: Status, **stamps: Any
+    actor: User, help_request_id: UUID, allowed: tuple[Status, ...] | None, status: Status, **stamps: Any
 ) -> HelpRequest:
+    """Change the status from one of those allowed, or with None from any that is not available."""
     request = lock_help_request(help_request_id)
     if request.user_id != actor.pk:
         raise HelpRequestNotFound()
     if request.status == status:
         return request
-    if request.status not in allowed:
+    if request.is_available if allowed is None else request.status not in allowed:
         raise StatusChangeRefused()
     HelpRequest.objects.filter(pk=request.pk).update(status=status, updated_at=ClockTimestamp(), **stamps)
     request.refresh_from_db()

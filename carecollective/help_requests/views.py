@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.db.models import TextChoices
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -12,7 +13,7 @@ from carecollective.core.errors import ValidationRefused
 from carecollective.core.pages import Refusable, page, parse_cursor, render_page
 from carecollective.help_requests import selectors, services
 from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
-from carecollective.help_requests.models import Category, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.selectors import RequestFilters
 
 
@@ -44,10 +45,14 @@ def _chosen(filters: RequestFilters) -> Sequence[str]:
     if filters.category:
         chosen.append(str(Category(filters.category).label))
     if filters.urgency:
-        chosen.append(str(Urgency(filters.urgency).label))
+        chosen.append(_label(Urgency, filters.urgency))
     if filters.status != Status.OPEN:
-        chosen.append(str(Status(filters.status).label) if filters.status else _("Open or over"))
+        chosen.append(_label(Status, filters.status) if filters.status else _("Open or over"))
     return chosen
+
+
+def _label(choices: type[TextChoices], value: str) -> str:
+    return _("Other") if value == OTHER else str(choices(value).label)
 
 
 @member_page

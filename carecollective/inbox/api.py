@@ -361,7 +361,7 @@ def etag_of(poll: Poll) -> str:
     """Return a tag that changes with every message, edit and moderation in the poll."""
     digest = sha256(str(poll.has_more).encode())
     for message in poll.messages:
-        digest.update(f"{message.id} {message.updated_at.isoformat()} {message.content}\0".encode())
+        digest.update(f"{message.id} {message.updated_at} {message.content}\0".encode())
     return f'"{digest.hexdigest()[:32]}"'
 
 

@@ -18,7 +18,8 @@ def without_v2(statement: str) -> str:
     return statement.replace("\nWITH", _STAND_INS, 1)
 
 
-# Both sides in one shape. The policies already show no conversation of others'; the conditions say it again.
+# Both sides in one shape. The policies already show no conversation of others'; the conditions say it again. A legacy
+# conversation without any date was last active at `undated`.
 _BOTH = """
   SELECT c.id, 'v2' AS version, c.help_request_id, c.requester_id, c.helper_id,
          CASE WHEN c.requester_id = %(reader)s THEN c.helper_id ELSE c.requester_id END AS other_id,
@@ -29,7 +30,8 @@ _BOTH = """
   SELECT c.id, 'v1', c.help_request_id, NULL, NULL,
          (SELECT p.user_id FROM conversation_participants p
           WHERE p.conversation_id = c.id AND p.user_id <> %(reader)s ORDER BY p.joined_at, p.user_id LIMIT 1),
-         c.status, coalesce(c.last_message_at, c.updated_at, c.created_at), NULL, c.created_at
+         coalesce(c.status::text, 'active'),
+         coalesce(c.last_message_at, c.updated_at, c.created_at, %(undated)s), NULL, c.created_at
   FROM conversations c
   JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = %(reader)s AND me.left_at IS NULL
 """
@@ -43,7 +45,7 @@ WITH page AS (
   LIMIT %(limit)s
 )
 SELECT page.id, page.version, page.status, page.activity,
-       request.id, request.title, request.status,
+       request.id, request.title, request.status::text,
        other.id, other.name,
        last.id, last.sender_id, last.content, last.created_at, last.deleted, last.moderation_status,
        last.is_system, third.name, coalesce(unread.messages, 0)
@@ -59,11 +61,16 @@ LEFT JOIN LATERAL (
     UNION ALL
     (SELECT NULL, page.helper_id, page.initial_message, page.created_at, false, NULL, false WHERE page.version = 'v2')
     UNION ALL
-    (SELECT m.id, m.sender_id, m.content, m.created_at, m.deleted_at IS NOT NULL, m.moderation_status,
-            m.message_type IS DISTINCT FROM 'text'
-     FROM messages m WHERE page.version = 'v1' AND m.conversation_id = page.id
+    (SELECT m.id, m.sender_id, m.content, m.created_at, m.deleted_at IS NOT NULL, m.moderation_status::text,
+            coalesce(m.message_type::text, 'text') <> 'text'
+     FROM messages m WHERE page.version = 'v1' AND m.conversation_id = page.id AND m.created_at IS NOT NULL
      ORDER BY m.created_at DESC, m.id DESC LIMIT 1)
-  ) newest ORDER BY created_at DESC LIMIT 1
+    UNION ALL
+    (SELECT m.id, m.sender_id, m.content, NULL, m.deleted_at IS NOT NULL, m.moderation_status::text,
+            coalesce(m.message_type::text, 'text') <> 'text'
+     FROM messages m WHERE page.version = 'v1' AND m.conversation_id = page.id AND m.created_at IS NULL
+     ORDER BY m.id DESC LIMIT 1)
+  ) newest ORDER BY created_at DESC NULLS LAST LIMIT 1
 ) last ON true
 -- A legacy conversation may have a third participant.
 LEFT JOIN profiles third ON third.id = last.sender_id AND last.sender_id NOT IN (%(reader)s, page.other_id)
@@ -78,7 +85,7 @@ LEFT JOIN LATERAL (
     UNION ALL
     SELECT count(*) FROM messages m
     WHERE page.version = 'v1' AND m.conversation_id = page.id AND m.recipient_id = %(reader)s AND m.read_at IS NULL
-      AND m.deleted_at IS NULL AND coalesce(m.moderation_status, '') NOT IN ('hidden', 'removed')
+      AND m.deleted_at IS NULL AND coalesce(m.moderation_status::text, '') NOT IN ('hidden', 'removed')
       AND (pointer.read_to IS NULL OR m.created_at > pointer.read_to)
   ) counted
 ) unread ON true
@@ -101,7 +108,8 @@ WITH found AS (
   FROM conversations_v2 c WHERE c.id = %(conversation)s AND %(reader)s IN (c.requester_id, c.helper_id)
   UNION ALL
   SELECT c.id, 'v1',
-         coalesce((SELECT max(m.created_at) FROM messages m WHERE m.conversation_id = c.id), c.created_at),
+         coalesce((SELECT max(m.created_at) FROM messages m WHERE m.conversation_id = c.id), c.created_at,
+                  clock_timestamp()),
          (SELECT n.id FROM conversations_v2 n JOIN conversation_participants p ON p.conversation_id = c.id
           WHERE n.help_request_id = c.help_request_id AND n.helper_id = p.user_id LIMIT 1),
          EXISTS (SELECT FROM inbox_continuationrequest a WHERE a.legacy_conversation_id = c.id)
@@ -124,7 +132,7 @@ FROM found
 # The CASE keeps the comparison an index condition.
 UNREAD_IN_V1 = """
 SELECT n.id, n.kind FROM inbox_notification n
-JOIN conversations c ON c.id = n.conversation_id AND coalesce(c.status, 'active') NOT IN ('closed', 'blocked')
+JOIN conversations c ON c.id = n.conversation_id AND coalesce(c.status::text, 'active') NOT IN ('closed', 'blocked')
 JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = n.recipient_id AND me.left_at IS NULL
 LEFT JOIN inbox_readpointer pointer
   ON pointer.member_id = n.recipient_id AND pointer.conversation_id = n.conversation_id
@@ -132,7 +140,7 @@ WHERE n.recipient_id = %(reader)s AND n.settled_at IS NULL AND n.version = 'v1' 
   AND EXISTS (
     SELECT FROM messages m
     WHERE m.conversation_id = c.id AND m.recipient_id = %(reader)s AND m.read_at IS NULL AND m.deleted_at IS NULL
-      AND coalesce(m.moderation_status, '') NOT IN ('hidden', 'removed') AND m.content <> public.privacy_erased_text()
+      AND coalesce(m.moderation_status::text, '') NOT IN ('hidden', 'removed') AND m.content <> public.privacy_erased_text()
       AND m.created_at > CASE WHEN pointer.read_to IS NULL THEN '-infinity' ELSE pointer.read_to END)
 """
 

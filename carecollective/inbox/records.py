@@ -1,4 +1,7 @@
-"""What crosses from the inbox to pages and API: one shape for both versions."""
+"""What crosses from the inbox to pages and API: one shape for both versions.
+
+A date that the legacy system did not keep is None, and so is a sender. What has no date is older than all that has one.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ class Person:
 class RequestSummary:
     id: UUID
     title: str
-    status: str
+    status: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +34,9 @@ class LastMessage:
     """
 
     id: UUID | None
-    sender_id: UUID
+    sender_id: UUID | None
     content: str
-    created_at: datetime
+    created_at: datetime | None
     is_system: bool = False
     third: str | None = None
 
@@ -49,7 +52,7 @@ class ConversationRow:
     status: str
     last_message: LastMessage | None
     unread_count: int
-    updated_at: datetime
+    updated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,10 @@ class MessageRecord:
     """
 
     id: UUID
-    sender_id: UUID
+    sender_id: UUID | None
     content: str
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime | None
+    updated_at: datetime | None
     is_withheld: bool = False
     is_system: bool = False
 
@@ -77,8 +80,8 @@ class ConversationRecord:
     helper_id: UUID | None
     initial_message: str | None
     status: str
-    created_at: datetime
-    updated_at: datetime
+    created_at: datetime | None
+    updated_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +157,4 @@ class Offer:
     conversation_id: UUID
     version: MessagingVersion
     helper: Person
-    updated_at: datetime
+    updated_at: datetime | None

@@ -13,7 +13,7 @@ import messaging_v2.selectors as v2
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
 from carecollective.core.errors import ConversationNotFound
-from carecollective.core.pagination import Cursor, Page, paginate
+from carecollective.core.pagination import UNDATED, Cursor, Page, paginate
 from carecollective.core.text import normalise_message
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.queries import LIST, LOCATE, PLACES, without_v2
@@ -57,7 +57,7 @@ def list_conversations(*, reader: User, cursor: Cursor | None = None, size: int 
     def fetch(place: Cursor | None, limit: int) -> Sequence[ConversationRow]:
         kind = "first" if place is None else "newer" if place.newer else "older"
         statement = LIST.format(place=PLACES[kind], direction="ASC" if kind == "newer" else "DESC")
-        given: dict[str, Any] = {"reader": reader.pk, "limit": limit}
+        given: dict[str, Any] = {"reader": reader.pk, "limit": limit, "undated": UNDATED}
         if place is not None:
             given |= {"at": place.at, "key": place.id}
         with connection.cursor() as rows:
@@ -65,7 +65,7 @@ def list_conversations(*, reader: User, cursor: Cursor | None = None, size: int 
             return [_conversation_row(row) for row in rows.fetchall()]
 
     with acting_as(reader):
-        return paginate(fetch, cursor=cursor, size=size, key=lambda row: (row.updated_at, row.id))
+        return paginate(fetch, cursor=cursor, size=size, key=lambda row: (row.updated_at or UNDATED, row.id))
 
 
 def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = None, mark_read: bool) -> Thread:
@@ -113,12 +113,11 @@ def offers_on(*, owner: User, help_request_id: UUID) -> Sequence[Offer]:
             Offer(found.pk, MessagingVersion.V2, Person(found.helper_id, found.helper.name), found.updated_at)
             for found in new
         ] + [
-            Offer(
-                found.pk, MessagingVersion.V1, Person(found.created_by_id, found.created_by.name), found.last_message_at
-            )
+            Offer(found.pk, MessagingVersion.V1, Person(found.created_by.pk, found.created_by.name), found.active_at)
             for found in v1.conversations_about(help_request_id=help_request_id)
+            if found.created_by
         ]
-    return sorted(offers, key=lambda offer: offer.updated_at, reverse=True)
+    return sorted(offers, key=lambda offer: offer.updated_at or UNDATED, reverse=True)
 
 
 def conversation_about(*, member: User, help_request_id: UUID) -> Started | None:
@@ -182,7 +181,8 @@ def legacy_message_record(message: v1.LegacyMessage) -> MessageRecord:
 def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     (key, version, status, activity, request_id, title, request_status, other_id, other_name) = row[:9]
     (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, third, unread) = row[9:]
-    if sender_id and v1.is_withheld_row(deleted=is_deleted, moderation_status=moderation_status):
+    has_message = bool(last_id or sender_id)
+    if has_message and v1.is_withheld_row(deleted=is_deleted, moderation_status=moderation_status):
         content = v1.placeholder(deleted=is_deleted)
     return ConversationRow(
         id=key,
@@ -190,9 +190,11 @@ def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
         help_request=RequestSummary(request_id, title, request_status) if request_id else None,
         other_participant=Person(other_id, other_name) if other_id else None,
         status=status,
-        last_message=LastMessage(last_id, sender_id, content, created_at, is_system, third) if sender_id else None,
+        last_message=LastMessage(last_id, sender_id, content or "", created_at, is_system, third)
+        if has_message
+        else None,
         unread_count=int(unread),
-        updated_at=activity,
+        updated_at=None if activity == UNDATED else activity,
     )
 
 
@@ -235,7 +237,7 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
             requester_id=requester_id,
             helper_id=helper_id,
             initial_message=found.first_message,
-            status=conversation.status,
+            status=conversation.status or "active",
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
@@ -265,7 +267,7 @@ def _legacy_roles(found: v1.LegacyThread, request: HelpRequest | None) -> tuple[
 def _legacy_read_only(found: v1.LegacyThread, other: v1.LegacyPerson | None) -> ReadOnlyReason | None:
     if found.conversation.status == "blocked":
         return ReadOnlyReason.BLOCKED
-    if found.conversation.status == "closed":
+    if found.conversation.status not in (None, "active"):
         return ReadOnlyReason.CLOSED
     if other is None or other.has_left:
         return ReadOnlyReason.OTHER_LEFT

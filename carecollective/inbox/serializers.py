@@ -18,6 +18,13 @@ VERSIONS = [version.value for version in MessagingVersion]
 WAYS_ON = [way.value for way in WayOn]
 
 
+class LegacyDateField(serializers.DateTimeField):
+    """A date that the legacy system may not have kept."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_null=True, help_text="Null where the legacy system kept no date.", **options)
+
+
 class OfferSerializer(serializers.Serializer[Any]):
     initial_message = RawTextField(documented={"minLength": INITIAL_MESSAGE_MIN, "maxLength": MESSAGE_MAX})
 
@@ -42,10 +49,10 @@ class StartedSerializer(serializers.Serializer[Any]):
 
 class MessageSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
-    sender_id = serializers.UUIDField()
+    sender_id = serializers.UUIDField(allow_null=True, help_text="Null where the legacy system kept no sender.")
     content = serializers.CharField(help_text="For a message that was deleted or moderated: the sentence in its place.")
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+    created_at = LegacyDateField()
+    updated_at = LegacyDateField()
 
 
 class SentSerializer(serializers.Serializer[Any]):
@@ -58,14 +65,14 @@ class SentSerializer(serializers.Serializer[Any]):
 class RequestSummarySerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     title = serializers.CharField()
-    status = serializers.CharField()
+    status = serializers.CharField(allow_null=True)
 
 
 class LastMessageSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(allow_null=True, help_text="Null for the first message of a V2 conversation.")
-    sender_id = serializers.UUIDField()
+    sender_id = serializers.UUIDField(allow_null=True, help_text="Null where the legacy system kept no sender.")
     content = serializers.CharField()
-    created_at = serializers.DateTimeField()
+    created_at = LegacyDateField()
 
 
 class ConversationRowSerializer(serializers.Serializer[Any]):
@@ -78,7 +85,7 @@ class ConversationRowSerializer(serializers.Serializer[Any]):
         allow_null=True, help_text="Null where the first message never arrived (legacy)."
     )
     unread_count = serializers.IntegerField(min_value=0)
-    updated_at = serializers.DateTimeField()
+    updated_at = LegacyDateField()
 
 
 class ConversationPageSerializer(serializers.Serializer[Any]):
@@ -97,8 +104,8 @@ class ConversationSerializer(serializers.Serializer[Any]):
         allow_null=True, help_text="What the helper opened with. In V2 it is not repeated among `messages`."
     )
     status = serializers.CharField()
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+    created_at = LegacyDateField()
+    updated_at = LegacyDateField()
 
 
 class WayOnSerializer(serializers.Serializer[Any]):

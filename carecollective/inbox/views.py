@@ -96,7 +96,7 @@ class Bubble:
     is_mine: bool
     sender: str
     content: str
-    created_at: datetime
+    created_at: datetime | None
     is_withheld: bool = False
     is_system: bool = False
     is_first_unread: bool = False
@@ -205,7 +205,8 @@ def _sent_lately(request: MemberRequest, thread: Thread) -> UUID | None:
     """Return the reader's newest message, unless it is old or was sent by the form that led here."""
     just_sent = {said.message for said in messages.get_messages(request) if JUST_SENT in said.tags.split()}
     mine = [message for message in thread.messages if message.sender_id == request.user.pk and not message.is_system]
-    if not mine or str(mine[-1].id) in just_sent or timezone.now() - mine[-1].created_at > SAME_WITHIN:
+    said_at = mine[-1].created_at if mine else None
+    if said_at is None or str(mine[-1].id) in just_sent or timezone.now() - said_at > SAME_WITHIN:
         return None
     return mine[-1].id
 
@@ -239,7 +240,9 @@ def _first_unread(thread: Thread, bubbles: Sequence[Bubble]) -> int | None:
     if thread.read_to is None and thread.conversation.version is MessagingVersion.V1:
         return None  # read on the former site, as far as we know
     for place, bubble in enumerate(bubbles):
-        if not bubble.is_mine and (thread.read_to is None or bubble.created_at > thread.read_to):
+        if not bubble.is_mine and (
+            thread.read_to is None or bool(bubble.created_at and bubble.created_at > thread.read_to)
+        ):
             return place
     return None
 
@@ -256,5 +259,5 @@ def _bubble(message: MessageRecord, reader: User, names: dict[UUID, str]) -> Bub
     )
 
 
-def _name_of(member_id: UUID, names: dict[UUID, str]) -> str:
-    return names.get(member_id) or _("A former member")
+def _name_of(member_id: UUID | None, names: dict[UUID, str]) -> str:
+    return (names.get(member_id) if member_id else None) or _("A former member")

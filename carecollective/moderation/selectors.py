@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 import messaging_v1.models as v1
@@ -41,7 +42,7 @@ class ReportedMessage:
     author_id: UUID
     author: str
     content: str
-    created_at: datetime
+    created_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def message_to_report(*, reader: User, conversation_id: UUID, message_id: UUID |
     """
     with acting_as(reader):
         version = locate(reader=reader, conversation_id=conversation_id, mark_read=False).version
-        row: tuple[UUID, str, str, datetime] | None
+        row: tuple[UUID, str, str | None, datetime | None] | None
         match version:
             case MessagingVersion.V2 if message_id is None:
                 openings = v2.Conversation.objects.filter(pk=conversation_id)
@@ -98,14 +99,17 @@ def message_to_report(*, reader: User, conversation_id: UUID, message_id: UUID |
             case MessagingVersion.V1:  # pragma: no branch
                 # What the legacy system wrote by itself, and what is no longer shown, cannot be reported.
                 legacy = v1.Message.objects.filter(pk=message_id or conversation_id, conversation=conversation_id)
-                shown = legacy.filter(message_type="text", deleted_at=None)
+                shown = legacy.filter(
+                    Q(message_type=None) | Q(message_type="text"), deleted_at=None, sender__isnull=False
+                )
                 shown = shown.exclude(moderation_status__in=v1.Message.WITHHELD_BY_MODERATORS)
                 row = shown.values_list("sender_id", "sender__name", "content", "created_at").first()
     if row is None:
         raise MessageNotFound()
     if row[0] == reader.pk:
         raise OwnMessage()
-    return ReportedMessage(version, *row)
+    author_id, author, content, created_at = row
+    return ReportedMessage(version, author_id, author, content or "", created_at)
 
 
 def list_reports(*, reader: User, page: int = 1) -> ReportPage:

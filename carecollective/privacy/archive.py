@@ -138,8 +138,11 @@ def _message(member: User, message: MessageRecord, names: dict[UUID, str], own_w
     }
 
 
-def _author(member: User, author_id: UUID, names: dict[UUID, str]) -> Row:
-    return {"by_me": author_id == member.pk, "by": {"id": author_id, "name": names.get(author_id)}}
+def _author(member: User, author_id: UUID | None, names: dict[UUID, str]) -> Row:
+    return {
+        "by_me": author_id == member.pk,
+        "by": {"id": author_id, "name": names.get(author_id) if author_id else None},
+    }
 
 
 def _reports(member: User) -> list[Row]:

@@ -44,6 +44,7 @@ def test_it_says_what_it_did_in_a_table(adopted_template):
         "Kept out: suspended or restricted": 0,
         "Not approved: never confirmed the e-mail address": 1,
         "Open requests given their full time again": 15,
+        "Missing names, titles and dates filled in": 0,
         "Members whom the site shows": 48,
         "Requests that the site shows": 30,
         "Legacy conversations": 16,

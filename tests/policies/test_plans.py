@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
+from carecollective.core.pagination import UNDATED
 from carecollective.inbox.queries import LIST, LOCATE, PLACES
 from tests import databases
 from tests.policies.probes_of_v1 import TABLES
@@ -60,7 +61,7 @@ def test_a_helper_with_ten_conversations_reads_no_table_whole(crowded: Any, name
 def explain(connection: Any, statement: str, *, reader: Any, conversation: Any) -> tuple[set[str], int]:
     """Return the V1 tables that the plan reads from end to end, and how many rows come of it."""
     connection.execute("SELECT set_config('app.user_id', %s, true)", [str(reader)])
-    values = {"reader": reader, "conversation": conversation, "limit": 21, "mark": False}
+    values = {"reader": reader, "conversation": conversation, "limit": 21, "mark": False, "undated": UNDATED}
     plan = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}".encode(), values).fetchone()[0][0]
     return {
         node["Relation Name"]

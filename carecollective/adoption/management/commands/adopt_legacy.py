@@ -88,6 +88,7 @@ class Command(BaseCommand):
                 ("Kept out: suspended or restricted", outcome.kept_out.restricted),
                 ("Not approved: never confirmed the e-mail address", outcome.kept_out.unconfirmed),
                 ("Open requests given their full time again", outcome.requests_prolonged),
+                ("Missing names, titles and dates filled in", outcome.gaps_filled),
                 ("Members whom the site shows", proof.members),
                 ("Requests that the site shows", proof.requests),
                 ("Legacy conversations", proof.conversations),
