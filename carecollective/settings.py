@@ -109,6 +109,11 @@ STORAGES = {
 
 CONVERSATIONS_PER_HOUR = read("CONVERSATIONS_PER_HOUR", 10, whole_number(1, 1_000_000), "a whole number from 1")
 MESSAGES_PER_MINUTE = read("MESSAGES_PER_MINUTE", 50, whole_number(1, 1_000_000), "a whole number from 1")
+# For one IP address, which all of a community centre may share: docs/decisions/0028-limits-by-address.md
+FAILED_SIGN_INS_PER_10_MINUTES = read(
+    "FAILED_SIGN_INS_PER_10_MINUTES", 50, whole_number(1, 1_000_000), "a whole number from 1"
+)
+SIGN_UPS_PER_HOUR = read("SIGN_UPS_PER_HOUR", 60, whole_number(1, 1_000_000), "a whole number from 1")
 MESSAGING_V2_ROLLOUT: Stage | None = read(
     "MESSAGING_V2_ROLLOUT", None, Stage.parse, "disabled, internal, percentage:N (0.1 to 100) or enabled"
 )
@@ -229,7 +234,12 @@ USE_TZ = True
 # Who is signed in
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesBackend",
+    "carecollective.accounts.authentication.LimitedBackend",
+    # Never asked to authenticate: LimitedBackend decides. Sessions opened before it are this one's.
+    "django.contrib.auth.backends.ModelBackend",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
@@ -239,7 +249,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "carecollective.accounts.hashers.BoundedArgon2Hasher",
     "carecollective.accounts.hashers.LegacyBcryptHasher",
 ]
 LOGIN_URL = "login"

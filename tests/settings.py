@@ -17,6 +17,7 @@ for name in (
     "ALERT_EMAILS",
     "ALERT_WEBHOOK_URL",
     "ALLOWED_HOSTS",
+    "BIND",
     "CONVERSATIONS_PER_HOUR",
     "CSRF_TRUSTED_ORIGINS",
     "DATABASE_URL",
@@ -24,12 +25,15 @@ for name in (
     "DJANGO_SECRET_KEY",
     "EMAIL_TIMEOUT",
     "EMAIL_URL",
+    "FAILED_SIGN_INS_PER_10_MINUTES",
     "HSTS_INCLUDE_SUBDOMAINS",
     "HSTS_PRELOAD",
     "MESSAGES_PER_MINUTE",
     "MESSAGING_V2_ROLLOUT",
     "SENTRY_DSN",
+    "SIGN_UPS_PER_HOUR",
     "SLACK_WEBHOOK_URL",
+    "TRUSTED_PROXIES",
 ):
     os.environ[name] = os.environ.get(f"TEST_{name}", "")
 os.environ["DATA_DIR"] = os.environ.get("TEST_DATA_DIR", ".data/tests")
@@ -56,4 +60,5 @@ if os.environ.get("TEST_STATIC_FILES") != "collected":
     WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = True
 ROLLOUT_SNAPSHOT = os.environ.get("TEST_ROLLOUT_SNAPSHOT", "query")
 CONVERSATIONS_PER_HOUR = int(os.environ.get("CONVERSATIONS_PER_HOUR") or 1000)
+FAILED_SIGN_INS_PER_10_MINUTES = SIGN_UPS_PER_HOUR = 1000
 MESSAGES_PER_MINUTE = int(os.environ.get("MESSAGES_PER_MINUTE") or 1000)

@@ -1,8 +1,11 @@
-"""Who an API call comes from."""
+"""Who somebody is: by password, or by an API call's token."""
 
-from typing import cast
+from typing import Any, cast
 
+from django.contrib.auth.backends import ModelBackend
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
+from django.http import HttpRequest
 from knox import auth
 from knox.crypto import hash_token
 from knox.models import AuthToken
@@ -12,6 +15,39 @@ from rest_framework.request import Request
 
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
+from carecollective.core.errors import RateLimitExceeded
+from carecollective.core.rate_limits import count_client_use, failed_sign_ins, forgive_client_use
+
+
+class LimitedBackend(ModelBackend):
+    """Django's, but failed sign-ins are limited by the client's IP address too, over all accounts.
+
+    An attempt counts before the password is checked, so that many at once cannot pass together; success takes it back.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **more: Any
+    ) -> Any:
+        """Return the member, or raise PermissionDenied, so that no other backend is asked.
+
+        Raises RateLimitExceeded when too many sign-ins have failed from the client's address, or are tried at once.
+        """
+        hit = count_client_use(request=request, limit=failed_sign_ins()) if request else None
+        try:
+            member = super().authenticate(request, username, password, **more)
+        except RateLimitExceeded:
+            # The password was not checked.
+            _forgive(hit)
+            raise
+        if member is None:
+            raise PermissionDenied
+        _forgive(hit)
+        return member
+
+
+def _forgive(hit: int | None) -> None:
+    if hit is not None:
+        forgive_client_use(hit)
 
 
 class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]

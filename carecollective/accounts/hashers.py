@@ -1,7 +1,50 @@
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+
 import bcrypt
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, Argon2PasswordHasher, BCryptPasswordHasher
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.errors import RateLimitExceeded
 
 BCRYPT_MAX_BYTES = 72
+# In one process: an Argon2 hash takes 100 MB. A thread waits for its turn at most so long.
+HASHES_AT_ONCE, WAIT_SECONDS = 2, 5.0
+_free = threading.BoundedSemaphore(HASHES_AT_ONCE)
+
+
+class TooManyHashes(RateLimitExceeded):
+    """Too many passwords are being checked at this moment."""
+
+    message = _("Many people are signing in at this moment. Please try again in a few seconds.")
+
+
+@contextmanager
+def _one_of_few() -> Iterator[None]:
+    """Wait for a turn to hash. Raises TooManyHashes when it does not come in time."""
+    if not _free.acquire(timeout=WAIT_SECONDS):
+        raise TooManyHashes(retry_after=ceil(WAIT_SECONDS))
+    try:
+        yield
+    finally:
+        _free.release()
+
+
+class BoundedArgon2Hasher(Argon2PasswordHasher):
+    """Django's hasher, a few at a time, so that many sign-ins at once do not fill the memory.
+
+    Raises TooManyHashes.
+    """
+
+    def encode(self, password: str, salt: str) -> str:
+        with _one_of_few():
+            return super().encode(password, salt)
+
+    def verify(self, password: str, encoded: str) -> bool:
+        with _one_of_few():
+            return super().verify(password, encoded)
 
 
 class LegacyBcryptHasher(BCryptPasswordHasher):
@@ -10,7 +53,8 @@ class LegacyBcryptHasher(BCryptPasswordHasher):
     algorithm = "legacy_bcrypt"
 
     def encode(self, password: str, salt: bytes) -> str:  # type: ignore[override]
-        hashed = bcrypt.hashpw(password.encode()[:BCRYPT_MAX_BYTES], salt)
+        with _one_of_few():
+            hashed = bcrypt.hashpw(password.encode()[:BCRYPT_MAX_BYTES], salt)
         return f"{self.algorithm}${hashed.decode('ascii')}"
 
     def harden_runtime(self, password: str, encoded: str) -> None:

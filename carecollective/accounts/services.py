@@ -30,6 +30,7 @@ from carecollective.core.errors import (
     Unauthorized,
     ValidationRefused,
 )
+from carecollective.core.rate_limits import count_client_use, sign_ups
 from carecollective.core.text import can_be_kept, normalise, one_line
 
 NAME_MAX = 100
@@ -81,7 +82,8 @@ def sign_up(
     """Make a member who waits for approval; with the `key` of a form, once however often it is sent.
 
     The same form sent again gives the member that it made before, if the password is theirs. A wrong one counts as a failed
-    sign-in of `request`. Raises ValidationRefused naming each field that cannot be taken.
+    sign-in of `request`. Raises ValidationRefused naming each field that cannot be taken; RateLimitExceeded after too many
+    from one IP address.
     """
     refused: dict[str, list[Any]] = {}
     texts = {"email": str(email).strip().lower(), "name": _name(name, refused)}
@@ -101,6 +103,8 @@ def sign_up(
         refused["password"] = [_("One of these characters cannot be used in a password. Please choose others.")]
     if refused:
         raise ValidationRefused(refused)
+    if request is not None:
+        count_client_use(request=request, limit=sign_ups())
     applicant.application_reason = texts["reason"] or None
     applicant.set_password(password)
     try:

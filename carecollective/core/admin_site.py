@@ -15,6 +15,9 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from carecollective.core.errors import RateLimitExceeded
+from carecollective.core.views import answer_error
+
 logger = logging.getLogger(__name__)
 
 # Their tables are not for people: tokens are made by signing in, and waffle decides nothing here.
@@ -82,11 +85,20 @@ class AdminSite(admin.AdminSite):
                 response = guarded(request, *args, **kwargs)
                 # What a template reads is read here, within the guard.
                 return response.render() if isinstance(response, SimpleTemplateResponse) else response
+            except RateLimitExceeded as refusal:
+                return answer_error(request, refusal)
             except (ValueError, OverflowError, ValidationError, DataError) as error:
                 logger.warning("The admin could not take what it was given", exc_info=error)
                 raise SuspiciousOperation("a value that no column can hold") from error
 
         return answer
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Let staff sign in, unless too many sign-ins have failed from where they are."""
+        try:
+            return super().login(request, extra_context)
+        except RateLimitExceeded as refusal:
+            return answer_error(request, refusal)
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Let staff choose a new password for themselves."""

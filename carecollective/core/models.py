@@ -31,6 +31,20 @@ class RateLimitHit(models.Model):
         return f"{self.action} by {self.member_id}"
 
 
+class ClientRateLimitHit(models.Model):
+    """One use of a limited action by a client, known by a keyed hash of the IP address. Pruned after an hour."""
+
+    client = models.CharField(max_length=32)
+    action = models.CharField(max_length=40)
+    at = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        indexes = [models.Index(fields=["client", "action", "at"], name="rate_limit_by_client")]
+
+    def __str__(self) -> str:
+        return f"{self.action} at {self.at}"
+
+
 class WriteProbe(models.Model):
     """What the health check tries to write. It holds no row: each try is taken back."""
 

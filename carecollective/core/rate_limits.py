@@ -1,13 +1,16 @@
-"""How often a member may do a thing, counted in the database so that every process and both versions share one count."""
+"""How often a member or a client may do a thing, counted in the database so that every process shares one count."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
+from carecollective.core.client_ip import client_ip
 from carecollective.core.database import Member
 from carecollective.core.errors import RateLimitExceeded
 
@@ -16,7 +19,7 @@ A_LITTLE_SECONDS = 90
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `times` uses of `action` in any `window`, for one member."""
+    """At most `times` uses of `action` in any `window`, for one member or one client."""
 
     action: str
     times: int
@@ -31,46 +34,83 @@ def messages() -> Limit:
     return Limit("send_message", settings.MESSAGES_PER_MINUTE, timedelta(minutes=1))
 
 
+def failed_sign_ins() -> Limit:
+    return Limit("sign_in", settings.FAILED_SIGN_INS_PER_10_MINUTES, timedelta(minutes=10))
+
+
+def sign_ups() -> Limit:
+    return Limit("sign_up", settings.SIGN_UPS_PER_HOUR, timedelta(hours=1))
+
+
 def count_use(*, member: Member, limit: Limit) -> None:
     """Count one use within the transaction of the action itself: what is rolled back was not used.
 
     Raises RateLimitExceeded, with the seconds until the next use is free, when the limit is reached.
     """
+    _count(_COUNT_MEMBER, str(member.pk), limit)
+
+
+@transaction.atomic
+def count_client_use(*, request: HttpRequest, limit: Limit) -> int:
+    """Count one use by the client's IP address, /64 for IPv6, and return its id for `forgive_client_use`.
+
+    Raises RateLimitExceeded as `count_use` does. The address itself is not kept, only a keyed hash of it.
+    """
+    client = salted_hmac("carecollective.core.rate_limits", client_ip(request), algorithm="sha256").hexdigest()[:32]
+    return _count(_COUNT_CLIENT, client, limit)
+
+
+def forgive_client_use(hit_id: int) -> None:
+    """Take a counted use back: the attempt was no failure."""
     with connection.cursor() as cursor:
-        # Held to the end of the transaction: two uses at once by one member are counted one after the other.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{limit.action}:{member.pk}"])
+        cursor.execute("DELETE FROM core_clientratelimithit WHERE id = %s", [hit_id])
+
+
+_COUNT = """
+WITH recent AS (
+  SELECT at FROM {table}
+  WHERE {key} = %(key)s AND action = %(action)s AND at > clock_timestamp() - %(window)s::interval
+  ORDER BY at DESC LIMIT %(times)s
+), used AS (
+  INSERT INTO {table} ({key}, action)
+  SELECT %(key)s, %(action)s WHERE (SELECT count(*) FROM recent) < %(times)s
+  RETURNING id
+)
+SELECT (SELECT id FROM used),
+       (SELECT extract(epoch FROM min(at) + %(window)s::interval - clock_timestamp()) FROM recent)
+"""
+_COUNT_MEMBER = _COUNT.format(table="core_ratelimithit", key="member_id")
+_COUNT_CLIENT = _COUNT.format(table="core_clientratelimithit", key="client")
+
+
+def _count(statement: str, key: str, limit: Limit) -> int:
+    with connection.cursor() as cursor:
+        # Held to the end of the transaction: two uses at once under one key are counted one after the other.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{limit.action}:{key}"])
         cursor.execute(
-            """
-            WITH recent AS (
-              SELECT at FROM core_ratelimithit
-              WHERE member_id = %(member)s AND action = %(action)s AND at > clock_timestamp() - %(window)s::interval
-              ORDER BY at DESC LIMIT %(times)s
-            ), used AS (
-              INSERT INTO core_ratelimithit (member_id, action)
-              SELECT %(member)s, %(action)s WHERE (SELECT count(*) FROM recent) < %(times)s
-              RETURNING id
-            )
-            SELECT EXISTS (SELECT FROM used),
-                   (SELECT extract(epoch FROM min(at) + %(window)s::interval - clock_timestamp()) FROM recent)
-            """,
+            statement,
             {
-                "member": member.pk,
+                "key": key,
                 "action": limit.action,
                 "window": f"{limit.window.total_seconds()} seconds",
                 "times": limit.times,
             },
         )
-        allowed, seconds = cursor.fetchone()
-    if not allowed:
-        wait = max(1, ceil(seconds or 1))
-        if wait <= A_LITTLE_SECONDS:
-            raise RateLimitExceeded(retry_after=wait)
-        words = _("That was a lot in a short time. Please try again in about %(minutes)d minutes.")
-        raise RateLimitExceeded(words % {"minutes": ceil(wait / 60)}, retry_after=wait)
+        hit_id, seconds = cursor.fetchone()
+    if hit_id is not None:
+        return int(hit_id)
+    wait = max(1, ceil(seconds or 1))
+    if wait <= A_LITTLE_SECONDS:
+        raise RateLimitExceeded(retry_after=wait)
+    words = _("That was a lot in a short time. Please try again in about %(minutes)d minutes.")
+    raise RateLimitExceeded(words % {"minutes": ceil(wait / 60)}, retry_after=wait)
 
 
 def prune_hits() -> int:
     """Delete what no window reaches any more; return how many."""
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM core_ratelimithit WHERE at < clock_timestamp() - interval '1 hour'")
-        return int(cursor.rowcount)
+        pruned = 0
+        for table in ("core_ratelimithit", "core_clientratelimithit"):
+            cursor.execute(f"DELETE FROM {table} WHERE at < clock_timestamp() - interval '1 hour'")  # noqa: S608
+            pruned += cursor.rowcount
+        return pruned

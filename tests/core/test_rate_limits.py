@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.test import RequestFactory
 
 from carecollective import settings as shipped
 from carecollective.core import rate_limits
@@ -86,11 +87,18 @@ def test_a_use_that_is_rolled_back_was_none(db, member):
 
 def test_the_limits_are_the_contracts(settings):
     """The tests' own settings are generous: what the site begins with is read where nobody has set anything."""
-    for name in ("CONVERSATIONS_PER_HOUR", "MESSAGES_PER_MINUTE"):
+    for name in (
+        "CONVERSATIONS_PER_HOUR",
+        "MESSAGES_PER_MINUTE",
+        "FAILED_SIGN_INS_PER_10_MINUTES",
+        "SIGN_UPS_PER_HOUR",
+    ):
         assert not os.environ[name]
         setattr(settings, name, getattr(shipped, name))
     assert rate_limits.new_conversations() == Limit("start_conversation", 10, timedelta(hours=1))
     assert rate_limits.messages() == Limit("send_message", 50, timedelta(minutes=1))
+    assert rate_limits.failed_sign_ins() == Limit("sign_in", 50, timedelta(minutes=10))
+    assert rate_limits.sign_ups() == Limit("sign_up", 60, timedelta(hours=1))
 
 
 def test_a_lowered_limit_counts_what_was_used_before(db, member):
@@ -106,5 +114,9 @@ def test_uses_that_no_window_reaches_are_pruned(db, member, beyond_policies):
     use(ada, 3)
     use(ben, 2)
     let_pass(beyond_policies, ada, 3601)
+    rate_limits.count_client_use(request=RequestFactory().get("/"), limit=THREE_AN_HOUR)
     assert rate_limits.prune_hits() == 3
     assert RateLimitHit.objects.count() == 2
+    with beyond_policies() as cursor:
+        cursor.execute("UPDATE core_clientratelimithit SET at = at - interval '61 minutes'")
+    assert rate_limits.prune_hits() == 1

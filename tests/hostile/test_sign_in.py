@@ -13,6 +13,7 @@ from django.db.models import F
 from django.test import Client
 
 from carecollective.accounts.models import User
+from carecollective.core.models import ClientRateLimitHit
 from tests.access.world import PASSWORD
 from tests.hostile import corpus
 
@@ -126,6 +127,66 @@ def test_a_header_of_the_callers_own_is_not_another_address(ada: User, header: s
     for turn in range(6):
         Client().post("/login", {"email": "ada@example.org", "password": "wrong"}, headers={header: f"10.0.0.{turn}"})
     assert sign_in(Client()).status_code == 429
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_failures_over_many_accounts_stop_the_address_at_every_door(ada: User, settings: Any, door: str) -> None:
+    settings.FAILED_SIGN_INS_PER_10_MINUTES = 50
+    answers = [DOORS[door](Client(), "wrong", f"member-{turn % 40}@example.org").status_code for turn in range(51)]
+    assert 429 not in answers[:50]
+    assert answers[50] == 429
+    for other in DOORS.values():
+        # The right password is not even looked at, and whether there is such a member is not told.
+        known, unknown = other(Client(), PASSWORD), other(Client(), PASSWORD, "nobody@example.org")
+        assert (known.status_code, unknown.status_code) == (429, 429)
+        assert 500 < int(known["Retry-After"]) <= 600
+        assert "sessionid" not in known.cookies
+    assert sign_in(Client(), address="127.0.0.2").status_code == 302
+    # It is the address that waits: nobody's account was locked by it.
+    assert not AccessAttempt.objects.filter(failures_since_start__gte=settings.AXES_FAILURE_LIMIT).exists()
+
+
+def test_successful_sign_ins_do_not_count_for_the_address(ada: User, settings: Any) -> None:
+    """Twenty neighbours at the community centre's one address, one after the other."""
+    settings.FAILED_SIGN_INS_PER_10_MINUTES = 3
+    assert {sign_in(Client()).status_code for _turn in range(20)} == {302}
+    assert sign_in(Client(), password="wrong").status_code == 400
+    assert sign_in(Client()).status_code == 302
+    assert ClientRateLimitHit.objects.count() == 1
+
+
+def test_all_of_an_ipv6_network_is_one_client(ada: User, settings: Any) -> None:
+    settings.FAILED_SIGN_INS_PER_10_MINUTES = 3
+    answers = [
+        sign_in(Client(), email=f"member-{turn}@example.org", address=f"2001:db8:1:2::{turn}").status_code
+        for turn in range(4)
+    ]
+    assert answers == [400, 400, 400, 429]
+    assert sign_in(Client(), address="2001:db8:1:3::1").status_code == 302
+
+
+def test_no_address_is_kept_with_the_counts(ada: User) -> None:
+    sign_in(Client(), password="wrong", address="203.0.113.7")
+    (hit,) = ClientRateLimitHit.objects.all()
+    assert "203.0.113.7" not in hit.client
+    assert len(hit.client) == 32
+
+
+def test_sign_ups_from_one_address_are_limited(ada: User, settings: Any) -> None:
+    settings.SIGN_UPS_PER_HOUR = 3
+
+    def join(turn: int, email: str = "", address: str = "127.0.0.1", password: str = "a long enough one") -> Any:
+        form = {"name": "New", "email": email or f"new-{turn}@example.org", "password": password}
+        return Client().post("/signup", form, REMOTE_ADDR=address)
+
+    # What is refused for what was typed does not count; an address that is taken does.
+    assert {join(0, password="short").status_code for _turn in range(5)} == {400}
+    assert [join(1).status_code, join(2).status_code, join(3, "ada@example.org").status_code] == [302, 302, 400]
+    for email in ("ada@example.org", "new-4@example.org"):
+        refused = join(4, email)
+        assert refused.status_code == 429
+        assert 3500 < int(refused["Retry-After"]) <= 3600
+    assert join(5, address="127.0.0.2").status_code == 302
 
 
 def test_a_success_forgives_what_failed_before(ada: User) -> None:
