@@ -113,7 +113,10 @@ def test_the_functions_look_nothing_up_in_the_callers_schemas(connect_as: Connec
         " AND (prosecdef OR proname = 'current_member')"
         " AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=\"\"']"
     )
-    assert ask(connect_as, query) == []
+    # It writes to legacy tables, and their triggers may name a table without its schema.
+    assert ask(connect_as, query) == [("privacy_scrub_member",)]
+    query = "SELECT proconfig FROM pg_proc WHERE proname = 'privacy_scrub_member'"
+    assert ask(connect_as, query) == [(["search_path=pg_catalog, public, pg_temp"],)]
 
 
 def test_a_repeat_of_the_pair_is_refused_even_past_the_policies(

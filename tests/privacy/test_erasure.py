@@ -107,6 +107,21 @@ def life(zerlina, member, help_request, legacy_tables, legacy_conversation, sign
     }
 
 
+def test_legacy_triggers_that_name_no_schema_do_not_stop_an_erasure(zerlina, life, signed_in, beyond_policies):
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "CREATE TABLE public.audit (at timestamptz);"
+            "CREATE FUNCTION public.note_it() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS"
+            " $$ BEGIN INSERT INTO audit VALUES (now()); RETURN NEW; END $$"
+        )
+        for table in ("profiles", "messages", "help_requests", "messaging_preferences"):
+            cursor.execute(
+                f"CREATE TRIGGER note_it BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION public.note_it()"
+            )
+    erase(zerlina, signed_in)
+    assert User.objects.get(pk=zerlina.pk).name == "Former member"
+
+
 def test_a_second_click_says_goodbye_too_and_to_nobody_else(zerlina, member, signed_in):
     """The first has signed them out; whose page it was is in the form, and nobody makes that up."""
     client = signed_in(zerlina, enforce_csrf_checks=True)
