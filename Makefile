@@ -31,7 +31,7 @@ coverage: setup-dev  ## Run the suite and measure it: 90% of the whole, every br
 	@$(PY) -m coverage report --include='*/services.py' --fail-under=100
 
 faults: setup-dev  ## Break everything in full: kills, locks, a full disk, a lost answer; print what held (some minutes)
-	@exec env FAULTS=full $(PY) -m pytest tests/faults tests/properties -p no:randomly
+	@exec env FAULTS=full $(PY) -m pytest tests/faults tests/properties tests/adoption/test_variants.py -p no:randomly
 
 bench: setup-dev  ## Measure what things cost beside each other, as ratios within one run
 	@$(PY) -m pytest tests/bench/measure_ratios.py -q -s -p no:randomly

@@ -89,6 +89,11 @@ FOUND = {
         "needs INSERT on public.audit",
         OWNERS_RIGHTS,
     ),
+    "no trigger that keeps the order": (
+        "DROP TRIGGER bump_conversation ON messages",
+        "No trigger on messages keeps conversations.last_message_at",
+        "CREATE TRIGGER keep_last_message_at AFTER INSERT ON public.messages",
+    ),
 }
 LET_BE = {
     "a policy that says true": "CREATE POLICY theirs ON messages USING (true)",

@@ -7,7 +7,7 @@ from django.db import DatabaseError, connection, transaction
 from carecollective.adoption.preflight.findings import Finding
 from carecollective.adoption.preflight.policies import find_policies_in_the_way, find_tables_out_of_reach
 from carecollective.adoption.preflight.tables import find_missing_tables
-from carecollective.adoption.preflight.triggers import find_triggers_in_the_way
+from carecollective.adoption.preflight.triggers import find_conversations_left_behind, find_triggers_in_the_way
 
 Check = Callable[[], Iterable[Finding]]
 # Each reads Django's connection and yields what it finds. A new check is one function in a module here, and one line.
@@ -16,6 +16,7 @@ CHECKS: Sequence[Check] = (
     find_tables_out_of_reach,
     find_policies_in_the_way,
     find_triggers_in_the_way,
+    find_conversations_left_behind,
 )
 
 

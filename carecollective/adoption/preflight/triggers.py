@@ -38,6 +38,16 @@ _CALLED = """
 SELECT p.oid, has_function_privilege('public', p.oid, 'EXECUTE') FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE p.proname = %s AND n.nspname = coalesce(NULLIF(%s, ''), 'public')
 """
+_ON_MESSAGES = """
+SELECT p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND (t.tgtype & 4) <> 0 AND t.tgrelid = to_regclass('public.messages')
+"""
+KEEPS_ORDER = (
+    "CREATE FUNCTION public.keep_last_message_at() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE public.conversations"
+    " SET last_message_at = NEW.created_at, updated_at = NEW.created_at WHERE id = NEW.conversation_id; RETURN NEW; END $$;"
+    " CREATE TRIGGER keep_last_message_at AFTER INSERT ON public.messages FOR EACH ROW"
+    " EXECUTE FUNCTION public.keep_last_message_at();"
+)
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TEXTS = re.compile(r"'(?:[^']|'')*'")
 _NAME = r'((?:"[^"]+"|\w+)(?:\.(?:"[^"]+"|\w+))?)'
@@ -107,3 +117,15 @@ def _lacks(written: str, right: str, columns: tuple[str, ...], granted: Mapping[
         if right in everybodys and may_enter and (ours or not is_secured):
             continue
         yield f"{right} on {table}"
+
+
+def find_conversations_left_behind() -> Iterator[Finding]:
+    """Look for the trigger, whatever its name, that brings a conversation up when a message arrives."""
+    if not fetch_all("SELECT WHERE to_regclass('public.messages') IS NOT NULL"):
+        return
+    if not any("last_message_at" in (source or "") for (source,) in fetch_all(_ON_MESSAGES)):
+        yield Finding(
+            "No trigger on messages keeps conversations.last_message_at, so that a new message would not bring its"
+            " conversation to the top.",
+            f"As the owner: {KEEPS_ORDER}",
+        )
