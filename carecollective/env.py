@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 from sentry_sdk.utils import Dsn
 
 T = TypeVar("T")
+# Their values hold passwords or tokens, and go into no error.
+SECRET_NAMES = ("_URL", "_DSN", "_KEY", "_TOKEN")
 # How many proxies stand in front of the site, or which.
 Proxies = int | list[IPv4Network | IPv6Network]
 NO_PROXIES: Proxies = 0
@@ -28,7 +30,8 @@ def read(name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
     try:
         return parse(raw)
     except ValueError:
-        raise ImproperlyConfigured(f"{name} must be {expected}, not {raw!r}.") from None
+        found = "" if name.endswith(SECRET_NAMES) else f", not {raw!r}"
+        raise ImproperlyConfigured(f"{name} must be {expected}{found}.") from None
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

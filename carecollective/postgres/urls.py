@@ -23,6 +23,10 @@ ROLE_NAMES = {
     "guard": "carecollective_guard",
 }
 SUPERUSER = "postgres"
+UNREADABLE = (
+    "DATABASE_URL cannot be read: write every character of the password but letters and digits percent-encoded (@ as %40,"
+    " / as %2F), and behind a ? only parameters that PostgreSQL knows."
+)
 # How long a network may be silent, in seconds (tcp_user_timeout: milliseconds). libpq takes no less than 2 for a connect.
 # They count over TCP alone, and what the URL itself says comes first.
 CONNECT_SECONDS = 2
@@ -81,12 +85,17 @@ def parse_url(url: str) -> dict[str, str]:
     """Return the URL's parameters as libpq itself reads them."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise PostgresError("DATABASE_URL must be postgresql://user:password@host:port/database.")
+    # What follows an @ or / that was not encoded would be taken for a host, a port or a database, which errors name.
+    authority, _slash, path = url.partition("?")[0].partition("://")[2].partition("/")
     try:
+        if authority.count("@") > 1 or "@" in path:
+            raise PostgresError(UNREADABLE)
         parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
-    except psycopg.Error as problem:
-        raise PostgresError(f"DATABASE_URL cannot be read: {str(problem).strip()}.") from None
+    except psycopg.Error:
+        # libpq's own words repeat what it could not read, and with it the password.
+        raise PostgresError(UNREADABLE) from None
     if not all(port.isdecimal() for port in parameters.get("port", "").split(",") if port):
-        raise PostgresError(f"DATABASE_URL must have a number for its port, not {parameters['port']!r}.")
+        raise PostgresError("DATABASE_URL must have a number for its port.")
     return parameters
 
 
