@@ -228,6 +228,7 @@ TEMPLATES = [
 ]
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "carecollective.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
+from carecollective.core.moments import moment
 from rollout import evidence, gates, sign_offs
 from rollout.evidence import FAIL, INSUFFICIENT, PASS, Finding
 from rollout.gates import Criterion, Measure
@@ -71,8 +72,12 @@ def find_observed() -> Finding:
     start = max(since, now - timedelta(days=OBSERVED_DAYS))
     critical = Alert.objects.filter(severity="critical", opened_at__gte=start).count()
     if critical:
-        said = {"count": critical, "since": f"{start:%Y-%m-%d %H:%M} UTC"}
-        return Finding(FAIL, _("%(count)d critical alerts opened since %(since)s.") % said)
+        words = ngettext(
+            "%(count)d critical alert opened since %(since)s.",
+            "%(count)d critical alerts opened since %(since)s.",
+            critical,
+        )
+        return Finding(FAIL, words % {"count": critical, "since": moment(start)})
     days = (now - since) / timedelta(days=1)
     if days < OBSERVED_DAYS:
         return Finding(

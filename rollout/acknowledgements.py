@@ -16,6 +16,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
+from carecollective.core.moments import moment
 from carecollective.postgres.bounded import BoundedConnection
 from rollout import wording
 from rollout.own_connection import connection_parameters
@@ -133,7 +134,7 @@ def read_switch(*, version: int) -> Switch:
         silent=silent,
         held_off=held_off,
         last_at=last_at,
-        words=_words(len(switched), len(waiting), len(silent), f"{last_at:%H:%M:%S.%f}"[:-3] if last_at else "")
+        words=_words(len(switched), len(waiting), len(silent), moment(last_at, "millisecond") if last_at else "")
         + _words_on_brake(len(held_off), len(alive)),
     )
 
@@ -173,7 +174,7 @@ def _words(switched: int, waiting: int, silent: int, last: str) -> str:
     total = switched + waiting + silent
     if switched == total:
         said = f"All servers have switched ({wording.count(total, 'process', 'processes')})"
-        return said + (f", the last at {last} UTC." if last else ".")
+        return said + (f", the last at {last}." if last else ".")
     said = f"{switched} of {wording.count(total, 'server process', 'server processes')} {_has(switched)} switched."
     if waiting:
         said += f" {waiting} {_has(waiting)} not said so yet."

@@ -1,11 +1,8 @@
-from datetime import UTC
 from typing import Any
 
 from django.contrib import admin
-from django.forms.widgets import Script
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, path
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from carecollective.core.admin_site import ReadOnlyAdmin
@@ -38,26 +35,16 @@ admin.site.get_urls = list_urls_with_control_room  # type: ignore[method-assign]
 class ChangeAdmin(ReadOnlyAdmin):
     """The whole record, to read. The flag itself is not registered: its raw row would go past the rules."""
 
-    list_display = ("when", "what", "who", "reason")
+    list_display = ("at", "what", "who", "reason")
     list_filter = ("source", "override", "at")
     search_fields = ("actor_label", "reason")
     ordering = ("-id",)
-
-    class Media:
-        js = (Script("admin-rollout/local_times.js", type="module"),)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return ["session_role" if name == "database_role" else name for name in super().get_fields(request, obj)]
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("rollout.view")
-
-    @admin.display(ordering="at")
-    def when(self, change: Change) -> str:
-        """Show the second: a rollback and what it answered may lie in one minute."""
-        at = change.at.astimezone(UTC)
-        written = at.strftime("%Y-%m-%d %H:%M:%S")
-        return format_html('<time datetime="{}" data-local>{} UTC</time>', at.isoformat(), written)
 
     @admin.display(ordering="flag_version")
     def what(self, change: Change) -> str:

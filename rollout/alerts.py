@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
+from carecollective.core.moments import moment
 from rollout.alert_evidence import ONE_MINUTE, Finding
 from rollout.alert_log import Alert, Delivery, Occasion, Severity
 from rollout.alert_rules import rule_of
@@ -256,7 +257,7 @@ def resolve_quiet() -> int:
 def record_absence(*, began_at: datetime, until: datetime, stage: Stage) -> Alert:
     """Record that no guard watched between two moments: end the alert of it, or keep one that is over."""
     words = (
-        f"No guard watched the rollout from {began_at:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC. "
+        f"No guard watched the rollout from {moment(began_at, 'second')} to {moment(until, 'second')}. "
         "V2 was off by itself for as long."
     )
     figures = {"seconds": round((until - began_at).total_seconds())}

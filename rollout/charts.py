@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from carecollective.core.moments import moment
 from rollout import wording
 from rollout.gates import latency_limit, success_limit
 from rollout.stages import Stage
@@ -16,11 +17,12 @@ NO_VALUE = "–"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A point of the line, or a place for a label."""
+    """A point of the line, or a place for a label. `at` is its hour, where the label names one in UTC."""
 
     x: float
     y: float
     label: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
             runs.append([])
             continue
         label = f"{point.at:%H:%M} UTC: {_worded(value, series.unit)}"
-        runs[-1].append(Mark(round(LEFT + step * number, 1), height_of(value), label))
+        runs[-1].append(Mark(round(LEFT + step * number, 1), height_of(value), label, point.at))
     runs = [run for run in runs if run]
     return Chart(
         name=series.name,
@@ -133,7 +135,7 @@ def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
         areas=tuple(_area(run) for run in runs if len(run) > 1),
         marks=tuple(mark for run in runs for mark in run),
         across=tuple(
-            Mark(round(LEFT + step * number, 1), HEIGHT - 8, f"{trend[number].at:%H:%M}")
+            Mark(round(LEFT + step * number, 1), HEIGHT - 8, f"{trend[number].at:%H:%M}", trend[number].at)
             for number in ((0, len(trend) // 2, len(trend) - 1) if len(trend) > 2 else ())
         ),
         along=tuple(Mark(LEFT - 6, height_of(value), _worded(value, series.unit)) for value in (low, high)),
@@ -171,7 +173,7 @@ def _summary(series: Series, trend: Sequence[TrendPoint], values: Sequence[float
     return (
         f"{series.title}, hour by hour: between {_worded(min(numbers), series.unit)} and "
         f"{_worded(max(numbers), series.unit)} in the last 24 hours; {_worded(latest, series.unit)} in the hour from "
-        f"{last.at:%H:%M} UTC."
+        f"{moment(last.at)}."
     )
 
 

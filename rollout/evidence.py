@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from carecollective.core.database import taken_back
+from carecollective.core.moments import moment
 from carecollective.core.startup import find_dangers
 from rollout import snapshot
 from rollout.alert_rules import RULES
@@ -153,11 +154,11 @@ def find_metrics() -> Finding:
         recent, last_at = cursor.fetchone()
     if recent:
         words = ngettext(
-            "%(count)d operation was recorded in the last hour, the last at %(last)s UTC.",
-            "%(count)d operations were recorded in the last hour, the last at %(last)s UTC.",
+            "%(count)d operation was recorded in the last hour, the last at %(last)s.",
+            "%(count)d operations were recorded in the last hour, the last at %(last)s.",
             recent,
         )
-        return Finding(PASS, words % {"count": recent, "last": f"{last_at:%H:%M:%S}"})
+        return Finding(PASS, words % {"count": recent, "last": moment(last_at, "second")})
     refused = _try_recording()
     if refused:
         return Finding(

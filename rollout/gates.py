@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from carecollective.core.moments import moment
 from rollout import statistics, wording
 from rollout.exposure import judge_exposure
 from rollout.ladder import LADDER, rung_of
@@ -247,11 +248,11 @@ def _judge_bake(criterion: Criterion, seen: Observation) -> Verdict:
     if seen.since is None or at is None:
         words = f"When this stage began is not on record, and it should last {days}."
     elif over:
-        words = f"In this stage since {wording.moment(seen.since)}, for the {days} asked and more."
+        words = f"In this stage since {moment(seen.since)}, for the {days} asked and more."
     else:
-        words = f"In this stage since {wording.moment(seen.since)}; the {days} asked are over on {wording.moment(at, up=True)}."
+        words = f"In this stage since {moment(seen.since)}; the {days} asked are over on {moment(at, up=True)}."
     if seen.resumed_from:
-        words += f" Resumed after a rollback whose root cause is filed; it first began on {wording.moment(seen.resumed_from)}."
+        words += f" Resumed after a rollback whose root cause is filed; it first began on {moment(seen.resumed_from)}."
     return Verdict(
         name=criterion.measure,
         title=criterion.measure.heading,

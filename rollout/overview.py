@@ -2,6 +2,7 @@
 
 from django.utils.translation import gettext as _
 
+from carecollective.core.moments import moment
 from rollout import figures
 from rollout.alert_log import Occasion
 from rollout.alerts import AlertRecord, recent_alerts
@@ -53,7 +54,8 @@ def _told(latest: AlertRecord | None, channels: tuple[ChannelState, ...]) -> str
     told = [sent.channel for sent in latest.deliveries if sent.what == Occasion.OPENED and sent.delivered_at]
     said = {"title": latest.title, "channels": ", ".join(told)}
     if latest.told_at:
-        return _("Yes, by %(channels)s at %(at)s UTC: %(title)s.") % {**said, "at": f"{latest.told_at:%H:%M:%S}"}
+        at = moment(latest.told_at, "second")
+        return _("Yes, by %(channels)s at %(at)s: %(title)s.") % {**said, "at": at}
     failed = [f"{sent.channel} ({sent.error})" for sent in latest.deliveries if sent.error]
     if failed:
         return _("Not yet: %(title)s. Failed: %(failed)s.") % {**said, "failed": ", ".join(failed)}

@@ -14,6 +14,7 @@ from django.db import DatabaseError, Error, connection, transaction
 from django.utils.translation import gettext as _
 
 from carecollective.core.database import ClockTimestamp, fetch_all
+from carecollective.core.moments import moment
 from rollout import drain, snapshot
 from rollout.errors import RollbackNotWritten
 from rollout.models import Change, Flag, Rollback, Source
@@ -72,7 +73,7 @@ class BlockingSession:
             return _("a prepared transaction (see pg_prepared_xacts)")
         said = [_("role %(role)s") % {"role": self.role}] if self.role else []
         said += [_("application %(name)s") % {"name": self.application}] if self.application else []
-        said += [_("since %(when)s UTC") % {"when": f"{self.since:%H:%M:%S}"}] if self.since else []
+        said += [_("since %(when)s") % {"when": moment(self.since, "second")}] if self.since else []
         return f"{self.pid} ({', '.join(said)})" if said else str(self.pid)
 
 
@@ -174,9 +175,9 @@ def describe_unfinished() -> str:
     if waiting is None:
         return ""
     said = _(
-        "The new messaging is off and V1 writes are on since %(when)s UTC, by %(who)s; the record does not show it yet."
+        "The new messaging is off and V1 writes are on since %(when)s, by %(who)s; the record does not show it yet."
     )
-    return f"{said % {'when': f'{waiting.at:%H:%M:%S}', 'who': waiting.actor_label}} {describe_blockers()}"
+    return f"{said % {'when': moment(waiting.at, 'second'), 'who': waiting.actor_label}} {describe_blockers()}"
 
 
 def describe_blockers() -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 from carecollective.accounts.models import User
 from carecollective.core.database import fetch_all
 from carecollective.core.errors import NotPermitted
-from rollout import wording
+from carecollective.core.moments import moment
 from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
 from rollout.evidence import Finding
 from rollout.models import SignOff
@@ -200,7 +200,7 @@ def _judge(number: int, item: Item, standing: Standing, since: datetime | None) 
 
 
 def _can_be_signed(opens_at: datetime) -> str:
-    return _("It can be signed from %(when)s.") % {"when": wording.moment(opens_at, up=True)}
+    return _("It can be signed from %(when)s.") % {"when": moment(opens_at, up=True)}
 
 
 def _sign_again(signatures: tuple[Signature, ...], opens_at: datetime | None) -> Iterator[str]:
@@ -228,6 +228,6 @@ def _signed(signature: Signature) -> str:
     said = _("Signed by %(who)s (%(role)s) on %(when)s") % {
         "who": signature.signer,
         "role": signature.role.lower(),
-        "when": f"{signature.signed_at:%Y-%m-%d}",
+        "when": moment(signature.signed_at),
     }
     return said + (_(" for release %(release)s.") % {"release": signature.release} if signature.release else ".")

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from carecollective.core.moments import moment
 from rollout.alert_log import Severity
 from rollout.alerts import recent_alerts
 from rollout.audit_entries import find_unproven
@@ -178,8 +179,8 @@ def _drains() -> Iterator[Event]:
 def describe_drain(attempt: DrainCertificate) -> str:
     """Say what an attempt proves, or who stood in the way."""
     if attempt.issued_at is not None:
-        return _("No start in the new messaging commits after %(when)s UTC (waited %(waited).0f ms).") % {
-            "when": f"{attempt.issued_at:%H:%M:%S.%f}"[:-3],
+        return _("No start in the new messaging commits after %(when)s (waited %(waited).0f ms).") % {
+            "when": moment(attempt.issued_at, "millisecond"),
             "waited": attempt.waited_ms,
         }
     if not attempt.holders:

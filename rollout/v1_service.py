@@ -6,6 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from carecollective.core.database import fetch_all
+from carecollective.core.moments import moment
 from rollout import figures
 from rollout.status_tree import ServedSince
 from rollout.stays import read_runs
@@ -32,7 +33,7 @@ class Trial:
 
     @property
     def words(self) -> str:
-        said = {"at": f"{self.at:%H:%M} UTC", "code": self.error_code}
+        said = {"at": moment(self.at), "code": self.error_code}
         if self.error_code:
             return _("A trial start in V1 failed at %(at)s with %(code)s: members cannot start conversations.") % said
         return _("A trial start in V1 worked at %(at)s.") % said

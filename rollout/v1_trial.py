@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.errors import DatabaseAway, DomainError, is_database_away
+from carecollective.core.moments import moment
 from rollout import alerts, snapshot
 from rollout.alert_evidence import Finding
 from rollout.alert_log import Alert
@@ -86,7 +87,7 @@ def _alert(at: datetime, code: str, failures: int) -> None:
     rule = rule_of(ALERT)
     assert rule is not None  # noqa: S101 (a line of our own table)
     words = (
-        f"Members cannot start conversations in V1: {failures} trial starts in a row failed, the last at {at:%H:%M} UTC"
+        f"Members cannot start conversations in V1: {failures} trial starts in a row failed, the last at {moment(at)}"
         f" with {code}."
     )
     alerts.note(Finding(rule, words, {"trial": True, "codes": {code: failures}}), stage=DISABLED)

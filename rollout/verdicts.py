@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from rollout import wording
+from carecollective.core.moments import moment
 from rollout.stages import Stage
 
 DAY = 86_400
@@ -143,7 +143,7 @@ class Observation:
         seconds = missing / today * self.traffic_seconds if today > 0 else _OUR_TIME
         if seconds < _OUR_TIME:
             at = self.now + timedelta(seconds=seconds)
-            return Forecast(seconds, at, f"at today's traffic by {wording.moment(at)}")
+            return Forecast(seconds, at, f"at today's traffic by {moment(at)}")
         lately = "in the last 24 hours" if self.traffic_seconds >= DAY else "since this stage began"
         return Forecast(None, None, f"none came {lately}, so no date can be named" if not today else "not in our time")
 

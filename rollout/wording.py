@@ -1,7 +1,6 @@
 """Figures as people read them. A share is never worded as better than it is."""
 
 import math
-from datetime import UTC, datetime, timedelta
 
 _STEPS = 10_000  # two decimals of a percent
 _GRAIN = 1e-9  # what a share loses by being kept in binary
@@ -15,14 +14,6 @@ def percent(share: float, *, up: bool = False) -> str:
 
 def milliseconds(value: float) -> str:
     return f"{value:,.0f} ms"
-
-
-def moment(at: datetime, *, up: bool = False) -> str:
-    """Word a moment to the minute, the same for every reader: rounded down, or up where something is possible from then."""
-    at = at.astimezone(UTC)
-    if up and (at.second or at.microsecond):
-        at += timedelta(minutes=1)
-    return f"{at.day} {at:%B %Y, %H:%M} UTC"
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -35,7 +35,7 @@ def test_the_pages_of_staff_are_accessible_and_fit_a_phone(site, open_page, memb
     ada, helper = member(name="Ada Lovelace"), staff(name="Sana")
     about = help_request(user=ada)
     started = offer_help(actor=member(name="Bob"), help_request_id=about.pk, initial_message="Buy my very good things.")
-    reported = report_message(
+    report_message(
         actor=ada, conversation_id=started.conversation_id, message_id=None, reason="spam", words="Look at this."
     )
     page = open_page("/admin/moderation/report/", helper)
@@ -49,7 +49,7 @@ def test_the_pages_of_staff_are_accessible_and_fit_a_phone(site, open_page, memb
             problems.append(f"{where} is wider than the screen")
 
     judge("the list")
-    page.get_by_role("link", name=f"{reported.created_at:%Y}").click()
+    page.locator("#result_list th a").click()
     page.get_by_role("button", name="Show the message").click()
     page.get_by_text("Buy my very good things.").wait_for()
     judge("a report")

@@ -117,7 +117,7 @@ def test_the_date_follows_todays_traffic():
     assert verdict.needed - verdict.seen == 24
     assert verdict.expected_at == NOW + timedelta(days=2)
     assert verdict.eta_seconds == pytest.approx(2 * 86_400)
-    assert "24 November 2026, 12:00 UTC" in verdict.words
+    assert "24 Nov 2026, 12:00 UTC" in verdict.words
 
 
 def test_without_traffic_no_date_is_invented():

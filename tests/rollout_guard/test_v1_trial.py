@@ -89,7 +89,7 @@ def try_again(sql: Sql) -> Callable[[], None]:
 def said() -> tuple[str, str]:
     found = read_v1_since_rollback()
     assert found is not None
-    return found.state, re.sub(r"\d\d:\d\d UTC", "14:03 UTC", found.words)
+    return found.state, re.sub(r"\d+ \w+ \d{4}, \d\d:\d\d UTC", "14:03 UTC", found.words)
 
 
 def kinds() -> list[str]:
@@ -121,9 +121,11 @@ def test_page_and_command_show_the_trial(
 ) -> None:
     try_v1()
     page = signed_in(staff()).get("/admin/rollout/").content.decode()
-    assert re.search(r"A trial start in V1 worked at \d\d:\d\d UTC\.", page)
+    assert re.search(r"A trial start in V1 worked at <time [^>]*>[^<]* \d\d:\d\d UTC</time>\.", page)
     call_command("rollout", "status")
-    assert re.search(r"^V1: A trial start in V1 worked at \d\d:\d\d UTC\.", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(
+        r"^V1: A trial start in V1 worked at [\w ]+, \d\d:\d\d UTC\.", capsys.readouterr().out, re.MULTILINE
+    )
 
 
 @in_a_transaction

@@ -48,4 +48,4 @@ def test_the_scale_is_cut_off_only_where_all_values_are_high():
 def test_the_summary_says_in_words_what_the_line_shows():
     chart = draw_trend(trend(100.0, 95.5, 98.0), stage=DISABLED)["creation_success"]
     assert "between 95.5% and 100%" in chart.summary
-    assert "98% in the hour from 02:00 UTC" in chart.summary
+    assert "98% in the hour from 1 Jan 2026, 02:00 UTC" in chart.summary

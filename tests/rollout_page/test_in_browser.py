@@ -1,11 +1,15 @@
 """The control room in a real browser: each state at both widths, by keyboard, without JavaScript, and moving by itself."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from rollout.models import Flag, Proposal, Source
+from carecollective.core.moments import moment
+from rollout.models import Change, Flag, Proposal, Source
 from rollout.services import roll_back
 from rollout.state import FLAG_NAME
 from tests.rollout_page.conftest import PAGE, stage_now
@@ -183,3 +187,21 @@ def test_every_kind_of_form_works_without_javascript(open_page, site, admin):
     expect(page.locator("[data-region=timeline]")).to_contain_text("Override")
     page.locator("#sign-unit_tests-").click()
     expect(page.locator("#checklist")).to_contain_text("Signed by Root")
+
+
+def test_the_reader_sees_their_own_time_with_utc_beside_it(put, open_page, admin):
+    put("healthy")
+    at = Change.objects.latest("pk").at
+    local = at + timedelta(hours=5, minutes=30)
+    places = {PAGE: ".overview time", "/admin/rollout/change/": "#result_list time"}
+    for path, place in places.items():
+        page = open_page(path, admin, timezone_id="Asia/Kolkata", locale="en-GB")
+        shown = page.locator(place).first
+        expect(shown).to_have_text(re.compile(rf"{local:%H:%M:%S} \(.*{at:%H:%M:%S} UTC\)$"))
+        expect(shown).to_have_attribute("title", moment(at, "second"))
+        plain = open_page(path, admin, timezone_id="Asia/Kolkata", javascript=False)
+        expect(plain.locator("#content")).to_contain_text(moment(at, "second"))
+    page = open_page(f"/admin/accounts/user/{admin.pk}/change/", admin, timezone_id="Asia/Kolkata", locale="en-GB")
+    expect(page.locator(".field-created_at time")).to_have_count(1)
+    page.goto("/admin/accounts/user/")
+    expect(page.locator("#result_list .field-created_at time").first).to_contain_text(" UTC)")

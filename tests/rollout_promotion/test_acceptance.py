@@ -12,7 +12,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from carecollective.accounts.models import User
-from rollout import acceptance, evidence, wording
+from carecollective.core.moments import moment
+from rollout import acceptance, evidence
 from rollout.acceptance import judge_acceptance
 from rollout.checklist import ENGINEERING, PRODUCT, sign
 from rollout.delivery import ChannelState, send_test_message
@@ -83,7 +84,7 @@ def test_two_weeks_are_vouched_for_once_they_are_over(
 ) -> None:
     stage("enabled")
     opens_at = Change.objects.latest("pk").at + timedelta(days=14)
-    sentence = f"It can be signed from {wording.moment(opens_at, up=True)}."
+    sentence = f"It can be signed from {moment(opens_at, up=True)}."
     assert bugs().words.endswith(sentence)
     assert bugs().parts == ()
     with pytest.raises(SignedTooEarly) as refusal:

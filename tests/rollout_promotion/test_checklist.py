@@ -11,6 +11,7 @@ from pytest_django import Settings
 
 from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted
+from carecollective.core.moments import moment
 from carecollective.core.startup import Danger
 from rollout import checklist, evidence
 from rollout.checklist import ENGINEERING, PRODUCT, judge_checklist, sign, withdraw
@@ -72,7 +73,9 @@ def test_a_signature_carries_name_and_date(ben: User) -> None:
     found = item("unit_tests")
     assert (found.state, found.parts) == ("pass", ())
     assert found.signatures[0].signer == "Ben"
-    said = f"Signed by Ben (engineering lead) on {timezone.now():%Y-%m-%d} for release {current_release()}."
+    said = (
+        f"Signed by Ben (engineering lead) on {moment(found.signatures[0].signed_at)} for release {current_release()}."
+    )
     assert found.words == said
 
 

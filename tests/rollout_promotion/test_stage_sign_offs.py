@@ -9,7 +9,8 @@ from django.contrib.auth.models import Group
 from pytest_django import Settings
 
 from carecollective.accounts.models import User
-from rollout import checklist, readiness, releases, wording
+from carecollective.core.moments import moment
+from rollout import checklist, readiness, releases
 from rollout.checklist import ENGINEERING, PRODUCT, judge_checklist, sign
 from rollout.errors import ItemUnknown, RoleMissing, SignedTooEarly
 from rollout.models import Flag, SignOff, Source
@@ -96,7 +97,7 @@ def test_a_stage_is_vouched_for_once_it_has_lasted(
     name: str, days: int, item: str, lasted: Lasted, stage: Any, ben: User, signed_in: Any
 ) -> None:
     opens_at = lasted(name, days=days - 1) + timedelta(days=days)
-    sentence = f"It can be signed from {wording.moment(opens_at, up=True)}."
+    sentence = f"It can be signed from {moment(opens_at, up=True)}."
     shown = next(one for one in read_status().stage_sign_offs if one.name == item)
     assert (shown.parts, shown.words) == ((), f"Still to be signed. {sentence}")
     with pytest.raises(SignedTooEarly) as refusal:

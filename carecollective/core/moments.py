@@ -1,0 +1,58 @@
+"""Moments as staff read them. In words they stand in UTC, always in one form; the staff pages' script adds the local time."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+
+Unit = Literal["minute", "second", "millisecond"]
+
+MINUTE = timedelta(minutes=1)
+_IN_WORDS = re.compile(r"(\d{1,2} [A-Z][a-z]{2} \d{4}, \d{2}:\d{2}(?::\d{2}(?:\.\d{3})?)? UTC)")
+_FORMS = ("%d %b %Y, %H:%M UTC", "%d %b %Y, %H:%M:%S UTC", "%d %b %Y, %H:%M:%S.%f UTC")
+
+
+def moment(at: datetime, to: Unit = "minute", *, up: bool = False) -> str:
+    """Word a moment, the same for every reader: rounded down, or up to the minute where something is possible from then."""
+    at = at.astimezone(UTC)
+    if up and (at.second or at.microsecond):
+        at += MINUTE
+    clock = at.time().isoformat({"minute": "minutes", "second": "seconds", "millisecond": "milliseconds"}[to])
+    return f"{at.day} {at:%b %Y}, {clock} UTC"
+
+
+def as_time(at: datetime | None, to: Unit = "second") -> SafeString:
+    """Return the moment as an element that the staff pages' script finds. Legacy rows may have none."""
+    if at is None:
+        return format_html("{}", _("no date"))
+    return format_html('<time datetime="{}" data-local>{}</time>', at.astimezone(UTC).isoformat(), moment(at, to))
+
+
+def mark_times(words: str) -> SafeString:
+    """Return words as HTML in which each moment is an element that the script finds."""
+    parts = _IN_WORDS.split(words)
+    return format_html_join("", "{}", ((_as_written(part) if place % 2 else part,) for place, part in enumerate(parts)))
+
+
+def ago(at: datetime, *, now: datetime) -> str:
+    """Say how long ago a moment was."""
+    return _("just now") if now - at < MINUTE else _("%(time)s ago") % {"time": timesince(at, now)}
+
+
+def lasting(since: datetime, *, now: datetime) -> str:
+    """Say for how long something has lasted."""
+    return _("just begun") if now - since < MINUTE else _("for %(time)s") % {"time": timesince(since, now)}
+
+
+def _as_written(text: str) -> str:
+    for form in _FORMS:
+        try:
+            at = datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        return format_html('<time datetime="{}" data-local>{}</time>', at.isoformat(), text)
+    return text
