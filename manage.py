@@ -36,8 +36,10 @@ def main() -> None:
     from django.conf import settings  # noqa: PLC0415
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
     from django.core.management import execute_from_command_line  # noqa: PLC0415
+    from django.db import OperationalError  # noqa: PLC0415
 
     from carecollective.postgres import PostgresError, ensure_running  # noqa: PLC0415
+    from carecollective.postgres.urls import describe_unreachable  # noqa: PLC0415
 
     try:
         local = settings.LOCAL_MODE
@@ -47,6 +49,10 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except (ImproperlyConfigured, PostgresError) as problem:
         sys.exit(str(problem))
+    except OperationalError as problem:
+        if (sentence := describe_unreachable(problem)) is None:
+            raise
+        sys.exit(sentence)
     except KeyboardInterrupt:
         sys.exit(130)
 

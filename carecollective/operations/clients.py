@@ -10,7 +10,7 @@ from pathlib import Path
 
 from carecollective import postgres
 from carecollective.operations.problems import OperationError
-from carecollective.postgres.urls import build_url, parse_url
+from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def run_client(
 
     The password goes by the environment: arguments are for everybody on the machine to read. Raises OperationError.
     """
-    parameters = parse_url(url)
+    parameters = {**NETWORK_LIMITS, **parse_url(url)}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     environment = {**kept, "PGPASSWORD": parameters.pop("password", ""), "LC_ALL": "C"}
     complaints: list[str] = []

@@ -11,7 +11,7 @@ from django.db import connection
 from carecollective import postgres
 from carecollective.operations.problems import OperationError
 from carecollective.postgres.bounded import BoundedConnection
-from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url
+from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url, why_unreachable
 from carecollective.settings import role_url
 
 Session = psycopg.Connection[Any]
@@ -37,7 +37,7 @@ def connected(url: str, *, autocommit: bool = False, answer_seconds: float = mat
         parameters = {**NETWORK_LIMITS, **parse_url(url), "application_name": "carecollective-operations"}
         session = BoundedConnection.connect(build_url(parameters), autocommit=autocommit)
     except psycopg.OperationalError as problem:
-        raise OperationError(str(problem).strip().splitlines()[-1]) from None
+        raise OperationError(why_unreachable(problem)) from None
     session.answer_seconds = answer_seconds
     with session:
         yield session

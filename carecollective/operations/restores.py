@@ -19,7 +19,7 @@ from carecollective.operations.manifest import Manifest, digest_of, find_differe
 from carecollective.operations.problems import OperationError
 from carecollective.postgres import ROLE_NAMES
 from carecollective.postgres.roles import grant_database, role_exists
-from carecollective.postgres.urls import parse_url
+from carecollective.postgres.urls import connect, parse_url, why_unreachable
 
 SCRATCH = "_trial_"
 # One trial at a time beside each database, so that what a killed one left behind can be told from one that runs.
@@ -101,10 +101,10 @@ def _create_database(url: str) -> None:
     """Make the database where it is missing; its owner is whoever the URL names."""
     name = parse_url(url).get("dbname", "")
     try:
-        psycopg.connect(url).close()
+        connect(url).close()
     except psycopg.OperationalError as problem:
         if f'database "{name}" does not exist' not in str(problem):
-            raise OperationError(str(problem).strip().splitlines()[-1]) from None
+            raise OperationError(why_unreachable(problem)) from None
         with connected(with_database(url, "postgres"), autocommit=True) as session:
             _create(session, name)
 

@@ -20,7 +20,7 @@ from carecollective.postgres.binaries import bin_dir
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.layout import DataDirectory
 from carecollective.postgres.processes import Process, is_postmaster_of
-from carecollective.postgres.urls import SUPERUSER, connection_url
+from carecollective.postgres.urls import SUPERUSER, connect, connection_url
 
 SETTINGS = {
     "listen_addresses": "",
@@ -139,7 +139,7 @@ class Cluster:
         if not self._says_ready():
             return False
         try:
-            with psycopg.connect(self.superuser_url(), connect_timeout=3) as connection:
+            with connect(self.superuser_url()) as connection:
                 row = connection.execute("SHOW data_directory").fetchone()
                 return row is not None and _same_folder(row[0], self.data.cluster)
         except psycopg.OperationalError as problem:

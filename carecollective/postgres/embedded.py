@@ -7,14 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-import psycopg
-
 from carecollective.postgres import credentials, roles
 from carecollective.postgres.cluster import Cluster
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.layout import DataDirectory
 from carecollective.postgres.locks import PAUSE_SECONDS, is_current, is_locked, lock, locked, try_lock
-from carecollective.postgres.urls import DATABASE, ROLE_NAMES
+from carecollective.postgres.urls import DATABASE, ROLE_NAMES, connect
 
 START_SECONDS = 60.0
 LARGEST_LOG = 10 * 1024 * 1024
@@ -71,7 +69,7 @@ def prepare(cluster: Cluster) -> None:
     data = cluster.data
     content = Path(roles.__file__).read_bytes() + data.credentials.read_bytes()
     fingerprint = hashlib.sha256(content).hexdigest()
-    with psycopg.connect(cluster.superuser_url(), autocommit=True) as connection:
+    with connect(cluster.superuser_url(), autocommit=True) as connection:
         exists = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is not None
         if exists and data.prepared.exists() and data.prepared.read_text().strip() == fingerprint:
             return
@@ -79,7 +77,7 @@ def prepare(cluster: Cluster) -> None:
         roles.create_database(connection, database=DATABASE, owner=ROLE_NAMES["owner"])
     # What template1 has, a database made for tests has from the start.
     for database in (DATABASE, "template1"):
-        with psycopg.connect(cluster.superuser_url(database)) as connection:
+        with connect(cluster.superuser_url(database)) as connection:
             roles.grant_database(connection, database=database, owner=ROLE_NAMES["owner"])
     data.prepared.write_text(fingerprint + "\n")
 

@@ -6,7 +6,7 @@ from psycopg import sql
 from carecollective.postgres import roles
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.ownership import find_other_owner, mark_of, signs_in
-from carecollective.postgres.urls import NETWORK_LIMITS, ROLE_NAMES, build_url, derived_password, parse_url
+from carecollective.postgres.urls import ROLE_NAMES, connect, derived_password
 
 MADE_HERE = ("web", "ops", "guard")
 
@@ -21,7 +21,7 @@ def prepare_server(database_url: str, *, secret_key: str, take_over: bool = Fals
     owner may not do it.
     """
     passwords = {role: derived_password(role, secret_key) for role in MADE_HERE}
-    with psycopg.connect(build_url({**NETWORK_LIMITS, **parse_url(database_url)}), autocommit=True) as connection:
+    with connect(database_url, autocommit=True) as connection:
         database, owner = connection.info.dbname, connection.info.user
         if owner in (ROLE_NAMES[role] for role in MADE_HERE):
             raise PostgresError(f"DATABASE_URL must name the role that owns the database, not {owner}.")

@@ -10,7 +10,7 @@ import re
 import psycopg
 
 from carecollective.postgres.roles import Connection
-from carecollective.postgres.urls import CONNECT_SECONDS, ROLE_NAMES, derived_url
+from carecollective.postgres.urls import ROLE_NAMES, connect, derived_url
 
 MARK = re.compile(r"Care Collective: database (?P<database>.+), key (?P<key>[0-9a-f]{16})", re.DOTALL)
 _WAY_ON = (
@@ -63,7 +63,7 @@ def find_other_owner(connection: Connection, *, database_url: str, secret_key: s
 def signs_in(database_url: str, role: str, secret_key: str) -> bool:
     """Tell whether the role takes the password that this site's key gives it."""
     try:
-        psycopg.connect(derived_url(database_url, role, secret_key), connect_timeout=CONNECT_SECONDS).close()
+        connect(derived_url(database_url, role, secret_key)).close()
     except psycopg.OperationalError:
         return False
     return True

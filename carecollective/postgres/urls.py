@@ -81,6 +81,24 @@ def database_settings(url: str) -> dict[str, Any]:
     }
 
 
+def connect(url: str, **options: Any) -> psycopg.Connection[Any]:
+    """Connect to the database behind a URL. Raises psycopg.OperationalError, for a server that says nothing too."""
+    return psycopg.connect(build_url({**NETWORK_LIMITS, **parse_url(url)}), **options)  # noqa: TID251 -- here it does not
+
+
+def why_unreachable(problem: Exception) -> str:
+    """Return the reason for which there is no connection, in one line."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+
+
+def describe_unreachable(problem: Exception) -> str | None:
+    """Say in a sentence that there is no connection, if that is what Django's error means; None for what a server answered."""
+    cause = problem.__cause__
+    if not isinstance(cause, psycopg.OperationalError) or cause.sqlstate is not None:
+        return None
+    return f"The database cannot be reached: {why_unreachable(problem)}"
+
+
 def parse_url(url: str) -> dict[str, str]:
     """Return the URL's parameters as libpq itself reads them."""
     if not url.startswith(("postgresql://", "postgres://")):

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.postgres import ensure_running
 from carecollective.postgres.operators import prepare_server
-from carecollective.postgres.urls import ROLE_NAMES
+from carecollective.postgres.urls import ROLE_NAMES, why_unreachable
 
 
 class Command(BaseCommand):
@@ -30,8 +30,9 @@ class Command(BaseCommand):
             try:
                 advice = prepare_server(settings.DATABASE_URL, secret_key=settings.SECRET_KEY, take_over=take_over)
             except psycopg.OperationalError as problem:
-                reason = str(problem).strip().splitlines()[0]
-                raise CommandError(f"The database behind DATABASE_URL cannot be reached: {reason}") from None
+                raise CommandError(
+                    f"The database behind DATABASE_URL cannot be reached: {why_unreachable(problem)}"
+                ) from None
         if options["verbosity"]:
             self.stdout.write(f"Roles are in place: {', '.join(ROLE_NAMES[role] for role in ('web', 'ops', 'guard'))}.")
             if advice:
