@@ -86,6 +86,7 @@ def test_profiles_gain_what_signing_in_needs(takeover: Takeover) -> None:
         "is_superuser",
         "is_active",
         "signed_out_at",
+        "kept_out_reason",
     }
 
 
