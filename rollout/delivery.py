@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from carecollective.core import sentry
 from carecollective.core.errors import NotPermitted
@@ -45,6 +46,14 @@ GIVE_UP_AFTER_HOURS = 24
 NOTIFY_WITHIN_HOURS = 24
 # How long an alert waits for a stronger one of the same cause: two looks of the guard, or some more.
 SETTLING_SECONDS_CRITICAL, SETTLING_SECONDS = 10, 30
+
+# What sets up each channel. Without a mail server, mail becomes files that reach nobody.
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "slack": ("SLACK_WEBHOOK_URL",),
+    "email": ("ALERT_EMAILS", "EMAIL_URL"),
+    "sentry": ("SENTRY_DSN",),
+    "webhook": ("ALERT_WEBHOOK_URL",),
+}
 
 # An alert that turned V2 off is told by that rollback's own. One cause, one message: while a stronger alert of the same
 # cause goes on, the weaker one is not told.
@@ -120,6 +129,11 @@ class ChannelState:
     waiting: int
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """What has to be set in the environment for it."""
+        return VARIABLES[self.name]
+
+    @property
     def is_proven(self) -> bool:
         """Tell whether a test message arrived, and nothing has failed since the last that did."""
         if not self.configured or self.tested_at is None or self.delivered_at is None:
@@ -133,6 +147,12 @@ Channel = Callable[[Message], None]
 def channels() -> Mapping[str, Channel]:
     """Return the channels that the environment configures, by name."""
     return {name: send for name, (configured, send) in _known_channels().items() if configured}
+
+
+def name_variables() -> str:
+    """Name the variables of which one is enough for somebody to be told."""
+    *first, last = (variables[0] for variables in VARIABLES.values())
+    return _("%(first)s or %(last)s") % {"first": ", ".join(first), "last": last}
 
 
 def channel_states() -> tuple[ChannelState, ...]:
@@ -155,7 +175,7 @@ def send_test_message(*, channel: str, actor: "User | None" = None, actor_label:
         raise NotPermitted
     send = channels().get(channel)
     if send is None:
-        raise ChannelNotConfigured
+        raise ChannelNotConfigured(_how_to_set_up(channel))
     asked_by = actor_label or (str(actor) if actor else "Somebody at the command line")
     delivery = Delivery.objects.create(
         channel=channel, what=Occasion.TEST, attempts=1, next_try_at=None, requested_by_label=asked_by
@@ -164,6 +184,14 @@ def send_test_message(*, channel: str, actor: "User | None" = None, actor_label:
     _settle(attempt, time.monotonic() + TIMEOUT_SECONDS)
     delivery.refresh_from_db()
     return describe_delivery(delivery)
+
+
+def _how_to_set_up(channel: str) -> str:
+    if channel not in VARIABLES:
+        said = {"name": channel, "names": ", ".join(VARIABLES)}
+        return _("There is no channel %(name)s. There are: %(names)s.") % said
+    said = {"name": channel, "variables": _(" and ").join(VARIABLES[channel])}
+    return _("%(name)s is not set up. Set %(variables)s, restart the site, and try again.") % said
 
 
 def deliver_waiting() -> int:

@@ -121,11 +121,10 @@ class AlertNotFound(DomainError):
 
 
 class ChannelNotConfigured(DomainError):
-    """No message can go over a channel that the environment does not configure."""
+    """No message can go over a channel that the environment does not configure. The message names what to set."""
 
     code = "channel_not_configured"
     status = 409
-    message = _("This channel is not set up. Set its variable and start the site again.")
 
 
 class ItemUnknown(DomainError):

@@ -20,7 +20,7 @@ from carecollective.core.moments import moment
 from carecollective.core.startup import find_dangers
 from rollout import snapshot
 from rollout.alert_rules import RULES
-from rollout.delivery import channel_states
+from rollout.delivery import channel_states, name_variables
 from rollout.lease import read_lease
 from rollout.models import EventLog
 from rollout.stages import DISABLED
@@ -33,10 +33,6 @@ PLAN = Path("docs/operations/rollback.md")
 MISSING = gettext_noop(
     "manage.py showmigrations tells whether a migration waits; then run manage.py migrate. "
     "If none waits, somebody removed it: restore a backup."
-)
-
-NO_CHANNEL = gettext_noop(
-    "Nobody would be told of an alert: set ALERT_EMAILS, SLACK_WEBHOOK_URL, ALERT_WEBHOOK_URL or SENTRY_DSN."
 )
 
 MISSING_PARTS = """
@@ -180,7 +176,7 @@ def find_alert_rules() -> Finding:
         )
     states = [state for state in channel_states() if state.configured]
     if not states:
-        return Finding(FAIL, _(NO_CHANNEL))
+        return Finding(FAIL, no_channel())
     proven = [state.name for state in states if state.is_proven]
     said = {"rules": rules, "names": ", ".join(proven or [state.name for state in states])}
     if not proven:
@@ -188,6 +184,12 @@ def find_alert_rules() -> Finding:
             INSUFFICIENT, _("Alerts would go out by %(names)s. Send a test message and check that it arrived.") % said
         )
     return Finding(PASS, _("A guard evaluates %(rules)d rules. A test message arrived by %(names)s.") % said)
+
+
+def no_channel() -> str:
+    """Say that alerts reach nobody, and what to set."""
+    said = _("Nobody would be told of an alert: set %(variables)s. Then send a test message.")
+    return said % {"variables": name_variables()}
 
 
 def find_plan() -> Finding:

@@ -6,7 +6,7 @@ from carecollective.core.moments import moment
 from rollout import figures
 from rollout.alert_log import Occasion
 from rollout.alerts import AlertRecord, recent_alerts
-from rollout.delivery import ChannelState
+from rollout.delivery import ChannelState, name_variables
 from rollout.figures import Window
 from rollout.stages import DISABLED, Stage
 from rollout.status_tree import Event, FailingCode, Overview, Served
@@ -48,7 +48,7 @@ def _told(latest: AlertRecord | None, channels: tuple[ChannelState, ...]) -> str
     """Say whether the latest alert reached somebody, and over which channels."""
     set_up = [channel.name for channel in channels if channel.configured]
     if not set_up:
-        return _("Nobody. No channel is set up: SLACK_WEBHOOK_URL, ALERT_WEBHOOK_URL, ALERT_EMAILS or SENTRY_DSN.")
+        return _("Nobody. No channel is set up: set %(variables)s.") % {"variables": name_variables()}
     if latest is None:
         return _("No alert yet. Alerts go to: %(channels)s.") % {"channels": ", ".join(set_up)}
     told = [sent.channel for sent in latest.deliveries if sent.what == Occasion.OPENED and sent.delivered_at]

@@ -17,9 +17,10 @@ from rollout import acceptance, evidence
 from rollout.acceptance import judge_acceptance
 from rollout.checklist import ENGINEERING, PRODUCT, sign
 from rollout.delivery import ChannelState, send_test_message
-from rollout.errors import ItemUnknown, RoleMissing, SignedTooEarly
+from rollout.errors import ChannelNotConfigured, ItemUnknown, RoleMissing, SignedTooEarly
 from rollout.evidence import Finding, find_alert_rules
 from rollout.models import Alert, Change, SignOff
+from rollout.status import read_status
 from tests.operators import MakeStaff
 from tests.roles import as_role
 
@@ -176,7 +177,7 @@ def test_the_page_shows_the_lines_and_takes_a_signature(
 def test_alerts_count_only_once_a_test_message_arrived(
     settings: Any, ben: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (find_alert_rules().state, find_alert_rules().words) == ("fail", evidence.NO_CHANNEL)
+    assert (find_alert_rules().state, find_alert_rules().words) == ("fail", evidence.no_channel())
     settings.ALERT_EMAILS = ["on-call@example.org"]
     assert find_alert_rules().state == "insufficient"
     send_test_message(channel="email", actor=ben)
@@ -193,6 +194,37 @@ def test_a_channel_that_failed_since_is_not_proven() -> None:
     assert not ChannelState("email", True, now, now, later, "refused", 0).is_proven
     assert not ChannelState("email", True, now, None, None, "", 0).is_proven
     assert not ChannelState("email", False, now, now, None, "", 0).is_proven
+
+
+VARIABLES = {
+    "slack": ["SLACK_WEBHOOK_URL"],
+    "email": ["ALERT_EMAILS", "EMAIL_URL"],
+    "sentry": ["SENTRY_DSN"],
+    "webhook": ["ALERT_WEBHOOK_URL"],
+}
+
+
+def test_a_channel_that_is_not_set_up_says_what_to_set_and_to_test_it(ben: User, signed_in: Any, settings: Any) -> None:
+    client = signed_in(ben)
+    readme = (settings.BASE_DIR / "README.md").read_text()
+    card = re.findall(
+        r'<section[^>]*id="channels".*?</section>', client.get("/admin/rollout/").content.decode(), re.DOTALL
+    )[0]
+    for (name, variables), shown in zip(VARIABLES.items(), re.findall(r"<li>(.*?)</li>", card, re.DOTALL), strict=True):
+        assert f"<h3>{name.capitalize()}</h3>" in shown
+        assert re.findall(r"<code>([A-Z_]+)</code>", shown) == variables
+        assert "then send a test message" in shown
+        assert "No message has arrived" not in shown
+        assert all(f"`{variable}`" in readme for variable in variables)
+        with pytest.raises(ChannelNotConfigured) as refusal:
+            send_test_message(channel=name, actor=ben)
+        assert f"Set {' and '.join(variables)}" in str(refusal.value.message)
+    everywhere = [variables[0] for variables in VARIABLES.values()]
+    assert all(variable in find_alert_rules().words for variable in everywhere)
+    assert all(variable in read_status().overview.told for variable in everywhere)
+    with pytest.raises(ChannelNotConfigured) as refusal:
+        send_test_message(channel="pigeon", actor=ben)
+    assert str(refusal.value.message) == "There is no channel pigeon. There are: slack, email, sentry, webhook."
 
 
 def test_the_button_and_the_command_send_one(settings: Any, ben: User, signed_in: Any, mailoutbox: Any) -> None:

@@ -139,7 +139,7 @@ class Command(BaseCommand):
     def _test_alert(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         names = [options["channel"]] if options["channel"] else list(delivery.channels())
         if not names:
-            raise CommandError(str(evidence.NO_CHANNEL))
+            raise CommandError(evidence.no_channel())
         sent = [delivery.send_test_message(channel=name, actor_label=_operator()) for name in names]
         lines = [
             f"{one.channel}: {'taken; see that it arrived' if one.delivered_at else f'failed, {one.error}'}"
