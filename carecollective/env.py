@@ -113,6 +113,12 @@ def origins(raw: str) -> list[str]:
     return names(raw)
 
 
+def exact_origins(raw: str) -> list[str]:
+    if "*" in raw:
+        raise ValueError
+    return origins(raw)
+
+
 def hosts(raw: str) -> list[str]:
     if not all(re.fullmatch(rf"\*|\.?{HOST}", host, re.IGNORECASE) for host in names(raw)):
         raise ValueError

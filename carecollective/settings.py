@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -17,6 +18,7 @@ from carecollective.env import (
     addresses,
     bind_address,
     database_address,
+    exact_origins,
     hosts,
     is_one_host,
     mail_server,
@@ -75,6 +77,13 @@ CSRF_TRUSTED_ORIGINS: list[str] = read(
     "CSRF_TRUSTED_ORIGINS", list[str](), origins, "origins such as https://care.example with commas between"
 )
 BIND = read("BIND", "127.0.0.1", bind_address, "an IP address of this machine, or 0.0.0.0 for all of them")
+# Pages of other origins whose scripts may call the API, with a token: cookies are never taken from them.
+CORS_ALLOWED_ORIGINS: list[str] = read(
+    "CORS_ALLOWED_ORIGINS", list[str](), exact_origins, "origins such as https://app.example with commas between"
+)
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = (*default_headers, "if-none-match", "x-request-id")
+CORS_EXPOSE_HEADERS = ("ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")
 TRUSTED_PROXIES = read(
     "TRUSTED_PROXIES",
     NO_PROXIES,
@@ -184,6 +193,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "axes",
+    "corsheaders",
     "csp",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -199,6 +209,8 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "carecollective.core.middleware.PrivacyHeadersMiddleware",
+    "django.middleware.gzip.GZipMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "carecollective.core.middleware.WireRefusalMiddleware",
     "carecollective.core.middleware.TrailingSlashMiddleware",
     "carecollective.core.middleware.ReservedThreadsMiddleware",
@@ -333,6 +345,16 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Help requests and conversations, both messaging versions behind one interface."
     " No address ends in a slash: one that does is answered `not_found`.",
     "VERSION": "1.0.0",
+    "CONTACT": {"name": "The staff of the site"},
+    "SERVERS": [{"url": "/", "description": "The site that serves this document."}],
+    "TAGS": [
+        {"name": "accounts", "description": "Signing in and out, and one's own tokens."},
+        {"name": "help requests", "description": "What members ask of each other."},
+        {"name": "conversations", "description": "Messages between who asked and who helps, of both versions."},
+        {"name": "rollout", "description": "Which messaging version is used by whom, and how it does."},
+        {"name": "operation", "description": "For monitors and load balancers."},
+    ],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -341,12 +363,14 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "carecollective.help_requests.serializers.name_words",
         "carecollective.core.schema.complete_schema",
     ],
     "ENUM_NAME_OVERRIDES": {
-        "HelpRequestCategory": "carecollective.help_requests.serializers.CATEGORIES",
-        "HelpRequestUrgency": "carecollective.help_requests.serializers.URGENCIES",
         "MessagingVersion": "carecollective.inbox.serializers.VERSIONS",
+        "RolloutHealth": "rollout.status_tree.Health",
+        "RolloutReason": "rollout.cohort.Reason",
+        "RolloutGateState": "rollout.verdicts.VerdictState",
         "WayOnAction": "carecollective.inbox.serializers.WAYS_ON",
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "tryItOutEnabled": False},

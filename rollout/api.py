@@ -2,11 +2,10 @@ from typing import TYPE_CHECKING, cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from carecollective.core.api import ApiView
 from carecollective.core.errors import NotPermitted
 from carecollective.core.schema import refusals
 from rollout.cohort import Reason, decision_for
@@ -25,17 +24,21 @@ class DecisionSerializer(serializers.Serializer):  # type: ignore[type-arg]
         allow_null=True,
         help_text="The version a new conversation would use; null while none can be started.",
     )
-    reason = serializers.ChoiceField(choices=[reason.value for reason in Reason])
+    reason = serializers.ChoiceField(choices=[(reason.value, reason.name) for reason in Reason])
     stage = serializers.CharField(help_text="disabled, internal, percentage:N or enabled")
     bucket = serializers.IntegerField(min_value=0, max_value=BUCKETS - 1)
 
 
-class MyRollout(APIView):
+class MyRollout(ApiView):
     """Which version a new conversation of mine would use, and why."""
 
-    permission_classes = (IsAuthenticated,)
-
-    @extend_schema(operation_id="rollout_me", responses=DecisionSerializer, tags=["rollout"])
+    @extend_schema(
+        operation_id="rollout_me",
+        summary="Which version a new conversation of mine would use, and why",
+        description="The same for the web, the API and every device of mine.",
+        responses=DecisionSerializer,
+        tags=["rollout"],
+    )
     def get(self, request: Request) -> Response:
         member = cast("User", request.user)
         decision = decision_for(member)
@@ -50,13 +53,13 @@ class MyRollout(APIView):
         )
 
 
-class RolloutStatus(APIView):
+class RolloutStatus(ApiView):
     """All that the control room shows, for staff who may see it."""
-
-    permission_classes = (IsAuthenticated,)
 
     @extend_schema(
         operation_id="rollout_status",
+        summary="All that the control room shows",
+        description="For staff who may see it.",
         responses={200: serializer_of(Status), **refusals(NotPermitted())},
         tags=["rollout"],
     )

@@ -49,5 +49,5 @@ def _field(hint: Any, **options: Any) -> Any:
     if hint in _PLAIN:
         return _PLAIN[hint](**options)
     if issubclass(hint, Enum):
-        return serializers.ChoiceField(choices=[choice.value for choice in hint], **options)
+        return serializers.ChoiceField(choices=[(choice.value, choice.name) for choice in hint], **options)
     return serializer_of(hint)(**options)

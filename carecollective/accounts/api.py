@@ -50,7 +50,8 @@ class TokenView(ApiView):
 class TokensView(ApiView):
     @extend_schema(
         operation_id="list_tokens",
-        summary="My own tokens, newest first, never the token itself",
+        summary="My own tokens, newest first",
+        description="Never the token itself.",
         tags=["accounts"],
         responses={200: OwnTokensSerializer},
     )
@@ -73,6 +74,7 @@ class OwnTokenView(ApiView):
     @extend_schema(
         operation_id="end_token",
         summary="End one of my tokens",
+        description="The token of this call may be ended too.",
         tags=["accounts"],
         parameters=[OpenApiParameter("token_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
         responses={204: OpenApiResponse(description="It works no more."), **refusals(errors.DomainNotFound())},
@@ -85,7 +87,8 @@ class OwnTokenView(ApiView):
 class SignOutView(ApiView):
     @extend_schema(
         operation_id="sign_out",
-        summary="Sign out: end the token or the session of this call, or all of mine",
+        summary="Sign out",
+        description="Ends the token or the session of this call, or with `everywhere` all of mine.",
         tags=["accounts"],
         request=SignOutSerializer,
         responses={

@@ -36,7 +36,15 @@ class AlwaysJSON(DefaultContentNegotiation):
 
 class ApiView(APIView):
     content_negotiation_class = AlwaysJSON
-    metadata_class = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        # What an address takes is no secret: OPTIONS is answered to anybody.
+        if request.method != "OPTIONS":
+            super().initial(request, *args, **kwargs)
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Answer with the methods that this address takes, in the header `Allow`."""
+        return Response(status=204)
 
 
 class InternalServerError(errors.DomainError):
@@ -54,7 +62,7 @@ def answer_exception(exception: Exception, context: dict[str, Any]) -> Response:
         logger.error("Unhandled exception in the API", exc_info=exception)
         error = InternalServerError(request_id=request_ids.current())
     set_rollback()
-    response = Response(errors.envelope(error), status=error.status, headers=errors.retry_headers(error))
+    response = Response(errors.envelope(error), status=error.status, headers=errors.answer_headers(error))
     if error.status == 401:
         response["WWW-Authenticate"] = "Token, Bearer"
     return response
@@ -141,7 +149,18 @@ def page_body(request: Request, page: Page[Row], render: Callable[[Row], dict[st
         "results": [render(row) for row in page.rows],
         "next": address(page.next),
         "previous": address(page.previous),
+        "next_cursor": str(page.next) if page.next else None,
+        "previous_cursor": str(page.previous) if page.previous else None,
     }
+
+
+class PageSerializer(serializers.Serializer[Any]):
+    """The neighbours of a page of a list, as addresses and as the `cursor` in them."""
+
+    next = serializers.URLField(allow_null=True, help_text="The address of the older ones.")
+    previous = serializers.URLField(allow_null=True, help_text="The address of the newer ones.")
+    next_cursor = serializers.CharField(allow_null=True, help_text="The `cursor` of the older ones.")
+    previous_cursor = serializers.CharField(allow_null=True, help_text="The `cursor` of the newer ones.")
 
 
 class RawTextField(serializers.Field[Any, Any, Any, Any]):

@@ -22,6 +22,7 @@ class DomainError(Exception):
         self.message = message or type(self).message
         self.retry_after = retry_after
         self.extra = extra
+        self.headers: dict[str, str] = {}
         super().__init__(self.code)
 
 
@@ -238,8 +239,9 @@ def envelope(error: DomainError) -> dict[str, Any]:
     return {"success": False, "error": content | {name: _plain(value) for name, value in error.extra.items()}}
 
 
-def retry_headers(error: DomainError) -> dict[str, str]:
-    return {"Retry-After": str(error.retry_after)} if error.retry_after else {}
+def answer_headers(error: DomainError) -> dict[str, str]:
+    """Return the headers that an answer with this refusal carries."""
+    return ({"Retry-After": str(error.retry_after)} if error.retry_after else {}) | error.headers
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from carecollective.core.api import parse_uuid
-from carecollective.core.errors import DomainError, Unauthorized, ValidationRefused, as_domain_error, retry_headers
+from carecollective.core.errors import DomainError, Unauthorized, ValidationRefused, answer_headers, as_domain_error
 from carecollective.core.pagination import Cursor
 from carecollective.core.views import answer_error
 
@@ -106,7 +106,7 @@ def render_page(
     """Render a page, with the status of the refusal that it shows."""
     response = render(request, template, context, status=refusal.status if refusal else 200)
     if refusal:
-        for name, value in retry_headers(refusal).items():
+        for name, value in answer_headers(refusal).items():
             response[name] = value
     return response
 

@@ -26,6 +26,23 @@ class Limit:
     window: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of a limit: `remaining` uses now, and one more after `reset` seconds."""
+
+    limit: Limit
+    remaining: int
+    reset: int
+
+    def headers(self) -> dict[str, str]:
+        """Return the header fields of the IETF draft on rate limits."""
+        window = round(self.limit.window.total_seconds())
+        return {
+            "RateLimit-Policy": f'"{self.limit.action}";q={self.limit.times};w={window}',
+            "RateLimit": f'"{self.limit.action}";r={self.remaining};t={self.reset}',
+        }
+
+
 def new_conversations() -> Limit:
     return Limit("start_conversation", settings.CONVERSATIONS_PER_HOUR, timedelta(hours=1))
 
@@ -42,12 +59,13 @@ def sign_ups() -> Limit:
     return Limit("sign_up", settings.SIGN_UPS_PER_HOUR, timedelta(hours=1))
 
 
-def count_use(*, member: Member, limit: Limit) -> None:
-    """Count one use within the transaction of the action itself: what is rolled back was not used.
+def count_use(*, member: Member, limit: Limit) -> Quota:
+    """Count one use within the transaction of the action itself, and return what is left: what is rolled back was not used.
 
     Raises RateLimitExceeded, with the seconds until the next use is free, when the limit is reached.
     """
-    _count(_COUNT_MEMBER, str(member.pk), limit)
+    _hit_id, quota = _count(_COUNT_MEMBER, str(member.pk), limit)
+    return quota
 
 
 @transaction.atomic
@@ -57,7 +75,8 @@ def count_client_use(*, request: HttpRequest, limit: Limit) -> int:
     Raises RateLimitExceeded as `count_use` does. The address itself is not kept, only a keyed hash of it.
     """
     client = salted_hmac("carecollective.core.rate_limits", client_ip(request), algorithm="sha256").hexdigest()[:32]
-    return _count(_COUNT_CLIENT, client, limit)
+    hit_id, _quota = _count(_COUNT_CLIENT, client, limit)
+    return hit_id
 
 
 def forgive_client_use(hit_id: int) -> None:
@@ -77,13 +96,14 @@ WITH recent AS (
   RETURNING id
 )
 SELECT (SELECT id FROM used),
-       (SELECT extract(epoch FROM min(at) + %(window)s::interval - clock_timestamp()) FROM recent)
+       (SELECT extract(epoch FROM min(at) + %(window)s::interval - clock_timestamp()) FROM recent),
+       (SELECT count(*) FROM recent)
 """
 _COUNT_MEMBER = _COUNT.format(table="core_ratelimithit", key="member_id")
 _COUNT_CLIENT = _COUNT.format(table="core_clientratelimithit", key="client")
 
 
-def _count(statement: str, key: str, limit: Limit) -> int:
+def _count(statement: str, key: str, limit: Limit) -> tuple[int, Quota]:
     with connection.cursor() as cursor:
         # Held to the end of the transaction: two uses at once under one key are counted one after the other.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{limit.action}:{key}"])
@@ -96,14 +116,16 @@ def _count(statement: str, key: str, limit: Limit) -> int:
                 "times": limit.times,
             },
         )
-        hit_id, seconds = cursor.fetchone()
+        hit_id, seconds, used = cursor.fetchone()
     if hit_id is not None:
-        return int(hit_id)
+        first_free = limit.window.total_seconds() if seconds is None else seconds
+        return int(hit_id), Quota(limit, limit.times - used - 1, max(1, ceil(first_free)))
     wait = max(1, ceil(seconds or 1))
-    if wait <= A_LITTLE_SECONDS:
-        raise RateLimitExceeded(retry_after=wait)
     words = _("That was a lot in a short time. Please try again in about %(minutes)d minutes.")
-    raise RateLimitExceeded(words % {"minutes": ceil(wait / 60)}, retry_after=wait)
+    message = words % {"minutes": ceil(wait / 60)} if wait > A_LITTLE_SECONDS else None
+    refusal = RateLimitExceeded(message, retry_after=wait)
+    refusal.headers |= Quota(limit, 0, wait).headers()
+    raise refusal
 
 
 def prune_hits() -> int:

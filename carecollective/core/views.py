@@ -33,7 +33,7 @@ def answer_error(request: HttpRequest, error: errors.DomainError) -> HttpRespons
             {"error": error, "request_id": request_ids.current()},
             status=error.status,
         )
-    for name, value in errors.retry_headers(error).items():
+    for name, value in errors.answer_headers(error).items():
         response[name] = value
     return response
 

@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from carecollective.accounts.authentication import member_of
 from carecollective.core import errors
 from carecollective.core.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
-from carecollective.core.schema import CURSOR, LOCATION, path_id, refusals
-from carecollective.help_requests.models import OTHER, Category, HelpRequest, Status, Urgency
+from carecollective.core.schema import CURSOR, LOCATION, path_id, ref, refusals
+from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import SEARCH_MAX, RequestFilters, find_request, list_requests
 from carecollective.help_requests.serializers import (
     HelpRequestPageSerializer,
@@ -27,15 +27,16 @@ class HelpRequestsView(ApiView):
     @extend_schema(
         operation_id="list_help_requests",
         summary="Help requests, newest first",
+        description="Pages of 20; `next_cursor` leads to the older ones.",
         tags=["help requests"],
         parameters=[
-            OpenApiParameter("status", enum=[*Status.values, OTHER], description=OTHER_FINDS),
-            OpenApiParameter("category", enum=Category.values, description=OTHER_FINDS),
-            OpenApiParameter("urgency", enum=[*Urgency.values, OTHER], description=OTHER_FINDS),
+            OpenApiParameter("status", type=ref("HelpRequestStatusFilter"), description=OTHER_FINDS),
+            OpenApiParameter("category", type=ref("HelpRequestCategory"), description=OTHER_FINDS),
+            OpenApiParameter("urgency", type=ref("HelpRequestUrgencyFilter"), description=OTHER_FINDS),
             OpenApiParameter(
                 "q",
                 description="Words that title or description hold, in any case, with or without accents.",
-                type={"type": "string", "maxLength": SEARCH_MAX},
+                type={"type": "string", "maxLength": SEARCH_MAX, "pattern": "^[^\\u0000]*$"},
             ),
             CURSOR,
         ],
@@ -51,6 +52,7 @@ class HelpRequestsView(ApiView):
     @extend_schema(
         operation_id="post_help_request",
         summary="Ask for help",
+        description="For members whom staff have approved.",
         tags=["help requests"],
         parameters=[LOCATION],
         request=NewHelpRequestSerializer,
@@ -80,6 +82,7 @@ class HelpRequestView(ApiView):
     @extend_schema(
         operation_id="get_help_request",
         summary="One help request",
+        description="Open or not, to every member.",
         tags=["help requests"],
         parameters=[path_id("help_request_id")],
         responses={200: HelpRequestSerializer, **refusals(errors.InvalidInput(), errors.HelpRequestNotFound())},

@@ -33,14 +33,14 @@ class RequestFilters:
         for name, choices in _KNOWN.items():
             if given.get(name) and given[name] not in (*choices.values, OTHER):
                 refused[name] = [_("This is not one of the choices.")]
-        search = given.get("q", "").strip()
+        search = given.get("q", "")
         if not can_be_kept(search):
             refused["q"] = [_("We cannot search for one of the characters that you typed. Please type it again.")]
         elif len(search) > SEARCH_MAX:
             refused["q"] = [_("Please search for something shorter.")]
         if refused:
             raise ValidationRefused(refused)
-        return cls(given.get("status", ""), given.get("category", ""), given.get("urgency", ""), search)
+        return cls(given.get("status", ""), given.get("category", ""), given.get("urgency", ""), search.strip())
 
 
 class _Folded(Func):

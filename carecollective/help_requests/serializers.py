@@ -2,46 +2,57 @@
 
 from typing import Any
 
-from django.db.models import TextChoices
 from rest_framework import serializers
 
 from carecollective.accounts.serializers import PersonSerializer
-from carecollective.core.api import RawTextField
-from carecollective.help_requests.models import Category, Status, Urgency
+from carecollective.core.api import PageSerializer, RawTextField
+from carecollective.core.schema import Schema, ref
+from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
 
-CATEGORIES, URGENCIES = Category.values, Urgency.values
+# The words that requests and the filters of their list share, by their names in the document.
+WORDS = {
+    "HelpRequestCategory": Category.values,
+    "HelpRequestStatus": Status.values,
+    "HelpRequestStatusFilter": [*Status.values, OTHER],
+    "HelpRequestUrgency": Urgency.values,
+    "HelpRequestUrgencyFilter": [*Urgency.values, OTHER],
+}
 
 
-class LegacyWordField(serializers.CharField):
+def name_words(result: Schema, **_given: Any) -> Schema:
+    """Add the words to the document, each list under its name."""
+    result["components"]["schemas"] |= {name: {"type": "string", "enum": words} for name, words in WORDS.items()}
+    return result
+
+
+class LegacyWordField(RawTextField):
     """One of our words, unless the legacy system kept another or none."""
 
-    def __init__(self, choices: type[TextChoices], **options: Any) -> None:
-        ours = ", ".join(f"`{value}`" for value in choices.values)
+    def __init__(self, words: str) -> None:
         super().__init__(
-            allow_null=True, help_text=f"One of {ours}; of a legacy request perhaps another word, or null.", **options
+            documented={"anyOf": [ref(words), {"type": "string"}, {"type": "null"}]},
+            help_text="Of a legacy request perhaps a word that is not listed, or null.",
         )
 
 
 class NewHelpRequestSerializer(serializers.Serializer[Any]):
     title = RawTextField(documented={"minLength": 1, "maxLength": TITLE_MAX})
     description = RawTextField(default="", documented={"maxLength": DESCRIPTION_MAX})
-    category = RawTextField(default=Category.OTHER.value, documented={"enum": CATEGORIES})
-    urgency = RawTextField(default=Urgency.NORMAL.value, documented={"enum": URGENCIES})
+    category = RawTextField(default=Category.OTHER.value, documented=ref("HelpRequestCategory"))
+    urgency = RawTextField(default=Urgency.NORMAL.value, documented=ref("HelpRequestUrgency"))
 
 
 class HelpRequestSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     title = serializers.CharField()
     description = serializers.CharField(allow_null=True)
-    category = LegacyWordField(Category)
-    urgency = LegacyWordField(Urgency)
-    status = LegacyWordField(Status)
+    category = LegacyWordField("HelpRequestCategory")
+    urgency = LegacyWordField("HelpRequestUrgency")
+    status = LegacyWordField("HelpRequestStatus")
     created_at = serializers.DateTimeField()
     owner = PersonSerializer()
 
 
-class HelpRequestPageSerializer(serializers.Serializer[Any]):
+class HelpRequestPageSerializer(PageSerializer):
     results = HelpRequestSerializer(many=True)
-    next = serializers.URLField(allow_null=True, help_text="The older ones.")
-    previous = serializers.URLField(allow_null=True, help_text="The newer ones.")

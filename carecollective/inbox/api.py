@@ -15,9 +15,9 @@ from rest_framework.utils.urls import replace_query_param
 
 from carecollective.accounts.authentication import member_of
 from carecollective.core import errors
-from carecollective.core.api import ApiView, answer_exception, page_body, parse_uuid, read_cursor, read_fields
+from carecollective.core.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
 from carecollective.core.errors import ConversationExists
-from carecollective.core.schema import CURSOR, LOCATION, path_id, refusals
+from carecollective.core.schema import CURSOR, LOCATION, RATE_LIMIT, path_id, refusals
 from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Poll, Started, WayOn
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.serializers import (
@@ -85,7 +85,7 @@ class StartConversationView(ApiView):
         summary="Offer help: open a conversation together with its first message, or neither",
         description="The helper is whoever signs the call; a body that names somebody else is refused.",
         tags=["conversations"],
-        parameters=[path_id("help_request_id"), LOCATION],
+        parameters=[path_id("help_request_id"), LOCATION, *RATE_LIMIT],
         request=OfferSerializer,
         responses={
             201: StartedSerializer,
@@ -118,6 +118,7 @@ class ConversationsView(ApiView):
     @extend_schema(
         operation_id="list_conversations",
         summary="The inbox: conversations of both versions, newest activity first",
+        description="Pages of 20; `next_cursor` leads to the older ones.",
         tags=["conversations"],
         parameters=[CURSOR],
         responses={200: ConversationPageSerializer, **refusals(errors.ValidationRefused({"cursor": ["…"]}))},
@@ -197,8 +198,9 @@ class MessagesView(ApiView):
     @extend_schema(
         operation_id="send_message",
         summary="Say something",
+        description="With an `id` of yours, sending the same again stores nothing twice.",
         tags=["conversations"],
-        parameters=[CONVERSATION_ID],
+        parameters=[CONVERSATION_ID, *RATE_LIMIT],
         request=NewMessageSerializer,
         responses={
             200: OpenApiResponse(SentSerializer, description="This message had already been stored: nothing new was."),
@@ -230,25 +232,24 @@ class MessagesView(ApiView):
         except ThreadFrozen as refusal:
             way_on = render_way_on(refusal.way_on, conversation_id=thread_id, continued_as=refusal.continued_as)
             refusal.extra["way_on"] = way_on
-            answer = answer_exception(refusal, {})
-            for name, value in link_headers(way_on).items():
-                answer[name] = value
-            return answer
+            refusal.headers |= link_headers(way_on)
+            raise
         body = {
             "success": True,
             "message_id": sent.message.id,
             "version": sent.version,
             "message": render_message(sent.message),
         }
-        return Response(body, status=201 if sent.is_new else 200)
+        return Response(body, status=201 if sent.is_new else 200, headers=sent.quota.headers() if sent.quota else None)
 
 
 class ContinueView(ApiView):
     @extend_schema(
         operation_id="continue_conversation",
-        summary="Go on with a frozen legacy conversation in the new messaging, as its helper",
+        summary="Go on with a frozen legacy conversation in the new messaging",
+        description="Its helper may. The new conversation is about the same request, and opens with a first message.",
         tags=["conversations"],
-        parameters=[CONVERSATION_ID, LOCATION],
+        parameters=[CONVERSATION_ID, LOCATION, *RATE_LIMIT],
         request=OfferSerializer,
         responses={
             201: StartedSerializer,
@@ -280,8 +281,8 @@ class ContinueView(ApiView):
 class AskView(ApiView):
     @extend_schema(
         operation_id="ask_to_continue",
-        summary="Ask the helper of a frozen legacy conversation to go on, as its requester",
-        description="Asking twice is asking once.",
+        summary="Ask the helper of a frozen legacy conversation to go on",
+        description="Its requester may; asking twice is asking once.",
         tags=["conversations"],
         parameters=[CONVERSATION_ID],
         request=None,
@@ -300,7 +301,8 @@ class AskView(ApiView):
 class ReadView(ApiView):
     @extend_schema(
         operation_id="mark_read",
-        summary="Mark a conversation as read up to now",
+        summary="Mark a conversation as read",
+        description="Up to now: what arrives later is new again.",
         tags=["conversations"],
         parameters=[CONVERSATION_ID],
         request=None,
@@ -324,7 +326,8 @@ def answer_started(request: Request, started: Started) -> Response:
         "message": "Conversation created successfully",
     }
     location = request.build_absolute_uri(reverse("api-conversation", args=[started.conversation_id]))
-    return Response(body, status=201, headers={"Location": location})
+    quota = started.quota.headers() if started.quota else {}
+    return Response(body, status=201, headers={"Location": location} | quota)
 
 
 def render_way_on(way_on: WayOn | None, *, conversation_id: UUID, continued_as: UUID | None) -> dict[str, Any] | None:

@@ -4,11 +4,12 @@ A date that the legacy system did not keep is None, and so is a sender. What has
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from carecollective.core.rate_limits import Quota
 from rollout.versions import MessagingVersion
 
 
@@ -135,10 +136,11 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A conversation that a call has just opened."""
+    """A conversation that a call has just opened; `quota` is what is left of the limit on opening them."""
 
     conversation_id: UUID
     version: MessagingVersion
+    quota: Quota | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class Sent:
     message: MessageRecord
     version: MessagingVersion
     is_new: bool
+    quota: Quota | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from rest_framework import serializers
 
 from carecollective.accounts.serializers import PersonSerializer
-from carecollective.core.api import RawTextField, StrictUUIDField
+from carecollective.core.api import PageSerializer, RawTextField, StrictUUIDField
 from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
 from carecollective.inbox.records import WayOn
 from rollout.versions import MessagingVersion
@@ -88,10 +88,8 @@ class ConversationRowSerializer(serializers.Serializer[Any]):
     updated_at = LegacyDateField()
 
 
-class ConversationPageSerializer(serializers.Serializer[Any]):
+class ConversationPageSerializer(PageSerializer):
     results = ConversationRowSerializer(many=True)
-    next = serializers.URLField(allow_null=True, help_text="The older ones.")
-    previous = serializers.URLField(allow_null=True, help_text="The newer ones.")
 
 
 class ConversationSerializer(serializers.Serializer[Any]):

@@ -173,15 +173,16 @@ def send_message(
                     raise _frozen(actor, conversation_id)
                 message, is_new = legacy_message_record(legacy.message), legacy.is_new
                 recipient_id = legacy.recipient_id
+        quota = None
         if is_new:
-            rate_limits.count_use(member=actor, limit=rate_limits.messages())
+            quota = rate_limits.count_use(member=actor, limit=rate_limits.messages())
             notify(
                 recipient_id=recipient_id,
                 conversation_id=conversation_id,
                 version=location.version,
                 kind=NotificationKind.NEW_MESSAGE,
             )
-        return Sent(message, location.version, is_new)
+        return Sent(message, location.version, is_new, quota)
 
 
 def mark_read(*, actor: User, conversation_id: UUID) -> None:
@@ -232,11 +233,11 @@ def _open(
             ).pk
         case None:  # pragma: no branch
             raise MessagingUnavailable(_why_paused())
-    rate_limits.count_use(member=actor, limit=rate_limits.new_conversations())
+    quota = rate_limits.count_use(member=actor, limit=rate_limits.new_conversations())
     notify(
         recipient_id=requester_id,
         conversation_id=conversation_id,
         version=version,
         kind=NotificationKind.NEW_CONVERSATION,
     )
-    return Started(conversation_id, version)
+    return Started(conversation_id, version, quota)

@@ -59,7 +59,7 @@ def test_every_call_but_signing_in_and_health_takes_a_token_or_a_session() -> No
         if path in ("/api/auth/token", "/api/health", "/api/health/live"):
             assert not secured
         else:
-            assert secured == {"token", "session"}, (method, path)
+            assert secured == {"bearer", "token", "session"}, (method, path)
             assert "401" in operation["responses"]
 
 

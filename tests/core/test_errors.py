@@ -72,9 +72,9 @@ def test_a_sentence_of_its_own_takes_the_place_of_the_usual_one():
 
 
 def test_retry_after_is_a_header_where_there_is_one():
-    assert errors.retry_headers(errors.RateLimitExceeded(retry_after=42)) == {"Retry-After": "42"}
-    assert errors.retry_headers(errors.MessagingUnavailable()) == {"Retry-After": "300"}
-    assert errors.retry_headers(errors.Unauthorized()) == {}
+    assert errors.answer_headers(errors.RateLimitExceeded(retry_after=42)) == {"Retry-After": "42"}
+    assert errors.answer_headers(errors.MessagingUnavailable()) == {"Retry-After": "300"}
+    assert errors.answer_headers(errors.Unauthorized()) == {}
 
 
 def caused(error, cause):
@@ -100,7 +100,7 @@ def test_one_translator_knows_every_refusal(exception, code):
     assert found is not None
     assert found.code == code
     if code == "database_error":
-        assert errors.retry_headers(found) == {"Retry-After": "5"}
+        assert errors.answer_headers(found) == {"Retry-After": "5"}
 
 
 @pytest.mark.parametrize(

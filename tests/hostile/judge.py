@@ -12,10 +12,10 @@ from django.test import Client
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from carecollective.accounts.models import User
-from carecollective.core.schema import ERROR
+from carecollective.core.schema import ERROR, published_document
 
 ENVELOPE = Draft202012Validator(
-    ERROR | {"additionalProperties": False, "properties": ERROR["properties"] | {"success": {"const": False}}}
+    ERROR | {"additionalProperties": False, "components": {"schemas": published_document()["components"]["schemas"]}}
 )
 OURS = {"sessionid", "csrftoken", "messages"}
 # All but tab, line feed and carriage return: no page may hold them.
