@@ -7,7 +7,7 @@ MANAGE := $(PY) manage.py
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast coverage faults bench audit lint format schema db-snapshot lock clean setup setup-dev
+.PHONY: help run test test-fast coverage faults bench audit lint lint-schema format schema db-snapshot lock clean setup setup-dev
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -48,10 +48,20 @@ lint: setup-dev  ## Check style, types, architecture, templates, migrations and 
 	$(MANAGE) spectacular --validate --fail-on-warn --file .schema.yaml
 	@diff -u docs/openapi.yaml .schema.yaml && rm .schema.yaml || \
 		{ rm -f .schema.yaml; echo "docs/openapi.yaml is not in step with the code: run make schema."; exit 1; }
+	@$(MAKE) --no-print-directory lint-schema
 	DJANGO_SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 		DATABASE_URL=postgresql://owner:none@localhost/none ALLOWED_HOSTS=care.example \
 		CSRF_TRUSTED_ORIGINS=https://care.example \
 		$(MANAGE) check --deploy --fail-level WARNING
+
+# Both linters are pinned with all that they need, in lint/openapi: installed once, and again when its lock file changes.
+lint-schema:  ## Check docs/openapi.yaml with Redocly and Spectral (needs Node.js 20 or newer)
+	@command -v npm >/dev/null || { echo "make lint-schema needs Node.js 20 or newer with npm: install it."; exit 1; }
+	@cd lint/openapi && { cmp -s package-lock.json node_modules/.installed || \
+		{ npm ci --silent --ignore-scripts --no-audit --no-fund && cp package-lock.json node_modules/.installed; }; }
+	cd lint/openapi && REDOCLY_TELEMETRY=off npx --no-install redocly lint ../../docs/openapi.yaml \
+		--config redocly.yaml --max-problems 100 --format github-actions
+	cd lint/openapi && npx --no-install spectral lint ../../docs/openapi.yaml --ruleset spectral.yaml --fail-severity hint
 
 # ruff's S rules are bandit's own, each exception with its reason beside it; secrets are looked for by tests/hostile.
 audit: setup-dev  ## Look for known weaknesses in the dependencies, where a database of them can be reached
