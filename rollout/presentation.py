@@ -150,19 +150,28 @@ def headline_of(event: Event) -> str:
     return event.title
 
 
-def blockers_of(status: Status) -> Iterator[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class InTheWay:
+    """What stands in the way of a step: one thing in words, or several of one kind, each by its title."""
+
+    kind: str
+    words: str
+    titles: tuple[str, ...] = ()
+
+
+def blockers_of(status: Status) -> Iterator[InTheWay]:
     """Say what stands in the way, kind by kind; gates and checklist are named, because the page shows them whole."""
     if status.next_step is None:
         return
     kinds = [blocker.kind for blocker in status.next_step.blockers]
     for blocker in status.next_step.blockers:
         if blocker.kind not in ("gate", "checklist"):
-            yield blocker.kind, blocker.words
+            yield InTheWay(blocker.kind, blocker.words)
     if "gate" in kinds:
-        yield "gate", _listed("gate", [verdict.title for verdict in status.gates if verdict.blocks])
+        yield _listed("gate", "gate", [verdict.title for verdict in status.gates if verdict.blocks])
     if "checklist" in kinds:
-        yield "checklist", _listed("checklist item", [item.title for item in status.checklist if item.state != "pass"])
+        yield _listed("checklist", "checklist item", [item.title for item in status.checklist if item.state != "pass"])
 
 
-def _listed(noun: str, titles: list[str]) -> str:
-    return f"{wording.count(len(titles), noun)}: {'; '.join(titles)}."
+def _listed(kind: str, noun: str, titles: list[str]) -> InTheWay:
+    return InTheWay(kind, wording.count(len(titles), noun), tuple(titles))

@@ -1,6 +1,7 @@
 """What the control room shows, in each state, to those who may see it."""
 
 import re
+from html import unescape
 
 import pytest
 from django.conf import settings
@@ -47,6 +48,17 @@ def test_a_stage_that_has_not_shown_enough_says_what_is_missing_in_words(page, s
     assert "It takes 36 more starts without a failure to prove it" in text_of(shown)
     assert 'value="23" ' in shown.content.decode()
     assert "Before 10% : what this stage has to show" in text_of(shown).replace("10%:", "10% :")
+
+
+def test_what_is_in_the_way_is_a_list_with_one_thing_in_each_line(page, stage):
+    stage("internal")
+    decision = re.findall(r'<section[^>]*id="decision".*?</section>', page().content.decode(), re.DOTALL)[0]
+    blocking = [one.title for one in (*read_status().gates, *read_status().checklist) if one.state != "pass"]
+    lines = [re.sub(r"<[^>]+>", "", unescape(line)).strip() for line in re.findall(r"<li>[^<]*", decision)]
+    assert len(blocking) > 6
+    assert [line for line in lines if line in blocking] == blocking
+    assert ";" not in "".join(lines)
+    assert f">{len(blocking) - 3} checklist items</a>:" in decision
 
 
 def test_a_gate_that_fails_makes_the_page_say_so_by_icon_and_word(page, stage, happen):
