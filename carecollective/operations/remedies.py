@@ -1,17 +1,26 @@
 """What puts a difference right: the statements, and who has to run them. `migrate` applies no migration twice."""
 
-from carecollective.core.catalog.comparison import EVERYBODY, Difference, owning_table, split_name
+import re
+
+from carecollective.core.catalog.comparison import EVERYBODY, GUARD, WEB, Difference, owning_table, split_name
 from carecollective.core.catalog.reader import LiveCatalog
 from carecollective.core.catalog.snapshot import Facts
 from rollout.alert_rules import RESTORE_V2
 
 V2_TABLES = ("conversations_v2", "messages_v2")
+_COLUMN = re.compile(
+    r"(?P<type>.*?)(?P<strict> not null)?(?: (?P<identity>always|by default) identity)?(?: default (?P<default>.*))?",
+    re.DOTALL,
+)
+_IN_EXTENSION = ", in the extension "
 _OPTION = " WITH GRANT OPTION"
 _ATTRIBUTES = ("login", "superuser", "bypassrls", "createdb", "createrole", "replication")
 # What stands before a name in a grant and has a word of its own in SQL. Tables and sequences have none.
-_KINDS = ("function", "schema", "type", "language", "foreign server", "parameter")
+_KINDS = ("function", "schema", "type", "language", "foreign data wrapper", "foreign server", "parameter")
 # These are the server's, or need rights that the owner of one database does not have.
-_FOR_ADMINISTRATORS = frozenset({"Event triggers", "Owners", "Publications", "Roles", "Settings"})
+_FOR_ADMINISTRATORS = frozenset(
+    {"Casts", "Event triggers", "Owners", "Publications", "Roles", "Settings", "Subscriptions"}
+)
 
 
 def find_remedy(difference: Difference, *, live: LiveCatalog, expected: Facts) -> str:
@@ -23,7 +32,8 @@ def find_remedy(difference: Difference, *, live: LiveCatalog, expected: Facts) -
     if difference.part == "Columns":
         if difference.expected is None:
             return "Ask who added it and why. Once nobody needs it, drop it by hand; that deletes what it holds."
-        return "Change it back by hand, as the owner. What a lost column held is in the newest backup."
+        if not (difference.found and write_repair(difference, live=live, expected=expected)):
+            return "Change it back by hand, as the owner. What a lost column held is in the newest backup."
     if difference.name.startswith("the server: "):
         return "Take it out of the server's configuration, and reload the server."
     statements = write_repair(difference, live=live, expected=expected)
@@ -33,14 +43,16 @@ def find_remedy(difference: Difference, *, live: LiveCatalog, expected: Facts) -
 def write_repair(  # noqa: PLR0912 -- one case for each part of the catalogue
     difference: Difference, *, live: LiveCatalog, expected: Facts
 ) -> str:
-    """Return the SQL that makes the fact what the snapshot says."""
+    """Return the SQL that makes the fact what the snapshot says; nothing where a column has to be changed by hand."""
     name, agreed, found = difference.name, difference.expected, difference.found or ""
     table, own_name = owning_table(name), split_name(name)[-1]
     match difference.part:
         case "Tables":
             return _repair_table(name, agreed, found, live)
+        case "Columns":
+            return _repair_column(table, own_name, agreed, found)
         case "Views":
-            return f"DROP {'MATERIALIZED VIEW' if found.startswith('mat') else 'VIEW'} {name};"
+            return _repair_view(name, agreed, found, live)
         case "Row-level security":
             on = "ENABLE" if (agreed or "").startswith("on") else "DISABLE"
             forced = "FORCE" if (agreed or "").endswith("and forced") else "NO FORCE"
@@ -58,6 +70,8 @@ def write_repair(  # noqa: PLR0912 -- one case for each part of the catalogue
             )
         case "Indexes":
             schema = "".join(f"{one}." for one in split_name(table)[:-1])
+            if found == f"{agreed} (not valid)":
+                return f"REINDEX INDEX {schema}{own_name};"
             return _replace(difference, f"DROP INDEX {schema}{own_name};", f"{agreed};")
         case "Triggers":
             return _repair_trigger(difference, table, own_name)
@@ -78,10 +92,16 @@ def write_repair(  # noqa: PLR0912 -- one case for each part of the catalogue
             return _repair_role(name, agreed, found, live)
         case "Settings":
             return _repair_setting(name, agreed, live)
-        case "Event triggers":
-            return f"DROP EVENT TRIGGER {name};"
+        case "Subscriptions":
+            return (
+                f"ALTER SUBSCRIPTION {name} DISABLE; ALTER SUBSCRIPTION {name} SET (slot_name = NONE);"
+                f" DROP SUBSCRIPTION {name};"
+            )
+        case "Casts":
+            return f"DROP CAST ({name});"
         case _:
-            return f"DROP PUBLICATION {name};"
+            # An event trigger, an operator or a publication.
+            return f"DROP {difference.part.removesuffix('s').upper()} {name};"
 
 
 def _replace(difference: Difference, drop: str, make: str) -> str:
@@ -97,6 +117,41 @@ def _repair_table(name: str, agreed: str | None, found: str, live: LiveCatalog) 
     return f"{logged}ALTER TABLE {name} OWNER TO {live.owner};"
 
 
+def _repair_column(table: str, column: str, agreed: str | None, found: str) -> str:
+    """Bring back what a column is beside its type."""
+    wanted, had = _COLUMN.fullmatch(agreed or ""), _COLUMN.fullmatch(found)
+    if wanted is None or had is None or wanted["type"] != had["type"]:
+        return ""
+    alter, number = f"ALTER TABLE {table} ALTER {column}", wanted["identity"]
+    statements = []
+    if wanted["strict"] != had["strict"]:
+        statements.append(f"{alter} {'SET' if wanted['strict'] else 'DROP'} NOT NULL;")
+    if wanted["default"] != had["default"]:
+        statements.append(
+            f"{alter} SET DEFAULT {wanted['default']};" if wanted["default"] else f"{alter} DROP DEFAULT;"
+        )
+    if number and had["identity"] is None:
+        next_one = f"(SELECT coalesce(max({column}), 0) + 1 FROM {table})"  # noqa: S608 (names of the catalogue)
+        statements.append(
+            f"{alter} ADD GENERATED {number.upper()} AS IDENTITY;"
+            f" SELECT setval(pg_get_serial_sequence('{table}', '{column}'), {next_one}, false);"
+        )
+    elif number != had["identity"]:
+        statements.append(f"{alter} SET GENERATED {number.upper()};" if number else f"{alter} DROP IDENTITY;")
+    return " ".join(statements)
+
+
+def _repair_view(name: str, agreed: str | None, found: str, live: LiveCatalog) -> str:
+    kind = "MATERIALIZED VIEW" if found.startswith("mat") else "VIEW"
+    if agreed is None:
+        _of, _in, extension = found.partition(" over ")[0].partition(_IN_EXTENSION)
+        release = f"ALTER EXTENSION {extension} DROP {kind} {name}; " if extension else ""
+        return f"{release}DROP {kind} {name};"
+    # A view that is replaced keeps its rights, and loses the options that are not given again.
+    query = agreed.partition(": ")[2]
+    return f"CREATE OR REPLACE VIEW {name} AS {query} ALTER VIEW {name} OWNER TO {live.owner};"
+
+
 def _repair_trigger(difference: Difference, table: str, name: str) -> str:
     found = difference.found or ""
     if found.startswith("the foreign key's own"):
@@ -109,7 +164,9 @@ def _repair_trigger(difference: Difference, table: str, name: str) -> str:
 def _repair_function(difference: Difference, *, live: LiveCatalog, expected: Facts) -> str:
     name = difference.name
     if difference.expected is None:
-        return f"DROP FUNCTION {name};"
+        if _IN_EXTENSION in (difference.found or "").partition("\n")[0]:
+            return f"REVOKE EXECUTE ON ROUTINE {name} FROM PUBLIC, {WEB}, {GUARD};"
+        return f"DROP ROUTINE {name};"
     owner, _newline, definition = difference.expected.partition("\n")
     found_owner, _newline, found_definition = (difference.found or "").partition("\n")
     statements = []
@@ -170,7 +227,10 @@ def _repair_role(name: str, agreed: str | None, found: str, live: LiveCatalog) -
         return " ".join(f"REVOKE {role} FROM {_quoted(member, live)};" for member in found.split(", "))
     wanted = (agreed or "").split(", ")
     words = " ".join(word.upper() if word in wanted else f"NO{word.upper()}" for word in _ATTRIBUTES)
-    return f"{'ALTER' if found else 'CREATE'} ROLE {name} {words}{_NO_END if 'until ' in found else ''};"
+    words += (" VALID UNTIL 'infinity'" if "until " in found else "") + (
+        " CONNECTION LIMIT -1" if "no session" in found else ""
+    )
+    return f"{'ALTER' if found else 'CREATE'} ROLE {name} {words};"
 
 
 def _repair_setting(name: str, agreed: str | None, live: LiveCatalog) -> str:
@@ -184,6 +244,3 @@ def _repair_setting(name: str, agreed: str | None, live: LiveCatalog) -> str:
 
 def _quoted(role: str, live: LiveCatalog) -> str:
     return live.owner if role == "the owner" else role
-
-
-_NO_END = " VALID UNTIL 'infinity'"

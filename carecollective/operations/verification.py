@@ -30,7 +30,17 @@ ORDER = (
         "Grants",
         "Default privileges",
     ),
-    *("Roles", "Settings", "Event triggers", "Publications", "Drift", "Integrity"),
+    *(
+        "Roles",
+        "Settings",
+        "Event triggers",
+        "Publications",
+        "Subscriptions",
+        "Operators",
+        "Casts",
+        "Drift",
+        "Integrity",
+    ),
 )
 INVARIANTS = (
     *("helper_is_requester", "requester_is_not_owner", "pair_has_two", "first_message_is_empty", "message_is_empty"),

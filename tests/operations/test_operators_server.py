@@ -12,6 +12,7 @@ from carecollective.postgres.urls import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use, data_dir, home, use
 from tests.postgres.support import PROJECT
 from tests.postgres.test_serve import environment_for
+from tests.waiting import wait_for
 
 __all__ = ["data_dir", "home", "use"]
 
@@ -58,3 +59,9 @@ def test_a_backup_is_made_tried_and_restored_there(home: Path, data_dir: Path, u
     assert said.startswith("Every checksum"), said
     said = manage("verify_messaging")
     assert said.startswith("All "), said
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        superuser.execute("ALTER SYSTEM SET lo_compat_privileges = on")
+        superuser.execute("SELECT pg_reload_conf()")
+        wait_for(lambda: superuser.execute("SHOW lo_compat_privileges").fetchone() == ("on",), seconds=5)
+    said = manage("verify_messaging")
+    assert "WRONG  Settings, the server: lo_compat_privileges" in said, said

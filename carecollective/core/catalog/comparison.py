@@ -19,16 +19,25 @@ READING = frozenset({"SELECT", "USAGE"})
 # Whoever sets one of these for everybody decides what members see, or whether anything is written at all.
 TELLING_SETTINGS = re.compile(
     r"app\.user_id|request\..*|search_path|row_security|session_replication_role|role|event_triggers"
-    r"|default_transaction_read_only|(session|local|shared)_preload_libraries"
+    r"|default_transaction_read_only|lo_compat_privileges|(session|local|shared)_preload_libraries"
 )
+HIDES_THE_SERVERS = ", named like one of the server's"
 # The legacy gateway names its caller by these, and nothing of ours ever does: the rest of such a policy adds nothing.
 _ASKS_THE_GATEWAY = re.compile(r"\bauth\.\w+\(|'request\.jwt")
 _LITERAL_TYPE = re.compile(r"('(?:[^']|'')*')::[\w.]+")
 _CLAUSES = re.compile(r" (?:USING|WITH CHECK) \((.*?)\)(?= WITH CHECK \(|$)")
 _SWITCHED = re.compile(r" \((switched off|on replicas only|always)\)$|switched off$")
 
+# What operations has no use for, unlike new tables. Names are looked up in a schema of the role's own name first.
+_NO_RELATION = re.compile(rf"pg_catalog\.|foreign |language |parameter |database$|schema {OPERATIONS}$")
+
 # These do not keep a site from starting: they serve nobody anything, or the start itself brings them back.
-STARTS_REGARDLESS = frozenset({"Default privileges", "Event triggers", "Indexes", "Publications", "Roles", "Settings"})
+STARTS_REGARDLESS = frozenset(
+    {
+        *("Casts", "Default privileges", "Event triggers", "Indexes", "Operators", "Publications", "Roles", "Settings"),
+        "Subscriptions",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +54,19 @@ class Difference:
 def find_differences(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Iterator[Difference]:
     """Yield what differs. What the legacy system has of its own is left out, as long as our roles gain nothing by it."""
     expected = snapshot.expected(made_here=live.made_here)
-    gone = expected["Tables"].keys() - live.facts["Tables"].keys()
+    gone = {*expected["Tables"], *expected["Views"]} - {*live.facts["Tables"], *live.facts.get("Views", ())}
+    keys_gone = expected["Constraints"].keys() - live.facts["Constraints"].keys()
     for part in sorted({*expected, *live.facts}):
         agreed, found = expected.get(part, {}), live.facts.get(part, {})
-        for name in sorted({*agreed, *found}):
+        # Keys before what refers to them: the remedies are written in this order.
+        for name in sorted({*agreed, *found}, key=lambda name: (agreed.get(name, "").startswith("FOREIGN KEY"), name)):
             if is_same(part, agreed.get(name), found.get(name)):
                 continue
-            if part != "Tables" and gone & {name, owning_table(name), name.rpartition(" to ")[0]}:
+            if part not in ("Tables", "Views") and gone & {name, owning_table(name), name.rpartition(" to ")[0]}:
                 # That the table is missing says it all.
+                continue
+            if part == "Indexes" and name in keys_gone:
+                # It comes back with the constraint.
                 continue
             if name in agreed:
                 if not _is_secured_by_legacy(part, name, found.get(name), snapshot):
@@ -83,7 +97,12 @@ def split_name(name: str) -> list[str]:
 
 def _is_secured_by_legacy(part: str, name: str, found: str | None, snapshot: DatabaseSnapshot) -> bool:
     """Tell whether the legacy system has its own row-level security on a table where we ask for none."""
-    return part == "Row-level security" and name in snapshot.legacy_tables and (found or "").startswith("on")
+    return (
+        part == "Row-level security"
+        and name in snapshot.legacy_tables
+        and snapshot.ours[part][name].startswith("off")
+        and (found or "").startswith("on")
+    )
 
 
 def _is_about_ours(part: str, name: str, value: str, snapshot: DatabaseSnapshot) -> bool:
@@ -120,7 +139,8 @@ def _is_welcome(  # noqa: PLR0912 -- one case for each part of the catalogue
         case "Policies":
             return owning_table(name) not in known or _is_held(name, value, snapshot, live)
         case "Functions":
-            return not _is_open_definer(name, value, live) and not _shares_name(name, snapshot)
+            hides_the_servers = value.partition("\n")[0].endswith(HIDES_THE_SERVERS)
+            return not (hides_the_servers or _is_open_definer(name, value, live) or _shares_name(name, snapshot))
         case "Grants":
             return _is_welcome_grant(name, value, snapshot, live)
         case "Default privileges":
@@ -184,8 +204,8 @@ def _is_welcome_grant(name: str, value: str, snapshot: DatabaseSnapshot, live: L
     if grantee in SERVING:
         return False
     if grantee == OPERATIONS:
-        return not is_known and READING.issuperset(value.split(", "))
-    return thing not in snapshot.own_tables
+        return not is_known and not _NO_RELATION.match(thing) and READING.issuperset(value.split(", "))
+    return thing not in snapshot.own_tables and thing not in snapshot.own_sequences
 
 
 def _is_welcome_default(name: str, value: str) -> bool:

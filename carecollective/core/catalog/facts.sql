@@ -3,38 +3,47 @@
 -- the owner's role only as "the owner": a fact reads the same on every server.
 WITH
 site AS (
-  SELECT coalesce(
+  -- Of a server that the operator brought, the rest is the operator's business.
+  SELECT owner, pg_get_userbyid(owner) = 'carecollective_owner' AS is_embedded FROM (SELECT coalesce(
     -- Whoever has most of the tables: one that was given away does not make its new owner ours.
     (SELECT mode() WITHIN GROUP (ORDER BY relowner) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace),
-    (SELECT datdba FROM pg_database WHERE datname = current_database())) AS owner
+    (SELECT datdba FROM pg_database WHERE datname = current_database())) AS owner) AS found
 ),
 role AS (
   SELECT r.oid, CASE r.oid WHEN s.owner THEN 'the owner' ELSE r.rolname::text END COLLATE "C" AS name,
-    r.rolname IN ('carecollective_web', 'carecollective_ops', 'carecollective_guard') AS is_ours, r.oid = s.owner AS is_owner
+    r.rolname IN ('carecollective_web', 'carecollective_ops', 'carecollective_guard') AS is_ours, r.oid = s.owner AS is_owner,
+    NOT r.rolsuper AS is_common
   FROM pg_roles r, site s
-  UNION ALL SELECT 0, 'public', false, false
+  UNION ALL SELECT 0, 'public', false, false, false
 ),
 extension_part AS (
-  SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+  SELECT d.classid, d.objid, ', in the extension ' || quote_ident(e.extname) AS words
+  FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid
+  WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
 ),
 space AS (
   SELECT oid, nspname, nspowner, nspacl, CASE nspname WHEN 'public' THEN '' ELSE quote_ident(nspname) || '.' END AS prefix
   FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%' AND nspname <> 'information_schema'
 ),
-relation AS (
+any_relation AS (
   SELECT c.oid, c.relkind, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity, c.reloptions, c.relpersistence,
-    s.prefix || quote_ident(c.relname) COLLATE "C" AS name
+    s.prefix || quote_ident(c.relname) COLLATE "C" AS name,
+    (SELECT e.words FROM extension_part e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid) AS extension
   FROM pg_class c JOIN space s ON s.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-  AND NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid)
+),
+relation AS (
+  SELECT * FROM any_relation WHERE extension IS NULL
 ),
 a_table AS (
   SELECT * FROM relation WHERE relkind IN ('r', 'p')
 ),
 routine AS (
-  SELECT p.*, s.prefix || regexp_replace(p.oid::regprocedure::text, '^("[^"]*"|[^".(]+)\.', '') AS name
+  SELECT p.*, s.prefix || regexp_replace(p.oid::regprocedure::text, '^("[^"]*"|[^".(]+)\.', '') AS name,
+    (SELECT e.words FROM extension_part e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid) AS extension
   FROM pg_proc p JOIN space s ON s.oid = p.pronamespace
-  WHERE NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
+  -- What an extension brings is its own business, until it acts on its owner's rights: anything can be made part of one.
+  WHERE p.prosecdef OR NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
 ),
 -- What is granted on anything: the object as it is named here, who grants, and the list of rights.
 granted AS (
@@ -60,6 +69,9 @@ granted AS (
   SELECT 'language ' || quote_ident(l.lanname), l.lanowner, x.grantee, x.privilege_type, x.is_grantable
   FROM pg_language l, aclexplode(l.lanacl) x
   UNION ALL
+  SELECT 'foreign data wrapper ' || quote_ident(f.fdwname), f.fdwowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM pg_foreign_data_wrapper f, aclexplode(f.fdwacl) x
+  UNION ALL
   SELECT 'foreign server ' || quote_ident(f.srvname), f.srvowner, x.grantee, x.privilege_type, x.is_grantable
   FROM pg_foreign_server f, aclexplode(f.srvacl) x
   UNION ALL
@@ -80,6 +92,20 @@ granted AS (
     SELECT FROM pg_init_privs i, aclexplode(i.initprivs) y
     WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
     AND (y.grantee, y.privilege_type) = (x.grantee, x.privilege_type))
+  UNION ALL
+  SELECT 'pg_catalog.' || quote_ident(c.relname), c.relowner, x.grantee,
+    x.privilege_type || ' (' || quote_ident(a.attname) || ')', x.is_grantable
+  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attacl IS NOT NULL, aclexplode(a.attacl) x
+  WHERE c.relnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (
+    SELECT FROM pg_init_privs i, aclexplode(i.initprivs) y
+    WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = a.attnum
+    AND (y.grantee, y.privilege_type) = (x.grantee, x.privilege_type))
+  UNION ALL
+  -- Large objects: on the embedded server the functions are taken away from everybody, so that here the beginning is too much.
+  SELECT 'function pg_catalog.' || p.oid::regprocedure::text, p.proowner, x.grantee, x.privilege_type, x.is_grantable
+  FROM site s, pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+  WHERE s.is_embedded AND p.pronamespace = 'pg_catalog'::regnamespace AND x.grantee = 0
+  AND (starts_with(p.proname, 'lo_') OR p.proname IN ('loread', 'lowrite'))
 )
 SELECT 'Site' AS part, 'owner' AS name, quote_ident(pg_get_userbyid(owner)) AS value FROM site
 UNION ALL
@@ -93,16 +119,21 @@ SELECT 'Tables', r.name,
 FROM relation r JOIN role o ON o.oid = r.relowner WHERE r.relkind IN ('r', 'p', 'f')
 UNION ALL
 SELECT 'Views', r.name,
-  CASE r.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END || ' of ' || o.name
+  CASE r.relkind WHEN 'm' THEN 'materialized view' ELSE 'view' END || ' of ' || o.name || coalesce(r.extension, '')
   || coalesce(' with ' || array_to_string(r.reloptions, ', '), '') || ' over ' || coalesce((
     SELECT string_agg(DISTINCT source.name, ', ' ORDER BY source.name)
     FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
     JOIN relation source ON source.oid = d.refobjid AND source.oid <> r.oid
     WHERE w.ev_class = r.oid), 'nothing') || ': ' || btrim(pg_get_viewdef(r.oid))
-FROM relation r JOIN role o ON o.oid = r.relowner WHERE r.relkind IN ('v', 'm')
+FROM any_relation r JOIN role o ON o.oid = r.relowner WHERE r.relkind IN ('v', 'm') AND (r.extension IS NULL OR EXISTS (
+  SELECT FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+  JOIN relation source ON source.oid = d.refobjid AND d.refclassid = 'pg_class'::regclass WHERE w.ev_class = r.oid))
 UNION ALL
 SELECT 'Columns', r.name || '.' || quote_ident(a.attname),
-  format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
+  format_type(a.atttypid, a.atttypmod)
+  || coalesce((SELECT ' collate ' || quote_ident(l.collname) FROM pg_collation l JOIN pg_type t ON t.oid = a.atttypid
+               WHERE l.oid = a.attcollation AND l.oid <> t.typcollation), '')
+  || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
   || CASE a.attidentity WHEN 'a' THEN ' always identity' WHEN 'd' THEN ' by default identity' ELSE '' END
   || coalesce(CASE a.attgenerated WHEN '' THEN ' default ' ELSE ' generated ' END || pg_get_expr(d.adbin, d.adrelid), '')
 FROM a_table r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -146,7 +177,10 @@ UNION ALL
 SELECT 'Inheritance', child.name || ' of ' || parent.name, 'inherits'
 FROM pg_inherits i JOIN relation child ON child.oid = i.inhrelid JOIN relation parent ON parent.oid = i.inhparent
 UNION ALL
-SELECT 'Functions', p.name, 'OWNER ' || o.name || E'\n'
+SELECT 'Functions', p.name, 'OWNER ' || o.name || coalesce(p.extension, '')
+  || CASE WHEN p.pronamespace = 'public'::regnamespace AND EXISTS (
+    SELECT FROM pg_proc served WHERE served.pronamespace = 'pg_catalog'::regnamespace AND served.proname = p.proname)
+    THEN ', named like one of the server''s' ELSE '' END || E'\n'
   || CASE p.prokind WHEN 'a' THEN 'an aggregate' ELSE btrim(pg_get_functiondef(p.oid)) END
 FROM routine p JOIN role o ON o.oid = p.proowner
 UNION ALL
@@ -158,10 +192,12 @@ AND NOT (o.name = 'public' AND (g.object, g.right_) IN (('database', 'CONNECT'),
 AND NOT (g.object = 'schema public' AND o.name = 'pg_database_owner')
 GROUP BY g.object, o.name
 UNION ALL
-SELECT 'Owners', 'schema ' || quote_ident(s.nspname), o.name FROM space s JOIN role o ON o.oid = s.nspowner AND o.is_ours
+SELECT 'Owners', 'schema ' || quote_ident(s.nspname), o.name FROM site, space s JOIN role o ON o.oid = s.nspowner
+WHERE o.is_ours OR (site.is_embedded AND s.nspname = 'public' AND o.name NOT IN ('the owner', 'pg_database_owner') AND o.is_common)
 UNION ALL
 SELECT 'Owners', 'database', o.name
-FROM pg_database d JOIN role o ON o.oid = d.datdba AND o.is_ours WHERE d.datname = current_database()
+FROM site, pg_database d JOIN role o ON o.oid = d.datdba
+WHERE d.datname = current_database() AND (o.is_ours OR (site.is_embedded AND o.is_common AND NOT o.is_owner))
 UNION ALL
 SELECT 'Default privileges',
   CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' ELSE 'large objects' END
@@ -174,7 +210,7 @@ UNION ALL
 SELECT 'Roles', r.rolname, coalesce(nullif(concat_ws(', ',
   CASE WHEN r.rolcanlogin THEN 'login' END, CASE WHEN r.rolsuper THEN 'superuser' END, CASE WHEN r.rolbypassrls THEN 'bypassrls' END,
   CASE WHEN r.rolcreatedb THEN 'createdb' END, CASE WHEN r.rolcreaterole THEN 'createrole' END,
-  CASE WHEN r.rolreplication THEN 'replication' END, 'until ' || nullif(r.rolvaliduntil, 'infinity')), ''), 'no sign-in')
+  CASE WHEN r.rolreplication THEN 'replication' END, CASE WHEN r.rolconnlimit = 0 THEN 'no session' END, 'until ' || nullif(r.rolvaliduntil, 'infinity')), ''), 'no sign-in')
 FROM pg_roles r JOIN role o ON o.oid = r.oid AND o.is_ours
 UNION ALL
 SELECT 'Roles', r.name || ' belongs to', coalesce((
@@ -183,12 +219,11 @@ SELECT 'Roles', r.name || ' belongs to', coalesce((
 -- A superuser belongs to every role; that it is one is said above.
 FROM role r JOIN pg_roles mine ON mine.oid = r.oid WHERE r.is_ours
 UNION ALL
--- Whoever may become the owner, or is one of the server's own administrators, may do all that anyway. On a server that the
--- operator brought, who may become the owner is the operator's business.
+-- Whoever may become the owner, or is one of the server's own administrators, may do all that anyway.
 SELECT 'Roles', r.name || ' is open to', coalesce((
   SELECT string_agg(other.name, ', ' ORDER BY other.name) FROM role other JOIN pg_roles p ON p.oid = other.oid AND NOT p.rolsuper
   WHERE other.oid <> r.oid AND pg_has_role(other.oid, r.oid, 'MEMBER') AND CASE
-    WHEN r.is_owner THEN pg_get_userbyid(r.oid) = 'carecollective_owner'
+    WHEN r.is_owner THEN s.is_embedded
     ELSE other.is_ours OR NOT pg_has_role(other.oid, s.owner, 'MEMBER') END), 'the owner alone')
 FROM role r, site s WHERE r.is_ours OR r.is_owner
 UNION ALL
@@ -202,8 +237,10 @@ AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_da
 AND known.category IS DISTINCT FROM 'Client Connection Defaults / Locale and Formatting'
 AND coalesce(known.category, '') NOT LIKE 'Resource Usage%' AND coalesce(known.category, '') NOT LIKE 'Query Tuning%'
 UNION ALL
-SELECT 'Settings', 'the server: session_replication_role', current_setting('session_replication_role')
-WHERE current_setting('session_replication_role') <> 'origin'
+SELECT 'Settings', 'the server: ' || name, setting FROM pg_settings
+WHERE (name = 'session_replication_role' AND setting <> 'origin')
+OR (source IN ('configuration file', 'command line') AND setting <> boot_val
+  AND name IN ('row_security', 'search_path', 'default_transaction_read_only', 'lo_compat_privileges', 'allow_system_table_mods'))
 UNION ALL
 SELECT 'Event triggers', quote_ident(e.evtname), format('ON %s EXECUTE FUNCTION %s%s', e.evtevent, e.evtfoid::regprocedure,
   CASE e.evtenabled WHEN 'O' THEN '' ELSE ' (not as usual: ' || e.evtenabled::text || ')' END)
@@ -214,3 +251,20 @@ SELECT 'Publications', quote_ident(p.pubname), CASE WHEN p.puballtables THEN 'ev
   SELECT string_agg(DISTINCT t.schemaname || '.' || t.tablename, ', ' ORDER BY t.schemaname || '.' || t.tablename)
   FROM pg_publication_tables t WHERE t.pubname = p.pubname), 'no table') END
 FROM pg_publication p
+UNION ALL
+-- What writes into our tables from elsewhere.
+SELECT 'Subscriptions', quote_ident(u.subname), 'subscription of ' || o.name
+FROM pg_subscription u JOIN role o ON o.oid = u.subowner
+WHERE u.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+UNION ALL
+-- What a statement without schemas could find in place of the server's own.
+SELECT 'Operators', regexp_replace(p.oid::regoperator::text, '^public\.', ''), 'runs ' || p.oprcode::text
+FROM pg_operator p WHERE p.oprnamespace = 'public'::regnamespace
+AND NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_operator'::regclass AND e.objid = p.oid)
+UNION ALL
+SELECT 'Casts', format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL),
+  CASE c.castcontext WHEN 'e' THEN 'when asked for' WHEN 'a' THEN 'when stored' ELSE 'always' END
+FROM pg_cast c JOIN pg_type one ON one.oid = c.castsource JOIN pg_type other ON other.oid = c.casttarget
+-- Below that number is what the server came with.
+WHERE c.oid >= 16384 AND one.typnamespace = other.typnamespace AND one.typnamespace = 'pg_catalog'::regnamespace
+AND NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_cast'::regclass AND e.objid = c.oid)

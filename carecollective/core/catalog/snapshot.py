@@ -27,8 +27,14 @@ class DatabaseSnapshot:
 
     @property
     def own_tables(self) -> frozenset[str]:
-        """The tables that no legacy system has a part in."""
-        return frozenset(self.ours["Tables"]) - self.legacy_tables
+        """The tables and views that no legacy system has a part in."""
+        return frozenset({*self.ours["Tables"], *self.ours["Views"]}) - self.legacy_tables
+
+    @property
+    def own_sequences(self) -> frozenset[str]:
+        """The sequences that number the rows of our tables."""
+        things = (name.rpartition(" to ")[0] for name in self.ours["Grants"])
+        return frozenset(thing for thing in things if thing.endswith("_seq"))
 
     def expected(self, *, made_here: bool) -> Facts:
         """Return what a database must hold; `made_here` says that no legacy database was taken over."""
