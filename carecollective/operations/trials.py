@@ -11,6 +11,8 @@ from carecollective.accounts.models import User, VerificationStatus
 from carecollective.core.database import acting_as, taken_back
 from carecollective.core.errors import ActingAsAnother, ConversationNotFound, DomainError
 from carecollective.operations.checks import Check, compare
+from messaging_v1.models import Conversation as LegacyConversation
+from messaging_v1.services import send_legacy_message
 from messaging_v2 import services
 
 GROUP = "2 Operations"
@@ -19,6 +21,11 @@ REFUSED = "refuses"
 _REMEDY = (
     "Members could act for others, or read what is not theirs: `manage.py rollout rollback --reason …`, then put right"
     " what else differs."
+)
+TO_THE_TOP = "comes to the top"
+_ORDER_REMEDY = (
+    "As the owner, give messages an AFTER INSERT trigger again that sets last_message_at and updated_at of the message's"
+    " row in conversations to its created_at; `manage.py adopt_legacy --check` writes one out."
 )
 
 _OPEN = "INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message) VALUES (%s, %s, %s, %s, %s)"
@@ -76,6 +83,21 @@ def try_operations(sample: Sample | None) -> Iterator[Check]:
     )
     yield _tried("the database, rows shown to a stranger", 0, _seen_by(stranger))
     yield _tried("the database, rows closed by a stranger", 0, _closed_by(stranger))
+
+
+def try_legacy_order(conversation: UUID, sender: UUID) -> Iterator[Check]:
+    """Send into a legacy conversation, and look whether a trigger, whatever its name, brings it to the top of the inbox."""
+    member = User.objects.get(pk=sender)
+    with taken_back():
+        try:
+            sent = send_legacy_message(actor=member, conversation_id=conversation, content=WORDS)
+            with acting_as(member):
+                moved_to = LegacyConversation.objects.get(pk=conversation).last_message_at
+            sent_at = sent.message.created_at
+            said = TO_THE_TOP if moved_to and sent_at and moved_to >= sent_at else "stays where it was"
+        except (DomainError, DatabaseError) as problem:
+            said = f"answers {type(problem.__cause__ or problem).__name__}"
+    yield compare("Triggers", "a legacy conversation with a new message", TO_THE_TOP, said, _ORDER_REMEDY)
 
 
 def _tried(name: str, expected: object, found: object) -> Check:

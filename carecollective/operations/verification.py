@@ -56,6 +56,16 @@ _ASK_WHO = "Find out who wrote to the record. `manage.py rollout audit --verify`
 _SAMPLE = (
     "SELECT id, help_request_id, requester_id, helper_id FROM public.conversations_v2 ORDER BY created_at DESC LIMIT 1"
 )
+# A legacy conversation that somebody could send into just now.
+_LEGACY_SAMPLE = """
+SELECT c.id, me.user_id FROM public.conversations c
+JOIN public.conversation_participants me ON me.conversation_id = c.id AND me.left_at IS NULL
+JOIN public.profiles p ON p.id = me.user_id AND p.is_active AND p.verification_status::text = 'approved'
+WHERE c.status::text = 'active' AND EXISTS (
+  SELECT FROM public.conversation_participants other
+  WHERE other.conversation_id = c.id AND other.user_id <> me.user_id AND other.left_at IS NULL)
+ORDER BY c.created_at DESC NULLS LAST, c.id LIMIT 1
+"""
 
 
 def verify_messaging() -> Sequence[Check]:
@@ -64,10 +74,12 @@ def verify_messaging() -> Sequence[Check]:
         structure = [*check_structure(session.cursor())]
         sound = all(check.ok for check in structure if check.group == "1 Tables")
         sample = session.execute(_SAMPLE).fetchone() if sound else None
+        legacy_sample = session.execute(_LEGACY_SAMPLE).fetchone() if sound else None
         models = check_models(session.cursor())
         integrity = _check_integrity(session) if sound else []
     with connected_as(url_of("web")):
         tried = [*trials.try_operations(trials.Sample(*sample) if sample else None)] if sound else []
+        tried += trials.try_legacy_order(*legacy_sample) if legacy_sample else ()
         way_around = [danger.sentence for danger in find_dangers()]
         migrations = _check_migrations()
         record = [_check_record()] if sound else []

@@ -51,6 +51,10 @@ LET_BE = {
         "ALTER TABLE messages ADD reaction text; ALTER TABLE messages ADD CHECK (reaction <> 'no') NOT VALID;"
         " CREATE INDEX ON messages (reaction)"
     ),
+    "its triggers by other names": (
+        "ALTER TRIGGER bump_conversation ON messages RENAME TO touch;"
+        "ALTER FUNCTION bump_conversation() RENAME TO on_new_message"
+    ),
     "another body of its trigger's function": (
         "CREATE OR REPLACE FUNCTION bump_conversation() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
     ),

@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 
 from carecollective.core.database import acting_as
-from carecollective.operations.trials import REFUSED, Sample, try_operations
+from carecollective.operations.trials import REFUSED, Sample, try_legacy_order, try_operations
+from messaging_v1.services import start_legacy_conversation
 from messaging_v2 import services
 from messaging_v2.models import Conversation, Message
 
@@ -77,3 +78,25 @@ def test_a_hole_in_the_policies_is_noticed(
     unrefused = found(sample)
     assert names <= unrefused.keys()
     assert REFUSED not in unrefused.values()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("ALTER TRIGGER bump_conversation ON messages RENAME TO touch", None),
+        ("DROP TRIGGER bump_conversation ON messages", "stays where it was"),
+        ("REVOKE INSERT ON messages FROM carecollective_web", "answers InsufficientPrivilege"),
+    ],
+)
+def test_a_new_message_brings_its_legacy_conversation_to_the_top(
+    help_request: Any, member: Any, beyond_policies: Any, change: str, said: str | None
+) -> None:
+    helper = member()
+    conversation = start_legacy_conversation(
+        actor=helper, help_request_id=help_request().pk, initial_message="I can help you."
+    )
+    with beyond_policies() as cursor:
+        cursor.execute(change)
+    (check,) = try_legacy_order(conversation.pk, helper.pk)
+    assert check.found == (said or "comes to the top")
+    assert check.ok is (said is None)
