@@ -10,8 +10,10 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from gunicorn.http.errors import NoMoreData, ParseException
@@ -29,6 +31,7 @@ from carecollective.serving.refusals import RefusalWriter, RequestTimeout
 
 READ_BYTES = 64 * 1024
 SWEEP_SECONDS = 0.5
+CHECK_EACH_BYTES = 4 * 1024 * 1024
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -39,6 +42,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         # The connections that no thread has, each registered with the poller.
         self._waiting: set[Connection] = set()
         self._sweep_at = 0.0
+        self._added = 0
         self._refusals: RefusalWriter
 
     def load_wsgi(self) -> None:
@@ -103,6 +107,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         if not had_begun:
             connection.enter(State.READING, HEAD_SECONDS)
         self._serve_next(connection)
+        self._bound_memory(len(data))
 
     def _serve_next(self, connection: Connection) -> None:
         """Give the next request to a thread once it is complete."""
@@ -161,7 +166,9 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         if known:
             begin = f"{known.method} {known.uri}".encode("latin-1", "replace")
         try:
-            connection.sock.unsent += self._refusals.write(problem, first_line=begin, request_id=request_id)
+            # In a context of its own: what the main loop logs later belongs to no request.
+            write = partial(self._refusals.write, problem, first_line=begin, request_id=request_id)
+            connection.sock.unsent += copy_context().run(write)
         except Exception:
             self.log.exception("Error writing a refusal")
         self._begin_sending(connection)
@@ -175,7 +182,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def _send(self, connection: Connection) -> None:
         if not connection.sock.flush():
+            is_new = connection not in self._waiting
             self._wait(connection, selectors.EVENT_WRITE)
+            if is_new:
+                self._bound_memory(len(connection.sock.unsent))
             return
         connection.is_timed_as_body = False
         if connection.stays_open:
@@ -218,12 +228,23 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         connection.socket.close()
         self.nr_conns -= 1
 
-    def _shed(self) -> None:
-        """Close the connection that waits longest, of the address that has most of them."""
-        if self._waiting:
-            ((busiest, _count),) = Counter(connection.caller for connection in self._waiting).most_common(1)
-            theirs = (connection for connection in self._waiting if connection.caller == busiest)
-            self._close(min(theirs, key=lambda connection: connection.since))
+    def _shed(self, weight: Callable[[Connection], int] = lambda _connection: 1) -> None:
+        """Close the connection that waits longest, of the address that weighs most: by number, or by another `weight`."""
+        weights: Counter[str] = Counter()
+        for connection in self._waiting:
+            weights[connection.caller] += weight(connection)
+        if weights:
+            ((heaviest, _weight),) = weights.most_common(1)
+            theirs = (one for one in self._waiting if one.caller == heaviest and weight(one))
+            self._close(min(theirs, key=lambda one: one.since))
+
+    def _bound_memory(self, added: int) -> None:
+        """Count bytes that were added to what is buffered, and make room from time to time where it is too much."""
+        self._added += added
+        if self._added > CHECK_EACH_BYTES:
+            self._added = 0
+            while sum(connection.buffered for connection in self._waiting) > BUFFERED_BYTES:
+                self._shed(lambda connection: connection.buffered)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close what is over its time. gunicorn calls this in each turn of its loop; with `force`, close all."""
@@ -238,8 +259,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
                     self._refuse(connection, RequestTimeout(), begin=connection.reader.begin)
                 else:
                     self._close(connection)
-            while sum(connection.buffered for connection in self._waiting) > BUFFERED_BYTES:
-                self._shed()
 
     def murder_pending(self) -> None:
         """Nothing: gunicorn's list of pending connections stays empty here."""
