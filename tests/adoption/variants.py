@@ -16,6 +16,38 @@ FAILS = "CREATE FUNCTION auth.fail() RETURNS boolean LANGUAGE plpgsql AS $$ BEGI
 NOTE = "INSERT INTO audit (row_id) VALUES (NEW.id);"
 BUMP = "UPDATE conversations SET last_message_at = NEW.created_at WHERE id = NEW.conversation_id;"
 
+OLDER = """
+ALTER TABLE profiles DROP COLUMN is_beta_tester, DROP COLUMN is_system_user, DROP COLUMN rejection_reason;
+ALTER TABLE help_requests DROP COLUMN is_ongoing;
+DROP TRIGGER default_expiry ON help_requests;
+"""
+OTHER_TYPES = """
+ALTER TABLE profiles ALTER verification_status DROP DEFAULT;
+ALTER TABLE profiles ALTER verification_status TYPE varchar(20) USING verification_status::text;
+DROP INDEX help_requests_open;
+ALTER TABLE help_requests DROP CONSTRAINT help_requests_status_check, ALTER status DROP DEFAULT;
+CREATE TYPE request_status AS ENUM ('open', 'in_progress', 'completed', 'cancelled', 'closed', 'on_hold');
+ALTER TABLE help_requests ALTER status TYPE request_status USING status::request_status;
+ALTER TABLE help_requests ALTER status SET DEFAULT 'open';
+UPDATE help_requests SET status = 'on_hold' WHERE id = (SELECT id FROM help_requests WHERE status = 'open' ORDER BY id LIMIT 1);
+ALTER TABLE messages DROP CONSTRAINT messages_moderation_status_check, DROP CONSTRAINT messages_message_type_check;
+ALTER TABLE messages ALTER message_type DROP DEFAULT;
+CREATE TYPE moderation AS ENUM ('pending', 'approved', 'hidden', 'removed');
+CREATE TYPE kind AS ENUM ('text', 'system', 'help_request_update');
+ALTER TABLE messages ALTER moderation_status TYPE moderation USING moderation_status::moderation,
+  ALTER message_type TYPE kind USING message_type::kind, ALTER content TYPE varchar(4000);
+"""
+GAPS = """
+ALTER TABLE profiles ALTER name DROP NOT NULL;
+UPDATE profiles SET name = NULL, created_at = NULL, is_admin = NULL WHERE name LIKE 'Quentin%';
+UPDATE help_requests SET category = NULL, urgency = NULL, created_at = NULL
+WHERE id = (SELECT id FROM help_requests ORDER BY id LIMIT 1);
+UPDATE messages SET created_at = NULL, message_type = NULL WHERE id = (SELECT id FROM messages ORDER BY id LIMIT 1);
+UPDATE conversation_participants SET joined_at = NULL;
+UPDATE conversations SET last_message_at = NULL, updated_at = NULL, created_at = NULL, status = NULL
+WHERE id = (SELECT id FROM conversations ORDER BY id LIMIT 1);
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -134,6 +166,19 @@ VARIANTS = (
     Variant("members who are suspended",
             "CREATE TABLE user_restrictions (user_id uuid NOT NULL, restriction text NOT NULL, ends_at timestamptz);"
             "INSERT INTO user_restrictions SELECT id, 'suspended', NULL FROM profiles WHERE name LIKE 'Otto%'"),
+    Variant("columns that came later", OLDER),
+    Variant("words as enumerated types", OTHER_TYPES),
+    Variant("what the sample never leaves empty", GAPS),
+    Variant("older, odder and with gaps", GAPS + OLDER + OTHER_TYPES, quick=True),
+    Variant("an earlier attempt at the new messaging",
+            "CREATE TABLE conversations_v2 (id uuid PRIMARY KEY); CREATE TABLE messages_v2 (id uuid PRIMARY KEY)",
+            refused="There is already a table public.conversations_v2"),
+    Variant("an address on the profile", "ALTER TABLE profiles ADD email text",
+            refused="There is already a column public.profiles.email (text)"),
+    Variant("moments without a time zone", "ALTER TABLE messages ALTER created_at TYPE timestamp",
+            refused="public.messages.created_at is of the type timestamp without time zone"),
+    Variant("messages that nobody moderated", "ALTER TABLE messages DROP COLUMN moderation_status, DROP COLUMN deleted_at",
+            refused="The column public.messages.moderation_status (text) is missing"),
     Variant("no conversation yet", "TRUNCATE conversations CASCADE"),
     Variant("no member at all", "TRUNCATE profiles CASCADE; TRUNCATE auth.users"),
 )  # fmt: skip

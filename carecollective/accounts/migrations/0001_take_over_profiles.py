@@ -80,7 +80,23 @@ BEGIN
 END $$;
 """
 
+# An older state of the legacy system may lack what came later.
 ADD_WHAT_IS_MISSING = """
+ALTER TABLE public.profiles
+  ADD COLUMN IF NOT EXISTS location text,
+  ADD COLUMN IF NOT EXISTS is_admin boolean DEFAULT false,
+  ADD COLUMN IF NOT EXISTS is_beta_tester boolean DEFAULT false,
+  ADD COLUMN IF NOT EXISTS email_confirmed boolean DEFAULT false,
+  ADD COLUMN IF NOT EXISTS application_reason text,
+  ADD COLUMN IF NOT EXISTS rejection_reason text,
+  ADD COLUMN IF NOT EXISTS approved_at timestamptz,
+  ADD COLUMN IF NOT EXISTS approved_by uuid REFERENCES public.profiles (id),
+  ADD COLUMN IF NOT EXISTS created_at timestamptz DEFAULT now();
+ALTER TABLE public.messaging_preferences
+  ADD COLUMN IF NOT EXISTS email_notifications boolean DEFAULT true,
+  ADD COLUMN IF NOT EXISTS quiet_hours_start time,
+  ADD COLUMN IF NOT EXISTS quiet_hours_end time,
+  ADD COLUMN IF NOT EXISTS updated_at timestamptz DEFAULT now();
 ALTER TABLE public.profiles
   ADD COLUMN email varchar(254) CONSTRAINT profiles_email_once UNIQUE CONSTRAINT profiles_email_lower CHECK (email = lower(email)),
   ADD COLUMN password varchar(128) NOT NULL DEFAULT '!',

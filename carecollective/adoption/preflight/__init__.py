@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from django.db import DatabaseError, connection, transaction
 
+from carecollective.adoption.preflight.columns import find_columns_of_another_shape, find_requests_of_nobody
 from carecollective.adoption.preflight.findings import Finding
+from carecollective.adoption.preflight.names import find_names_in_use, find_restrictions_of_nobody
 from carecollective.adoption.preflight.policies import find_policies_in_the_way, find_tables_out_of_reach
 from carecollective.adoption.preflight.tables import find_missing_tables
 from carecollective.adoption.preflight.triggers import find_conversations_left_behind, find_triggers_in_the_way
@@ -13,6 +15,10 @@ Check = Callable[[], Iterable[Finding]]
 # Each reads Django's connection and yields what it finds. A new check is one function in a module here, and one line.
 CHECKS: Sequence[Check] = (
     find_missing_tables,
+    find_names_in_use,
+    find_columns_of_another_shape,
+    find_requests_of_nobody,
+    find_restrictions_of_nobody,
     find_tables_out_of_reach,
     find_policies_in_the_way,
     find_triggers_in_the_way,

@@ -45,6 +45,17 @@ BEGIN
     COMMENT ON TABLE public.help_requests IS 'made by Care Collective';
   END IF;
 END $$;
+-- An older state of the legacy system may lack what came later.
+ALTER TABLE public.help_requests
+  ADD COLUMN IF NOT EXISTS description text,
+  ADD COLUMN IF NOT EXISTS category text,
+  ADD COLUMN IF NOT EXISTS urgency text,
+  ADD COLUMN IF NOT EXISTS completed_at timestamptz,
+  ADD COLUMN IF NOT EXISTS cancelled_at timestamptz,
+  ADD COLUMN IF NOT EXISTS is_ongoing boolean DEFAULT false,
+  ADD COLUMN IF NOT EXISTS expires_at timestamptz,
+  ADD COLUMN IF NOT EXISTS created_at timestamptz DEFAULT now(),
+  ADD COLUMN IF NOT EXISTS updated_at timestamptz DEFAULT now();
 """
 
 DROP_WHERE_OURS = """
