@@ -92,7 +92,7 @@ def test_a_long_answer_is_compressed_and_its_etag_still_holds(
 
 def test_the_length_of_a_compressed_page_tells_nothing(db: None) -> None:
     lengths = {len(Client().get("/requests", headers={"Accept-Encoding": "gzip"}).content) for _ in range(12)}
-    assert len(lengths) > 3, "each answer is of another length (see decision 26)"
+    assert len(lengths) > 3, "each answer is of another length (see decision 29)"
 
 
 def test_no_other_origin_may_call_unless_the_operator_says_so(anyone: DocumentedClient, settings: Any) -> None:
