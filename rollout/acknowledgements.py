@@ -165,7 +165,7 @@ def _words_on_brake(held_off: int, total: int) -> str:
     if not held_off:
         return ""
     who = "All of them hold" if held_off == total else f"{held_off} of {total} {'holds' if held_off == 1 else 'hold'}"
-    return f" {who} the new messaging off, because their environment says MESSAGING_V2_ROLLOUT=disabled."
+    return f" {who} V2 off, because their environment says MESSAGING_V2_ROLLOUT=disabled."
 
 
 def _words(switched: int, waiting: int, silent: int, last: str) -> str:

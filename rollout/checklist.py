@@ -9,7 +9,7 @@ from rollout.status_tree import ChecklistItem
 __all__ = ["ENGINEERING", "ITEMS", "PRODUCT", "Item", "judge_checklist", "sign", "withdraw"]
 
 ITEMS = (
-    Item("schema", gettext_noop("The new messaging's tables, constraints and indexes exist"), evidence.find_schema),
+    Item("schema", gettext_noop("V2's tables, constraints and indexes exist"), evidence.find_schema),
     Item("policies", gettext_noop("Row-level security and its policies hold the site"), evidence.find_policies),
     Item("backup", gettext_noop("A backup younger than 24 hours was restored to try it"), evidence.find_backup),
     Item("unit_tests", gettext_noop("The tests pass, with at least 80% coverage"), parts=("",)),

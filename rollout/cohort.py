@@ -37,18 +37,18 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.DISABLED_BY_ENVIRONMENT: "MESSAGING_V2_ROLLOUT=disabled switches the new messaging off for everybody.",
+    Reason.DISABLED_BY_ENVIRONMENT: "MESSAGING_V2_ROLLOUT=disabled switches V2 off for everybody.",
     Reason.STALE_SNAPSHOT: "The rollout's state could not be read in the last five seconds, so V2 stays off.",
-    Reason.DISABLED: "The new messaging is switched off for everybody.",
-    Reason.TABLES_MISSING: "The tables of the new messaging are missing, so V2 is off until they are there again.",
+    Reason.DISABLED: "V2 is switched off for everybody.",
+    Reason.TABLES_MISSING: "The tables of V2 are missing, so V2 is off until they are there again.",
     Reason.GUARD_ABSENT: "No guard has watched the rollout in the last minute, so V2 is off until one does.",
-    Reason.NOT_INTERNAL: "The new messaging is open to staff and internal testers only, for now.",
-    Reason.OUT_OF_PERCENTAGE: "This member's bucket is above the share of members that has the new messaging.",
-    Reason.V1_FROZEN: "This member is not in the new messaging, and the legacy messaging takes no new conversations.",
-    Reason.STAFF: "Staff use the new messaging at every stage but disabled.",
-    Reason.INTERNAL_TESTER: "Internal testers use the new messaging at every stage but disabled.",
-    Reason.IN_PERCENTAGE: "This member's bucket is within the share of members that has the new messaging.",
-    Reason.ENABLED: "Everybody uses the new messaging.",
+    Reason.NOT_INTERNAL: "V2 is open to staff and internal testers only, for now.",
+    Reason.OUT_OF_PERCENTAGE: "This member's bucket is above the share of members that is in V2.",
+    Reason.V1_FROZEN: "This member is not in V2, and V1 takes no new conversations.",
+    Reason.STAFF: "Staff use V2 at every stage but disabled.",
+    Reason.INTERNAL_TESTER: "Internal testers use V2 at every stage but disabled.",
+    Reason.IN_PERCENTAGE: "This member's bucket is within the share of members that is in V2.",
+    Reason.ENABLED: "Everybody uses V2.",
 }
 
 
@@ -128,7 +128,7 @@ def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
     """Tell whether V1 takes new conversations and messages.
 
     The environment's `disabled`, a guard's absence and the loss of V2's tables do to a database at `enabled` what a rollback
-    would: V1 writes count as on, or switching the new messaging off would leave nobody able to write at all.
+    would: V1 writes count as on, or switching V2 off would leave nobody able to write at all.
     """
     return state.v1_writes or (state.stage == ENABLED and (override == DISABLED or state.holds_v2_off))
 
@@ -164,5 +164,5 @@ def nobody_can_start_now() -> bool:
 
 
 def v2_is_installed() -> bool:
-    """Tell whether the new messaging's tables are there, as far as this process knows; true where it knows nothing."""
+    """Tell whether V2's tables are there, as far as this process knows; true where it knows nothing."""
     return snapshot.current().installed

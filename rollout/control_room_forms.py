@@ -149,7 +149,7 @@ def _roll_back(actor: "User", asked: QueryDict) -> str:
     is_live = snapshot.read_now().stage != DISABLED
     reason_follows = is_live and not reason
     change = services.roll_back(actor=actor, reason=NO_REASON_YET if reason_follows else reason, source=Source.ADMIN)
-    said = [_("Rolled back: the new messaging is off for everybody, and V1 writes are on.")]
+    said = [_("Rolled back: V2 is off for everybody, and V1 writes are on.")]
     said += [words for _heading, words in read_report(change).lines]
     if reason_follows:
         said.append(_("Say why below, under the root cause to file, when there is time."))

@@ -99,7 +99,7 @@ class RollbackNotWritten(DomainError):
 class NothingToCertify(DomainError):
     code = "nothing_to_certify"
     status = 409
-    message = _("The rollout is not at disabled, so starts in the new messaging are as they should be.")
+    message = _("The rollout is not at disabled, so starts in V2 are as they should be.")
 
 
 class RootCauseNotFound(DomainError):

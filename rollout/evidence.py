@@ -79,7 +79,7 @@ def judge_schema_with(judge: Callable[[], Finding]) -> None:
 
 
 def find_schema() -> Finding:
-    """Look for everything that the new messaging's models promise, in the database's own catalogue."""
+    """Look for everything that V2's models promise, in the database's own catalogue."""
     for judge in _judges_of_schema:
         return judge()
     models = list(apps.get_app_config("messaging_v2").get_models())

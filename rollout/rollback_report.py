@@ -41,7 +41,7 @@ def read_report(change: Change) -> RollbackReport:
     """Ask for all that a rollback reports. What cannot be read is left out: the rollback itself is in force."""
     unfinished = _try(rollbacks.describe_unfinished)
     if unfinished is None:
-        unfinished = _("The new messaging is off. The record could not be read; look at it again in a minute.")
+        unfinished = _("V2 is off. The record could not be read; look at it again in a minute.")
     return RollbackReport(
         switch=_try(lambda: acknowledgements.wait_for_switch(version=change.flag_version)),
         drain=_try(drain.latest_attempt),

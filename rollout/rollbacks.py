@@ -174,9 +174,7 @@ def describe_unfinished() -> str:
     waiting = Rollback.objects.filter(change_id=None).order_by("pk").first()
     if waiting is None:
         return ""
-    said = _(
-        "The new messaging is off and V1 writes are on since %(when)s, by %(who)s; the record does not show it yet."
-    )
+    said = _("V2 is off and V1 writes are on since %(when)s, by %(who)s; the record does not show it yet.")
     return f"{said % {'when': moment(waiting.at, 'second'), 'who': waiting.actor_label}} {describe_blockers()}"
 
 

@@ -181,13 +181,13 @@ def _words(health: Health, facts: _Facts) -> str:
         case Health.UNKNOWN:
             return _("The rollout's state cannot be read, so new conversations use V1.")
         case Health.OVERRIDDEN:
-            return _("MESSAGING_V2_ROLLOUT=disabled in the environment holds the new messaging off for everybody.")
+            return _("MESSAGING_V2_ROLLOUT=disabled in the environment holds V2 off for everybody.")
         case Health.GUARD_ABSENT:
             return facts.guard.words
         case Health.ROLLED_BACK:
-            return _("The new messaging was rolled back and is off for everybody. Its root cause is still to be filed.")
+            return _("V2 was rolled back and is off for everybody. Its root cause is still to be filed.")
         case Health.DISABLED:
-            return _("The new messaging is off for everybody.")
+            return _("V2 is off for everybody.")
         case Health.FAILING:
             return failing[0]
         case Health.INSUFFICIENT:

@@ -179,12 +179,12 @@ def _drains() -> Iterator[Event]:
 def describe_drain(attempt: DrainCertificate) -> str:
     """Say what an attempt proves, or who stood in the way."""
     if attempt.issued_at is not None:
-        return _("No start in the new messaging commits after %(when)s (waited %(waited).0f ms).") % {
+        return _("No start in V2 commits after %(when)s (waited %(waited).0f ms).") % {
             "when": moment(attempt.issued_at, "millisecond"),
             "waited": attempt.waited_ms,
         }
     if not attempt.holders:
-        return _("A start in the new messaging was still on its way after a second, and ended just then. Ask again.")
+        return _("A start in V2 was still on its way after a second, and ended just then. Ask again.")
     count = len(attempt.holders)
     words = ngettext(
         "%(count)d start is still running (%(named)s). Not proven finished yet.",

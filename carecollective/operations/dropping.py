@@ -1,4 +1,4 @@
-"""Rollback option B: the new messaging's tables dropped, and made anew by `migrate`. The last step before a restore."""
+"""Rollback option B: V2's tables dropped, and made anew by `migrate`. The last step before a restore."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class Dropped:
 def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
     """Drop the two tables in one transaction, with what they hold written to `export` first.
 
-    Raises OperationError while the site serves, or the new messaging is on; while it holds conversations, unless they are
+    Raises OperationError while the site serves, or V2 is on; while it holds conversations, unless they are
     exported and `confirm` is the database's name; and where other tables refer to these.
     """
     database = str(connection.settings_dict["NAME"])
@@ -90,9 +90,7 @@ def _lock(cursor: Any) -> None:
     cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
     missing = [table for table in V2_TABLES if table not in connection.introspection.table_names(cursor)]
     if missing:
-        raise OperationError(
-            f"{missing[0]} is not there: the new messaging has been dropped already. `migrate` makes it anew."
-        )
+        raise OperationError(f"{missing[0]} is not there: V2 has been dropped already. `migrate` makes it anew.")
     cursor.execute("LOCK TABLE public.conversations_v2, public.messages_v2 IN ACCESS EXCLUSIVE MODE")
 
 
@@ -101,7 +99,7 @@ def _require_disabled(cursor: Any) -> None:
     row = cursor.fetchone()
     if row and row[0] != str(DISABLED):
         raise OperationError(
-            f"The new messaging is at the stage {row[0]}: roll back first, with `manage.py rollout rollback --reason …`."
+            f"V2 is at the stage {row[0]}: roll back first, with `manage.py rollout rollback --reason …`."
         )
 
 
@@ -112,7 +110,7 @@ def _require_unreferenced(cursor: Any) -> None:
         {"tables": list(V2_TABLES)},
     )
     for table, constraint in cursor.fetchall():
-        raise OperationError(f"The table {table} refers to the new messaging ({constraint}): it would be left half.")
+        raise OperationError(f"The table {table} refers to V2 ({constraint}): it would be left half.")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Makes the new messaging's tables anew where they were dropped: after `migrate`, which applies no migration twice."""
+"""Makes V2's tables anew where they were dropped: after `migrate`, which applies no migration twice."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from rollout.stages import DISABLED
 from rollout.state import FLAG_NAME
 
 APP = "messaging_v2"
-MADE_ANEW = "The new messaging's tables were missing, and are made anew, empty. What they held is in the newest backup."
+MADE_ANEW = "V2's tables were missing, and are made anew, empty. What they held is in the newest backup."
 
 
 def make_v2_where_dropped(*, sender: AppConfig, using: str, stdout: Any = None, **given: Any) -> None:

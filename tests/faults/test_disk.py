@@ -136,7 +136,7 @@ def test_with_the_disk_full_a_rollback_turns_v2_off_and_is_recorded_once_there_i
     filler = fill(small_disk)
     done = rollback_by_command(site)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the new messaging is off" in done.stdout
+    assert "V2 is off" in done.stdout
     assert "the record does not show it yet" in done.stdout
     assert "see whether the disk is full" in done.stdout
     assert "Traceback" not in done.stderr

@@ -46,15 +46,13 @@ def test_it_refuses_while_conversations_would_be_lost(as_owner: str, tmp_path: P
 def test_it_refuses_while_the_new_messaging_is_on(as_owner: str, tmp_path: Path) -> None:
     ask(as_owner, "UPDATE rollout_flag SET stage = 'percentage:10'")
     said = refusal("--export", tmp_path / "export", "--confirm", as_owner)
-    assert said.startswith("The new messaging is at the stage percentage:10: roll back first")
+    assert said.startswith("V2 is at the stage percentage:10: roll back first")
     assert ask(as_owner, HELD) == 3
 
 
 def test_it_refuses_where_another_table_would_be_left_half(as_owner: str, tmp_path: Path) -> None:
     ask(as_owner, "CREATE TABLE notes (about uuid CONSTRAINT notes_about REFERENCES messages_v2)")
-    assert "notes refers to the new messaging (notes_about)" in refusal(
-        "--export", tmp_path / "e", "--confirm", as_owner
-    )
+    assert "notes refers to V2 (notes_about)" in refusal("--export", tmp_path / "e", "--confirm", as_owner)
     assert ask(as_owner, HELD) == 3
 
 

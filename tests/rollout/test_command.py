@@ -115,7 +115,7 @@ def test_explain_says_which_version_and_why(
         "reason": "not_internal",
         "stage": "internal",
         "bucket": bucket_of(member),
-        "explanation": "The new messaging is open to staff and internal testers only, for now.",
+        "explanation": "V2 is open to staff and internal testers only, for now.",
     }
     assert "in V2." in run("explain", str(tester.email))
     move("disabled", v1_writes=False)

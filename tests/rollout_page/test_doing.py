@@ -165,7 +165,7 @@ def test_one_person_rolls_back_with_a_reason_whatever_is_pending(press, signed_i
     press(ben, "propose", stage="enabled")
     rolled = press(ben, "roll_back", version="1")
     assert rolled.status_code == 302
-    assert "Rolled back: the new messaging is off for everybody" in said(rolled)
+    assert "Rolled back: V2 is off for everybody" in said(rolled)
     flag = Flag.objects.get(name=FLAG_NAME)
     assert (flag.stage, flag.v1_writes) == ("disabled", True)
     assert (Change.objects.latest("pk").source, Change.objects.latest("pk").reason) == ("admin", TYPED)
@@ -221,7 +221,7 @@ def test_a_missing_certificate_names_who_blocks_it_and_can_be_asked_for_again(si
     assert 'value="certify"' in page.content.decode()
     DrainCertificate.objects.create(flag_version=version, waited_ms=3, issued_at=Change.objects.latest("pk").at)
     page = signed_in(ben).get(PAGE)
-    assert "No start in the new messaging commits after" in text_of(page)
+    assert "No start in V2 commits after" in text_of(page)
     assert 'value="certify"' not in page.content.decode()
 
 

@@ -171,8 +171,8 @@ def test_rolling_back_comes_first_by_keyboard_and_needs_one_press(javascript, pu
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator(".messagelist")).to_contain_text("Say why below, under the root cause to file")
-    expect(page.locator(".messagelist")).to_contain_text("Rolled back: the new messaging is off for everybody")
-    expect(page.locator(".messagelist")).to_contain_text("No start in the new messaging commits after")
+    expect(page.locator(".messagelist")).to_contain_text("Rolled back: V2 is off for everybody")
+    expect(page.locator(".messagelist")).to_contain_text("No start in V2 commits after")
     expect(page.locator("[data-region=health-word]")).to_contain_text("Rolled back")
     assert stage_now() == "disabled"
 

@@ -35,7 +35,7 @@ def page(signed_in, ben):
 
 def test_off_is_what_the_page_says_before_the_rollout_begins(page):
     assert health_of(page()) == "Off"
-    assert "The new messaging is off for everybody." in text_of(page())
+    assert "V2 is off for everybody." in text_of(page())
     assert "there is nothing to roll back" in text_of(page())
 
 
@@ -112,7 +112,7 @@ def test_an_open_alert_stands_on_the_page_with_what_the_guard_did(page, stage, a
     shown = text_of(answer)
     assert re.search(r"Open since <time [^>]*data-local>[^<]* UTC</time>", answer.content.decode())
     assert re.search(r"last seen at [^.]* [\d:]{8} UTC ?\.", shown)
-    assert "9 of 20 operations failed. The guard turned the new messaging off for it." in shown
+    assert "9 of 20 operations failed. The guard turned V2 off for it." in shown
     assert "An alert is open: 9 of 20 operations failed." in shown
 
 

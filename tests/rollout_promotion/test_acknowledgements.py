@@ -221,14 +221,14 @@ def test_each_process_tells_of_its_environments_brake(
     settings.MESSAGING_V2_ROLLOUT = None
     switch = read_switch(version=version)
     assert switch.held_off == (process_key(),)
-    assert "1 of 2 holds the new messaging off" in switch.words
+    assert "1 of 2 holds V2 off" in switch.words
     status = read_status()
     assert status.switch.held_off == (process_key(),)
     assert status.overridden_by_environment is False
     Process.objects.filter(key="another").delete()
     status = read_status()
     assert (status.health, status.overridden_by_environment) == (Health.OVERRIDDEN, True)
-    assert "All of them hold the new messaging off" in status.switch.words
+    assert "All of them hold V2 off" in status.switch.words
 
 
 def put_following(key: str, version: int, session: "psycopg.Connection[Any]") -> None:

@@ -1,4 +1,4 @@
-"""After a rollback: no start in the new messaging commits once a certificate is there, or there is none."""
+"""After a rollback: no start in V2 commits once a certificate is there, or there is none."""
 
 import json
 import threading
@@ -168,7 +168,7 @@ def test_a_rollback_by_command_reports_the_switch_and_the_drain(committed_db: No
     assert facts["drain"]["certified"]
     assert facts["switch"]["flag_version"] == facts["version"]
     for arguments in (("stage", "disabled", "--reason", "Again"), ("drain",)):
-        assert "No start in the new messaging commits after" in said(*arguments)
+        assert "No start in V2 commits after" in said(*arguments)
     found = read_status().drain
     assert found is not None
     assert found.certified

@@ -217,7 +217,7 @@ def test_the_answer_in_json_says_that_it_is_off_and_not_recorded(
     status = ask("status")
     assert (status["stage"], status["v1_writes"], status["since"]) == ("disabled", True, facts["at"])
     assert str(blocker.info.backend_pid) in status["unfinished"]
-    assert any(line.startswith("Rollback: The new messaging is off") for line in sentences(read_status()))
+    assert any(line.startswith("Rollback: V2 is off") for line in sentences(read_status()))
     blocker.rollback()
     let_it_finish()
     assert ask("status")["unfinished"] == ""

@@ -201,7 +201,7 @@ def test_reading_changes_nothing_and_asks_a_bounded_number_of_questions(stage: A
 def test_the_command_puts_it_in_sentences(stage: Any, ben: User, shown: Evidence) -> None:
     proposals.propose(actor=ben, stage=INTERNAL, reason="Ready when you are")
     page = command("status")
-    assert "Health: disabled. The new messaging is off for everybody." in page
+    assert "Health: disabled. V2 is off for everybody." in page
     assert "internal, by Ben: Ready when you are" in page
     assert "Before internal, nothing but an approval" not in page.replace(
         "Before internal, nothing but an approval:", ""

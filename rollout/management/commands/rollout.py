@@ -20,11 +20,11 @@ from rollout.status import as_drain, as_plain, read_status
 from rollout.status_words import sentences
 from rollout.timeline import describe_drain
 
-OVERRIDDEN = "MESSAGING_V2_ROLLOUT=disabled overrides this: the new messaging stays off until it is unset."
+OVERRIDDEN = "MESSAGING_V2_ROLLOUT=disabled overrides this: V2 stays off until it is unset."
 
 
 class Command(BaseCommand):
-    help = "Show and move the rollout of the new messaging, with the rules and the record of the control room."
+    help = "Show and move the rollout of V2, with the rules and the record of the control room."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="action")
@@ -34,13 +34,13 @@ class Command(BaseCommand):
         stage.add_argument(
             "--override", action="store_true", help="pass over what is missing; the record shows what that was"
         )
-        back = actions.add_parser("rollback", help="turn the new messaging off for everybody")
+        back = actions.add_parser("rollback", help="turn V2 off and V1 writes on, for everybody")
         who = actions.add_parser("explain", help="which version a member's new conversation uses, and why")
         who.add_argument("email")
         preview = actions.add_parser("preview", help="who would enter at a stage")
         preview.add_argument("stage", help="disabled, internal, percentage:N or enabled")
         preview.add_argument("--all", action="store_true", help="name every member, not only the first ten")
-        actions.add_parser("drain", help="prove that no start in the new messaging is still on its way")
+        actions.add_parser("drain", help="prove that no start in V2 is still on its way")
         test = actions.add_parser("test-alert", help="send a test message over each channel that is set up")
         test.add_argument("--channel", default="", help="over this one alone: slack, email, sentry or webhook")
         actions.add_parser("acceptance", help="the final acceptance, line by line")
@@ -71,7 +71,7 @@ class Command(BaseCommand):
 
     def _status(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if not snapshot.current().fresh:
-            raise CommandError("The rollout's state cannot be read, so the new messaging is off.")
+            raise CommandError("The rollout's state cannot be read, so V2 is off.")
         found = read_status()
         return as_plain(found), [*sentences(found), *_notice()]
 
@@ -242,7 +242,7 @@ def _sentence_of(change: Change) -> str:
     writes = "on" if change.to_v1_writes else "off"
     if not change.is_recorded:
         return (
-            f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: the new messaging is off, "
+            f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: V2 is off, "
             f"V1 writes {writes}. {one_line(change.reason)}"
         )
     return (

@@ -14,8 +14,7 @@ from carecollective.operations.tables import render_contents
 
 class Command(OperationCommand):
     help = (
-        "Drop the new messaging's tables, when turning it off is not enough. Refuses while the site serves, while the new"
-        " messaging is on, and while it holds"
+        "Drop V2's tables, when turning it off is not enough. Refuses while the site serves, while V2 is on, and while it holds"
         " conversations unless they are written to a folder and the database's name is typed. `migrate` makes the tables anew,"
         " empty; the site needs them to start."
     )
@@ -34,7 +33,7 @@ class Command(OperationCommand):
         export = options["export"].expanduser().absolute() if options["export"] else None
         confirm = options["confirm"]
         if export and not confirm and not options["json"] and sys.stdin.isatty():
-            confirm = input("Type the database's name to drop the new messaging's tables: ").strip()
+            confirm = input("Type the database's name to drop V2's tables: ").strip()
         if options["stop_serving"]:
             self.stop_serving()
         try:
