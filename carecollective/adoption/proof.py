@@ -17,6 +17,7 @@ from carecollective.core.startup import find_dangers
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.records import MessageRecord
 from carecollective.inbox.selectors import list_conversations, open_thread
+from carecollective.operations.structure import check_structure
 from carecollective.settings import role_url
 
 
@@ -50,6 +51,8 @@ class Expected:
         return replace(self, readers=readers, left=left)
 
 
+# What `find_dangers` says in words of its own.
+DANGERS = ("4 Row-level security", "5 Policies")
 # What the web role reads whole, through its models: the same rows as the owner of the tables sees, and the same values.
 WHOLE: Mapping[str, Callable[[], QuerySet[Any, Any]]] = {
     "profiles": lambda: User.objects.values_list("pk", "email", "name", "verification_status", "is_active"),
@@ -73,6 +76,7 @@ def prove_site() -> Proof:
     readings = messages = 0
     with connected_as(role_url("web")):
         differences += [f"The site would not start. {danger.sentence}" for danger in find_dangers()]
+        differences += _find_what_stops_start()
         hidden = [*_compare_whole(owners)]
         differences += hidden
         if hidden:
@@ -104,6 +108,17 @@ def prove_site() -> Proof:
         without_a_message=sum(not one.texts for one in expected),
         differences=tuple(differences),
     )
+
+
+def _find_what_stops_start() -> Iterator[str]:
+    """Yield what else the start compares with what was agreed; policies and security are among the dangers."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        checks = check_structure(cursor)
+    for check in checks:
+        if not check.ok and check.stops_start and check.group not in DANGERS:
+            yield (
+                f"The site would not start. {check.what}: {check.expected} expected, {check.found} found. {check.remedy}"
+            )
 
 
 def _compare_whole(owners: Mapping[str, set[Any]]) -> Iterator[str]:

@@ -84,10 +84,15 @@ FOUND = {
     ),
     "a trigger that writes behind row-level security": (
         AUDIT
-        + "GRANT ALL ON audit TO PUBLIC; ALTER TABLE audit ENABLE ROW LEVEL SECURITY;"
+        + "ALTER TABLE audit ENABLE ROW LEVEL SECURITY;"
         + trigger("INSERT INTO audit (row_id) VALUES (NEW.id);", before=""),
         "needs INSERT on public.audit",
         OWNERS_RIGHTS,
+    ),
+    "a table open to all": (
+        AUDIT + "GRANT INSERT, SELECT ON audit TO PUBLIC",
+        "Everybody on the server has INSERT, SELECT on public.audit",
+        "REVOKE INSERT, SELECT ON public.audit FROM PUBLIC;",
     ),
     "no trigger that keeps the order": (
         "DROP TRIGGER bump_conversation ON messages",
@@ -108,9 +113,6 @@ LET_BE = {
     "a trigger on its owner's rights": trigger("INSERT INTO audit (row_id) VALUES (NEW.id);") + OWNERS_RIGHTS,
     "a trigger that is switched off": trigger("INSERT INTO audit (row_id) VALUES (NEW.id);")
     + "ALTER TABLE messages DISABLE TRIGGER theirs",
-    "a trigger with a table open to all": AUDIT
-    + "GRANT INSERT ON audit TO PUBLIC;"
-    + trigger("INSERT INTO audit (row_id) VALUES (NEW.id);", before=""),
     "a trigger that says it in a comment": trigger("-- INSERT INTO audit\n NEW.content := 'INSERT INTO audit';"),
     "the sample's trigger by another name": "ALTER TRIGGER bump_conversation ON messages RENAME TO touch",
 }

@@ -118,7 +118,8 @@ VARIANTS = (
     Variant("a trigger into an unknown table", trigger(NOTE),
             refused="The trigger theirs on messages runs as whoever writes, and its function needs INSERT on public.audit"),
     Variant("a trigger on its owner's rights", trigger(NOTE) + OWNERS_RIGHTS),
-    Variant("a trigger into a table open to all", AUDIT + "GRANT INSERT ON audit TO PUBLIC;" + trigger(NOTE, before="")),
+    Variant("a trigger into a table open to all", AUDIT + "GRANT INSERT ON audit TO PUBLIC;" + trigger(NOTE, before=""),
+            refused="Everybody on the server has INSERT on public.audit"),
     Variant("a trigger that is switched off", trigger(NOTE) + "ALTER TABLE messages DISABLE TRIGGER theirs"),
     Variant(
         "a trigger that counts in the member's row",

@@ -7,7 +7,11 @@ from django.db import DatabaseError, connection, transaction
 from carecollective.adoption.preflight.columns import find_columns_of_another_shape, find_requests_of_nobody
 from carecollective.adoption.preflight.findings import Finding
 from carecollective.adoption.preflight.names import find_names_in_use, find_restrictions_of_nobody
-from carecollective.adoption.preflight.policies import find_policies_in_the_way, find_tables_out_of_reach
+from carecollective.adoption.preflight.policies import (
+    find_policies_in_the_way,
+    find_tables_open_to_all,
+    find_tables_out_of_reach,
+)
 from carecollective.adoption.preflight.tables import find_missing_tables
 from carecollective.adoption.preflight.triggers import find_conversations_left_behind, find_triggers_in_the_way
 
@@ -20,6 +24,7 @@ CHECKS: Sequence[Check] = (
     find_requests_of_nobody,
     find_restrictions_of_nobody,
     find_tables_out_of_reach,
+    find_tables_open_to_all,
     find_policies_in_the_way,
     find_triggers_in_the_way,
     find_conversations_left_behind,

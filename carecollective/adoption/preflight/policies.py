@@ -33,6 +33,20 @@ SELECT c.relname, c.relrowsecurity, row_security_active(c.oid), pg_get_userbyid(
 FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%s) AND c.relkind IN ('r', 'p')
 ORDER BY 1
 """
+_OPEN_TO_ALL = """
+SELECT format('%I.%I', n.nspname, c.relname), string_agg(DISTINCT a.privilege_type, ', ' ORDER BY a.privilege_type)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a
+WHERE a.grantee = 0 AND n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f') GROUP BY 1 ORDER BY 1
+"""
+
+
+def find_tables_open_to_all() -> Iterator[Finding]:
+    """Look for rights of everybody's, the site's role included: with one, the site does not start."""
+    for table, rights in fetch_all(_OPEN_TO_ALL):
+        yield Finding(
+            f"Everybody on the server has {rights} on {table}, and the site does not start while that is so.",
+            f"As the owner: REVOKE {rights} ON {table} FROM PUBLIC;",
+        )
 
 
 def find_policies_in_the_way() -> Iterator[Finding]:
