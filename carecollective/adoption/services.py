@@ -10,6 +10,7 @@ from carecollective.accounts.models import User
 from carecollective.adoption import legacy
 from carecollective.adoption.models import Takeover
 from carecollective.adoption.shut_out import KeptOut, keep_out
+from carecollective.adoption.what_runs import read_what_runs
 from carecollective.help_requests.services import LIFETIME_DAYS, expire_requests
 from rollout.cohort import INTERNAL_TESTERS
 
@@ -112,7 +113,7 @@ def take_over(*, superuser_email: str = "") -> Outcome:
 def record_takeover() -> None:
     """Note that the takeover is finished and proven; the first time counts."""
     if not Takeover.objects.exists():
-        Takeover.objects.create()
+        Takeover.objects.create(what_runs=read_what_runs())
 
 
 def expire_requests_once_taken_over() -> int:

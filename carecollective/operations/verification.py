@@ -6,11 +6,15 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
+from carecollective.core.catalog.reader import read_live_catalog
+from carecollective.core.catalog.snapshot import load_snapshot
+from carecollective.core.catalog.takeover import find_changes, pick_what_runs
 from carecollective.core.database import connected_as
 from carecollective.core.startup import find_dangers
 from carecollective.operations import trials
 from carecollective.operations.checks import Check, compare
 from carecollective.operations.connections import Session, connected, url_of
+from carecollective.operations.remedies import find_remedy
 from carecollective.operations.structure import SEE_BELOW, check_models, check_structure
 from rollout import audit
 from rollout.evidence import FAIL, PASS, Finding
@@ -30,26 +34,17 @@ ORDER = (
         "Grants",
         "Default privileges",
     ),
-    *(
-        "Roles",
-        "Settings",
-        "Event triggers",
-        "Publications",
-        "Subscriptions",
-        "Operators",
-        "Casts",
-        "Drift",
-        "Integrity",
-    ),
+    *("Roles", "Settings", "Event triggers", "Publications", "Subscriptions", "Operators", "Casts"),
+    *("Legacy system", "Drift", "Integrity"),
 )
 INVARIANTS = (
     *("helper_is_requester", "requester_is_not_owner", "pair_has_two", "first_message_is_empty", "message_is_empty"),
     *("sender_takes_no_part", "message_before_its_conversation"),
 )
-_MEMBERSHIPS = """
-SELECT other.rolname::text FROM pg_roles other
-WHERE other.rolname <> %(name)s AND NOT other.rolsuper AND pg_has_role(%(name)s, other.oid, 'MEMBER') ORDER BY 1
-"""
+LEGACY = "Legacy system"
+AS_TAKEN_OVER = "as at the takeover"
+_WHAT_RUNS = "SELECT what_runs FROM public.adoption_takeover ORDER BY id LIMIT 1"
+_ACCEPT = "It runs when members write. Ask who changed it, and why. If it is meant: `manage.py adopt_legacy --accept-changes`."
 _CLOSE = "The site does not start until this is closed. Each sentence says how."
 _COMPARE = "No command repairs rows. Look at them beside the newest backup, as the operations role."
 _ASK_WHO = "Find out who wrote to the record. `manage.py rollout audit --verify` names the lines; a backup has them as they were."
@@ -71,7 +66,7 @@ ORDER BY c.created_at DESC NULLS LAST, c.id LIMIT 1
 def verify_messaging() -> Sequence[Check]:
     """Look at everything, try the operations as the web role, and leave no trace."""
     with connected(url_of("ops")) as session:
-        structure = [*check_structure(session.cursor())]
+        structure = [*check_structure(session.cursor()), *_check_legacy(session)]
         sound = all(check.ok for check in structure if check.group == "1 Tables")
         sample = session.execute(_SAMPLE).fetchone() if sound else None
         legacy_sample = session.execute(_LEGACY_SAMPLE).fetchone() if sound else None
@@ -91,7 +86,7 @@ def verify_messaging() -> Sequence[Check]:
 def verify_structure() -> Sequence[Check]:
     """Compare the catalogue alone: what every start can afford."""
     with connected(url_of("ops")) as session:
-        return check_structure(session.cursor())
+        return [*check_structure(session.cursor()), *_check_legacy(session)]
 
 
 def find_newer_migrations() -> Sequence[str]:
@@ -113,6 +108,30 @@ def find_schema() -> Finding:
     return Finding(
         PASS, _("All %(count)d checks of the tables, indexes, policies and grants pass.") % {"count": len(checks)}
     )
+
+
+def _check_legacy(session: Session) -> Sequence[Check]:
+    """Compare what of the legacy system runs on our writes with how it was at the takeover. Born empty, it has nothing."""
+    snapshot, live = load_snapshot(), read_live_catalog(session.cursor())
+    kept = session.execute(_WHAT_RUNS).fetchone() if "adoption_takeover" in live.facts["Tables"] else None
+    if kept is None or kept[0] is None:
+        return []
+    changes = list(find_changes(kept[0], pick_what_runs(snapshot, live)))
+    if not changes:
+        return [compare(LEGACY, "what runs when members write", AS_TAKEN_OVER, AS_TAKEN_OVER)]
+    expected = snapshot.expected(made_here=live.made_here)
+    return [
+        Check(
+            LEGACY,
+            f"{change.part.lower()}, {change.name}",
+            change.expected or "nothing",
+            change.found or "missing",
+            ok=False,
+            remedy=f"{find_remedy(change, live=live, expected=expected)} {_ACCEPT}",
+            stops_start=False,
+        )
+        for change in changes
+    ]
 
 
 def _check_migrations() -> Sequence[Check]:

@@ -109,7 +109,7 @@ def _is_about_ours(part: str, name: str, value: str, snapshot: DatabaseSnapshot)
     match part:
         case "Grants" | "Tables":
             return True
-        case "Policies" if OURS & _roles_of(value):
+        case "Policies" if OURS & roles_of(value):
             return True
     return owning_table(name) in snapshot.own_tables
 
@@ -159,7 +159,7 @@ def _is_held(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalo
     One that restricts never does. One that permits is held by our gate, and asks the legacy gateway for its member.
     """
     table = owning_table(name)
-    roles = _roles_of(value)
+    roles = roles_of(value)
     if table in snapshot.own_tables or roles & OURS:
         return False
     asks_nothing = snapshot.ours["Row-level security"][table].startswith("off")
@@ -172,7 +172,7 @@ def _is_held(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalo
     return all(clause == "false" or _ASKS_THE_GATEWAY.search(clause) for clause in clauses)
 
 
-def _roles_of(policy: str) -> frozenset[str]:
+def roles_of(policy: str) -> frozenset[str]:
     found = re.search(r"\bTO (.+?)(?: USING \(| WITH CHECK \(|$)", policy)
     return frozenset(found[1].split(", ")) if found else frozenset()
 

@@ -13,6 +13,7 @@ from carecollective.adoption.preflight import run_preflight
 from carecollective.adoption.preflight.findings import Finding
 from carecollective.adoption.proof import prove_site
 from carecollective.adoption.services import record_takeover, take_over
+from carecollective.adoption.what_runs import accept_changes
 from carecollective.postgres import PostgresError
 
 SAMPLE_SUPERUSER = "amina@example.org"
@@ -33,6 +34,11 @@ class Command(BaseCommand):
             action="store_true",
             help="only read, and list what stands in the way with what to do about it; ends with 1 when anything does",
         )
+        parser.add_argument(
+            "--accept-changes",
+            action="store_true",
+            help="only keep the legacy functions, triggers and policies as they are now for agreed; verify_messaging names them",
+        )
         parser.add_argument("--superuser", default="", metavar="EMAIL", help="make this member a superuser")
         parser.add_argument(
             "--sample",
@@ -49,6 +55,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["check"]:
             self._check()
+            return
+        if options["accept_changes"]:
+            self._accept_changes()
             return
         superuser = options["superuser"]
         if options["sample"]:
@@ -109,6 +118,13 @@ class Command(BaseCommand):
         self.stdout.write(
             "The site works, every legacy conversation is readable by its participants, and no legacy row has changed."
         )
+
+    def _accept_changes(self) -> None:
+        changes = accept_changes()
+        for change in changes:
+            self.stdout.write(f"Accepted: {change.part}, {change.name}")
+        if not changes:
+            self.stdout.write("Nothing of the legacy system's has changed.")
 
     def _check(self) -> None:
         """Run the preflight and print all that it finds."""
