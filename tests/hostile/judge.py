@@ -1,5 +1,6 @@
 """What an answer must be, whatever was asked: no fault of ours, each refusal in its shape, nothing of the request's in the headers."""
 
+import gzip
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,8 @@ def faults_of(answer: Any, *, is_api: bool) -> Iterator[str]:
     status = answer.status_code
     in_api = answer.wsgi_request.path.startswith(("/api/", "/metrics"))
     body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    if answer.get("Content-Encoding") == "gzip" and body:
+        body = gzip.decompress(body)
     if status >= 500 and not (status == 503 and b"pause" in body):
         yield f"answered {status} {body[-300:]!r}"
         return

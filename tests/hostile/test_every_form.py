@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.urls import resolve
+from knox.models import AuthToken
 
 from carecollective.accounts.passwords import send_password_link
 from carecollective.core.schema import published_document
@@ -56,6 +57,8 @@ NO_FORMS = {
 @pytest.fixture
 def later(world: World, stage: Callable[..., None]) -> str:
     """Let all be over: closed, taken back and frozen. Return the page of a password's link, which nobody is led to."""
+    for member in (world.owner, world.helper):
+        AuthToken.objects.create(user=member)
     close_conversation(actor=world.owner, conversation_id=world.conversation)
     cancel_request(actor=world.owner, help_request_id=world.untouched.pk)
     stage("enabled", v1_writes=False)
