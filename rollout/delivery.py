@@ -24,6 +24,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from carecollective.core import sentry
+from carecollective.core.deadlines import Deadline
 from carecollective.core.errors import NotPermitted
 from rollout import snapshot
 from rollout.alert_log import Delivery, Occasion
@@ -249,7 +250,7 @@ def _read_present() -> Present:
 
 
 class _Attempt(threading.Thread):
-    """One message on its way. A daemon: a server that never answers holds up nobody for longer than the deadline."""
+    """One message on its way, cut off after TIMEOUT_SECONDS. A daemon: nobody waits for it longer, whatever holds it up."""
 
     def __init__(self, delivery: Delivery, send: Channel, message: Message) -> None:
         super().__init__(name=f"delivery-{delivery.channel}", daemon=True)
@@ -260,13 +261,19 @@ class _Attempt(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        with Deadline(TIMEOUT_SECONDS) as limit:
+            error = self._try()
+        if not limit.is_over:
+            self._error = error
+
+    def _try(self) -> str | None:
         try:
             self._send(self._message)
-            self._error = None
         except NotDelivered as refusal:
-            self._error = str(refusal)
+            return str(refusal)
         except Exception as problem:  # noqa: BLE001 - a channel's bug is that channel's alone
-            self._error = type(problem).__name__
+            return type(problem).__name__
+        return None
 
     def wait(self, deadline: float) -> str | None:
         """Return why it did not arrive; None when it did."""

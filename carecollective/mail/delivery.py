@@ -11,6 +11,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from carecollective.core.database import ClockTimestamp
+from carecollective.core.deadlines import Deadline
 from carecollective.core.retention import MAIL_KEPT
 from carecollective.mail.failures import Failure, failure_to_compose, failure_to_connect, failure_to_send
 from carecollective.mail.models import MailState, OutgoingMail
@@ -22,7 +23,7 @@ ROUND_SECONDS = 30.0
 PAUSE_FIRST, PAUSE_LAST = 10, 1800
 PAUSE_NOT_NOW = 60
 GIVE_UP_AFTER_DAYS = 3
-# How many answers of the server one mail waits for, from the greeting to the end, each for EMAIL_TIMEOUT at most.
+# How many answers of the server one mail waits for, from the greeting to the end: it gets EMAIL_TIMEOUT for each, in all.
 ANSWERS_AT_MOST = 12
 
 # Claimed by moving the next try ahead, past the longest that a try can take: if the worker is killed, it is tried then.
@@ -58,34 +59,41 @@ def send_waiting() -> int:
 
     Each is sent first and settled then: a worker killed in between sends it once more, with the same Message-ID.
     """
+    with Deadline(_longest_try()) as limit:
+        server = get_connection()
+        try:
+            return _send_through(server, limit)
+        finally:
+            limit.restart()
+            server.close()
+
+
+def _send_through(server: Any, limit: Deadline) -> int:
     sent = 0
-    server = get_connection()
     ends_at = time.monotonic() + ROUND_SECONDS
-    try:
-        while time.monotonic() < ends_at and (mail := _claim()) is not None:
-            try:
-                letter = _compose(mail)
-            except NotNow:
-                _execute(_NOT_NOW, [PAUSE_NOT_NOW, mail.pk])
-                continue
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception as problem:  # noqa: BLE001 -- tried again: the next release may know how
-                _note_failure(mail, _log(mail, failure_to_compose(problem)))
-                continue
-            if letter is None:
-                _settle(mail, MailState.SKIPPED)
-                continue
-            failure = _hand_over(mail, letter, server)
-            if failure is None:
-                _settle(mail, MailState.SENT, letter)
-                sent += 1
-                continue
-            _note_failure(mail, failure)
-            if failure.is_of_server:
-                break
-    finally:
-        server.close()
+    while time.monotonic() < ends_at and (mail := _claim()) is not None:
+        try:
+            letter = _compose(mail)
+        except NotNow:
+            _execute(_NOT_NOW, [PAUSE_NOT_NOW, mail.pk])
+            continue
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as problem:  # noqa: BLE001 -- tried again: the next release may know how
+            _note_failure(mail, _log(mail, failure_to_compose(problem)))
+            continue
+        if letter is None:
+            _settle(mail, MailState.SKIPPED)
+            continue
+        limit.restart()
+        failure = _hand_over(mail, letter, server)
+        if failure is None:
+            _settle(mail, MailState.SENT, letter)
+            sent += 1
+            continue
+        _note_failure(mail, failure)
+        if failure.is_of_server or limit.is_over:
+            break
     return sent
 
 
@@ -105,9 +113,14 @@ def message_id(mail_id: UUID) -> str:
     return f"<{mail_id}@{domain or 'localhost'}>"
 
 
+def _longest_try() -> float:
+    """Return how many seconds one mail may take: its connection is cut then, whatever the server still has to say."""
+    return float(ANSWERS_AT_MOST * settings.EMAIL_TIMEOUT)
+
+
 def _claim() -> OutgoingMail | None:
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [ANSWERS_AT_MOST * settings.EMAIL_TIMEOUT])
+        cursor.execute(_CLAIM, [_longest_try() + PAUSE_FIRST])
         row = cursor.fetchone()
     return OutgoingMail.objects.select_related("recipient").get(pk=row[0]) if row else None
 
