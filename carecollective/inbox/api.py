@@ -58,7 +58,7 @@ _V2_THREAD = {
 }
 _ANSWER = {
     "id": "5d1c7b2e-8f4a-4e6d-9c3b-2a1f0e9d8c7b",
-    "sender_id": _V2_THREAD["requester_id"],
+    "sender_id": "0f9d8c7b-6a5e-4d3c-8b1a-09f8e7d6c5b4",
     "content": "Thank you! Tomorrow at 2pm?",
     "created_at": "2026-11-02T09:05:00Z",
     "updated_at": "2026-11-02T09:05:00Z",
