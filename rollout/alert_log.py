@@ -143,6 +143,7 @@ class Delivery(models.Model):
     delivered_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
     error = models.TextField(default="")
+    requested_by_id = models.UUIDField(null=True)
     requested_by_label = models.TextField(default="", db_default="")
 
     class Meta:

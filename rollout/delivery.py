@@ -179,7 +179,12 @@ def send_test_message(*, channel: str, actor: "User | None" = None, actor_label:
         raise ChannelNotConfigured(_how_to_set_up(channel))
     asked_by = actor_label or (str(actor) if actor else "Somebody at the command line")
     delivery = Delivery.objects.create(
-        channel=channel, what=Occasion.TEST, attempts=1, next_try_at=None, requested_by_label=asked_by
+        channel=channel,
+        what=Occasion.TEST,
+        attempts=1,
+        next_try_at=None,
+        requested_by_id=actor.pk if actor else None,
+        requested_by_label=asked_by,
     )
     attempt = _Attempt(delivery, send, channel_test_message(channel=channel, asked_by=asked_by))
     _settle(attempt, time.monotonic() + TIMEOUT_SECONDS)

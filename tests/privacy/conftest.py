@@ -3,9 +3,16 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from knox.models import AuthToken
 
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
+from carecollective.help_requests.services import post_request
+from carecollective.inbox.services import offer_help, send_message
+from carecollective.moderation.services import report_message
+from carecollective.privacy.exports import prepare_waiting, request_export
 from tests.privacy.leaving import PASSWORD
 
 # What only a database that was taken over has: the legacy reports, and the legacy sign-ins.
@@ -116,3 +123,77 @@ def zerlina(db: None, member: Callable[..., User], beyond_policies: Any) -> User
             [person.pk],
         )
     return person
+
+
+@pytest.fixture
+def life(zerlina, member, help_request, legacy_tables, legacy_conversation, signed_in, stage, beyond_policies):
+    """All that a member can leave behind, in both versions, and what others said to them."""
+    stage("enabled", v1_writes=True)
+    bob = member(name="Bob")
+    own = post_request(
+        actor=zerlina, title="zq-own-words title", description="zq-own-words text", category="other", urgency="normal"
+    )
+    with beyond_policies() as cursor:
+        cursor.execute(
+            "UPDATE help_requests SET location_override = 'Zqville 7', exchange_offer = 'zq-own-words',"
+            " cancel_reason = 'zq-own-words', subcategory = 'zq-own-words' WHERE id = %s",
+            [own.pk],
+        )
+    asked = offer_help(actor=bob, help_request_id=own.pk, initial_message="Bob offers what only Bob said.")
+    send_message(actor=zerlina, conversation_id=asked.conversation_id, content="zq-own-words: thank you")
+    send_message(actor=bob, conversation_id=asked.conversation_id, content="Bob answers in his own words.")
+    helped = offer_help(
+        actor=zerlina, help_request_id=help_request(user=bob).pk, initial_message="zq-own-words: I can do that"
+    )
+    legacy = legacy_conversation(
+        help_request(user=bob),
+        zerlina,
+        [(zerlina, "zq-own-words in V1"), (bob, "Bob spoke in V1 too.")],
+        title="zq-own-words title",
+    )
+    left = legacy_conversation(help_request(user=bob), zerlina, [(zerlina, "zq-own-words then left")], left=zerlina)
+    legacy_conversation(
+        help_request(user=bob), zerlina, [(bob, "Zerlina Quastenflosser offered to help.")], message_type="system"
+    )
+    report_message(
+        actor=zerlina,
+        conversation_id=asked.conversation_id,
+        message_id=None,
+        reason="other",
+        words="zq-own-words report",
+    )
+    with beyond_policies() as cursor:
+        cursor.execute("SELECT id FROM messages WHERE content = 'Bob spoke in V1 too.'")
+        cursor.execute(
+            "INSERT INTO message_reports (message_id, reported_by, reason, description) VALUES (%s, %s, 'spam', 'zq-own-words')",
+            [cursor.fetchone()[0], zerlina.pk],
+        )
+        cursor.execute(
+            "INSERT INTO auth.users (id, email, encrypted_password, raw_user_meta_data)"
+            """ VALUES (%s, 'ZQ@example.org', '$2a$10$x', '{"name": "Zerlina"}')""",
+            [zerlina.pk],
+        )
+        cursor.execute(
+            "INSERT INTO axes_accessattempt (username, ip_address, user_agent, http_accept, path_info, attempt_time, get_data,"
+            " post_data, failures_since_start) VALUES ('ZQ@example.org', '::1', '', '', '', now(), '', 'username=ZQ@example.org', 1)"
+        )
+    for target, words in ((zerlina, "Zerlina Quastenflosser"), (own, "zq-own-words title")):
+        LogEntry.objects.create(
+            user=bob,
+            content_type=ContentType.objects.get_for_model(target),
+            object_id=str(target.pk),
+            object_repr=words,
+            action_flag=CHANGE,
+            change_message="Approved, zq@example.org",
+        )
+    request_export(actor=zerlina)
+    prepare_waiting()
+    AuthToken.objects.create(zerlina)
+    return {
+        "bob": bob,
+        "own": own,
+        "asked": asked.conversation_id,
+        "helped": helped.conversation_id,
+        "legacy": legacy,
+        "left": left,
+    }
