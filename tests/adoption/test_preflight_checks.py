@@ -1,7 +1,5 @@
 """What the preflight finds in a legacy database, each by name and with its remedy, and what it lets be."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.conf import settings
 from django.db import connection, transaction
@@ -124,7 +122,7 @@ def legacy_once(make_database, legacy_template):
 
 
 @pytest.fixture
-def search(legacy_once, django_db_setup, django_db_blocker) -> Iterator:
+def search(legacy_once, django_db_setup, django_db_blocker):
     """Return a function that changes the legacy database as its owner, runs every check, and takes the change back."""
     before = dict(connection.settings_dict)
     owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", legacy_once))

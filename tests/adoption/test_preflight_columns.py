@@ -125,9 +125,9 @@ def test_each_obstacle_is_named_and_its_remedy_settles_it(as_owner):
             if len(found) != 1 or said not in found[0].problem:
                 wrong[name] = [finding.problem for finding in found]
             else:
-                for statement in re.search(r"[^:]*(?<!:): ((?:ALTER|CREATE|DELETE).*;)$", found[0].remedy)[1].split(
-                    "; "
-                ):
+                remedy = re.search(r"[^:]*(?<!:): ((?:ALTER|CREATE|DELETE).*;)$", found[0].remedy)
+                assert remedy
+                for statement in remedy[1].split("; "):
                     as_owner(statement)
                 if left := findings():
                     wrong[name] = ["not settled", *(finding.problem for finding in left)]

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
 from carecollective import env
@@ -32,7 +33,7 @@ def test_a_password_that_was_not_encoded_stands_in_no_refusal(
     for half in (FIRST, SECOND):
         assert half not in (words_of(refusal) if refusal else rest)
     if refusal:
-        assert isinstance(refusal, (PostgresError, env.ImproperlyConfigured))
+        assert isinstance(refusal, (PostgresError, ImproperlyConfigured))
         assert "DATABASE_URL" in str(refusal)
 
 
@@ -65,7 +66,7 @@ def test_a_setting_with_a_secret_in_it_is_refused_without_its_value(
         raise ValueError(raw)
 
     monkeypatch.setenv(name, value)
-    with pytest.raises(env.ImproperlyConfigured) as refusal:
+    with pytest.raises(ImproperlyConfigured) as refusal:
         env.read(name, "", refuse, "something else")
     assert name in str(refusal.value)
     assert FIRST not in words_of(refusal.value)

@@ -181,7 +181,7 @@ def test_a_database_that_never_answers_is_told_in_time_and_survived(
 
 def at_once(calls: list[Callable[[], Answer]]) -> list[Answer]:
     answers: list[Answer] = []
-    threads = [threading.Thread(target=lambda call=call: answers.append(call())) for call in calls]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda call=call: answers.append(call())) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -18,7 +18,6 @@ from rollout.stages import DISABLED, INTERNAL, Stage
 from tests.roles import as_role
 from tests.rollout_guard.conftest import Sql
 from tests.rollout_guard.listener import Listener, listening
-from tests.waiting import wait_for
 
 Make = Callable[..., Any]
 At = Callable[..., None]
@@ -269,4 +268,5 @@ def test_a_look_waits_for_no_address_that_never_answers(
     assert time.monotonic() - began < 2
     assert watching.threads[hang] is sender
     for thread in watching.threads.values():
-        wait_for(lambda one=thread: not one.is_alive(), seconds=10)
+        thread.join(10)
+        assert not thread.is_alive()

@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import connection, transaction
 from pytest_django import Settings
 
+from carecollective.core import health
 from carecollective.core.worker import Worker
 from rollout import absence, alerts, events, v1_trial
 from rollout.delivery import deliver_waiting
@@ -280,7 +281,7 @@ def test_the_worker_tries_v1(rolled_back: None, settings: Settings) -> None:
 def test_without_a_worker_the_guard_tries_v1_and_goes_on_watching(
     rolled_back: None, sql: Sql, connect_as: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(absence.health, "WORKER_SILENCE_SECONDS", 0)
+    monkeypatch.setattr(health, "WORKER_SILENCE_SECONDS", 0)
     guard = Guard()
     try:
         with transaction.atomic(), as_role("guard"):

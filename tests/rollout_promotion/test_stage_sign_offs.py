@@ -46,7 +46,7 @@ def lasted(stage: Any, past_the_triggers: Any) -> Lasted:
                 " WHERE id = (SELECT max(id) FROM rollout_change) RETURNING at",
                 [days],
             )
-            (began,) = cursor.fetchone()
+            began: datetime = cursor.fetchone()[0]
         return began
 
     return put
