@@ -3,7 +3,6 @@
 A new column fails this test until somebody has decided.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -86,7 +85,7 @@ REASONS = {
 
 
 @pytest.fixture
-def columns_with(beyond_policies) -> Callable[..., set[str]]:
+def columns_with(beyond_policies):
     """Return the columns that can hold words; with words, those that do hold one of them: `table.column`."""
 
     def find(*words: str) -> set[str]:
@@ -107,7 +106,7 @@ def columns_with(beyond_policies) -> Callable[..., set[str]]:
 
 
 @pytest.fixture
-def zerlina_as_staff(zerlina: User, staff, shown, settings, beyond_policies) -> User:
+def zerlina_as_staff(zerlina, staff, shown, settings, beyond_policies):
     """Zerlina, and all that a member of staff can leave behind of their name."""
     settings.SLACK_WEBHOOK_URL = "http://127.0.0.1:9/nobody-listens"
     amina = staff(name="Amina")
@@ -147,7 +146,7 @@ def zerlina_as_staff(zerlina: User, staff, shown, settings, beyond_policies) -> 
 
 
 @pytest.fixture
-def in_a_hurry(zerlina_as_staff: User, monkeypatch) -> None:
+def in_a_hurry(zerlina_as_staff, monkeypatch):
     """A rollback of hers that waits for the record, and has been told."""
     monkeypatch.setattr(change_alerts, "RECORDED_WITHIN", timedelta(0))
     rollbacks.insert(actor=zerlina_as_staff, label=NAME, source=Source.ADMIN, reason=f"{NAME} is in a hurry")
