@@ -41,7 +41,8 @@ def download_export(request: MemberRequest, export_id: UUID) -> HttpResponse:
 @page
 def erase_account(request: HttpRequest) -> HttpResponse:
     """Erase the member, once they have confirmed it with their password, and lead to the goodbye."""
-    if request.method == "POST" and erasure.has_left(ErasureForm(request.POST).member_id()):
+    # In this order: whoever is signed out by their other click has left by then.
+    if not request.user.is_authenticated and erasure.has_left(ErasureForm(request.POST).member_id()):
         return redirect("account-erased")
     return _erase_account(request)
 

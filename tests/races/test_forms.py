@@ -86,10 +86,11 @@ def test_a_sign_up_form_clicked_twice_is_one_member_who_is_signed_in(crowd, rows
         assert rows_of("SELECT count(*) FROM profiles WHERE email = %s", email) == [(1,)]
 
 
-def test_leaving_clicked_twice_is_leaving(click, member, rows_of, settings):
+def test_leaving_clicked_twice_is_leaving(click, member, rows_of, settings, signed_in):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     for _trial in range(TRIALS // 10):
         ada = member(set_password="three green apples")
-        assert click(ada, "/account/erase", {"password": "three green apples"}) == {"/account/erased"}
+        form = {"leaving": field_of(signed_in(ada).get("/account/erase"), "leaving"), "password": "three green apples"}
+        assert click(ada, "/account/erase", form) == {"/account/erased"}
         assert rows_of("SELECT count(*) FROM privacy_erasure WHERE member_id = %s", ada.pk) == [(1,)]
         assert not AccessAttempt.objects.exists()
