@@ -5,6 +5,8 @@ from django.conf import settings
 from django.test import Client
 
 from carecollective.accounts.models import User
+from carecollective.moderation.selectors import list_reports, messages_shown
+from carecollective.moderation.services import note_look
 from tests import databases
 from tests.adoption.test_members_afterwards import the
 
@@ -147,3 +149,26 @@ def test_a_takeover_fills_in_what_every_page_shows_or_sorts_by(adopted, as_super
     assert newest["title"] != "A request without a title"
     assert User.objects.get(name="Neighbour").verification_status == "pending"
     assert "A request without a title" in signed_in("Amina").get("/requests?q=title").content.decode()
+
+
+def test_staff_read_legacy_reports_whatever_type_their_words_have(adopted, as_superuser):
+    server = as_superuser(adopted)
+    server.execute(
+        "CREATE TYPE reason AS ENUM ('spam', 'scam'); CREATE TYPE outcome AS ENUM ('reviewed');"
+        "ALTER TABLE message_reports DROP CONSTRAINT message_reports_reason_check,"
+        " DROP CONSTRAINT message_reports_status_check, ALTER status DROP DEFAULT;"
+        "DELETE FROM message_reports;"
+        "ALTER TABLE message_reports ALTER reason TYPE reason USING reason::reason,"
+        " ALTER status TYPE outcome USING status::outcome, ALTER description TYPE varchar(300);"
+        "ALTER TABLE messages ALTER content TYPE varchar(4000)"
+    )
+    server.execute(
+        "INSERT INTO message_reports (message_id, reported_by, reason) SELECT id, recipient_id, 'spam' FROM messages"
+        " WHERE id = %s",
+        [HELLO],
+    )
+    (report,) = list_reports(reader=the("Amina")).reports
+    assert (report.reason, report.is_waiting) == ("It is advertising", True)
+    look = note_look(actor=the("Amina"), report_id=report.id)
+    said = [message.place for message in messages_shown(reader=the("Amina"), report_id=report.id, look=look)]
+    assert 0 in said
