@@ -28,7 +28,7 @@ LOCK_KEY = 7_262_008
 PRUNE_ANSWER_SECONDS = 60.0
 
 _HOLDS_A_TABLE = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
-_LOCALE = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"
+_BUILTIN = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'")
 _FUNCTIONS_OF_OPERATIONS = """
 SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname = 'public' AND p.oid::regprocedure::text = ANY (%s)
@@ -111,12 +111,25 @@ def _create_database(url: str) -> None:
 
 def _create(session: Session, name: str) -> None:
     try:
-        session.execute(sql.SQL("CREATE DATABASE {} " + _LOCALE).format(sql.Identifier(name)))
+        session.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), _locale(session)))
     except psycopg.errors.InsufficientPrivilege:
         raise OperationError(
             f"The role {session.info.user} may not create databases: have an administrator create one of its own, "
             "and name it with --into."
         ) from None
+
+
+def _locale(session: Session) -> sql.Composable:
+    """Return the locale of a new database: the server's own, or before PostgreSQL 17 that of the database beside it."""
+    if session.info.server_version >= 170_000:
+        return _BUILTIN
+    found = session.execute(
+        "SELECT datcollate, datctype, CASE datlocprovider WHEN 'i' THEN daticulocale END FROM pg_database"
+        " WHERE datname = current_database()"
+    ).fetchone()
+    collate, ctype, icu = found or ("C", "C", None)
+    words = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE {} LC_CTYPE {}").format(collate, ctype)
+    return words + sql.SQL(" LOCALE_PROVIDER icu ICU_LOCALE {}").format(icu) if icu else words
 
 
 def _check_target(session: Session) -> None:

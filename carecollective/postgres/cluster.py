@@ -10,13 +10,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 
 from carecollective.postgres import credentials
-from carecollective.postgres.binaries import bin_dir
+from carecollective.postgres.binaries import bin_dir, server_version
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.layout import DataDirectory
 from carecollective.postgres.processes import Process, is_postmaster_of
@@ -72,8 +72,7 @@ class Cluster:
         # fmt: off
         arguments = [
             "-D", str(workshop / "cluster"), f"--username={SUPERUSER}", f"--pwfile={password}", "--auth=scram-sha-256",
-            "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C",
-            "--no-instructions",
+            "--encoding=UTF8", *_locale(), "--no-instructions",
         ]
         # fmt: on
         made = subprocess.run(
@@ -221,6 +220,13 @@ class Cluster:
 
 def _plain(line: str) -> str:
     return line.partition("FATAL:")[2].strip() or line.removeprefix("initdb: ").removeprefix("error: ").strip()
+
+
+def _locale() -> Sequence[str]:
+    """Return a locale that sorts by code point, the server's own where it has one (from PostgreSQL 17)."""
+    if server_version() >= 17:
+        return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+    return ("--locale-provider=libc", "--locale=C.UTF-8")
 
 
 def _same_folder(one: str, other: Path) -> bool:
