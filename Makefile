@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 MANAGE := $(PY) manage.py
+DATABASE_TESTS ?= tests/postgres tests/policies tests/migrations tests/operations tests/races tests/messaging tests/adoption
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast coverage faults bench audit lint lint-schema format schema db-snapshot lock clean setup setup-dev
+.PHONY: help run test test-fast test-postgres coverage faults bench audit lint lint-schema format schema db-snapshot lock
+.PHONY: clean setup setup-dev
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -32,6 +34,11 @@ coverage: setup-dev  ## Run the suite and measure it: 90% of the whole, every br
 
 faults: setup-dev  ## Break everything in full: kills, locks, a full disk, a lost answer; print what held (some minutes)
 	@exec env FAULTS=full $(PY) -m pytest tests/faults tests/properties tests/adoption/test_variants.py -p no:randomly
+
+test-postgres: setup-dev  ## Run the tests of the database on another version: make test-postgres PG=15 (to 18)
+	@programs="$$(PYTHONPATH=. $(PY) .ci/postgres_binaries.py $(PG))" && \
+		exec env POSTGRES_BIN="$$programs" TEST_DATA_DIR=".data/tests-$(PG)" \
+		$(PY) -m pytest -n 2 --dist loadgroup -m "not browser" $(DATABASE_TESTS)
 
 bench: setup-dev  ## Measure what things cost beside each other, as ratios within one run
 	@$(PY) -m pytest tests/bench/measure_ratios.py -q -s -p no:randomly

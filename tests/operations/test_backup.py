@@ -24,6 +24,7 @@ from carecollective.operations.problems import OperationError
 from carecollective.operations.progress import Progress
 from carecollective.operations.restores import SCRATCH, compare_with, restore_into
 from carecollective.postgres import roles
+from carecollective.postgres.binaries import server_version
 from rollout import evidence
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
@@ -249,7 +250,7 @@ def test_a_restore_that_is_cut_off_leaves_the_database_empty(
 ) -> None:
     name = fresh("cut_off")
     fake = tmp_path / "pg_restore"
-    real = clients.find_client("pg_restore", server_version=18).path
+    real = clients.find_client("pg_restore", server_version=server_version()).path
     # Everything but the last entries, and then an end that nobody expected.
     fake.write_text(f'#!/bin/sh\ncase $* in *--list*|*--version*) exec {real} "$@";; esac\nkill -TERM $$\n')
     fake.chmod(0o755)
@@ -316,7 +317,7 @@ def test_the_client_program_that_is_missing_is_named(
     at(world)
     monkeypatch.setenv("POSTGRES_BIN", str(tmp_path / "nothing"))
     said = refusal("backup", "--to", tmp_path / "backups")
-    assert said.startswith("pg_dump is missing: install PostgreSQL 18's client programs")
+    assert said.startswith(f"pg_dump is missing: install PostgreSQL {server_version()}'s client programs")
     assert list((tmp_path / "backups").iterdir()) == []
 
 
@@ -325,14 +326,15 @@ def test_a_client_program_that_is_too_old_is_named_with_its_version(
 ) -> None:
     at(world)
     old = tmp_path / "pg_dump"
-    old.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 15.9 (Debian 15.9-1)'\n")
+    old.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 14.9 (Debian 14.9-1)'\n")
     old.chmod(0o755)
     monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
-    assert "is of version 15, too old for this server of version 18" in refusal("backup", "--to", tmp_path / "backups")
+    words = f"is of version 14, too old for this server of version {server_version()}"
+    assert words in refusal("backup", "--to", tmp_path / "backups")
     # On the path it does not matter, as long as the embedded server's own are new enough.
     monkeypatch.delenv("POSTGRES_BIN")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert clients.find_client("pg_dump", server_version=18).version >= 18
+    assert clients.find_client("pg_dump", server_version=server_version()).version >= server_version()
 
 
 def test_a_dump_that_fails_leaves_nothing_that_looks_like_a_backup(

@@ -9,6 +9,7 @@ from typing import IO
 
 import psycopg
 
+from carecollective.postgres.binaries import server_version
 from carecollective.postgres.layout import DataDirectory
 from carecollective.postgres.locks import is_locked
 from carecollective.postgres.processes import is_postmaster_of
@@ -26,6 +27,8 @@ except PostgresError as problem:
 print("up", flush=True)
 sys.stdin.read()
 """
+# Before PostgreSQL 16 only a superuser makes a role that bypasses policies.
+MAY_MAKE_ROLES = "CREATEROLE BYPASSRLS" if server_version() >= 16 else "SUPERUSER"
 
 
 class User:

@@ -14,7 +14,7 @@ from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.operators import prepare_server
 from carecollective.postgres.urls import build_url, connection_url, derived_url, parse_url
 from tests.postgres.conftest import Use
-from tests.postgres.support import User, ask, is_running
+from tests.postgres.support import MAY_MAKE_ROLES, User, ask, is_running
 from tests.waiting import wait_for
 
 SECRET_KEY = "a secret key for these tests"
@@ -131,7 +131,7 @@ def test_a_role_that_was_given_too_much_is_cut_back(server: Path) -> None:
 
 def test_an_operators_owner_with_the_rights_makes_the_roles(data_dir: Path, operator_url: str) -> None:
     with psycopg.connect(connection_url(data_dir, "superuser", "postgres"), autocommit=True) as superuser:
-        superuser.execute("ALTER ROLE operator CREATEROLE BYPASSRLS")
+        superuser.execute(f"ALTER ROLE operator {MAY_MAKE_ROLES}".encode())
     for _ in range(2):
         prepare_server(operator_url, secret_key=SECRET_KEY)
     for role in SERVICE_ROLES:

@@ -16,7 +16,7 @@ import pytest
 
 from carecollective.postgres.urls import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use
-from tests.postgres.support import PROJECT, ask, is_running, keeper_pid, kill, recorded_pid
+from tests.postgres.support import MAY_MAKE_ROLES, PROJECT, ask, is_running, keeper_pid, kill, recorded_pid
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -223,7 +223,7 @@ def test_an_operators_database_is_prepared_and_given_no_sample_data(
 ) -> None:
     use()
     with psycopg.connect(connection_url(data_dir, "superuser", "postgres"), autocommit=True) as superuser:
-        superuser.execute("CREATE ROLE operator LOGIN PASSWORD 'theirs' CREATEROLE BYPASSRLS")
+        superuser.execute(f"CREATE ROLE operator LOGIN PASSWORD 'theirs' {MAY_MAKE_ROLES}".encode())
         superuser.execute("CREATE DATABASE care OWNER operator")
         for role in ("web", "ops", "guard"):
             superuser.execute(f"ALTER ROLE carecollective_{role} RENAME TO the_embedded_servers_{role}".encode())

@@ -10,7 +10,7 @@ import pytest
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.operators import prepare_server
 from carecollective.postgres.urls import build_url, connection_url, derived_url, parse_url
-from tests.postgres.support import User, ask, is_running
+from tests.postgres.support import MAY_MAKE_ROLES, User, ask, is_running
 from tests.waiting import wait_for
 
 KEY, OTHER_KEY = "the first site's secret key", "another secret key"
@@ -25,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     user.wait_until_up()
     for role in SERVICE_ROLES:
         ask(data_dir, f"ALTER ROLE carecollective_{role} RENAME TO the_embedded_servers_{role}", role="superuser")
-    ask(data_dir, "CREATE ROLE operator LOGIN PASSWORD 'theirs' CREATEROLE BYPASSRLS", role="superuser")
+    ask(data_dir, f"CREATE ROLE operator LOGIN PASSWORD 'theirs' {MAY_MAKE_ROLES}", role="superuser")
     ask(data_dir, "CREATE ROLE limited LOGIN PASSWORD 'theirs'", role="superuser")
     for database in ("care", "neighbour"):
         ask(data_dir, f"CREATE DATABASE {database} OWNER operator", role="superuser")
