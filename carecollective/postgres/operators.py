@@ -1,5 +1,7 @@
 """Roles on a server that the operator brought: the role in DATABASE_URL owns, the others are made beside it."""
 
+from collections.abc import Sequence
+
 import psycopg
 from psycopg import sql
 
@@ -39,7 +41,21 @@ def prepare_server(database_url: str, *, secret_key: str, take_over: bool = Fals
         except psycopg.errors.InsufficientPrivilege:
             if not all(_is_in_order(connection, database_url, role, secret_key) for role in MADE_HERE):
                 raise PostgresError(_request_to_administrator(connection, passwords, database, owner, mark)) from None
-        roles.grant_database(connection, database=database, owner=owner)
+        refused = ""
+        try:
+            roles.grant_database(connection, database=database, owner=owner)
+        except psycopg.errors.InsufficientPrivilege as problem:
+            refused = str(problem.diag.message_primary)
+        missing = roles.missing_grants(connection, database=database, owner=owner)
+        if missing:
+            raise PostgresError(
+                f"The role {owner} may not give the site's roles their rights in {database}. Have an administrator of the"
+                f" server run this in {database}, then start again:\n{_as_lines(connection, missing)}"
+            )
+        if refused:
+            raise PostgresError(
+                f"The role {owner} may not let the site's roles into {database}: {refused}. Everything there must belong to it."
+            )
         if not roles.stores_large_objects(connection, "web"):
             return ""
         revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(roles.large_object_functions(connection))
@@ -66,8 +82,11 @@ def _request_to_administrator(
             sql.Identifier(database), sql.SQL(", ").join(sql.Identifier(ROLE_NAMES[role]) for role in MADE_HERE)
         ),
     ]
-    lines = "\n".join(f"    {statement.as_string(connection)};" for statement in wanted)
     return (
         f"The role {owner} may not create the roles that the application runs as. "
-        f"Have an administrator of the server run this in {database}, then start again:\n{lines}"
+        f"Have an administrator of the server run this in {database}, then start again:\n{_as_lines(connection, wanted)}"
     )
+
+
+def _as_lines(connection: roles.Connection, statements: Sequence[sql.Composable]) -> str:
+    return "\n".join(f"    {statement.as_string(connection)};" for statement in statements)

@@ -115,6 +115,31 @@ def database_statements(connection: Connection, *, database: str, owner: str) ->
             yield sql.SQL("GRANT SELECT ON ALL {} IN SCHEMA {} TO {}").format(sql.SQL(kind), name, ops)
 
 
+def missing_grants(connection: Connection, *, database: str, owner: str) -> list[sql.Composed | sql.SQL]:
+    """Return the statements that `grant_database` could not do: PostgreSQL only warns who may not grant or revoke."""
+    where, missing = sql.Identifier(database), list[sql.Composed | sql.SQL]()
+    for role in (owner, *(ROLE_NAMES[role] for role in ("web", "ops", "guard"))):
+        name = sql.Identifier(role)
+        if not _may(connection, "database", role, database, "CONNECT"):
+            missing.append(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(where, name))
+        if not _may(connection, "schema", role, "public", "USAGE"):
+            missing.append(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(name))
+    if not _may(connection, "schema", owner, "public", "CREATE"):
+        missing.append(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(owner)))
+    if _may(connection, "schema", ROLE_NAMES["web"], "public", "CREATE"):
+        missing.append(sql.SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
+        # The owner may have had it as one of all.
+        missing.append(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(owner)))
+    if _may(connection, "database", ROLE_NAMES["web"], database, "TEMPORARY"):
+        missing.append(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(where))
+    return missing
+
+
+def _may(connection: Connection, kind: LiteralString, role: str, thing: str, right: str) -> bool:
+    query = sql.SQL("SELECT {}(%s, %s, %s)").format(sql.Identifier(f"has_{kind}_privilege"))
+    return connection.execute(query, [role, thing, right]).fetchone() == (True,)
+
+
 def role_exists(connection: Connection, name: str) -> bool:
     return connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
 

@@ -162,3 +162,29 @@ def test_an_operators_owner_without_the_rights_learns_what_to_ask_an_administrat
 def test_a_database_url_of_the_web_role_is_refused(server: Path) -> None:
     with pytest.raises(PostgresError, match="DATABASE_URL must name the role that owns the database"):
         prepare_server(connection_url(server, "web"), secret_key=SECRET_KEY)
+
+
+def test_an_owner_in_name_alone_learns_what_to_ask_an_administrator_for(data_dir: Path, operator_url: str) -> None:
+    """A database of another role's, its schema made before PostgreSQL 15: nothing may be granted or revoked in it."""
+    with psycopg.connect(connection_url(data_dir, "superuser", "care"), autocommit=True) as superuser:
+        superuser.execute(f"ALTER ROLE operator {MAY_MAKE_ROLES}".encode())
+        prepare_server(operator_url, secret_key=SECRET_KEY)
+        superuser.execute("ALTER ROLE operator NOSUPERUSER")
+        for statement in (
+            "ALTER DATABASE care OWNER TO postgres",
+            "ALTER SCHEMA public OWNER TO postgres",
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            "GRANT TEMPORARY ON DATABASE care TO PUBLIC",
+            "REVOKE CONNECT ON DATABASE care FROM carecollective_guard, PUBLIC",
+            "GRANT CONNECT ON DATABASE care TO operator",
+        ):
+            superuser.execute(statement.encode())
+        with pytest.raises(PostgresError) as refusal:
+            prepare_server(operator_url, secret_key=SECRET_KEY)
+        statements = re.findall(r"^    (.*);$", str(refusal.value), re.MULTILINE)
+        assert "REVOKE CREATE ON SCHEMA public FROM PUBLIC" in statements
+        assert any("TEMPORARY" in statement for statement in statements)
+        assert any("CONNECT" in statement and "carecollective_guard" in statement for statement in statements)
+        for statement in statements:
+            superuser.execute(statement.encode())
+    prepare_server(operator_url, secret_key=SECRET_KEY)
