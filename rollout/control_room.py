@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -65,7 +66,7 @@ def control_room(request: HttpRequest) -> HttpResponse:
     except DomainError as refusal:
         return _render(request, refusal)
     messages.success(request, said)
-    return redirect("admin:rollout_control_room")
+    return redirect(reverse("admin:rollout_control_room") + _place_of(request))
 
 
 @never_cache
@@ -104,6 +105,13 @@ def _render(request: HttpRequest, refusal: DomainError | None = None) -> HttpRes
     return TemplateResponse(request, "admin/rollout/control_room.html", context, status=status)
 
 
+def _place_of(request: HttpRequest) -> str:
+    """Return where the page goes on after a button: whoever signs one item signs the next."""
+    if request.POST.get("action") not in ("sign", "unsign"):
+        return ""
+    return "#stage-sign-offs" if "/" in request.POST.get("item", "") else "?checklist=open#checklist"
+
+
 def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
     member = cast("User", request.user)
     now = height(status.stage)
@@ -123,6 +131,9 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
         "steps": presentation.steps_of(status),
         "next_title": presentation.title_of(status.next_step.stage) if status.next_step else "",
         "next_who": presentation.who_is_in(status.next_step.stage) if status.next_step else "",
+        "can_be_set_up": not all(channel.configured for channel in status.channels),
+        "checklist_is_open": "checklist" in request.GET or presentation.checklist_comes_next(status),
+        "checklist_done": sum(item.state == "pass" for item in status.checklist),
         "blockers": list(presentation.blockers_of(status)),
         "next_choice": _titled(_ways_up(status)),
         "higher": _titled(stage for stage in LADDER if height(stage) > now),

@@ -250,9 +250,9 @@ def _judge_bake(criterion: Criterion, seen: Observation) -> Verdict:
     elif over:
         words = f"In this stage since {moment(seen.since)}, for the {days} asked and more."
     else:
-        words = f"In this stage since {moment(seen.since)}; the {days} asked are over on {moment(at, up=True)}."
+        words = f"In this stage since {moment(seen.since)}; the {days} asked are over at {moment(at, up=True)}."
     if seen.resumed_from:
-        words += f" Resumed after a rollback whose root cause is filed; it first began on {moment(seen.resumed_from)}."
+        words += f" Resumed after a rollback whose root cause is filed; it first began at {moment(seen.resumed_from)}."
     return Verdict(
         name=criterion.measure,
         title=criterion.measure.heading,

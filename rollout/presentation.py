@@ -41,7 +41,7 @@ BADGES = {
 }
 # Small is good: a share of them is never worded as smaller than it is.
 BAD_SHARES = frozenset({"error_rate", "v1_creations", "duplicates"})
-LATEST = 10
+LATEST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,12 @@ class Line:
     title: str
     badges: tuple[tuple[str, str], ...]
     source: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What an override passed over, one by one; empty for everything else, which people wrote."""
+        is_list = self.event.kind == "proposal" and "override" in self.event.badges
+        return tuple(self.event.words.splitlines()) if is_list else ()
 
 
 def title_of(stage: Stage) -> str:
@@ -147,7 +153,7 @@ def headline_of(event: Event) -> str:
     """Name what happened, with stages as people name them: 10% → Disabled."""
     if event.kind == "change" and event.from_stage and event.to_stage and event.from_stage != event.to_stage:
         return f"{title_in(event.from_stage)} → {title_in(event.to_stage)}"
-    return event.title
+    return event.title.replace(event.to_stage, title_in(event.to_stage)) if event.to_stage else event.title
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,12 @@ def blockers_of(status: Status) -> Iterator[InTheWay]:
         yield _listed("gate", "gate", [verdict.title for verdict in status.gates if verdict.blocks])
     if "checklist" in kinds:
         yield _listed("checklist", "checklist item", [item.title for item in status.checklist if item.state != "pass"])
+
+
+def checklist_comes_next(status: Status) -> bool:
+    """Tell whether the checklist is what the reader needs now: it alone is in the way, and no rollback is unexplained."""
+    blockers = status.next_step.blockers if status.next_step else ()
+    return bool(blockers) and not status.root_causes and all(blocker.kind == "checklist" for blocker in blockers)
 
 
 def _listed(kind: str, noun: str, titles: list[str]) -> InTheWay:

@@ -225,7 +225,7 @@ def _sign_here(unsigned: tuple[str, ...], holders: Mapping[str, int]) -> str:
 
 
 def _signed(signature: Signature) -> str:
-    said = _("Signed by %(who)s (%(role)s) on %(when)s") % {
+    said = _("Signed by %(who)s (%(role)s) at %(when)s") % {
         "who": signature.signer,
         "role": signature.role.lower(),
         "when": moment(signature.signed_at),

@@ -1,4 +1,4 @@
-// The server writes times in UTC. Here the reader's own time comes first, with UTC beside it. Of today the date is left out.
+// The server writes times in UTC. Here the reader's own time comes first, with UTC beside it. A date that goes without saying is left out.
 
 const locale = navigator.languages[0] ?? "en";
 const MOMENT = /^\d{1,2} [A-Z][a-z]{2} \d{4}, \d{2}:\d{2}(:\d{2}(\.\d{3})?)? UTC$/;
@@ -29,9 +29,10 @@ export function showLocalTimes(within) {
 function word(moment, utc, now) {
   const format = /:\d{2}:\d{2}/.test(utc) ? toSecond : toMinute;
   const isToday = moment.toDateString() === now.toDateString();
-  const shortUtc = isToday && moment.toISOString().slice(0, 10) === now.toISOString().slice(0, 10) ? utc.replace(/^.*, /, "") : utc;
-  if (moment.getTimezoneOffset() === 0) return shortUtc;
-  return `${(isToday ? format.time : format.full).format(moment)} (${shortUtc})`;
+  const clock = utc.replace(/^.*, /, "");
+  if (moment.getTimezoneOffset() === 0) return isToday ? clock : utc;
+  const isSameDate = moment.getDate() === moment.getUTCDate();
+  return `${(isToday ? format.time : format.full).format(moment)} (${isSameDate ? clock : utc})`;
 }
 
 /** Turn a text that is a moment and nothing else into a <time>. */

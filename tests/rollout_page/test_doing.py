@@ -242,7 +242,9 @@ def test_v1_writes_are_switched(press, signed_in, ben):
 
 
 def test_an_item_of_the_checklist_is_signed_and_taken_back(press, signed_in, ben):
-    assert press(ben, "sign", item="unit_tests").status_code == 302
+    signed = press(ben, "sign", item="unit_tests")
+    assert (signed.status_code, signed["Location"]) == (302, f"{PAGE}?checklist=open#checklist")
+    assert '<details id="checklist-details" open>' in signed_in(ben).get(signed["Location"]).content.decode()
     assert "Signed by Ben" in text_of(signed_in(ben).get(PAGE))
     press(ben, "unsign", item="unit_tests")
     assert SignOff.objects.latest("pk").withdrawn

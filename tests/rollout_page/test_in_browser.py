@@ -113,6 +113,26 @@ def test_a_phone_shows_the_five_first_answers_without_scrolling(put, open_page, 
         assert box["y"] + box["height"] <= 844, answer
 
 
+@pytest.mark.parametrize("state", ["healthy", "failing", "rolled back"])
+def test_on_a_phone_alerts_and_history_come_soon_and_the_checklist_is_one_line(state, put, open_page, admin):
+    put(state)
+    page = open_page(PAGE, admin, viewport={"width": 390, "height": 844})
+    summary = page.locator("#checklist summary")
+    expect(summary).to_have_text(re.compile(r"Before the next step: \d of 10 done"))
+    alerts, history, checklist, channels = (
+        page.locator(place).bounding_box()
+        for place in ("[data-region=alerts]", "[data-region=timeline]", "#checklist", "#channels")
+    )
+    assert checklist["height"] < 140
+    assert alerts["y"] < 2 * 844
+    assert history["y"] < channels["y"] < checklist["y"]
+    assert history["y"] < 3 * 844
+    summary.click()
+    page.locator("#sign-unit_tests-").click()
+    expect(page.locator("#checklist")).to_contain_text("Signed by Root")
+    expect(page.locator("#checklist")).to_be_in_viewport()
+
+
 def test_the_page_moves_by_itself_and_leaves_what_is_being_typed(put, open_page, ben, stage, alert):
     put("healthy")
     page = open_page(PAGE, ben)
@@ -185,6 +205,7 @@ def test_every_kind_of_form_works_without_javascript(open_page, site, admin):
     page.get_by_role("button", name="Move without approval").click()
     expect(page.locator("[aria-current=step]")).to_contain_text("Internal")
     expect(page.locator("[data-region=timeline]")).to_contain_text("Override")
+    page.locator("#checklist summary").click()
     page.locator("#sign-unit_tests-").click()
     expect(page.locator("#checklist")).to_contain_text("Signed by Root")
 

@@ -63,6 +63,29 @@ def test_what_is_in_the_way_is_a_list_with_one_thing_in_each_line(page, stage):
     assert f">{len(blocking) - 3} checklist items</a>:" in decision
 
 
+def checklist_of(response):
+    """Return whether the checklist lies open, and its heading."""
+    ((attributes, heading),) = re.findall(
+        r'<details id="checklist-details"([^>]*)>\s*<summary[^>]*>\s*<h2[^>]*>([^<]+)</h2>', response.content.decode()
+    )
+    return "open" in attributes, heading
+
+
+def test_the_checklist_lies_open_only_where_it_is_all_that_is_left_to_do(page, stage, happen, began, alert):
+    is_open, heading = checklist_of(page())
+    done = sum(item.state == "pass" for item in read_status().checklist)
+    assert (is_open, heading) == (True, f"Before the next step: {done} of 10 done")
+    stage("internal")
+    assert not checklist_of(page())[0]  # first the stage has to show something
+    alert("9 of 20 operations failed.")
+    assert not checklist_of(page())[0]
+    stage("disabled")
+    assert not checklist_of(page())[0]  # first its root cause
+    stage("enabled")
+    assert checklist_of(page())[1] == f"Readiness checklist: {done} of 10 done"
+    assert not checklist_of(page())[0]
+
+
 def test_a_gate_that_fails_makes_the_page_say_so_by_icon_and_word(page, stage, happen):
     stage("internal")
     happen(60, failed=30)
@@ -319,9 +342,7 @@ def test_the_top_says_when_a_version_takes_no_starts(page, stage):
 def test_the_top_says_what_changed_last_by_whom_and_why(page, admin, signed_in):
     asked = {"action": "override", "stage": "internal", "reason": "A rehearsal."}
     assert signed_in(admin).post(PAGE, asked).status_code == 302
-    assert re.search(
-        r"Last change Disabled → Internal , just now \( [^)]* UTC \), by Root A rehearsal\.", text_of(page())
-    )
+    assert re.search(r"Last change Disabled → Internal , just now, [^)]* UTC , by Root A rehearsal\.", text_of(page()))
 
 
 def test_the_top_says_whether_somebody_was_told(page, stage, alert, settings, beyond_policies):

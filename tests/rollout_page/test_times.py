@@ -106,11 +106,11 @@ def test_the_last_change_says_its_age_and_its_time(stage: Any, began: Any, signe
     stage("internal")
     shown = text_of(signed_in(ben).get(PAGE))
     at = Change.objects.latest("pk").at
-    assert f"Disabled → Internal , just now ( {moment(at, 'second')} ), by" in shown
+    assert f"Disabled → Internal , just now, {moment(at, 'second')} , by" in shown
     assert "Rollout: Internal, just begun" in shown
     assert " 0 minutes" not in shown
     began("3 minutes")
-    assert "Disabled → Internal , 3 minutes ago ( " in text_of(signed_in(ben).get(PAGE))
+    assert "Disabled → Internal , 3 minutes ago, " in text_of(signed_in(ben).get(PAGE))
 
 
 def test_every_process_is_said_to_have_switched_at_a_moment_with_its_date(stage: Any) -> None:

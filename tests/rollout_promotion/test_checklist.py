@@ -74,7 +74,7 @@ def test_a_signature_carries_name_and_date(ben: User) -> None:
     assert (found.state, found.parts) == ("pass", ())
     assert found.signatures[0].signer == "Ben"
     said = (
-        f"Signed by Ben (engineering lead) on {moment(found.signatures[0].signed_at)} for release {current_release()}."
+        f"Signed by Ben (engineering lead) at {moment(found.signatures[0].signed_at)} for release {current_release()}."
     )
     assert found.words == said
 

@@ -142,7 +142,7 @@ def test_a_signature_names_its_role_and_its_release(ben: User, settings: Setting
     releases.current_release.cache_clear()
     assert (signed.role, signed.release) == ("", "2026.11")
     item = next(one for one in judge_checklist() if one.name == "unit_tests")
-    assert "Signed by Ben (staff) on" in item.words
+    assert "Signed by Ben (staff) at" in item.words
     assert item.words.endswith("for release 2026.11.")
 
 
