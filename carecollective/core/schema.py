@@ -83,7 +83,7 @@ CHECK: Schema = {
     "required": ["ok"],
     "properties": {
         "ok": {"type": "boolean"},
-        "seconds_since_look": {"type": "number", "description": "Of the guard."},
+        "seconds_since_look": {"type": ["number", "null"], "description": "Of the guard; null before its first."},
         "message": {"type": "string", "description": "Where it is not: what is wrong, for a person."},
     },
 }
