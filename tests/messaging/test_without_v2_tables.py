@@ -5,7 +5,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from carecollective.accounts.models import User
@@ -147,3 +147,15 @@ def test_any_other_missing_table_is_a_host_that_cannot_serve(
         said = page.content.decode()
         assert "A part of our records is missing right now." in said
         assert "does not exist" not in said
+
+
+@pytest.mark.parametrize("action", [["status"], ["audit"], ["acceptance"], ["preview", "internal"]])
+def test_the_rollout_command_says_in_a_sentence_that_a_table_is_missing(
+    db: None, drop: Drop, action: list[str]
+) -> None:
+    drop("rollout_change", "rollout_alert", "profiles_groups")
+    with pytest.raises(CommandError) as refused:
+        call_command("rollout", *action, stdout=StringIO())
+    assert str(refused.value).startswith("The database is not complete: relation ")
+    assert str(refused.value).endswith("`manage.py verify_messaging` says what to do.")
+    assert "\n" not in str(refused.value)

@@ -5,8 +5,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
-from carecollective.core.errors import DomainError
+from carecollective.core.errors import DomainError, TableMissing, as_domain_error
 from carecollective.core.text import one_line
 from rollout import audit, delivery, drain, evidence, selectors, services, snapshot
 from rollout.acceptance import judge_acceptance
@@ -64,6 +65,11 @@ class Command(BaseCommand):
             ) from None
         except DomainError as refusal:
             raise CommandError(str(refusal.message)) from None
+        except DatabaseError as problem:
+            known = as_domain_error(problem)
+            if known is None:
+                raise
+            raise CommandError(_describe(problem, known)) from None
         if options["json"]:
             self.stdout.write(json.dumps(facts, default=str))
         else:
@@ -200,6 +206,14 @@ class Command(BaseCommand):
         elif found.sample:
             sentences.append(f"Among them: {', '.join(found.sample)}")
         return facts, sentences + _notice()
+
+
+def _describe(problem: DatabaseError, refusal: DomainError) -> str:
+    """Say what members are told in words for whoever mends it."""
+    if not isinstance(refusal, TableMissing):
+        return str(refusal.message)
+    what = str(problem).splitlines()[0]
+    return f"The database is not complete: {what}. `manage.py verify_messaging` says what to do."
 
 
 def _parse(text: str) -> Stage:
