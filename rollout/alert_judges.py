@@ -217,7 +217,10 @@ def slow_calls(rule: Rule, evidence: Evidence) -> Finding | None:
     if seen.count < rule.minimum or seen.slowest_ms is None:
         return None
     calls = "A call" if seen.count == 1 else f"{seen.count} calls"
-    words = f"{calls} took over 5 seconds within 5 minutes; the slowest took {seen.slowest_ms / 1000:.1f} s."
+    ended = (
+        "took over 5 seconds" if seen.slowest_ms > rule.threshold else "waited for the database until the time limit"
+    )
+    words = f"{calls} {ended} within 5 minutes; the slowest took {seen.slowest_ms / 1000:.1f} s."
     return Finding(rule, words, {"calls": seen.count, "slowest_ms": round(seen.slowest_ms)})
 
 

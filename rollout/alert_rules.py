@@ -110,8 +110,8 @@ def _what_members_feel() -> Iterator[Rule]:
     yield Rule(
         kind="slow_call",
         severity=Severity.CRITICAL,
-        title="A call took over 5 seconds",
-        condition="any call over 5 seconds, once is enough",
+        title="A call took too long",
+        condition="any call over 5 seconds, or ended by the statement timeout (3.5 s); once is enough",
         consequence="Members wait, or see an error.",
         action="Look at the database: locks, long queries, load.",
         judge=judges.slow_calls,

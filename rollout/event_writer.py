@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import psycopg
 
 from carecollective.postgres.bounded import BoundedConnection
+from carecollective.postgres.roles import STATEMENT_TIMEOUT_MS
 from rollout import metrics
 from rollout.operations import Event
 from rollout.own_connection import connection_parameters
@@ -22,7 +23,7 @@ MOST_WAITING = 10_000
 BATCH = 500
 RETRY_FIRST, RETRY_LAST = 0.1, 2.0
 # A locked table delays the writer alone; it looks again soon rather than standing in the lock's queue.
-LIMITS = "SET lock_timeout = '500ms'; SET statement_timeout = '3500ms'"
+LIMITS = f"SET lock_timeout = '500ms'; SET statement_timeout = '{STATEMENT_TIMEOUT_MS}ms'"
 
 _COLUMNS = (
     "key, service, method, event, log_level, error_code, version, stage, duration_ms, request_id, user_id, conversation_id,"

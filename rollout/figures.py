@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import ProgrammingError, transaction
 
 from carecollective.core.database import fetch_all
+from carecollective.postgres.roles import STATEMENT_TIMEOUT_MS
 from rollout.operations import MEMBERS_OWN, Method, Outcome
 
 logger = logging.getLogger(__name__)
@@ -231,9 +232,10 @@ def duration_at(
 
 
 def slow_calls(period: Period, *, over_ms: float = 5000, version: str | None = None) -> SlowCalls:
-    """Count the calls that took longer than 5 seconds, whatever came of them."""
-    columns = "count(*) FILTER (WHERE duration_ms > %s), count(*), max(duration_ms)"
-    (row,) = _select(columns, period, version=version, given=[over_ms])
+    """Count the calls that took longer than 5 seconds, and those that the statement timeout ended before that."""
+    is_slow = "duration_ms > %s OR (duration_ms >= %s AND error_code = 'database_error')"
+    columns = f"count(*) FILTER (WHERE {is_slow}), count(*), max(duration_ms)"
+    (row,) = _select(columns, period, version=version, given=[over_ms, STATEMENT_TIMEOUT_MS])
     return SlowCalls(*row)
 
 

@@ -93,7 +93,7 @@ def _figures(stage: Stage, adopted: Ratio) -> Iterator[Figure]:
     yield _share("v1_creations", _("Conversations opened in V1"), legacy.numerator, legacy.denominator, alone)
     yield _share("duplicates", _("Duplicate attempts"), duplicates.numerator, duplicates.denominator, below_10)
     slow = figures.slow_calls(DAY)
-    yield _count("slow_calls", _("Calls over 5 seconds"), slow.count, slow.calls)
+    yield _count("slow_calls", _("Calls over 5 seconds or timed out"), slow.count, slow.calls)
     lost = figures.connection_errors(DAY)
     yield _count("connection_errors", _("Connection errors"), lost, slow.calls)
 

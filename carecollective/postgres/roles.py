@@ -28,9 +28,10 @@ GRANTED_ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "ops": frozenset({"login", "bypassrls"}),
     "guard": frozenset({"login"}),
 }
+STATEMENT_TIMEOUT_MS = 3500
 TIME_LIMITS = {
     # Less than what the client waits for an answer (bounded.py): the server's word comes first.
-    "statement_timeout": "3500ms",
+    "statement_timeout": f"{STATEMENT_TIMEOUT_MS}ms",
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "15s",
 }

@@ -180,7 +180,8 @@ def test_no_address_tells_anybody_else_what_two_people_said(world: World, person
         client.force_login(getattr(world, person), backend="django.contrib.auth.backends.ModelBackend")
     for address in addresses():
         for conversation in (world.conversation, world.legacy):
-            values = values_of(world, address, "GET") | {"conversation_id": conversation, "export_id": uuid4()}
+            values = values_of(world, address, "GET") | {"conversation_id": conversation}
+            values |= {name: uuid4() for name in address.parameters if name not in values}
             if "(?P<" in address.route or (not address.parameters and conversation == world.legacy):
                 continue
             answer = client.get(address.path(values))

@@ -178,6 +178,20 @@ def test_a_slow_call_alerts_at_once_and_changes_nothing(
     assert stage_now() == "internal"
 
 
+def test_a_call_that_the_statement_timeout_ended_alerts_as_a_slow_one(at: At, happened: Happened, look: Look) -> None:
+    at("internal")
+    happened(1, ms=3400, level="error", version="v1")
+    look()
+    assert not alerts.open_alerts()
+    happened(1, ms=3510, level="error", version="v1")
+    look()
+    (alert,) = alerts.open_alerts()
+    assert (alert.kind, alert.words) == (
+        "slow_call",
+        "A call waited for the database until the time limit within 5 minutes; the slowest took 3.5 s.",
+    )
+
+
 def test_eleven_connection_errors_in_one_minute_alert_even_minutes_later(
     at: At, happened: Happened, look: Look
 ) -> None:
