@@ -111,7 +111,7 @@ def _create_database(url: str) -> None:
 
 def _create(session: Session, name: str) -> None:
     try:
-        session.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), _locale(session)))
+        session.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), _template(session)))
     except psycopg.errors.InsufficientPrivilege:
         raise OperationError(
             f"The role {session.info.user} may not create databases: have an administrator create one of its own, "
@@ -119,8 +119,11 @@ def _create(session: Session, name: str) -> None:
         ) from None
 
 
-def _locale(session: Session) -> sql.Composable:
-    """Return the locale of a new database: the server's own, or before PostgreSQL 17 that of the database beside it."""
+def _template(session: Session) -> sql.Composable:
+    """Return the template and locale of a new database. On an operator's server before 17 the locale is its neighbour's."""
+    if session.info.user == ROLE_NAMES["owner"]:
+        # The embedded server's template1 has our locale, and rights that only a superuser can take away are gone from it.
+        return sql.SQL("")
     if session.info.server_version >= 170_000:
         return _BUILTIN
     found = session.execute(

@@ -44,7 +44,7 @@ def fails(answer: tuple[int, str, str]) -> str:
 
 def test_these_are_ours() -> None:
     operations = {"backup", "drop_v2", "restore", "verify_messaging"}
-    others = {"adopt_legacy", "create_roles", "database_url", "guard", "rollout", "serve", "worker"}
+    others = {"adopt_legacy", "create_roles", "database_url", "guard", "migrate", "rollout", "serve", "worker"}
     refused = {"waffle_delete", "waffle_flag"}
     assert OURS.keys() == operations | others | refused
 

@@ -295,7 +295,7 @@ def test_writing_into_a_frozen_thread_is_refused_as_unavailable(signed_in, legac
     with nothing_written():
         response = signed_in(asking).post(f"/messages/{key}", {"message": "Hello?"})
     assert response.status_code == 503
-    assert response["Retry-After"]
+    assert not response.has_header("Retry-After")  # V1 does not come back: tests/api/test_frozen_threads.py
     assert "takes no new messages" in response.content.decode()
 
 
@@ -317,7 +317,7 @@ def test_the_inbox_takes_at_most_four_queries_and_a_thread_five(
     with queries() as thread:
         read(client, f"/messages/{key}")
     # A web process keeps the rollout's state in memory; only tests ask the table at each call.
-    thread = [statement for statement in thread if "rollout_state" not in statement]
+    inbox, thread = ([one for one in asked if "rollout_state" not in one] for asked in (inbox, thread))
     assert len(inbox) <= 4, inbox
     assert len(thread) <= 5, thread
 
