@@ -194,7 +194,7 @@ def _is_more(rule: Rule, seen: _Refused, evidence: Evidence) -> bool:
 
 
 def _before(code: str, evidence: Evidence) -> tuple[float, float]:
-    """Return the share that a code is taken to refuse as a rule, and the one that it was seen to in the stage before."""
+    """Return the refusal rate to expect of a code, and its rate in the stage before."""
     operations = sum(one.count for one in evidence.endings_before)
     refused = sum(one.count for one in evidence.endings_before if one.code == code)
     # Seen in few operations, nothing is known to be rare.

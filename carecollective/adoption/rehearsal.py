@@ -12,7 +12,7 @@ from django.test import Client, override_settings
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import approve_member
-from carecollective.core.database import acting_as, fetch_all
+from carecollective.core.database import acting_as, fetch_all, taken_back
 from carecollective.core.errors import DomainError
 from carecollective.help_requests.models import Category, HelpRequest, Urgency
 from carecollective.help_requests.services import post_request
@@ -58,10 +58,10 @@ class Rehearsal:
         self._refused_by: DatabaseError | None = None
 
     def run(self) -> None:
-        """Do everything in one transaction that is rolled back. The connection is the web role's, outside any transaction."""
+        """Do everything in one transaction that is rolled back. The connection is the web role's."""
         with (
             override_settings(STORAGES=PLAIN_FILES),
-            transaction.atomic(durable=True),
+            taken_back(),
             connection.execute_wrapper(self._remember_refusal),
         ):
             self._read_pages()
@@ -71,7 +71,6 @@ class Rehearsal:
             )
             if requester and helper and staff:
                 self._live_together(requester, helper, staff)
-            transaction.set_rollback(True)
 
     def _read_pages(self) -> None:
         visitor = _browser()

@@ -45,6 +45,22 @@ CONVERSATION_ID = path_id("conversation_id")
 NOT_YOURS = (errors.InvalidInput(), errors.ConversationNotFound())
 
 
+def refusals_to_start(not_allowed: errors.DomainError, not_found: errors.DomainError) -> dict[int, OpenApiResponse]:
+    """Describe the refusals of a call that opens a conversation: two of its own, and those that all of them share."""
+    return refusals(
+        errors.ValidationRefused({"initial_message": ["Please write a little more: at least 10 characters."]}),
+        errors.InvalidInput(),
+        not_allowed,
+        errors.HelpRequestUnavailable(),
+        errors.NotApproved(),
+        errors.ActingAsAnother(),
+        not_found,
+        ConversationExists(conversation_id=UUID("8e6f7a70-5c0e-4d3a-9a53-1d1f5b6c2f10"), version=MessagingVersion.V2),
+        errors.RateLimitExceeded(retry_after=1200),
+        errors.MessagingUnavailable(),
+    )
+
+
 _V2_THREAD = {
     "id": "8e6f7a70-5c0e-4d3a-9a53-1d1f5b6c2f10",
     "version": "v2",
@@ -89,20 +105,7 @@ class StartConversationView(ApiView):
         request=OfferSerializer,
         responses={
             201: StartedSerializer,
-            **refusals(
-                errors.ValidationRefused({"initial_message": ["Please write a little more: at least 10 characters."]}),
-                errors.InvalidInput(),
-                errors.OwnRequest(),
-                errors.HelpRequestUnavailable(),
-                errors.NotApproved(),
-                errors.ActingAsAnother(),
-                errors.HelpRequestNotFound(),
-                ConversationExists(
-                    conversation_id=UUID("8e6f7a70-5c0e-4d3a-9a53-1d1f5b6c2f10"), version=MessagingVersion.V2
-                ),
-                errors.RateLimitExceeded(retry_after=1200),
-                errors.MessagingUnavailable(),
-            ),
+            **refusals_to_start(errors.OwnRequest(), errors.HelpRequestNotFound()),
         },
     )
     def post(self, request: Request, help_request_id: str) -> Response:
@@ -253,20 +256,7 @@ class ContinueView(ApiView):
         request=OfferSerializer,
         responses={
             201: StartedSerializer,
-            **refusals(
-                errors.ValidationRefused({"initial_message": ["Please write a little more: at least 10 characters."]}),
-                errors.InvalidInput(),
-                CannotContinue(),
-                errors.HelpRequestUnavailable(),
-                errors.NotApproved(),
-                errors.ActingAsAnother(),
-                errors.ConversationNotFound(),
-                ConversationExists(
-                    conversation_id=UUID("8e6f7a70-5c0e-4d3a-9a53-1d1f5b6c2f10"), version=MessagingVersion.V2
-                ),
-                errors.RateLimitExceeded(retry_after=1200),
-                errors.MessagingUnavailable(),
-            ),
+            **refusals_to_start(CannotContinue(), errors.ConversationNotFound()),
         },
     )
     def post(self, request: Request, conversation_id: str) -> Response:
