@@ -1,5 +1,6 @@
 """What every test may ask for. `db` tests roll back; `committed_db` tests commit, and get a fresh copy afterwards."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -19,6 +20,14 @@ from tests import databases
 from tests.factories import HelpRequestFactory, UserFactory
 
 pytest_plugins = ["tests.browser", "tests.figures", "tests.groups", "tests.operators", "tests.readiness"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Wait for what a guard does in the worker's place, before the test's database goes."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("in the worker's place"):
+            thread.join(20)
 
 
 @pytest.fixture(scope="session")

@@ -91,15 +91,27 @@ def test_a_killed_guard_is_replaced_by_the_standby_and_never_are_there_two(site,
     wait_for(site.healthy, seconds=10)
 
 
+def take_all_connections(site: Site, held: ExitStack) -> int:
+    """Open connections until the web role has as many as it may, and return how many these are."""
+    taken, deadline = 0, time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            held.enter_context(site.connect("web"))
+            taken += 1
+        except psycopg.OperationalError as refusal:
+            if "too many connections" in str(refusal):
+                return taken
+            # A session that begins or ends has a place of the server's and counts for no role.
+            if "remaining connection slots are reserved" not in str(refusal):
+                raise
+            time.sleep(0.1)
+    raise AssertionError("The web role's limit was never reached.")
+
+
 def test_with_the_web_roles_connections_exhausted_guard_and_rollback_still_get_in(site, seats, new_seat, figure):
     version = int(site.value("SELECT version FROM rollout_flag WHERE name = 'messaging_v2'"))
     with everybody_in_v2(site), ExitStack() as held:
-        taken = 0
-        with pytest.raises(psycopg.OperationalError, match="too many connections"):
-            while True:
-                held.enter_context(site.connect("web"))
-                taken += 1
-        figure("connections taken by somebody else", taken)
+        figure("connections taken by somebody else", take_all_connections(site, held))
         # The guard that runs is killed too: one that begins now must find its way in.
         before = watched_by(site)
         kill(before)
@@ -131,9 +143,7 @@ def test_with_the_web_roles_connections_exhausted_staff_roll_back_in_the_browser
     for number in range(40):  # a site that is in use: its threads have their connections
         assert site.send(new_seat, f"Before the crowd {number}").status == 201
     with everybody_in_v2(site), ExitStack() as held:
-        with pytest.raises(psycopg.OperationalError, match="too many connections"):
-            while True:
-                held.enter_context(site.connect("web"))
+        take_all_connections(site, held)
         time.sleep(61 if FULL else 3)  # nothing that the site holds is given up in the meantime
         assert site.value(STAGE) == "percentage:100"
         form = {"action": "roll_back", "reason": "The connections are exhausted."}
