@@ -1,5 +1,6 @@
 """What every test may ask for. `db` tests roll back; `committed_db` tests commit, and get a fresh copy afterwards."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +20,9 @@ from carecollective.help_requests.models import HelpRequest
 from tests import databases
 from tests.factories import HelpRequestFactory, UserFactory
 
-pytest_plugins = ["tests.browser", "tests.figures", "tests.groups", "tests.operators", "tests.readiness"]
+pytest_plugins = ["tests.browser", "tests.figures", "tests.groups", "tests.operators", "tests.readiness", "tests.sites"]
+# The processes that tests start, some hundreds, keep what they compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(tryfirst=True)

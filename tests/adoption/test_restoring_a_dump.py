@@ -14,7 +14,7 @@ from carecollective.postgres.binaries import bin_dir
 from carecollective.postgres.urls import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use, data_dir, home, use
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import environment_for
+from tests.sites import environment_for
 
 __all__ = ["data_dir", "home", "use"]
 

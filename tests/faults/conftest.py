@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.site import Seat, Site
 from tests.rollout_guard.listener import Listener, listening
+from tests.sites import CopyFirstRun
 from tests.waiting import wait_for
 
 
@@ -18,10 +19,10 @@ def black_hole() -> Iterator[Listener]:
 
 
 @pytest.fixture(scope="session")
-def site(black_hole: Listener) -> Iterator[Site]:
+def site(black_hole: Listener, copy_first_run: CopyFirstRun) -> Iterator[Site]:
     """One site for all of these tests: each leaves it well, which the next one's start proves."""
     with tempfile.TemporaryDirectory(prefix="care-faults-") as folder:
-        started = Site(Path(folder) / "data", ALERT_WEBHOOK_URL=black_hole.address)
+        started = Site(copy_first_run(Path(folder) / "data"), ALERT_WEBHOOK_URL=black_hole.address)
         try:
             started.wait_until_up()
             yield started

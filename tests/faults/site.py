@@ -19,7 +19,7 @@ from knox.crypto import create_token_string, hash_token
 
 from carecollective.postgres.urls import connection_url
 from tests.postgres.support import PROJECT, recorded_pid
-from tests.postgres.test_serve import environment_for, free_port, processes_of
+from tests.sites import environment_for, free_port, processes_of
 from tests.waiting import wait_for
 
 # The tests' own settings and limits are not the site's.

@@ -21,7 +21,7 @@ from tests import databases
 from tests.faults.black_hole import Proxy
 from tests.faults.site import Answer, ask
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import free_port
+from tests.sites import free_port
 from tests.waiting import wait_for
 
 pytestmark = [

@@ -11,7 +11,7 @@ import pytest
 from tests.faults.scale import BACK_WITHIN
 from tests.faults.site import Answer, Site
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import environment_for
+from tests.sites import CopyFirstRun, environment_for
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -43,9 +43,9 @@ def small_disk() -> Iterator[Path]:
 
 
 @pytest.fixture
-def small_site(small_disk: Path) -> Iterator[Site]:
+def small_site(small_disk: Path, copy_first_run: CopyFirstRun) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="care-disk-log-") as folder:
-        started = Site(small_disk / "data", log=Path(folder) / "site.log")
+        started = Site(copy_first_run(small_disk / "data"), log=Path(folder) / "site.log")
         try:
             started.wait_until_up()
             started.put_stage("percentage:100")

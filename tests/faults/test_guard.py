@@ -18,7 +18,7 @@ from tests.faults.scale import BACK_WITHIN, FULL, TRIES
 from tests.faults.site import Site, kill, median
 from tests.faults.visitor import Visitor
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import environment_for, processes_of
+from tests.sites import environment_for, processes_of
 from tests.waiting import wait_for
 
 pytestmark = [

@@ -20,8 +20,8 @@ from tests.faults.site import Site, holding, kill
 from tests.faults.visitor import Visitor
 from tests.mail.smtp_server import MailServer, serving
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import environment_for
 from tests.rollout_guard.listener import Listener, listening
+from tests.sites import CopyFirstRun, environment_for
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -143,10 +143,10 @@ class Rehearsal:
 
 
 @pytest.fixture
-def rehearsal(tmp_path: Path) -> Iterator[Rehearsal]:
+def rehearsal(tmp_path: Path, copy_first_run: CopyFirstRun) -> Iterator[Rehearsal]:
     with listening() as webhook, serving(MailServer()) as mail:
         site = Site(
-            tmp_path / "data",
+            copy_first_run(tmp_path / "data"),
             log=tmp_path / "site.log",
             ALERT_WEBHOOK_URL=webhook.address,
             ALERT_EMAILS=ON_CALL,

@@ -24,8 +24,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("committed_db")]
 
 @pytest.mark.parametrize("moment", ["before it was taken", "after it was taken"])
 def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_one_at_most(
-    member: Callable[..., Any], moment: str
+    member: Callable[..., Any], connect_as: Connect, moment: str
 ) -> None:
+    superuser = connect_as("superuser", autocommit=True)
     people = [member() for _person in range(3)]
     for person in people:
         queue_mail(KIND, person.pk)
@@ -49,6 +50,12 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_one_at_most(
             else:
                 server.answer_rcpt = kill_early
             wait_for(lambda: killed, seconds=30)
+        # So long nobody else tries the mail that the killed worker had in hand: twelve answers of a second each, and ten.
+        waits = superuser.execute(
+            "UPDATE mail_outgoingmail SET next_try_at = next_try_at - interval '22 s'"
+            " WHERE state = 'waiting' AND next_try_at > clock_timestamp() RETURNING next_try_at <= clock_timestamp()"
+        )
+        assert waits.fetchall() == [(True,)]
         with running("worker", role="web", **environment):
             wait_for(lambda: OutgoingMail.objects.filter(state=MailState.SENT).count() == 3, seconds=40)
     assert set(server.addresses) == {person.email for person in people}
@@ -69,7 +76,7 @@ def test_a_hung_mail_server_holds_up_no_alert_and_is_seen(member: Callable[..., 
             TEST_EMAIL_URL=url,
             TEST_EMAIL_TIMEOUT="60",
             TEST_SLACK_WEBHOOK_URL=slack.address,
-        ),
+        ) as worker,
     ):
         wait_for(lambda: OutgoingMail.objects.filter(attempts=1).exists(), seconds=30)
         superuser.execute(
@@ -81,3 +88,4 @@ def test_a_hung_mail_server_holds_up_no_alert_and_is_seen(member: Callable[..., 
         assert time.monotonic() - began < 15
         assert OutgoingMail.objects.get().state == MailState.WAITING
         assert health.read().checks["worker"]["seconds_since_beat"] < 10
+        worker.kill()  # asked to end, it would wait ten seconds for the mail in hand

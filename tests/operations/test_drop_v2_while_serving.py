@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.site import Seat, Site
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import environment_for
+from tests.sites import CopyFirstRun, environment_for
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -21,8 +21,8 @@ THERE = "SELECT to_regclass('public.conversations_v2') IS NOT NULL"
 
 
 @pytest.fixture
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    started = Site(tmp_path_factory.mktemp("site") / "data", WEB_CONCURRENCY="1")
+def site(tmp_path_factory: pytest.TempPathFactory, copy_first_run: CopyFirstRun) -> Iterator[Site]:
+    started = Site(copy_first_run(tmp_path_factory.mktemp("site") / "data"), WEB_CONCURRENCY="1")
     try:
         started.wait_until_up()
         yield started

@@ -14,7 +14,7 @@ import pytest
 from carecollective.postgres.urls import connection_url
 from tests.operations.runbook import Step, read_runbook
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import Site, environment_for, free_port, nothing_runs
+from tests.sites import CopyFirstRun, Site, environment_for, free_port, nothing_runs
 from tests.waiting import wait_for
 
 RUNBOOK = PROJECT / "docs/operations/runbook.md"
@@ -154,8 +154,9 @@ class TryOut:
 
 
 @pytest.fixture
-def try_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TryOut]:
+def try_out(tmp_path_factory: pytest.TempPathFactory, copy_first_run: CopyFirstRun) -> Iterator[TryOut]:
     trying = TryOut(tmp_path_factory.mktemp("runbook"))
+    copy_first_run(trying.data)
     yield trying
     trying.end()
 

@@ -1,6 +1,5 @@
 """`make run` as its user sees it: the real command with a DATA_DIR of its own, on a free port."""
 
-import http.client
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ import pytest
 from carecollective.postgres.urls import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use
 from tests.postgres.support import MAY_MAKE_ROLES, PROJECT, ask, is_running, keeper_pid, kill, recorded_pid
+from tests.sites import CopyFirstRun, Site, environment_for, nothing_runs, processes_of
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -25,81 +25,17 @@ pytestmark = [
     pytest.mark.xdist_group("serve"),
 ]
 
-# What the run of the tests has set for itself is not for the site.
-OURS = {
-    *("ALLOWED_HOSTS", "DATABASE_ROLE", "DATABASE_URL", "DATA_DIR", "DEBUG", "DJANGO_SECRET_KEY"),
-    *("DJANGO_SETTINGS_MODULE", "MESSAGING_V2_ROLLOUT", "PORT", "WEB_CONCURRENCY"),
-}
-
 BEATS = "SELECT beat_at > clock_timestamp() - interval '2.5 s' FROM core_workerheartbeat"
-
-
-class Site:
-    def __init__(self, data_dir: Path, *, port: int | None = None, **environment: str) -> None:
-        self.port = port or free_port()
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve"],
-            cwd=PROJECT,
-            env=environment_for(data_dir, PORT=str(self.port), **environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.output = self.process.stdout
-        self.said = ""
-
-    def wait_until_up(self) -> str:
-        for line in self.output:
-            self.said += line
-            if " is at http" in line:
-                return self.said
-        raise AssertionError(self.said)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.finish()
-
-    def finish(self) -> int:
-        # The output ends when its last writer does: the site with all of its children.
-        with self.output:
-            self.said += self.output.read()
-        return self.process.wait(60)
-
-    def abandon(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        if not self.output.closed:
-            self.finish()
-
-    def health(self) -> int | None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        try:
-            connection.request("GET", "/api/health")
-            return connection.getresponse().status
-        except OSError:
-            return None
-        finally:
-            connection.close()
 
 
 Serve = Callable[..., Site]
 
 
 @pytest.fixture(scope="module")
-def prepared() -> Iterator[Path]:
+def prepared(copy_first_run: CopyFirstRun) -> Iterator[Path]:
     """A DATA_DIR after its first run, which the tests of this module start from."""
     with tempfile.TemporaryDirectory(prefix="care-") as folder:
-        data_dir = Path(folder) / "data"
-        site = Site(data_dir)
-        try:
-            site.wait_until_up()
-            assert site.end() == 0, site.said
-            assert "amina@example.org" in site.said
-        finally:
-            site.abandon()
-        yield data_dir
+        yield copy_first_run(Path(folder) / "data")
 
 
 @pytest.fixture
@@ -241,11 +177,6 @@ def test_an_operators_database_is_prepared_and_given_no_sample_data(
     assert "Sign in with" not in site.said
 
 
-def environment_for(data_dir: Path, **more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in OURS}
-    return {**kept, "DATA_DIR": str(data_dir), "WEB_CONCURRENCY": "1", **more}
-
-
 def worker_of(data_dir: Path) -> int | None:
     return next((pid for pid, arguments in processes_of(data_dir) if arguments[-1:] == ["worker"]), None)
 
@@ -264,29 +195,3 @@ def was_seen_trying(data_dir: Path, program: str) -> bool:
     looking = "SELECT FROM pg_stat_activity WHERE application_name = %s AND query LIKE 'SELECT pg_try_advisory_lock%%'"
     with psycopg.connect(connection_url(data_dir, "superuser"), autocommit=True) as connection:
         return any(connection.execute(looking, [program]).fetchone() is not None for _look in range(1000))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def nothing_runs(data_dir: Path) -> bool:
-    # Both are asked: a dying process gives back its environment, by which we find it, before its files and their locks.
-    return not processes_of(data_dir) and not is_running(data_dir)
-
-
-def processes_of(data_dir: Path) -> list[tuple[int, list[str]]]:
-    """Find every living process with this DATA_DIR in its environment or its arguments."""
-    found = []
-    wanted = os.fsencode(data_dir)
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            arguments = (folder / "cmdline").read_bytes()
-            environment = (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if int(folder.name) != os.getpid() and (b"DATA_DIR=" + wanted in environment or wanted in arguments):
-            found.append((int(folder.name), [part for part in os.fsdecode(arguments).split("\0") if part]))
-    return found

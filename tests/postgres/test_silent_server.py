@@ -22,7 +22,7 @@ from carecollective.postgres.urls import CONNECT_SECONDS
 from tests.operations.conftest import backed_up, world
 from tests.postgres.conftest import home
 from tests.postgres.support import PROJECT
-from tests.postgres.test_serve import environment_for
+from tests.sites import environment_for
 
 __all__ = ["backed_up", "home", "world"]
 

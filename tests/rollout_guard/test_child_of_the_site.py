@@ -8,16 +8,16 @@ import pytest
 
 from carecollective.postgres.urls import ROLE_NAMES
 from tests.postgres.support import ask, kill
-from tests.postgres.test_serve import Site, nothing_runs, processes_of
+from tests.sites import CopyFirstRun, Site, nothing_runs, processes_of
 from tests.waiting import wait_for
 
 WATCHED = "SELECT holder FROM rollout_guard_lease WHERE renewed_at > clock_timestamp() - interval '12 s'"
 
 
 @pytest.fixture
-def started() -> Iterator[tuple[Site, Path]]:
+def started(copy_first_run: CopyFirstRun) -> Iterator[tuple[Site, Path]]:
     with tempfile.TemporaryDirectory(prefix="care-") as folder:
-        data_dir = Path(folder) / "data"
+        data_dir = copy_first_run(Path(folder) / "data")
         site = Site(data_dir)
         try:
             site.wait_until_up()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carecollective.core.request_limits import BODY_BYTES
-from tests.postgres.test_serve import free_port
+from tests.sites import free_port
 from tests.waiting import wait_for
 
 
