@@ -107,6 +107,8 @@ def test_without_a_worker_the_guard_tells_people_itself(
             {"The worker hangs in a.task."} if worker == "hangs" else {"The worker has never given a sign of life."}
         )
         wait_for(lambda: len(slack.heard) >= len(expected), seconds=90)
-        assert {text.split("\n")[0].split(",")[0].split(":")[1].strip() for text in slack.texts[: len(expected)]} == expected
+        assert {
+            text.split("\n")[0].split(",")[0].split(":")[1].strip() for text in slack.texts[: len(expected)]
+        } == expected
         assert guard.poll() is None
     assert len(slack.texts) == len(set(slack.texts))
