@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, BasePasswordHasher, identify_hasher
 from django.db import DatabaseError, connection, transaction
@@ -60,7 +61,8 @@ class Rehearsal:
     def run(self) -> None:
         """Do everything in one transaction that is rolled back. The connection is the web role's."""
         with (
-            override_settings(STORAGES=PLAIN_FILES),
+            # Before the first start nothing is collected, which WhiteNoise would warn of.
+            override_settings(STORAGES=PLAIN_FILES, STATIC_ROOT=settings.BASE_DIR / "static"),
             taken_back(),
             connection.execute_wrapper(self._remember_refusal),
         ):

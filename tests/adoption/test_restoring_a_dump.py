@@ -99,3 +99,4 @@ def test_the_commands_of_the_readme_take_over_a_dump(home: Path, data_dir: Path,
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing stands in the way of a takeover." in done.stdout
     assert "The site works" in done.stdout
+    assert done.stderr == ""

@@ -166,7 +166,8 @@ VARIANTS = (
             " WHERE email > 'y'"),
     Variant("members who are suspended",
             "CREATE TABLE user_restrictions (user_id uuid NOT NULL, restriction text NOT NULL, ends_at timestamptz);"
-            "INSERT INTO user_restrictions SELECT id, 'suspended', NULL FROM profiles WHERE name LIKE 'Otto%'"),
+            "INSERT INTO user_restrictions SELECT id, 'suspended', NULL FROM profiles WHERE name LIKE 'Otto%' UNION ALL"
+            " SELECT id, 'suspended', now() - interval '1 day' FROM profiles WHERE name LIKE 'Priya%'"),
     Variant("columns that came later", OLDER),
     Variant("words as enumerated types", OTHER_TYPES),
     Variant("what the sample never leaves empty", GAPS),
