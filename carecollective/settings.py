@@ -43,6 +43,10 @@ environ.Env.read_env(BASE_DIR / ".env")
 DATA_DIR = read("DATA_DIR", BASE_DIR / ".data", lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a folder")
 DATABASE_URL = read("DATABASE_URL", "", database_address, "postgresql://user:password@host:port/database")
 LOCAL_MODE = not DATABASE_URL
+# PostgreSQL itself, where DATABASE_URL leads through a pooler.
+DATABASE_DIRECT_URL = read("DATABASE_DIRECT_URL", "", database_address, "postgresql://user:password@host:port/database")
+if DATABASE_DIRECT_URL:
+    postgres.check_direct_url(DATABASE_URL, DATABASE_DIRECT_URL)
 
 DEBUG = read("DEBUG", False, on_or_off, "true or false")
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "").strip()
@@ -55,16 +59,19 @@ DATABASE_ROLE = os.environ.get("DATABASE_ROLE", "web")
 
 
 def role_url(role: str) -> str:
-    """Return the connection URL of one database role: owner, web, ops or guard."""
+    """Return the URL by which one database role reaches PostgreSQL, past any pooler: owner, web, ops or guard."""
     if LOCAL_MODE:
         return postgres.connection_url(DATA_DIR, role)
-    return postgres.derived_url(DATABASE_URL, role, SECRET_KEY)
+    return postgres.derived_url(DATABASE_DIRECT_URL or DATABASE_URL, role, SECRET_KEY)
 
 
 DATABASES = {
     # A thread that has a connection keeps it: when somebody else has taken all others, it still serves, staff above all.
     "default": {**postgres.database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": None}
 }
+if DATABASE_DIRECT_URL and DATABASE_ROLE == "web":
+    pooled_url = postgres.derived_url(DATABASE_URL, "web", SECRET_KEY)
+    DATABASES["default"] |= postgres.pooled_settings(pooled_url, role_url("web"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Serving

@@ -14,12 +14,15 @@ APP_LOAD_ERROR = 4
 
 application = get_wsgi_application()
 
-from carecollective.core.startup import refuse_unsafe_database  # noqa: E402 -- needs the applications to be loaded
+from carecollective.core.database import refuse_shared_sessions  # noqa: E402 -- needs the applications to be loaded
+from carecollective.core.startup import refuse_unsafe_database  # noqa: E402
+from carecollective.postgres import PostgresError  # noqa: E402
 from rollout import snapshot  # noqa: E402
 
 try:
     refuse_unsafe_database()
-except ImproperlyConfigured as problem:
+    refuse_shared_sessions()
+except (ImproperlyConfigured, PostgresError) as problem:
     print(problem, file=sys.stderr, flush=True)
     sys.exit(APP_LOAD_ERROR)
 except OperationalError:

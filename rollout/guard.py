@@ -18,6 +18,7 @@ from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
 from carecollective.core.session_lock import SessionLock
+from carecollective.postgres import PostgresError
 from rollout import alerts, change_alerts, figures, rollbacks
 from rollout.absence import WorkerWatch
 from rollout.alert_evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding
@@ -159,6 +160,9 @@ class Guard:
             if not self.reported:
                 logger.error("The guard could not roll back and will try again. %s", problem.message)
             self.reported = True
+        except PostgresError:
+            # A pooler stands where PostgreSQL should: two guards would both hold the lock.
+            raise
         except Error as problem:
             if not self.reported:  # an outage is one line, not one every five seconds
                 logger.warning("The guard could not look (%s) and will try again.", type(problem).__name__)

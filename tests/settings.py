@@ -20,6 +20,7 @@ for name in (
     "BIND",
     "CONVERSATIONS_PER_HOUR",
     "CSRF_TRUSTED_ORIGINS",
+    "DATABASE_DIRECT_URL",
     "DATABASE_URL",
     "DEBUG",
     "DJANGO_SECRET_KEY",

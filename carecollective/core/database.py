@@ -6,9 +6,12 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 from uuid import UUID
 
-from django.db import connection, models, transaction
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from carecollective import postgres
+from carecollective.postgres import pooling
 
 
 class Member(Protocol):
@@ -76,6 +79,30 @@ def connected_as(url: str) -> Iterator[None]:
     finally:
         connection.close()
         connection.settings_dict = before
+
+
+def direct_connection() -> BaseDatabaseWrapper:
+    """Make a connection beside Django's own, past any pooler: what it locks or sets is its own until it closes."""
+    there = connections[DEFAULT_DB_ALIAS].settings_dict
+    own = connections.create_connection(DEFAULT_DB_ALIAS)
+    own.settings_dict = {**there, **there.get("DIRECT", {})}
+    return own
+
+
+def refuse_shared_sessions() -> None:
+    """Return only when what should be a session of its own is one, in this process's role.
+
+    Raises PostgresError with one sentence that names the remedy, and django.db.Error without a database.
+    """
+
+    def connect() -> psycopg.Connection[Any]:
+        own = direct_connection()
+        own.ensure_connection()
+        opened: psycopg.Connection[Any] = own.connection
+        return opened
+
+    with connection.wrap_database_errors:
+        pooling.refuse_shared_sessions(connect)
 
 
 class ClockTimestamp(models.Func):

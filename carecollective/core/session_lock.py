@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
-from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
+
+from carecollective.core.database import direct_connection, refuse_shared_sessions
 
 
 class SessionLock:
@@ -23,16 +25,23 @@ class SessionLock:
         self.prepare = prepare
         self.when_refused = when_refused
         self.connection: BaseDatabaseWrapper | None = None
+        self._is_safe = False
 
     @property
     def is_held(self) -> bool:
         return self.connection is not None
 
     def take(self) -> bool:
-        """Take the lock unless it is ours already, and tell whether it is. Raises django.db.Error without a database."""
+        """Take the lock unless it is ours already, and tell whether it is.
+
+        Raises django.db.Error without a database, and PostgresError behind a pooler that would have two processes hold it.
+        """
         if self.connection is not None:
             return True
-        candidate = connections.create_connection(DEFAULT_DB_ALIAS)
+        if not self._is_safe:
+            refuse_shared_sessions()
+            self._is_safe = True
+        candidate = direct_connection()
         try:
             with candidate.cursor() as cursor:
                 for statement in self.prepare:

@@ -8,6 +8,7 @@ from psycopg import sql
 from carecollective.postgres import roles
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.ownership import find_other_owner, mark_of, signs_in
+from carecollective.postgres.pooling import refuse_shared_sessions
 from carecollective.postgres.supported import refuse_unsupported
 from carecollective.postgres.urls import ROLE_NAMES, connect, derived_password
 
@@ -20,10 +21,11 @@ def prepare_server(database_url: str, *, secret_key: str, take_over: bool = Fals
     Args:
         take_over: Give roles that belong to another site, or were made with another key, to this one.
 
-    Raises PostgresError for a server or database that is not supported, where the roles belong to another site, and with
-    the SQL that an administrator must run where the owner may not do it.
+    Raises PostgresError for a server or database that is not supported, behind a pooler in transaction mode, where the roles
+    belong to another site, and with the SQL that an administrator must run where the owner may not do it.
     """
     passwords = {role: derived_password(role, secret_key) for role in MADE_HERE}
+    refuse_shared_sessions(lambda: connect(database_url, autocommit=True))
     with connect(database_url, autocommit=True) as connection:
         refuse_unsupported(connection)
         database, owner = connection.info.dbname, connection.info.user

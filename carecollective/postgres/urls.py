@@ -24,7 +24,7 @@ ROLE_NAMES = {
 }
 SUPERUSER = "postgres"
 UNREADABLE = (
-    "DATABASE_URL cannot be read: write every character of the password but letters and digits percent-encoded (@ as %40,"
+    "{name} cannot be read: write every character of the password but letters and digits percent-encoded (@ as %40,"
     " / as %2F), and behind a ? only parameters that PostgreSQL knows."
 )
 # How long a network may be silent, in seconds (tcp_user_timeout: milliseconds). libpq takes no less than 2 for a connect.
@@ -81,6 +81,29 @@ def database_settings(url: str) -> dict[str, Any]:
     }
 
 
+def check_direct_url(url: str, direct_url: str) -> None:
+    """Raise PostgresError with one sentence unless DATABASE_DIRECT_URL can be read and names DATABASE_URL's database."""
+    database = parse_url(direct_url, name="DATABASE_DIRECT_URL").get("dbname")
+    if not url or database != parse_url(url).get("dbname"):
+        raise PostgresError("DATABASE_DIRECT_URL must name the same database as DATABASE_URL, by the same name.")
+
+
+def pooled_settings(url: str, direct_url: str) -> dict[str, Any]:
+    """Return Django's settings for a role that reaches the database through a pooler.
+
+    Args:
+        url: The role's URL through the pooler.
+        direct_url: The role's URL past it, which `DIRECT` keeps for whatever needs a session of its own.
+    """
+    direct = database_settings(direct_url)
+    return {
+        **database_settings(url),
+        "DIRECT": {name: direct[name] for name in ("HOST", "PORT", "OPTIONS")},
+        # A cursor of the server's would outlive its transaction, and be looked for in another session.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+
+
 def connect(url: str, **options: Any) -> psycopg.Connection[Any]:
     """Connect to the database behind a URL. Raises psycopg.OperationalError, for a server that says nothing too."""
     return psycopg.connect(build_url({**NETWORK_LIMITS, **parse_url(url)}), **options)  # noqa: TID251 -- here it does not
@@ -99,21 +122,21 @@ def describe_unreachable(problem: Exception) -> str | None:
     return f"The database cannot be reached: {why_unreachable(problem)}"
 
 
-def parse_url(url: str) -> dict[str, str]:
-    """Return the URL's parameters as libpq itself reads them."""
+def parse_url(url: str, *, name: str = "DATABASE_URL") -> dict[str, str]:
+    """Return the URL's parameters as libpq itself reads them. Raises PostgresError, which names the variable `name`."""
     if not url.startswith(("postgresql://", "postgres://")):
-        raise PostgresError("DATABASE_URL must be postgresql://user:password@host:port/database.")
+        raise PostgresError(f"{name} must be postgresql://user:password@host:port/database.")
     # What follows an @ or / that was not encoded would be taken for a host, a port or a database, which errors name.
     authority, _slash, path = url.partition("?")[0].partition("://")[2].partition("/")
     try:
         if authority.count("@") > 1 or "@" in path:
-            raise PostgresError(UNREADABLE)
+            raise PostgresError(UNREADABLE.format(name=name))
         parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.Error:
         # libpq's own words repeat what it could not read, and with it the password.
-        raise PostgresError(UNREADABLE) from None
+        raise PostgresError(UNREADABLE.format(name=name)) from None
     if not all(port.isdecimal() for port in parameters.get("port", "").split(",") if port):
-        raise PostgresError("DATABASE_URL must have a number for its port.")
+        raise PostgresError(f"{name} must have a number for its port.")
     return parameters
 
 

@@ -23,7 +23,9 @@ for given in json.load(sys.stdin):
         answers.append(str(refusal))
     else:
         hsts = [settings.SECURE_HSTS_INCLUDE_SUBDOMAINS, settings.SECURE_HSTS_PRELOAD]
-        answers.append({"address": settings.SITE_ADDRESS, "hsts": hsts})
+        database = settings.DATABASES["default"]
+        hosts = [database["HOST"], database.get("DIRECT", {}).get("HOST")]
+        answers.append({"address": settings.SITE_ADDRESS, "hsts": hsts, "hosts": hosts})
 print(json.dumps(answers))
 """
 REFUSED = [
@@ -45,6 +47,7 @@ REFUSED = [
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
     ("BIND", "everywhere"),
     ("BIND", "127.0.0.1:8000"),
+    ("DATABASE_DIRECT_URL", "db.example:5432"),
 ]
 TAKEN: list[tuple[dict[str, str], str]] = [
     ({}, "http://127.0.0.1:8123"),
@@ -68,10 +71,24 @@ HSTS: list[tuple[dict[str, str], list[bool]]] = [
     (PUBLIC | {"HSTS_INCLUDE_SUBDOMAINS": "off", "HSTS_PRELOAD": "off"}, [False, False]),
 ]
 
+BEHIND_A_POOLER = {
+    "DATABASE_URL": "postgresql://boss:secret@pooler.example:6432/care",
+    "DATABASE_DIRECT_URL": "postgresql://boss:secret@db.example/care",
+    "DJANGO_SECRET_KEY": "long and random",
+}
+ROLES: dict[str, list[str | None]] = {
+    "web": ["pooler.example", "db.example"],
+    "owner": ["db.example", None],
+    "ops": ["db.example", None],
+    "guard": ["db.example", None],
+}
+HOSTS_OF_ROLES = [(BEHIND_A_POOLER | {"DATABASE_ROLE": role}, hosts) for role, hosts in ROLES.items()]
+
 
 @pytest.fixture(scope="module")
 def answers() -> Any:
     names = (
+        "DATABASE_DIRECT_URL",
         "DATABASE_URL",
         "SENTRY_DSN",
         "ALLOWED_HOSTS",
@@ -81,7 +98,7 @@ def answers() -> Any:
     )
     plain = {"PORT": "8123"} | dict.fromkeys(names, "")
     asked = [plain | {name: value} for name, value in REFUSED]
-    asked += [plain | given for given, _answer in (*TAKEN, *HSTS)]
+    asked += [plain | given for given, _answer in (*TAKEN, *HSTS, *HOSTS_OF_ROLES)]
     ran = subprocess.run(
         [sys.executable, "-c", READ],
         env=os.environ | plain,
@@ -103,4 +120,10 @@ def test_the_sites_own_address_is_what_its_settings_say(answers: Any) -> None:
 
 
 def test_what_hsts_covers_is_the_operators_to_say(answers: Any) -> None:
-    assert [answer["hsts"] for answer in answers[-len(HSTS) :]] == [hsts for _given, hsts in HSTS]
+    found = answers[len(REFUSED) + len(TAKEN) :][: len(HSTS)]
+    assert [answer["hsts"] for answer in found] == [hsts for _given, hsts in HSTS]
+
+
+def test_only_the_web_role_goes_through_a_pooler(answers: Any) -> None:
+    found = [answer["hosts"] for answer in answers[-len(HOSTS_OF_ROLES) :]]
+    assert found == [hosts for _given, hosts in HOSTS_OF_ROLES]

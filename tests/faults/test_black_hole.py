@@ -1,27 +1,20 @@
 """The database accepts and never answers: pages and health say so in time, and everything goes on once it is back."""
 
-import http.client
 import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 from django.conf import settings
-from knox.crypto import create_token_string, hash_token
 
 from carecollective.postgres.layout import DataDirectory
 from tests import databases
 from tests.faults.black_hole import Proxy
-from tests.faults.site import Answer, ask
-from tests.postgres.support import PROJECT
-from tests.sites import free_port
+from tests.faults.processes import Processes
+from tests.faults.site import Answer
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -42,81 +35,6 @@ NEED_THE_DATABASE = (
 MEMBERS = 24
 
 
-class Processes:
-    """The site's processes on one database, each reaching it through the proxy alone."""
-
-    def __init__(self, database: str, proxy: Proxy, folder: Path) -> None:
-        self.database, self.port, self.folder = database, free_port(), folder
-        self.token = create_token_string()
-        self._environment = os.environ | {
-            "DJANGO_SETTINGS_MODULE": "tests.faults.proxied_settings",
-            "TEST_DATABASE": database,
-            "TEST_DATABASE_PORT": str(proxy.port),
-            "TEST_DATA_DIR": str(settings.DATA_DIR),
-            "TEST_ROLLOUT_SNAPSHOT": "thread",
-            "ROLLOUT_EVENTS": "thread",
-            "WEB_CONCURRENCY": "1",
-        }
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self) -> None:
-        self._start(
-            "web", "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"127.0.0.1:{self.port}", role="web"
-        )
-        self._start("worker", "manage.py", "worker", role="web")
-        self._start("guard", "manage.py", "guard", role="guard")
-        wait_for(self.is_well, seconds=60)
-
-    def end(self) -> None:
-        for child in self.children.values():
-            child.terminate()
-        for child in self.children.values():
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-    def said(self, name: str) -> str:
-        return (self.folder / name).read_text(errors="replace")
-
-    def call(self, path: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            return ask(connection, "GET", path, token=self.token if path.startswith("/api/") else "")
-        finally:
-            connection.close()
-
-    def is_well(self) -> bool:
-        with suppress(OSError, http.client.HTTPException):
-            return bool(self.call("/api/health").body["status"] == "ok")
-        return False
-
-    def add_member(self) -> None:
-        member_id = uuid4()
-        with psycopg.connect(databases.superuser_url(settings.DATA_DIR, self.database)) as superuser:
-            superuser.execute(
-                "INSERT INTO profiles (id, name, email, verification_status) VALUES (%s, 'Ada', 'ada@example.org', 'approved')",
-                [member_id],
-            )
-            superuser.execute(
-                "INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)"
-                " VALUES (%s, %s, %s, now(), now() + interval '1 day')",
-                [hash_token(self.token), self.token[:8], member_id],
-            )
-
-    def _start(self, name: str, *arguments: str, role: str) -> None:
-        with (self.folder / name).open("wb") as output:
-            self.children[name] = subprocess.Popen(
-                [sys.executable, "-W", "ignore", *arguments],
-                cwd=PROJECT,
-                env=self._environment | {"DATABASE_ROLE": role},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
     proxy = Proxy(DataDirectory.at(settings.DATA_DIR).sockets / ".s.PGSQL.5432")
@@ -128,7 +46,9 @@ def proxy() -> Iterator[Proxy]:
 def processes(template_database: str, proxy: Proxy, tmp_path: Path) -> Iterator[Processes]:
     name = f"test_{os.getpid()}_black_hole"
     databases.recreate(settings.DATA_DIR, name, template_database)
-    processes = Processes(name, proxy, tmp_path)
+    processes = Processes(
+        name, tmp_path, settings_module="tests.faults.proxied_settings", TEST_DATABASE_PORT=str(proxy.port)
+    )
     try:
         processes.add_member()
         processes.start()

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from carecollective.postgres import PostgresError, bin_dir, connection_url, database_settings, derived_url, secret_key
+from carecollective.postgres import (
+    PostgresError,
+    bin_dir,
+    check_direct_url,
+    connection_url,
+    database_settings,
+    derived_url,
+    pooled_settings,
+    secret_key,
+)
 from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url
 from tests.postgres.conftest import Use
 
@@ -37,6 +46,32 @@ def test_the_secret_key_is_made_once_and_kept_private(data_dir: Path) -> None:
     assert len(keys) == 1
     assert len(keys.pop()) > 50
     assert stat.S_IMODE((data_dir / "secret_key").stat().st_mode) == 0o600
+
+
+DIRECT = "postgresql://boss:secret@db.example:5432/care"
+POOLED = "postgresql://boss:secret@pooler.example:6432/care"
+
+
+def test_beside_a_pooler_there_is_a_way_past_it() -> None:
+    check_direct_url(POOLED, DIRECT)
+    web = pooled_settings(POOLED, DIRECT)
+    assert (web["HOST"], web["DIRECT"]["HOST"], web["DIRECT"]["PORT"]) == ("pooler.example", "db.example", "5432")
+    assert web["DISABLE_SERVER_SIDE_CURSORS"] is True
+
+
+@pytest.mark.parametrize(
+    "direct_url",
+    [
+        DIRECT.replace("/care", "/another"),
+        DIRECT.removesuffix("/care"),
+        DIRECT.replace("secret", "sec/ret"),
+        DIRECT.replace("5432", "port"),
+    ],
+)
+def test_a_direct_url_that_leads_elsewhere_or_nowhere_is_refused(direct_url: str) -> None:
+    with pytest.raises(PostgresError, match=r"^DATABASE_DIRECT_URL .*\.$") as refusal:
+        check_direct_url(POOLED, direct_url)
+    assert "ret@" not in str(refusal.value)
 
 
 def test_an_operators_url_is_kept_for_the_owner_and_derived_for_the_others() -> None:

@@ -28,10 +28,12 @@ class Command(BaseCommand):
             ensure_running(settings.DATA_DIR)
         else:
             try:
-                advice = prepare_server(settings.DATABASE_URL, secret_key=settings.SECRET_KEY, take_over=take_over)
+                url = settings.DATABASE_DIRECT_URL or settings.DATABASE_URL
+                advice = prepare_server(url, secret_key=settings.SECRET_KEY, take_over=take_over)
             except psycopg.OperationalError as problem:
+                name = "DATABASE_DIRECT_URL" if settings.DATABASE_DIRECT_URL else "DATABASE_URL"
                 raise CommandError(
-                    f"The database behind DATABASE_URL cannot be reached: {why_unreachable(problem)}"
+                    f"The database behind {name} cannot be reached: {why_unreachable(problem)}"
                 ) from None
         if options["verbosity"]:
             self.stdout.write(f"Roles are in place: {', '.join(ROLE_NAMES[role] for role in ('web', 'ops', 'guard'))}.")

@@ -1,10 +1,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from carecollective.postgres.urls import ROLE_NAMES, connection_url, derived_url
+from carecollective.postgres.urls import ROLE_NAMES
+from carecollective.settings import role_url
 
 
 class Command(BaseCommand):
@@ -15,7 +15,4 @@ class Command(BaseCommand):
         parser.add_argument("--role", choices=sorted(ROLE_NAMES), default="web", help="whose URL (default: web)")
 
     def handle(self, *args: Any, role: str, **options: Any) -> None:
-        if settings.LOCAL_MODE:
-            self.stdout.write(connection_url(settings.DATA_DIR, role))
-        else:
-            self.stdout.write(derived_url(settings.DATABASE_URL, role, settings.SECRET_KEY))
+        self.stdout.write(role_url(role))
