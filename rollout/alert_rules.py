@@ -228,7 +228,7 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         severity=Severity.WARNING,
         title="No guard watches the rollout",
         condition="no guard for over a minute; critical while V2 is meant to be on",
-        consequence="V2 is off by itself, and nobody watches V1.",
+        consequence="Nobody watches V1 either.",
         action="Start the guard (`manage.py guard`) and see why it had ended.",
         over="A guard watches again",
         window_seconds=ONE_MINUTE,
