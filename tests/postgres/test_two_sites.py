@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -10,6 +11,7 @@ import pytest
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.operators import prepare_server
 from carecollective.postgres.urls import build_url, connection_url, derived_url, parse_url
+from tests.figures import Figure
 from tests.postgres.support import MAY_MAKE_ROLES, User, ask, is_running
 from tests.waiting import wait_for
 
@@ -52,22 +54,27 @@ def urls(server: Path) -> Iterator[tuple[str, str]]:
 
 
 def signs_in(url: str, key: str) -> bool:
-    try:
-        for role in SERVICE_ROLES:
+    return roles_that_sign_in(url, key) == len(SERVICE_ROLES)
+
+
+def roles_that_sign_in(url: str, key: str) -> int:
+    signed_in = 0
+    for role in SERVICE_ROLES:
+        with suppress(psycopg.OperationalError):
             psycopg.connect(derived_url(url, role, key)).close()
-    except psycopg.OperationalError:
-        return False
-    return True
+            signed_in += 1
+    return signed_in
 
 
 @pytest.mark.parametrize("key", [OTHER_KEY, KEY], ids=["another key", "the same key"])
-def test_a_second_site_is_refused_and_the_first_goes_on(urls: tuple[str, str], key: str) -> None:
+def test_a_second_site_is_refused_and_the_first_goes_on(urls: tuple[str, str], key: str, figure: Figure) -> None:
     first, second = urls
     prepare_server(first, secret_key=KEY)
     with pytest.raises(PostgresError) as refusal:
         prepare_server(second, secret_key=key)
     assert "belong to the site in the database care" in str(refusal.value)
     assert TAKE_OVER in str(refusal.value)
+    figure("the first site's roles that sign in as before", f"{roles_that_sign_in(first, KEY)} of {len(SERVICE_ROLES)}")
     assert signs_in(first, KEY)
     prepare_server(first, secret_key=KEY)
 
