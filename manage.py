@@ -17,7 +17,7 @@ OWNER_COMMANDS = frozenset(
 WITHOUT_DATABASE = frozenset(
     {
         *("check", "collectstatic", "compilemessages", "database_url", "diffsettings", "findstatic", "help"),
-        *("makemessages", "serve", "spectacular", "startapp", "startproject", "version"),
+        *("makemessages", "restart", "serve", "spectacular", "startapp", "startproject", "version"),
     }
 )
 

@@ -17,6 +17,8 @@ SECRET_NAMES = ("_URL", "_DSN", "_KEY", "_TOKEN")
 # How many proxies stand in front of the site, or which.
 Proxies = int | list[IPv4Network | IPv6Network]
 NO_PROXIES: Proxies = 0
+# What this process was started with, before anything of a `.env` is added to it.
+GIVEN = dict(os.environ)
 
 
 def read(name: str, default: T, parse: Callable[[str], T], expected: str) -> T:

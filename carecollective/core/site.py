@@ -1,7 +1,6 @@
 """The running site: gunicorn, the worker and the guard as children of one process that ends with all of them."""
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import http.client
@@ -9,8 +8,7 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address
@@ -22,14 +20,18 @@ from django import get_version
 from django.conf import settings
 
 from carecollective import postgres
+from carecollective.core.children import STOP_SECONDS, Child, Release
+from carecollective.core.logging import scrub
+from carecollective.core.restarts import Answer, ControlFiles
 from carecollective.postgres.locks import is_locked, try_lock
 
-PR_SET_PDEATHSIG = 1
-STOP_SECONDS = 15.0
 # What a site takes to end beyond the time that it gives its processes.
 KILLED_SECONDS = 15.0
 HEALTH_SECONDS = 30.0
+# How long a new release may take until its web server and its helpers say that they are ready.
+READY_SECONDS = 120.0
 KEEPER_CHECK_SECONDS = 1.0
+LOOK_SECONDS = 0.2
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 STEADY_SECONDS = 60.0
 # The commands that run beside the web server, started again when they end, each in the database role it needs.
@@ -53,6 +55,18 @@ class Stopped(BaseException):
     """Somebody asked the site to stop. Not an Exception, so that no handler on the way mistakes it for a failure."""
 
 
+class NotReady(Exception):
+    """Why a new release cannot take over, in one sentence."""
+
+
+class WebServerEnded(Exception):
+    """The web server ended by itself."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"The web server ended by itself (code {code}).")
+        self.code = code
+
+
 class Pauses:
     """How long to wait before a helper is started again: longer each time, and shortly again once it has run steadily."""
 
@@ -67,15 +81,19 @@ class Pauses:
         return pause
 
 
-def _lock_path() -> Path:
-    """Return the file that a running site holds locked, with its address and its process id in it."""
-    path: Path = settings.DATA_DIR / "serve.lock"
+def lock_path() -> Path:
+    """Return the file that a running site holds locked, with its address and its process id in it.
+
+    The embedded database has one site; with an operator's, several may share a DATA_DIR, each on a port of its own.
+    """
+    name = "serve.lock" if settings.LOCAL_MODE else f"serve-{settings.BIND}-{settings.PORT}.lock"
+    path: Path = settings.DATA_DIR / name
     return path
 
 
 def stop_running_site() -> bool:
     """End the site that runs on this DATA_DIR, and tell whether there was one. Raises StopError when it does not end."""
-    path = _lock_path()
+    path = lock_path()
     if not settings.LOCAL_MODE or not path.exists() or not is_locked(path):
         return False
     try:
@@ -93,6 +111,8 @@ def stop_running_site() -> bool:
 
 
 class Site:
+    """Starts the processes of a site, keeps them running, changes them for a new release's, and ends with all of them."""
+
     def __init__(self, *, say: Callable[[str], None]) -> None:
         self.say = say
         self.bind: str = settings.BIND
@@ -104,63 +124,136 @@ class Site:
         self.is_public = not bound.is_loopback
         self.stopping = False
         self.serving = False
-        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.release = Release.own()
+        self.control = ControlFiles(lock_path())
+        self.children: dict[str, Child] = {}
+        self.retiring: list[Child] = []
+        self.pauses = {helper: Pauses() for helper in HELPERS}
+        self.started = dict.fromkeys(HELPERS, 0.0)
+        self.due = dict.fromkeys(HELPERS, 0.0)
+        self.keeper_due = 0.0
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Make sure that this is the only site of its DATA_DIR and that its port is free, for as long as it runs."""
+        """Make sure that this is the only site of its lock file and that its port is free, for as long as it runs."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._hear)
-        lock_path = _lock_path()
+        path = lock_path()
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
-        descriptor = try_lock(lock_path) if settings.LOCAL_MODE else None
-        if settings.LOCAL_MODE and descriptor is None:
-            raise StartError(
-                f"The site is already running at {lock_path.read_text().split()[0]} from {settings.DATA_DIR}."
-            )
+        descriptor = try_lock(path)
+        if descriptor is None:
+            raise StartError(f"The site is already running at {path.read_text().split()[0]} from {settings.DATA_DIR}.")
         try:
-            self._check_port()
-            if descriptor is not None:
+            with self._bound() as self.listener:
                 os.truncate(descriptor, 0)
                 os.write(descriptor, f"{self.address}\n{os.getpid()}\n".encode())
-            yield
+                self.control.clear()
+                yield
         finally:
             self._stop_children()
-            if descriptor is not None:
-                os.close(descriptor)
+            os.close(descriptor)
 
     def serve(self) -> int:
         """Run the children until one is asked to stop, and return the exit code."""
         self.serving = True
-        self._start_web()
+        self.children["web"] = self._start_web()
         for helper in HELPERS:
             self._start_helper(helper)
         self._announce()
-        pauses, due = {helper: Pauses() for helper in HELPERS}, dict.fromkeys(HELPERS, 0.0)
-        started = dict.fromkeys(HELPERS, time.monotonic())
-        keeper_due = 0.0
-        while not self.stopping:
-            web = self.children["web"].poll()
-            if web is not None:
-                self.say(f"The web server ended by itself (code {web}).")
-                return web if web > 0 else 1
-            now = time.monotonic()
-            for helper in HELPERS:
-                if self.children[helper].poll() is None:
-                    continue
-                if due[helper] == 0.0:
-                    pause = pauses[helper].after(now - started[helper])
-                    self.say(f"The {helper} ended; starting it again in {pause:.0f} s.")
-                    due[helper] = now + pause
-                elif now >= due[helper]:
-                    self._start_helper(helper)
-                    started[helper], due[helper] = now, 0.0
-            if settings.LOCAL_MODE and now >= keeper_due:
-                self._look_after_database()
-                keeper_due = now + KEEPER_CHECK_SECONDS
-            time.sleep(0.2)
+        try:
+            while not self.stopping:
+                self._look_after_children()
+                release = self.control.take_request()
+                if release is not None:
+                    self._change_to(release)
+                time.sleep(LOOK_SECONDS)
+        except WebServerEnded as problem:
+            self.say(str(problem))
+            return problem.code if problem.code > 0 else 1
         self.say("\nStopping …")
         return 0
+
+    def _look_after_children(self) -> None:
+        """Start again what ended. Raises WebServerEnded."""
+        web = self.children["web"].poll()
+        if web is not None:
+            raise WebServerEnded(web)
+        now = time.monotonic()
+        for helper in HELPERS:
+            if not self.children[helper].has_ended():
+                continue
+            if self.due[helper] == 0.0:
+                pause = self.pauses[helper].after(now - self.started[helper])
+                self.say(f"The {helper} ended; starting it again in {pause:.0f} s.")
+                self.due[helper] = now + pause
+            elif now >= self.due[helper]:
+                self._start_helper(helper)
+        self.retiring = [child for child in self.retiring if not child.has_ended()]
+        if settings.LOCAL_MODE and now >= self.keeper_due:
+            self._look_after_database()
+            self.keeper_due = now + KEEPER_CHECK_SECONDS
+
+    # Another release takes over
+
+    def _change_to(self, release: Release) -> None:
+        """Start `release` beside what runs; once it is ready, end the old. If it never is, the old goes on serving."""
+        self.say(f"Changing to the release in {release.folder} …")
+        new: dict[str, Child] = {}
+        try:
+            self._prepare(release)
+            new["web"] = self._start_web(release)
+            self._wait_for("web server", new["web"])
+            for helper, role in HELPERS.items():
+                new[helper] = Child(release, "manage.py", helper, role=role)
+            for helper in HELPERS:
+                self._wait_for(helper, new[helper])
+        except (NotReady, OSError) as problem:
+            sentence = f"The new release does not start, the old one goes on serving: {problem}"
+            self.say(sentence)
+            self.control.answer(Answer.FAILED, sentence)
+        else:
+            new, self.children, self.release = self.children, new, release
+            self.started = dict.fromkeys(HELPERS, time.monotonic())
+            self.due = dict.fromkeys(HELPERS, 0.0)
+            sentence = f"The release in {release.folder} serves at {self.address}; requests in hand are finished."
+            self.say(sentence)
+            self.control.answer(Answer.DONE, sentence)
+        finally:
+            self._retire(new)
+
+    def _prepare(self, release: Release) -> None:
+        """Have the new release bring the database and the static files up to date. Raises NotReady with what it says."""
+        with tempfile.TemporaryFile() as messages:
+            child = Child(release, "manage.py", "serve", "--prepare", role="owner", stderr=messages)
+            try:
+                while child.poll() is None:
+                    self._wait_a_moment()
+            finally:
+                self._retire({"prepare": child})
+            if child.poll() != 0:
+                messages.seek(0)
+                lines = [line.strip() for line in messages.read().decode(errors="replace").splitlines() if line.strip()]
+                raise NotReady(scrub(lines[-1]) if lines else f"`serve --prepare` ended with code {child.poll()}.")
+
+    def _wait_for(self, name: str, child: Child) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not child.is_ready():
+            if child.poll() is not None:
+                raise NotReady(f"its {name} ended with code {child.poll()}; the site's log says why.")
+            if time.monotonic() > deadline:
+                raise NotReady(f"its {name} was not ready after {READY_SECONDS:.0f} s; the site's log may say why.")
+            self._wait_a_moment()
+
+    def _wait_a_moment(self) -> None:
+        self._look_after_children()
+        if self.stopping:
+            raise NotReady("the site was asked to stop.")
+        time.sleep(LOOK_SECONDS)
+
+    def _retire(self, children: dict[str, Child]) -> None:
+        for child in children.values():
+            child.terminate()
+            self.retiring.append(child)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if not self.stopping:
@@ -168,15 +261,17 @@ class Site:
             if not self.serving:
                 raise Stopped
 
-    def _check_port(self) -> None:
-        # A moment's patience: the children of a site that was killed need it to end.
-        deadline = time.monotonic() + 2
-        while True:
-            with socket.socket(socket.AF_INET6 if ":" in self.bind else socket.AF_INET) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    @contextlib.contextmanager
+    def _bound(self) -> Iterator[socket.socket]:
+        """Hold the address for as long as the site runs: one web server after another listens on the same socket."""
+        with socket.socket(socket.AF_INET6 if ":" in self.bind else socket.AF_INET) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # A moment's patience: the children of a site that was killed need it to end.
+            deadline = time.monotonic() + 2
+            while True:
                 try:
-                    probe.bind((self.bind, self.port))
-                    return
+                    listener.bind((self.bind, self.port))
+                    break
                 except PermissionError:
                     raise StartError(
                         f"PORT {self.port} needs rights that you do not have: set a PORT above 1023."
@@ -187,32 +282,21 @@ class Site:
                     if problem.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                         free = f"PORT={self.port + 1} make run"
                         raise StartError(f"PORT {self.port} is already in use: set another, such as {free}.") from None
-            time.sleep(0.2)
+                time.sleep(LOOK_SECONDS)
+            yield listener
 
-    def _start_web(self) -> None:
+    def _start_web(self, release: Release | None = None) -> Child:
+        door = self.listener.fileno()
         # fmt: off
-        self.children["web"] = self._start(
-            "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"{_in_url(self.bind)}:{self.port}",
-            "--workers", str(settings.WEB_CONCURRENCY),
+        return Child(
+            release or self.release, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"fd://{door}",
+            descriptors=(door,),
         )
         # fmt: on
 
     def _start_helper(self, name: str) -> None:
-        self.children[name] = self._start("manage.py", name, role=HELPERS[name])
-
-    def _start(self, *arguments: str, role: str = "web") -> subprocess.Popen[bytes]:
-        descriptor = postgres.lock_descriptor(settings.DATA_DIR) if settings.LOCAL_MODE else None
-        return subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=settings.BASE_DIR,
-            env={**os.environ, "DATABASE_ROLE": role},
-            stdin=subprocess.DEVNULL,
-            # Ctrl-C reaches the whole terminal; only this process shall answer it.
-            start_new_session=True,
-            # The database stays for as long as a child lives, even if this process is killed.
-            pass_fds=() if descriptor is None else (descriptor,),
-            preexec_fn=_end_with_parent(),  # noqa: PLW1509 (this process has one thread)
-        )
+        self.children[name] = Child(self.release, "manage.py", name, role=HELPERS[name])
+        self.started[name], self.due[name] = time.monotonic(), 0.0
 
     def _look_after_database(self) -> None:
         try:
@@ -259,17 +343,9 @@ class Site:
             connection.close()
 
     def _stop_children(self) -> None:
-        for child in self.children.values():
-            if child.poll() is None:
-                child.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for child in self.children.values():
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                # Its session is its own, so this ends its children with it and nothing else.
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+        self._retire(self.children)
+        while not all(child.has_ended() for child in self.retiring):
+            time.sleep(0.02)
 
 
 class StaticFiles:
@@ -297,18 +373,3 @@ class StaticFiles:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """Return what a new child runs so that Linux ends it when this process is killed."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def request() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return request

@@ -19,6 +19,7 @@ from typing import Any
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
+from carecollective.core.readiness import announce_ready
 from carecollective.core.request_limits import (
     BODY_SECONDS,
     BUFFERED_BYTES,
@@ -27,10 +28,11 @@ from carecollective.core.request_limits import (
 )
 from carecollective.serving.connection import Connection, State, seconds_to_send
 from carecollective.serving.http_reader import BodyTooLarge, MissingHost
-from carecollective.serving.refusals import RefusalWriter, RequestTimeout
+from carecollective.serving.refusals import RefusalWriter, RequestTimeout, ask
 
 READ_BYTES = 64 * 1024
 SWEEP_SECONDS = 0.5
+LIVE_PATH = "/api/health/live"
 CHECK_EACH_BYTES = 4 * 1024 * 1024
 
 
@@ -48,6 +50,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def load_wsgi(self) -> None:
         super().load_wsgi()
         self._refusals = RefusalWriter(self.wsgi)
+        # Asked in here: of those that share the socket, nobody outside can tell who answers.
+        status, _headers, _body = ask(self.wsgi, {"PATH_INFO": LIVE_PATH})
+        if status.startswith("200 "):
+            announce_ready(of=self.cfg.workers)
+        else:
+            self.log.error("%s is answered %s", LIVE_PATH, status)
 
     # What comes in
 

@@ -47,27 +47,33 @@ class RefusalWriter:
         return f"{head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode("latin-1") + body
 
     def _ask_application(self, refusal: Any, *, is_page: bool) -> tuple[str, bytes]:
-        environ: dict[str, Any] = {
+        environ = {
             "PATH_INFO": "/" if is_page else "/api/",
-            "HTTP_HOST": "localhost",
-            # Or the answer would lead to HTTPS.
-            "wsgi.url_scheme": "https",
             "HTTP_X_REQUEST_ID": _REQUEST_ID,
             REFUSAL_KEY: refusal,
         }
-        setup_testing_defaults(environ)
-        lines: list[str] = []
+        status, headers, body = ask(self._application, environ)
+        kept = [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
+        return "\r\n".join([f"HTTP/1.1 {status}", *kept]), body
 
-        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
-            lines.append(f"HTTP/1.1 {status}")
-            lines.extend(f"{name}: {value}" for name, value in headers if name.lower() != "content-length")
 
-        answer = self._application(environ, start_response)
-        try:
-            body = b"".join(answer)
-        finally:
-            answer.close()
-        return "\r\n".join(lines), body
+def ask(application: Callable[..., Any], environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Put a request of our own to the application, and return the status line, the headers and the body."""
+    # With another scheme the answer would lead to HTTPS.
+    environ = {"HTTP_HOST": "localhost", "wsgi.url_scheme": "https", **environ}
+    setup_testing_defaults(environ)
+    begun: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+        begun.append((status, headers))
+
+    answer = application(environ, start_response)
+    try:
+        body = b"".join(answer)
+    finally:
+        answer.close()
+    status, headers = begun[-1]
+    return status, headers, body
 
 
 def _as_domain_error(error: BaseException) -> Any:

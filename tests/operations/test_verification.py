@@ -10,7 +10,6 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from carecollective.core.management.commands.serve import Command as Serve
-from carecollective.core.site import Site
 from carecollective.operations.structure import COLUMNS, INDEXES
 from carecollective.operations.tables import render, show_difference
 from tests import databases
@@ -109,7 +108,7 @@ def test_a_site_whose_tables_are_not_as_agreed_does_not_start(as_owner: str) -> 
     out = StringIO()
     serve = Serve(stdout=out)
     with pytest.raises(CommandError, match=r"^The database is not as agreed:\n- Triggers, messages_v2\."):
-        serve.prepare(Site(say=serve.say))
+        serve.prepare()
     assert out.getvalue() == "Starting the database …\n"
 
 

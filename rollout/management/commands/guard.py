@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from carecollective.core.readiness import announce_ready
 from rollout import guard
 from rollout.integrity import count_broken
 
@@ -30,4 +31,5 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        announce_ready()
         guard.run(stopping)

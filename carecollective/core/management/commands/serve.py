@@ -1,4 +1,5 @@
 import time
+from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
@@ -19,11 +20,23 @@ class Command(BaseCommand):
     # `migrate` comes first here, and its checks with it.
     requires_system_checks = ()
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--prepare",
+            action="store_true",
+            help="prepare everything beside a site that runs, and end (`restart` does)",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["prepare"]:
+            # What cannot even be imported shall change no table.
+            self.check()
+            self.prepare()
+            return
         site = Site(say=self.say)
         try:
             with site.claimed():
-                self.prepare(site)
+                self.prepare()
                 code = site.serve()
         except (StartError, OperationalError) as problem:
             raise SystemExit(str(problem).strip()) from None
@@ -37,7 +50,7 @@ class Command(BaseCommand):
         if code:
             raise SystemExit(code)
 
-    def prepare(self, site: Site) -> None:
+    def prepare(self) -> None:
         began = time.monotonic()
         if settings.LOCAL_MODE:
             self.say("Starting the database …")
@@ -58,7 +71,7 @@ class Command(BaseCommand):
             call_command("collectstatic", interactive=False, verbosity=0)
             static_files.mark_current(fingerprint)
         connections.close_all()
-        self.say(f"Ready after {time.monotonic() - began:.1f} s; starting the site …")
+        self.say(f"Ready after {time.monotonic() - began:.1f} s.")
 
     def migrate(self) -> None:
         """Bring the tables up to date."""

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from carecollective.core.readiness import announce_ready
 from carecollective.core.worker import Worker
 
 
@@ -19,4 +20,5 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
+        announce_ready()
         worker.run()
