@@ -52,6 +52,7 @@ lint: setup-dev  ## Check style, types, architecture, templates, migrations and 
 	find templates -name '*.html' -exec $(VENV)/bin/djhtml --tabwidth 2 --check {} +
 	$(PY) -m codespell_lib $(SOURCES) templates docs README.md Makefile
 	$(MANAGE) makemigrations --check --dry-run
+	PYTHONPATH=. $(PY) .ci/lint_migrations.py
 	$(MANAGE) spectacular --validate --fail-on-warn --file .schema.yaml
 	@diff -u docs/openapi.yaml .schema.yaml && rm .schema.yaml || \
 		{ rm -f .schema.yaml; echo "docs/openapi.yaml is not in step with the code: run make schema."; exit 1; }
