@@ -166,7 +166,8 @@ class PageSerializer(serializers.Serializer[Any]):
 class RawTextField(serializers.Field[Any, Any, Any, Any]):
     """Text taken as it came: `core.text` in the service is the one judge of it, for pages and programs alike.
 
-    `documented` tells the schema what that judge will say (`minLength`, `enum`, …).
+    `documented` tells the schema what that judge will say (`minLength`, `enum`, …); `longest` says it in words, because
+    space around a text does not count, and `maxLength` would count it.
     """
 
     default_error_messages: ClassVar = {
@@ -174,8 +175,10 @@ class RawTextField(serializers.Field[Any, Any, Any, Any]):
         "null": _("This is needed, as text."),
     }
 
-    def __init__(self, *, documented: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, documented: dict[str, Any] | None = None, longest: int | None = None, **kwargs: Any) -> None:
         self.documented = documented or {}
+        if longest is not None:
+            kwargs["help_text"] = f"At most {longest} characters, not counting space around them."
         super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> Any:

@@ -299,6 +299,10 @@ def _complete_operation(operation: Schema) -> None:
     if "requestBody" in operation:
         responses.setdefault("413", {"$ref": "#/components/responses/BodyTooLarge"})
     operation["responses"] = dict(sorted(responses.items()))
+    for parameter in operation.get("parameters", []):
+        # `?status=` narrows nothing, as a form sends it whose field was left empty.
+        if parameter["in"] == "query":
+            parameter["allowEmptyValue"] = True
 
 
 def _complete_response(status: str, response: Schema) -> None:

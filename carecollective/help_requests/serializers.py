@@ -37,8 +37,8 @@ class LegacyWordField(RawTextField):
 
 
 class NewHelpRequestSerializer(serializers.Serializer[Any]):
-    title = RawTextField(documented={"minLength": 1, "maxLength": TITLE_MAX})
-    description = RawTextField(default="", documented={"maxLength": DESCRIPTION_MAX})
+    title = RawTextField(documented={"minLength": 1}, longest=TITLE_MAX)
+    description = RawTextField(default="", longest=DESCRIPTION_MAX)
     category = RawTextField(default=Category.OTHER.value, documented=ref("HelpRequestCategory"))
     urgency = RawTextField(default=Urgency.NORMAL.value, documented=ref("HelpRequestUrgency"))
 

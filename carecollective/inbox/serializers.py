@@ -26,11 +26,11 @@ class LegacyDateField(serializers.DateTimeField):
 
 
 class OfferSerializer(serializers.Serializer[Any]):
-    initial_message = RawTextField(documented={"minLength": INITIAL_MESSAGE_MIN, "maxLength": MESSAGE_MAX})
+    initial_message = RawTextField(documented={"minLength": INITIAL_MESSAGE_MIN}, longest=MESSAGE_MAX)
 
 
 class NewMessageSerializer(serializers.Serializer[Any]):
-    content = RawTextField(documented={"minLength": 1, "maxLength": MESSAGE_MAX})
+    content = RawTextField(documented={"minLength": 1}, longest=MESSAGE_MAX)
     id = StrictUUIDField(
         required=False, allow_null=True, help_text="Chosen by you: sending the same again then stores nothing twice."
     )
