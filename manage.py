@@ -10,7 +10,7 @@ OWNER_COMMANDS = frozenset(
     {
         *("adopt_legacy", "create_roles", "dbshell", "flush", "inspectdb", "lintmigrations", "makemigrations"),
         *("migrate", "optimizemigration", "serve", "showmigrations", "sqlflush", "sqlmigrate", "sqlsequencereset"),
-        *("drop_v2", "restore", "squashmigrations"),
+        *("drop_v2", "prepare_database", "restore", "squashmigrations"),
     }
 )
 # `serve` starts the server itself, after it has looked whether it may.

@@ -106,9 +106,8 @@ def test_the_cheap_part_says_nothing_when_all_is_well(world: str) -> None:
 def test_a_site_whose_tables_are_not_as_agreed_does_not_start(as_owner: str) -> None:
     ask(as_owner, "ALTER TABLE messages_v2 DISABLE TRIGGER messages_v2_never_reworded")
     out = StringIO()
-    serve = Serve(stdout=out)
     with pytest.raises(CommandError, match=r"^The database is not as agreed:\n- Triggers, messages_v2\."):
-        serve.prepare()
+        Serve(stdout=out).prepare()
     assert out.getvalue() == "Starting the database …\n"
 
 
