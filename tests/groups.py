@@ -14,6 +14,7 @@ SLOW = (
     "tests/adoption/",
     "tests/core/test_setup.py",
     "tests/core/test_static_files.py",
+    "tests/deploy/",
     "tests/faults/",
     "tests/flows/",
     "tests/hostile/",
