@@ -8,7 +8,7 @@ DATABASE_TESTS ?= tests/postgres tests/policies tests/migrations tests/operation
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-postgres coverage faults bench audit lint lint-schema format schema db-snapshot lock
+.PHONY: help run test test-fast test-postgres coverage faults bench audit lint lint-deploy lint-schema format schema db-snapshot lock
 .PHONY: clean setup setup-dev
 
 help:  ## List the targets
@@ -71,6 +71,9 @@ lint-schema:  ## Check docs/openapi.yaml with Redocly and Spectral (needs Node.j
 		--config redocly.yaml --max-problems 100 --format github-actions
 	cd lint/openapi && npx --no-install spectral lint ../../docs/openapi.yaml --ruleset spectral.yaml --fail-severity hint
 
+lint-deploy:  ## Check the examples in deploy/ with hadolint, the Compose schema, Caddy, systemd and nginx
+	@lint/deploy/check
+
 # ruff's S rules are bandit's own, each exception with its reason beside it; secrets are looked for by tests/hostile.
 audit: setup-dev  ## Look for known weaknesses in the dependencies, where a database of them can be reached
 	@.ci/audit
@@ -94,6 +97,8 @@ lock:  ## Compile the pinned requirements from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" $(LOCK_OPTIONS) --group dev -c requirements.txt \
 		pyproject.toml -o requirements-dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" $(LOCK_OPTIONS) lint/deploy/requirements.in -o lint/deploy/requirements.txt
 
 clean:  ## Remove caches and the virtual environment; the data in DATA_DIR stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* htmlcov .schema.yaml
