@@ -25,7 +25,7 @@ class Retention:
 _TASKS = {
     "events": "rollout.event_log.prune_events",
     "exports": "carecollective.privacy.exports.prune_exports",
-    "backups": "carecollective.operations.backups.prune_backups",
+    "backups": "carecollective.operations.backups.dumps.prune_backups",
     "sessions": "carecollective.accounts.services.prune_sessions_and_tokens",
     "tokens": "carecollective.accounts.services.prune_sessions_and_tokens",
     "sign_ins": "carecollective.privacy.retention.prune_failed_sign_ins",

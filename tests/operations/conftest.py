@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import connection
 
 from carecollective import postgres
-from carecollective.operations.backups import make_backup
-from carecollective.operations.manifest import Manifest
+from carecollective.operations.backups.dumps import make_backup
+from carecollective.operations.backups.manifest import Manifest
 from tests import databases
 from tests.policies.world import populate
 

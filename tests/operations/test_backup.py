@@ -18,11 +18,12 @@ from django.core.management.base import OutputWrapper
 
 from carecollective.adoption.legacy import SAMPLE
 from carecollective.operations import clients, contents
-from carecollective.operations.backups import list_backups, make_backup, prune_backups
-from carecollective.operations.manifest import Manifest, path_of_manifest, read_manifest
+from carecollective.operations.backups.dumps import list_backups, make_backup, prune_backups
+from carecollective.operations.backups.manifest import Manifest, path_of_manifest, read_manifest
+from carecollective.operations.backups.restores import compare_with, restore_into
+from carecollective.operations.backups.scratch import SCRATCH
 from carecollective.operations.problems import OperationError
 from carecollective.operations.progress import Progress
-from carecollective.operations.restores import SCRATCH, compare_with, restore_into
 from carecollective.postgres import roles
 from carecollective.postgres.binaries import server_version
 from rollout import evidence
@@ -376,7 +377,7 @@ def test_rows_written_meanwhile_are_in_neither_the_dump_nor_the_manifest(
         ask(name, "UPDATE profiles SET name = 'renamed meanwhile'")
         return found
 
-    monkeypatch.setattr("carecollective.operations.backups.read_contents", read_while_somebody_signs_up)
+    monkeypatch.setattr("carecollective.operations.backups.dumps.read_contents", read_while_somebody_signs_up)
     dump, _manifest = make_backup(tmp_path, say=quietly)
     monkeypatch.undo()
     restored = fresh("calm")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import get_commands, load_command_class
 
-from carecollective.operations.manifest import path_of_manifest
+from carecollective.operations.backups.manifest import path_of_manifest
 from tests.operations.conftest import ask
 
 At = Callable[[str], None]

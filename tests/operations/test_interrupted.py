@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from django.conf import settings as django_settings
 
-from carecollective.operations.backups import list_backups, make_backup, prune_backups, prune_partials
-from carecollective.operations.manifest import path_of_manifest, reserved
-from carecollective.operations.restores import SCRATCH, prune_scratch_databases
+from carecollective.operations.backups.dumps import list_backups, make_backup, prune_backups, prune_partials
+from carecollective.operations.backups.manifest import path_of_manifest, reserved
+from carecollective.operations.backups.scratch import SCRATCH, prune_scratch_databases
 from carecollective.postgres import locks
 from tests.databases import ROOT
 from tests.operations.conftest import Copy, ask, url

@@ -12,11 +12,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from carecollective.operations.backups.manifest import Manifest
+from carecollective.operations.backups.restores import restore_into
 from carecollective.operations.clients import find_client, run_client
 from carecollective.operations.connections import connected
-from carecollective.operations.manifest import Manifest
 from carecollective.operations.problems import OperationError
-from carecollective.operations.restores import restore_into
 from carecollective.postgres.operators import prepare_server
 from carecollective.postgres.urls import CONNECT_SECONDS
 from tests.operations.conftest import backed_up, world

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.conf import settings
 
-from carecollective.operations.backups import make_backup, prune_backups
+from carecollective.operations.backups.dumps import make_backup, prune_backups
+from carecollective.operations.backups.manifest import path_of_manifest
 from carecollective.operations.commands import OperationCommand
-from carecollective.operations.manifest import path_of_manifest
 from carecollective.operations.progress import Progress
 from carecollective.operations.tables import render_contents
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from django.conf import settings
 
-from carecollective.operations.backups import list_backups
+from carecollective.operations.backups.dumps import list_backups
+from carecollective.operations.backups.restores import restore_for_trial, restore_into
 from carecollective.operations.commands import OperationCommand
 from carecollective.operations.connections import url_of
 from carecollective.operations.problems import OperationError
 from carecollective.operations.progress import Progress
-from carecollective.operations.restores import restore_for_trial, restore_into
 from carecollective.operations.tables import render_contents
 from carecollective.postgres.urls import parse_url
 

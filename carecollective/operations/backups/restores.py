@@ -2,30 +2,31 @@
 
 import subprocess
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from carecollective.operations.backups import read_state
+from carecollective.operations.backups.dumps import read_state
+from carecollective.operations.backups.manifest import (
+    Manifest,
+    digest_of,
+    find_differences,
+    mark_restored,
+    read_manifest,
+)
+from carecollective.operations.backups.scratch import drop_database, held_for_trials, new_name
 from carecollective.operations.clients import Client, find_client, run_client
 from carecollective.operations.connections import OPERATIONS, Session, connected, url_of, with_database
 from carecollective.operations.contents import Say
-from carecollective.operations.manifest import Manifest, digest_of, find_differences, mark_restored, read_manifest
 from carecollective.operations.problems import OperationError
 from carecollective.postgres import ROLE_NAMES
 from carecollective.postgres.roles import grant_database, role_exists
 from carecollective.postgres.urls import connect, parse_url, why_unreachable
-
-SCRATCH = "_trial_"
-# One trial at a time beside each database, so that what a killed one left behind can be told from one that runs.
-LOCK_KEY = 7_262_008
-# The worker must not hang on a database that stopped answering; dropping a database waits for a checkpoint.
-PRUNE_ANSWER_SECONDS = 60.0
 
 _HOLDS_A_TABLE = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
 _BUILTIN = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'")
@@ -59,18 +60,19 @@ def restore_for_trial(dump: Path, *, say: Say) -> Manifest:
     it went well. Raises OperationError.
     """
     here = url_of("owner")
-    with connected(here, autocommit=True) as session:
-        if not _row(session, f"SELECT pg_try_advisory_lock({LOCK_KEY})"):
-            raise OperationError("Another trial of a backup is running on this database.")
-        _drop_leftovers(session)
-        name = _scratch_prefix(session) + token_hex(6)
+    with connected(here, autocommit=True) as session, held_for_trials(session):
+        name = new_name(session)
         try:
             _create(session, name)
             manifest = restore_into(dump, with_database(here, name), say=say)
             moment = _row(session, "SELECT clock_timestamp()")
+        except BaseException as problem:
+            # Stopped while it connected, its frames hold a connection that the server waits for: nothing is dropped meanwhile.
+            traceback.clear_frames(problem.__traceback__)
+            raise
         finally:
             say("Dropping the scratch database …")
-            session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            drop_database(session, name)
     mark_restored(dump, at=moment.isoformat())
     return manifest
 
@@ -192,28 +194,6 @@ def _give_functions_back(session: Session, manifest: Manifest) -> None:
     for (name,) in session.execute(_FUNCTIONS_OF_OPERATIONS, [theirs]).fetchall():
         # The name comes from the catalogue, quoted as it needs to be, arguments included.
         session.execute(f"ALTER FUNCTION {name} OWNER TO {OPERATIONS}".encode())
-
-
-def prune_scratch_databases() -> int:
-    """Drop the scratch databases that killed trials left, full of members' data; return how many. The worker's."""
-    with connected(url_of("owner"), autocommit=True, answer_seconds=PRUNE_ANSWER_SECONDS) as session:
-        if not _row(session, f"SELECT pg_try_advisory_lock({LOCK_KEY})"):
-            return 0
-        return _drop_leftovers(session)
-
-
-def _scratch_prefix(session: Session) -> str:
-    return session.info.dbname[:40] + SCRATCH
-
-
-def _drop_leftovers(session: Session) -> int:
-    """Drop what other trials left. The caller holds the lock, so that none of them runs."""
-    found = session.execute(
-        "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [_scratch_prefix(session)]
-    ).fetchall()
-    for (name,) in found:
-        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-    return len(found)
 
 
 def _version_of(manifest: Manifest) -> int:

@@ -10,11 +10,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-from carecollective.operations.catalog import read_catalog
-from carecollective.operations.clients import find_client, run_client
-from carecollective.operations.connections import Session, connected, url_of
-from carecollective.operations.contents import Say, read_contents, read_sequences
-from carecollective.operations.manifest import (
+from carecollective.operations.backups.manifest import (
     DUMP,
     MANIFEST,
     PARTIAL,
@@ -24,6 +20,10 @@ from carecollective.operations.manifest import (
     path_of_manifest,
     reserved,
 )
+from carecollective.operations.catalog import read_catalog
+from carecollective.operations.clients import find_client, run_client
+from carecollective.operations.connections import Session, connected, url_of
+from carecollective.operations.contents import Say, read_contents, read_sequences
 from carecollective.operations.problems import OperationError
 from carecollective.postgres import locks
 
