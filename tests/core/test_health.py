@@ -209,6 +209,16 @@ def test_a_guard_that_never_ran_is_named(db, heard, beyond_policies):
     assert checks["guard"]["seconds_since_look"] is None
 
 
+def test_without_worker_and_guard_no_host_leaves_its_load_balancer(db, heard, looked, stage):
+    """They are the whole site's, not one host's: every host would leave at once."""
+    stage("enabled")
+    heard(3600)
+    looked(3600)
+    status, said, checks = ask()
+    assert (status, said, failing(checks)) == (200, "degraded", ["worker", "guard"])
+    assert Client().get("/api/health/live").status_code == 200
+
+
 @pytest.mark.parametrize(("seconds", "is_well"), [(4, True), (5.5, False)])
 def test_a_snapshot_of_over_five_seconds_is_not_well(db, heard, snapshot_read, seconds, is_well):
     heard(1)
