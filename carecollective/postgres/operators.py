@@ -43,6 +43,11 @@ def prepare_server(database_url: str, *, secret_key: str, take_over: bool = Fals
         except psycopg.errors.InsufficientPrivilege:
             if not all(_is_in_order(connection, database_url, role, secret_key) for role in MADE_HERE):
                 raise PostgresError(_request_to_administrator(connection, passwords, database, owner, mark)) from None
+            if left_out := roles.missing_from_roles(connection, owner=owner):
+                raise PostgresError(
+                    f"The site's roles are not yet what they must be, and {owner} may not change them. Have an administrator of"
+                    f" the server run this in {database}, then start again:\n{_as_lines(connection, left_out)}"
+                ) from None
         refused = ""
         try:
             roles.grant_database(connection, database=database, owner=owner)
@@ -78,12 +83,13 @@ def _is_in_order(connection: roles.Connection, database_url: str, role: str, sec
 def _request_to_administrator(
     connection: roles.Connection, passwords: dict[str, str], database: str, owner: str, mark: str
 ) -> str:
-    wanted = [
-        *roles.role_statements(connection, passwords=passwords, owner=owner, mark=mark),
-        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
-            sql.Identifier(database), sql.SQL(", ").join(sql.Identifier(ROLE_NAMES[role]) for role in MADE_HERE)
-        ),
-    ]
+    names = [ROLE_NAMES[role] for role in MADE_HERE]
+    wanted = [*roles.role_statements(connection, passwords=passwords, owner=owner, mark=mark)]
+    if all(roles.role_exists(connection, name) for name in names):
+        wanted += roles.missing_grants(connection, database=database, owner=owner)
+    else:
+        ours = sql.SQL(", ").join(sql.Identifier(name) for name in names)
+        wanted.append(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), ours))
     return (
         f"The role {owner} may not create the roles that the application runs as. "
         f"Have an administrator of the server run this in {database}, then start again:\n{_as_lines(connection, wanted)}"

@@ -70,12 +70,11 @@ def role_statements(
             yield sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(name), mark)
         if role == "ops":
             # So that the owner can give the operations role the functions that count what the owner itself may not see.
-            yield sql.SQL("GRANT {} TO {}").format(sql.Identifier(name), sql.Identifier(owner))
-        for setting, limit in TIME_LIMITS.items() if role in LIMITED_ROLES else ():
-            yield sql.SQL("ALTER ROLE {} SET {} = {}").format(sql.Identifier(name), sql.Identifier(setting), limit)
+            yield let_act_as(connection, owner, name)
+        if role in LIMITED_ROLES:
+            yield from _limits_of(role, TIME_LIMITS)
         if role == "web":
-            limit_of_connections = sql.Literal(_connections_for_web(connection))
-            yield sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(name), limit_of_connections)
+            yield _connection_limit(connection)
 
 
 def create_database(connection: Connection, *, database: str, owner: str) -> None:
@@ -134,6 +133,52 @@ def missing_grants(connection: Connection, *, database: str, owner: str) -> list
     if _may(connection, "database", ROLE_NAMES["web"], database, "TEMPORARY"):
         missing.append(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(where))
     return missing
+
+
+def missing_from_roles(connection: Connection, *, owner: str) -> list[sql.Composed]:
+    """Return the statements that an administrator left out who made the roles.
+
+    They let `owner` act as the operations role, and limit how long and how often the others hold the database.
+    """
+    missing = list[sql.Composed]()
+    if not may_act_as(connection, owner, ROLE_NAMES["ops"]):
+        missing.append(let_act_as(connection, owner, ROLE_NAMES["ops"]))
+    for role in LIMITED_ROLES:
+        found = connection.execute(
+            "SELECT coalesce(array_agg(split_part(setting, '=', 1)), '{}') FROM pg_db_role_setting, unnest(setconfig) AS setting"
+            " WHERE setrole = to_regrole(%s)",
+            [ROLE_NAMES[role]],
+        ).fetchone()
+        given = {name: limit for name, limit in TIME_LIMITS.items() if found is None or name not in found[0]}
+        missing += _limits_of(role, given)
+    found = connection.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", [ROLE_NAMES["web"]]).fetchone()
+    if found == (-1,):
+        missing.append(_connection_limit(connection))
+    return missing
+
+
+def may_act_as(connection: Connection, role: str, other: str) -> bool:
+    """Tell whether a role may act as another, and so give it what it owns."""
+    # Since 16 a membership may come without that.
+    right = "SET" if connection.info.server_version >= 160_000 else "MEMBER"
+    return connection.execute("SELECT pg_has_role(%s, %s, %s)", [role, other, right]).fetchone() == (True,)
+
+
+def let_act_as(connection: Connection, role: str, other: str) -> sql.Composed:
+    """Return the statement by which a role may act as another."""
+    grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(other), sql.Identifier(role))
+    return grant + sql.SQL(" WITH SET TRUE") if connection.info.server_version >= 160_000 else grant
+
+
+def _limits_of(role: str, limits: Mapping[str, str]) -> Iterable[sql.Composed]:
+    for setting, limit in limits.items():
+        name = sql.Identifier(ROLE_NAMES[role])
+        yield sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), limit)
+
+
+def _connection_limit(connection: Connection) -> sql.Composed:
+    limit = sql.Literal(_connections_for_web(connection))
+    return sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(ROLE_NAMES["web"]), limit)
 
 
 def _may(connection: Connection, kind: LiteralString, role: str, thing: str, right: str) -> bool:

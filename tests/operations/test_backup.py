@@ -26,6 +26,7 @@ from carecollective.operations.problems import OperationError
 from carecollective.operations.progress import Progress
 from carecollective.postgres import roles
 from carecollective.postgres.binaries import server_version
+from carecollective.postgres.urls import build_url, parse_url
 from rollout import evidence
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
@@ -244,6 +245,24 @@ def test_it_never_goes_into_a_database_that_holds_something(backed_up: Backup, c
     for arguments in ((), ("--into", url(name, "owner"))):
         assert "holds tables already" in refusal("restore", backed_up[0], *arguments)
     assert ask(name, "SELECT count(*) FROM messages_v2") == before
+
+
+def test_who_may_not_act_as_the_operations_role_is_told_what_to_ask_for(
+    backed_up: Backup, fresh: Copy, at: At, world: str
+) -> None:
+    at(world)
+    name, role = fresh("strangers"), f"stranger_{os.getpid()}"
+    with psycopg.connect(url("postgres"), autocommit=True) as server:
+        server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'theirs'".encode())
+        try:
+            server.execute(f"CREATE DATABASE {name} OWNER {role}".encode())
+            into = build_url({**parse_url(url(name, "owner")), "user": role, "password": "theirs"})
+            said = refusal("restore", backed_up[0], "--into", into)
+            assert f'GRANT "carecollective_ops" TO "{role}"' in said
+            assert said.count("\n") == 0
+        finally:
+            server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+            server.execute(f"DROP ROLE {role}".encode())
 
 
 def test_a_restore_that_is_cut_off_leaves_the_database_empty(

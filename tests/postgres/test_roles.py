@@ -159,6 +159,29 @@ def test_an_operators_owner_without_the_rights_learns_what_to_ask_an_administrat
         assert connection.info.user == "carecollective_web"
 
 
+def test_what_an_administrator_left_out_is_asked_for_and_no_more(data_dir: Path, operator_url: str) -> None:
+    with pytest.raises(PostgresError) as refusal:
+        prepare_server(operator_url, secret_key=SECRET_KEY)
+    statements = re.findall(r"^    (.*);$", str(refusal.value), re.MULTILINE)
+    left_out = [said for said in statements if re.search('GRANT "carecollective_ops"|_timeout|CONNECTION LIMIT', said)]
+    assert len(left_out) == 1 + 2 * 3 + 1
+    with psycopg.connect(connection_url(data_dir, "superuser", "care"), autocommit=True) as administrator:
+        for statement in statements:
+            if statement not in left_out:
+                administrator.execute(statement.encode())
+        if administrator.info.server_version >= 160_000:
+            administrator.execute("GRANT carecollective_ops TO operator WITH SET FALSE")
+        with pytest.raises(PostgresError) as second:
+            prepare_server(operator_url, secret_key=SECRET_KEY)
+        asked = re.findall(r"^    (.*);$", str(second.value), re.MULTILINE)
+        assert sorted(asked) == sorted(left_out)
+        for statement in asked:
+            administrator.execute(statement.encode())
+    prepare_server(operator_url, secret_key=SECRET_KEY)
+    with psycopg.connect(operator_url) as owner:
+        owner.execute("SET ROLE carecollective_ops")
+
+
 def test_a_database_url_of_the_web_role_is_refused(server: Path) -> None:
     with pytest.raises(PostgresError, match="DATABASE_URL must name the role that owns the database"):
         prepare_server(connection_url(server, "web"), secret_key=SECRET_KEY)

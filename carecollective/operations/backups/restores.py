@@ -25,7 +25,7 @@ from carecollective.operations.connections import OPERATIONS, Session, connected
 from carecollective.operations.contents import Say
 from carecollective.operations.problems import OperationError
 from carecollective.postgres import ROLE_NAMES
-from carecollective.postgres.roles import grant_database, role_exists
+from carecollective.postgres.roles import grant_database, let_act_as, may_act_as, role_exists
 from carecollective.postgres.urls import connect, parse_url, why_unreachable
 
 _HOLDS_A_TABLE = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
@@ -147,6 +147,12 @@ def _check_target(session: Session) -> None:
     if missing:
         raise OperationError(
             f"The server does not know the role {missing[0]}: run `manage.py create_roles` there first, with DATABASE_URL set."
+        )
+    owner = session.info.user
+    if not may_act_as(session, owner, OPERATIONS):
+        statement = let_act_as(session, owner, OPERATIONS).as_string(session)
+        raise OperationError(
+            f"The role {owner} may not act as {OPERATIONS}, which owns functions there: have an administrator run {statement}."
         )
 
 
