@@ -166,6 +166,7 @@ WORKER_TASKS = (
     ("carecollective.privacy.exports.prepare_waiting", 2),
     ("carecollective.privacy.exports.prune_exports", 3600),
     ("carecollective.privacy.erasure.sweep", 30),
+    ("carecollective.privacy.erasure.keep_ledger", 300),
     ("carecollective.privacy.retention.prune_failed_sign_ins", 3600),
     ("carecollective.operations.backups.dumps.prune_backups", 3600),
     ("carecollective.operations.backups.scratch.prune_scratch_databases", 3600),

@@ -1,6 +1,7 @@
 """What every test may ask for. `db` tests roll back; `committed_db` tests commit, and get a fresh copy afterwards."""
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -58,6 +59,7 @@ def committed_db(django_db_setup: None, django_db_blocker: Any, template_databas
     with django_db_blocker.unblock():
         yield
         connections.close_all()
+    shutil.rmtree(django_settings.BACKUP_DIR, ignore_errors=True)
     databases.recreate_guarded(
         django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database
     )

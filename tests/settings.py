@@ -40,7 +40,10 @@ for name in (
 os.environ["DATA_DIR"] = os.environ.get("TEST_DATA_DIR", ".data/tests")
 
 from carecollective.settings import *  # noqa: E402, F403
-from carecollective.settings import DATABASES  # noqa: E402
+from carecollective.settings import DATA_DIR, DATABASES  # noqa: E402
+
+# The ledger of erased members stands there: those of another run, under the same ids, must not be erased in this one.
+BACKUP_DIR = DATA_DIR / "backups" / DATABASE
 
 # Tests sign in as the superuser and act as the web role: `beyond_policies` steps out for what only the legacy system did.
 DATABASES["default"] |= {

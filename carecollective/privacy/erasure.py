@@ -1,17 +1,19 @@
 """A member leaves for good: their row is scrubbed in place, their words give way to one sentence, the others' words stay."""
 
+import logging
 from typing import Any
 from uuid import UUID
 
 from axes.models import AccessAttempt
 from django.contrib.auth import SESSION_KEY, authenticate
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import member_in_care_of
+from carecollective.core import erasure_ledger
 from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.core.text import can_be_kept
@@ -19,6 +21,8 @@ from carecollective.mail.file_backend import delete_files_about
 from carecollective.mail.models import OutgoingMail
 from carecollective.mail.queue import cancel_mail
 from carecollective.privacy.models import Erasure
+
+logger = logging.getLogger(__name__)
 
 # Longer than any request lasts: what was on its way when the member left has arrived by then, and is swept up.
 SWEEP_AFTER_SECONDS = 120
@@ -78,15 +82,37 @@ def sweep() -> int:
     return len(members)
 
 
-def _erase(*, actor: User, member: User) -> None:
+def keep_ledger() -> int:
+    """Make the ledger beside the backups and the database agree on who was erased; return how many lacked in either.
+
+    Members whom only the ledger knows are back from a restore: they are erased again. The worker's.
+    """
+    recorded = dict(Erasure.objects.values_list("pk", "erased_at"))
+    back = erasure_ledger.read().keys() - recorded.keys()
+    added = 0
+    try:
+        # With nobody in it too: a restore then knows that nobody left.
+        added = erasure_ledger.append(recorded)
+    except OSError as problem:
+        if recorded:
+            logger.error("The ledger of erased members cannot be written: %s.", problem)
+    members = User.objects.filter(pk__in=back)
+    for member in members:
+        _erase(actor=member, member=member, may_be_the_last=True)
+    return added + len(members)
+
+
+def _erase(*, actor: User, member: User, may_be_the_last: bool = False) -> None:
     with acting_as(actor):
-        if member.is_superuser:
+        if member.is_superuser and not may_be_the_last:
             # Held, so that the last two do not leave at the same moment.
             others = User.objects.select_for_update(no_key=True).filter(is_superuser=True, is_active=True)
             if not [other for other in others.order_by("pk") if other.pk != member.pk]:
                 raise LastAdministrator()
         scrub(member.pk)
         cancel_mail(member.pk)
+        # Not before it is certain, and not in a rehearsal that is taken back.
+        transaction.on_commit(lambda: _note_in_ledger(member.pk))
     _delete_sessions(member.pk)
     _delete_mail_files(member.pk, address=member.email)
 
@@ -95,6 +121,14 @@ def scrub(member_id: UUID) -> None:
     """Empty the member's row and all that they wrote, as the acting member; the database decides whether they may."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT public.privacy_erase_member(%s)", [member_id])
+
+
+def _note_in_ledger(member_id: UUID) -> None:
+    """Write an erasure down beside the backups. The worker makes up for what could not be written."""
+    try:
+        erasure_ledger.append(dict(Erasure.objects.filter(pk=member_id).values_list("pk", "erased_at")))
+    except (OSError, DatabaseError) as problem:
+        logger.warning("An erasure could not be noted in the ledger (%s); the worker does it.", type(problem).__name__)
 
 
 def _delete_mail_files(member_id: UUID, *, address: str | None = None) -> None:

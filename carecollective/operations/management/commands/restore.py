@@ -4,7 +4,9 @@ from typing import Any
 
 from django.conf import settings
 
+from carecollective.core import erasure_ledger
 from carecollective.operations.backups.dumps import list_backups
+from carecollective.operations.backups.erasures import erase_again, read_ledgers
 from carecollective.operations.backups.restores import restore_for_trial, restore_into
 from carecollective.operations.commands import OperationCommand
 from carecollective.operations.connections import url_of
@@ -37,6 +39,8 @@ class Command(OperationCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         dump = _find(options["file"])
         progress = Progress(self.stderr if options["json"] else self.stdout)
+        ledger = None if options["verify"] else read_ledgers(dump)
+        erased = 0
         url = options["into"] or url_of("owner")
         try:
             if options["verify"]:
@@ -44,11 +48,12 @@ class Command(OperationCommand):
                 place = "a scratch database, dropped again"
             else:
                 manifest = restore_into(dump, url, say=progress.say)
+                erased = erase_again(ledger or {}, url, say=progress.say)
                 place = parse_url(url).get("dbname", "")
         finally:
             progress.end()
         if options["json"]:
-            counts = {"tables": len(manifest.tables), "rows": manifest.rows}
+            counts = {"tables": len(manifest.tables), "rows": manifest.rows, "erased_again": erased}
             self.answer({"dump": str(dump), "into": place, **counts})
             return
         self.stdout.write("\n".join(render_contents(manifest.tables)))
@@ -56,6 +61,16 @@ class Command(OperationCommand):
         self.stdout.write(
             f"Every checksum, {len(manifest.policies)} policies and {len(manifest.grants)} grants are the manifest's."
         )
+        if not options["verify"]:
+            self.stdout.write(_describe_erased(erased, has_ledger=ledger is not None))
+
+
+def _describe_erased(count: int, *, has_ledger: bool) -> str:
+    if not has_ledger:
+        return (
+            f"No {erasure_ledger.NAME} beside the backup: members who were erased since it was made, if any, are back."
+        )
+    return f"Erased again: {count} who left after the backup was made."
 
 
 def _find(file: Path) -> Path:
