@@ -11,8 +11,7 @@ from tests.sites import free_port
 from tests.waiting import wait_for
 
 UNPACKED = PROJECT / ".data" / "pgbouncer"
-CONFIGURATION = """
-[databases]
+CONFIGURATION = """[databases]
 * = host={server}
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -20,9 +19,6 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = {users}
-pool_mode = {mode}
-server_round_robin = {round_robin}
-default_pool_size = {pool_size}
 max_client_conn = 200
 """
 
@@ -60,29 +56,33 @@ def _run(*command: str, folder: Path) -> str:
     ).stdout
 
 
+def configured(*, mode: str = "transaction", pool_size: int = 4, round_robin: bool = False) -> str:
+    """Return a configuration for `PgBouncer`.
+
+    Args:
+        mode: `transaction` or `session`.
+        pool_size: How many sessions a role has in a database.
+        round_robin: Whether the sessions take turns; else the one used last is used next.
+    """
+    return (
+        f"{CONFIGURATION}pool_mode = {mode}\ndefault_pool_size = {pool_size}\nserver_round_robin = {int(round_robin)}\n"
+    )
+
+
 class PgBouncer:
     """A pooler on a port of its own before the server whose sockets are in `server`.
 
     Args:
-        users: The password of each role that may come in.
-        mode: `transaction` or `session`.
-        round_robin: Whether the sessions take turns; else the one used last is used next.
+        configuration: What its file says, with `{server}`, `{port}` and `{users}` where the test's own belong.
+        users: The password of each role in its `auth_file`.
     """
 
-    def __init__(
-        self, program: Path, folder: Path, *, server: Path, users: dict[str, str], mode: str = "transaction",
-        pool_size: int = 4, round_robin: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, program: Path, folder: Path, *, server: Path, users: dict[str, str], configuration: str) -> None:
         self.port = free_port()
         folder.mkdir()
-        password_file, configuration = folder / "users.txt", folder / "pgbouncer.ini"
+        password_file, configuration_file = folder / "users.txt", folder / "pgbouncer.ini"
         password_file.write_text("".join(f'"{name}" "{password}"\n' for name, password in users.items()))
-        configuration.write_text(
-            CONFIGURATION.format(
-                server=server, port=self.port, users=password_file, mode=mode, pool_size=pool_size,
-                round_robin=int(round_robin),
-            )
-        )  # fmt: skip
+        configuration_file.write_text(configuration.format(server=server, port=self.port, users=password_file))
         account = server.stat().st_uid
         as_whom: dict[str, object] = {}
         if os.geteuid() == 0:
@@ -96,7 +96,7 @@ class PgBouncer:
         self.log = folder / "log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [str(program), str(configuration)],
+                [str(program), str(configuration_file)],
                 env={**os.environ, "LD_LIBRARY_PATH": libraries} if libraries else None,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -31,7 +31,7 @@ from rollout.guard import LOCK_KEY as GUARD_LOCK
 from rollout.guard import Guard
 from tests import databases
 from tests.faults.processes import Processes
-from tests.postgres.pgbouncer import PgBouncer, find_program
+from tests.postgres.pgbouncer import PgBouncer, configured, find_program
 from tests.postgres.support import PROJECT
 from tests.sites import environment_for
 from tests.waiting import wait_for
@@ -62,7 +62,8 @@ def pooler_at(template_database: str) -> Iterator[PoolerAt]:
         def start(**options: Any) -> PgBouncer:
             pooler = PgBouncer(
                 program, Path(folder) / uuid4().hex, server=DataDirectory.at(settings.DATA_DIR).sockets,
-                users={name: known[role] for role, name in postgres.ROLE_NAMES.items()}, **options,
+                users={name: known[role] for role, name in postgres.ROLE_NAMES.items()},
+                configuration=configured(**options),
             )  # fmt: skip
             stack.callback(pooler.end)
             return pooler
