@@ -9,7 +9,7 @@ from typing import Any
 import environ
 
 from carecollective import env
-from carecollective.core import request_limits
+from carecollective.core import metric_files, request_limits
 from carecollective.core.logging import gunicorn_configuration
 from carecollective.core.threads import REQUEST_THREADS, RESERVED_THREADS
 
@@ -64,11 +64,11 @@ def on_starting(server: Any) -> None:
         # A master that was killed left it.
         if folder.stat().st_uid == os.getuid() and not _is_running(folder.name.split("-")[2]):
             shutil.rmtree(folder, ignore_errors=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=f"{METRICS}-{os.getpid()}-", dir=home)
+    os.environ[metric_files.FOLDER_VARIABLE] = tempfile.mkdtemp(prefix=f"{METRICS}-{os.getpid()}-", dir=home)
 
 
 def on_exit(server: Any) -> None:
-    shutil.rmtree(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""), ignore_errors=True)
+    shutil.rmtree(os.environ.get(metric_files.FOLDER_VARIABLE, ""), ignore_errors=True)
 
 
 def worker_exit(server: Any, worker: Any) -> None:
@@ -80,10 +80,12 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Take the dead worker's gauges out; what it counted stays counted."""
-    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 -- reads the folder when imported
-
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    """Take the dead worker's gauges out, and keep what it counted."""
+    try:
+        metric_files.fold_ended(worker.pid)
+    except Exception:
+        # The master, which would end by it, has other workers.
+        server.log.exception("The counters of worker %s are lost", worker.pid)
 
 
 def _is_running(pid: str) -> bool:

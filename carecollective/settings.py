@@ -212,6 +212,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "carecollective.core.middleware.RequestIdMiddleware",
+    "carecollective.core.access.AccessMiddleware",
     "carecollective.core.middleware.SpeculativeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -135,7 +135,9 @@ class Guard:
         self.lock = SessionLock(LOCK_KEY, prepare=_NOTICE_DEATH, when_refused=_oust_stalled)
         self.before: tuple[datetime | None, tuple[Ending, ...]] | None = None
         self.watch = WorkerWatch()
-        self.reported = False
+        # By kind, what stood in the way lately and is in the log already, and what did in this look.
+        self.reported: set[str] = set()
+        self.met: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set; the look at hand is finished first."""
@@ -147,6 +149,7 @@ class Guard:
 
     def tick(self) -> bool:
         """Look once, if the lock is ours, and tell whether it was. Whatever goes wrong, the next tick tries again."""
+        self.met = set()
         try:
             if not self._holds_lock():
                 return False
@@ -154,24 +157,20 @@ class Guard:
             # Only now: a guard that cannot see the figures is no guard, and V2 shall go off without one.
             self._renew()
             rollbacks.finish()
-            self.reported = False
+            self.reported = self.met
         except RollbackNotWritten as problem:
             # The lease is not renewed: should it not succeed within the minute, V2 goes off by that.
-            if not self.reported:
-                logger.error("The guard could not roll back and will try again. %s", problem.message)
-            self.reported = True
+            self._report(problem, f"The guard could not roll back and will try again. {problem.message}", logging.ERROR)
         except PostgresError:
             # A pooler stands where PostgreSQL should: two guards would both hold the lock.
             raise
         except Error as problem:
-            if not self.reported:  # an outage is one line, not one every five seconds
-                logger.warning("The guard could not look (%s) and will try again.", type(problem).__name__)
-            self.reported = True
+            self._report(problem, f"The guard could not look ({type(problem).__name__}) and will try again.")
             if isinstance(problem, OperationalError | InterfaceError):
                 self.lock.release()
             connection.close()
-        except Exception:
-            logger.exception("The guard could not look and will try again.")
+        except Exception as problem:  # noqa: BLE001 -- logged with its traceback
+            self._report(problem, "The guard could not look and will try again.", logging.ERROR, with_traceback=True)
             connection.close()
         return self.lock.is_held
 
@@ -200,7 +199,7 @@ class Guard:
             change_alerts.note_changes()
         except Error as problem:
             # The next look, or the worker, notes what this one could not.
-            logger.warning("A change could not be noted yet (%s).", type(problem).__name__)
+            self._report(problem, f"A change could not be noted yet ({type(problem).__name__}).")
 
     def _gather(self) -> Evidence:
         evidence = gather(broken=self.inspector.look())
@@ -216,8 +215,18 @@ class Guard:
             if not finding.rule.disables_v2:
                 raise
             # Turning V2 off comes first. Its evidence stays, so the next look notes it.
-            logger.warning("An alert could not be recorded yet (%s).", type(problem).__name__)
+            self._report(problem, f"An alert could not be recorded yet ({type(problem).__name__}).")
             return None
+
+    def _report(
+        self, problem: Exception, words: str, level: int = logging.WARNING, *, with_traceback: bool = False
+    ) -> None:
+        """Log what stands in the way once while it lasts, not with every look and not for all that it stands in the way of."""
+        kind = type(problem).__name__
+        if kind not in self.reported:
+            logger.log(level, "%s", words, exc_info=problem if with_traceback else None)
+        self.reported.add(kind)
+        self.met.add(kind)
 
     def _note_absence(self, stage: Stage) -> None:
         """Record what the pages could only say while it lasted: for how long nobody watched."""

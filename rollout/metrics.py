@@ -1,7 +1,6 @@
 """What Prometheus reads at /metrics: counters of every process of the site, and the rollout's state as the database has it."""
 
 import hmac
-import os
 from collections.abc import Iterator
 from ipaddress import ip_address
 
@@ -16,18 +15,16 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from carecollective.core import errors
+from carecollective.core import errors, metric_files
+from carecollective.core.access import BUCKETS, counted
 from rollout import figures, snapshot
 from rollout.lease import read_lease
 from rollout.operations import FAILURE_CODES, Event, Method, Outcome
 from rollout.stages import StageKind
 from rollout.versions import MessagingVersion
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 NO_VERSION = "none"
-BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-counted = CollectorRegistry()
 OPERATIONS = Counter(
     "carecollective_operations",
     "Starts and sends as they ended: success, refused (the member's own reason) or failed (ours).",
@@ -209,14 +206,17 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 def render() -> bytes:
     """Return all metrics in Prometheus' text format, summed over the processes of the site."""
-    if os.environ.get(FOLDER_VARIABLE):
+    home = metric_files.folder()
+    if home is None:
+        counters = generate_latest(counted)
+    else:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    else:
-        registry = counted
+        with metric_files.locked(home):
+            counters = generate_latest(registry)
     state = CollectorRegistry()
     state.register(RolloutCollector())
-    return generate_latest(registry) + generate_latest(state)
+    return counters + generate_latest(state)
 
 
 def _may_read(request: HttpRequest) -> bool:

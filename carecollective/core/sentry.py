@@ -6,6 +6,7 @@ from typing import Any
 import sentry_sdk
 from sentry_sdk.transport import HttpTransport
 
+from carecollective.core import request_ids
 from carecollective.core.logging import scrub_all
 
 KEPT_OF_REQUEST = ("method", "url")
@@ -13,7 +14,14 @@ KEPT_OF_REQUEST = ("method", "url")
 DROPPED = ("user", "breadcrumbs", "server_name", "extra", "modules")
 
 Tags = Callable[[], dict[str, str]]
-_providers: list[Tags] = []
+
+
+def _tag_request() -> dict[str, str]:
+    request_id = request_ids.current()
+    return {"request_id": request_id} if request_id else {}
+
+
+_providers: list[Tags] = [_tag_request]
 
 
 class CountingTransport(HttpTransport):

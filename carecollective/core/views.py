@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_exempt
 
 from carecollective.core import errors, health, request_ids
+from carecollective.core.access import give_reason
 from carecollective.core.api import InternalServerError
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
         wanted = request.POST.get("next", "")
         # These pages lead on whoever is signed in, and look at where to themselves.
         return redirect(f"{request.path}?{urlencode({'next': wanted})}" if wanted else request.path)
-    logger.warning("CSRF check failed: %s", reason)
+    give_reason(request, f"CSRF: {reason}")
     return answer_error(
         request, errors.NotPermitted(_("This page was open for too long. Please go back, reload it and try again."))
     )

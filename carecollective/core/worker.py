@@ -48,6 +48,7 @@ class TaskThread(threading.Thread):
         self.leading = leading
         self.stopping = stopping
         self.started_at: float | None = None
+        self.has_lost_database = False
 
     @property
     def is_stuck(self) -> bool:
@@ -72,8 +73,11 @@ class TaskThread(threading.Thread):
             count = self.task.run()
             if count:
                 logger.info("worker task %s: %s", self.task.path, count)
+            self.has_lost_database = False
         except (OperationalError, InterfaceError) as problem:
-            logger.warning("worker task %s lost the database: %s", self.task.path, str(problem).strip())
+            if not self.has_lost_database:  # an outage is one line, not one for each try
+                logger.warning("worker task %s lost the database: %s", self.task.path, str(problem).strip())
+            self.has_lost_database = True
         except Exception:
             # One task's failure is that task's alone: it is due again after its usual pause.
             logger.exception("worker task %s failed", self.task.path)

@@ -30,7 +30,7 @@ class RefusalWriter:
 
     def write(self, error: BaseException, *, first_line: bytes = b"", request_id: str | None = None) -> bytes:
         """Return the whole answer, as a page or, for an address under /api/, as JSON. The connection closes after it."""
-        from carecollective.core import request_ids  # noqa: PLC0415 -- as below
+        from carecollective.core import access, request_ids  # noqa: PLC0415 -- as below
 
         refusal = _as_domain_error(error)
         is_page = first_line.startswith((b"GET /", b"POST /", b"HEAD /")) and b" /api/" not in first_line
@@ -39,6 +39,7 @@ class RefusalWriter:
             self._kept[kind] = self._ask_application(refusal, is_page=is_page)
         head, body = self._kept[kind]
         adopted = request_ids.adopt(request_id)
+        access.count_answer(access.OTHER_METHOD, access.NO_ROUTE, refusal.status, 0.0)
         if not isinstance(error, (RequestTimeout, NoMoreData)):
             # Who was too slow or has gone is no news, and there may be hundreds of them.
             logger.info("Refused a request: %s %s", refusal.status, type(error).__name__)

@@ -20,12 +20,15 @@ from django.db import OperationalError, connection
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from carecollective.core import metric_files
+from carecollective.core.access import BUCKETS, counted
 from rollout import metrics
 from rollout.operations import Method, Outcome
 from rollout.state import UNKNOWN
 from tests.waiting import wait_for
 
 OPERATIONS = django_settings.BASE_DIR / "docs/operations"
+HOMES = (Path("/dev/shm"), Path(os.environ["DATA_DIR"]))
 NAME = re.compile(r"carecollective_\w+|\bup\b")
 
 
@@ -41,7 +44,7 @@ SLOW_CALLS = [
 
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(metrics.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv(metric_files.FOLDER_VARIABLE, raising=False)
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -72,11 +75,11 @@ def test_the_state_of_the_rollout_is_there(db, client, stage, offer):
 
 def test_operations_are_counted_by_version_method_outcome_and_code(event):
     labels = (("code", "database_error"), ("method", "sendMessage"), ("outcome", "failed"), ("version", "v2"))
-    before = samples(generate_latest(metrics.counted).decode())
+    before = samples(generate_latest(counted).decode())
     metrics.observe(
         event(outcome=Outcome.FAILED, error_code="database_error", connection_error=True, duration_ms=300.0)
     )
-    after = samples(generate_latest(metrics.counted).decode())
+    after = samples(generate_latest(counted).decode())
     assert after["carecollective_operations_total", labels] == before["carecollective_operations_total", labels] + 1
     name = "carecollective_connection_errors_total", ()
     assert after[name] == before[name] + 1
@@ -127,10 +130,11 @@ def test_nothing_is_posted_there(db, client):
 
 
 @pytest.fixture
-def known(db: None, beyond_policies: Any, offer: Any, stage: Any) -> set[str]:
+def known(db: None, client: Any, beyond_policies: Any, offer: Any, stage: Any) -> set[str]:
     """Every series' name that a site with some life in it has."""
     stage("enabled")
     offer()
+    client.get("/help")
     with beyond_policies() as cursor:
         cursor.execute("DELETE FROM rollout_guard_lease")
         cursor.execute(
@@ -159,7 +163,7 @@ def test_the_rules_ask_for_series_that_exist(known):
 def test_the_rules_ask_for_labels_and_buckets_that_exist(known):
     text = (OPERATIONS / "alerts.rules.yml").read_text() + (OPERATIONS / "grafana-dashboard.json").read_text()
     assert set(re.findall(r'method!?=\\?"(\w+)', text)) <= {method.value for method in Method}
-    assert set(re.findall(r'le=\\?"([\d.]+)', text)) <= {str(bucket) for bucket in metrics.BUCKETS}
+    assert set(re.findall(r'le=\\?"([\d.]+)', text)) <= {str(bucket) for bucket in BUCKETS}
     outcomes = {one for found in re.findall(r'outcome=~?\\?"([\w|]+)', text) for one in found.split("|")}
     assert outcomes == {outcome.value for outcome in Outcome}
 
@@ -260,9 +264,15 @@ def test_the_workers_counters_are_added_up_and_outlive_a_worker(committed_db, co
         wait_for(lambda: waiting() == 0, seconds=20)
         asked += more
         assert counted() == asked
+        route = (("method", "GET"), ("route", "/metrics"), ("status", "200"))
+        answered = samples(ask(port, "/metrics"))["carecollective_http_requests_total", route]
         os.kill(min(pids), signal.SIGTERM)
         wait_for(lambda: not is_there(min(pids)), seconds=20)
         assert counted() == asked
+        # Answers of both workers, of which one is no more.
+        assert samples(ask(port, "/metrics"))["carecollective_http_requests_total", route] >= answered + 2
+        (home,) = (found for home in HOMES for found in home.glob(f"carecollective-metrics-{master.pid}-*"))
+        wait_for(lambda: (home / "counter_0.db").exists() and not list(home.glob(f"*_{min(pids)}.db")), seconds=20)
         ask(port, "/count")
     finally:
         master.send_signal(signal.SIGTERM)
@@ -272,5 +282,4 @@ def test_the_workers_counters_are_added_up_and_outlive_a_worker(committed_db, co
     assert superuser.execute(counting).fetchone() == (asked + 1,)
     lines = [json.loads(line) for line in said.read_text().splitlines() if '"measured-site"' in line]
     assert len(lines) == asked + 1
-    homes = [Path("/dev/shm"), Path(os.environ["DATA_DIR"])]
-    assert not [left for home in homes for left in home.glob(f"carecollective-metrics-{master.pid}-*")]
+    assert not [left for home in HOMES for left in home.glob(f"carecollective-metrics-{master.pid}-*")]

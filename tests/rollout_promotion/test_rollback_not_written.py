@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 
 from carecollective.accounts.models import User
@@ -92,3 +93,34 @@ def test_the_guard_says_it_once_does_not_renew_its_lease_and_tries_again(
     change = Change.objects.latest("pk")
     assert (change.to_stage, change.source) == ("disabled", "guard")
     assert rollbacks.describe_unfinished() == ""
+
+
+def test_a_guard_that_is_blocked_says_so_once_while_it_lasts(
+    committed_db: None,
+    stage: Callable[..., None],
+    connect_as: Connect,
+    guard: Guard,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    superuser, locker = connect_as("superuser", autocommit=True), connect_as("superuser")
+    stage("percentage:10")
+    superuser.execute(FAILED_STARTS)
+
+    def look() -> None:
+        # After a failure both connections are new ones.
+        with as_role("guard"), connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+            if guard.lock.take():
+                with guard.lock.cursor() as holder:
+                    holder.execute("SET ROLE carecollective_guard")
+            guard.tick()
+
+    for _outage in range(2):
+        locker.execute("LOCK TABLE rollout_alert, rollout_change IN SHARE MODE")
+        with caplog.at_level(logging.WARNING, logger="rollout.guard"):
+            caplog.clear()
+            for _turn in range(3):
+                look()
+            assert len(caplog.messages) == 1, caplog.messages
+        locker.rollback()
+        look()
