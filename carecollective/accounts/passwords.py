@@ -62,11 +62,16 @@ def send_password_link(*, actor: User, member_id: UUID) -> None:
     queue_mail(LINK_MAIL, member.pk)
 
 
-def compose_password_link(member_id: UUID) -> Letter:
-    """Write the mail with the link, at the site's own address. The token is made now, so that no table ever holds one."""
-    member = User.objects.get(pk=member_id)
+def make_password_link(member: User) -> str:
+    """Return a link, at the site's own address, with which the member chooses a password once. No table ever holds it."""
     query = urlencode({"account": str(member.pk), "token": _tokens.make_token(member)})
-    link = f"{settings.SITE_ADDRESS}{reverse('password')}?{query}"
+    return f"{settings.SITE_ADDRESS}{reverse('password')}?{query}"
+
+
+def compose_password_link(member_id: UUID) -> Letter:
+    """Write the mail with the link. The token is made now, so that none waits in the queue."""
+    member = User.objects.get(pk=member_id)
+    link = make_password_link(member)
     words = {"member": member, "link": link, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}
     return Letter(
         gettext("Choose a new password for Care Collective"), render_to_string("accounts/email/password.txt", words)

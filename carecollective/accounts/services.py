@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, validate_email
@@ -40,6 +42,10 @@ REASON_MAX = 500
 # What staff may change of a member: columns of the row, and what is linked with it.
 CHANGED_BY_STAFF = ("name", "location", "is_active", "is_staff", "is_superuser")
 LINKED_BY_STAFF = ("groups", "user_permissions")
+
+
+class AdministratorExists(NotPermitted):
+    message = _("There is an administrator already, who can make others staff at /admin/.")
 
 
 class SignInLocked(RateLimitExceeded):
@@ -86,14 +92,9 @@ def sign_up(
     from one IP address.
     """
     refused: dict[str, list[Any]] = {}
-    texts = {"email": str(email).strip().lower(), "name": _name(name, refused)}
+    texts = {"email": _email(email, refused), "name": _name(name, refused)}
     for field, value, longest in (("location", location, LOCATION_MAX), ("reason", reason, REASON_MAX)):
         texts[field] = _short_text(field, value, longest, refused)
-    try:
-        MaxLengthValidator(EMAIL_MAX)(texts["email"])
-        validate_email(texts["email"])
-    except ValidationError:
-        refused["email"] = [_("Please check your e-mail address.")]
     applicant = User(pk=key or uuid4(), email=texts["email"], name=texts["name"], location=texts["location"] or None)
     try:
         validate_password(str(password), user=applicant)
@@ -120,6 +121,44 @@ def sign_up(
             {"email": [_("There is already a member with this e-mail address. Try signing in instead.")]}
         ) from None
     return applicant
+
+
+@transaction.atomic
+def create_administrator(*, email: Any, name: Any, although_there_is_one: bool = False) -> User:
+    """Make an approved member of staff with every right, and without a password; or make one of a member.
+
+    For the operator's command alone, who holds the database anyway. It is on the record as nobody's doing but the member's own.
+
+    Raises ValidationRefused; AdministratorExists; NotPermitted for a member who may not sign in.
+    """
+    if not although_there_is_one and User.objects.filter(is_superuser=True, is_active=True).exists():
+        raise AdministratorExists()
+    address = str(email).strip().lower()
+    member = User.objects.select_for_update(no_key=True).filter(email=address).first()
+    if member is None:
+        refused: dict[str, list[Any]] = {}
+        member = User(email=_email(email, refused), name=_name(name, refused))
+        if refused:
+            raise ValidationRefused(refused)
+        member.set_unusable_password()
+        member.save(force_insert=True)
+    elif not member.is_active:
+        raise NotPermitted(_("This member may not sign in."))
+    User.objects.filter(pk=member.pk).update(
+        is_staff=True,
+        is_superuser=True,
+        verification_status=VerificationStatus.APPROVED,
+        approved_at=ClockTimestamp(),
+    )
+    LogEntry.objects.create(
+        user=member,
+        content_type=ContentType.objects.get_for_model(User),
+        object_id=str(member.pk),
+        object_repr=member.name[:200],
+        action_flag=CHANGE,
+        change_message="Made an administrator at the command line.",
+    )
+    return member
 
 
 def clean_name(value: Any) -> str:
@@ -256,6 +295,16 @@ def prune_sessions_and_tokens() -> int:
     sessions, _by_model = Session.objects.filter(expire_date__lt=ClockTimestamp()).delete()
     tokens, _by_model = AuthToken.objects.filter(expiry__lt=ClockTimestamp()).delete()
     return int(sessions + tokens)
+
+
+def _email(value: Any, refused: dict[str, list[Any]]) -> str:
+    email = str(value).strip().lower()
+    try:
+        MaxLengthValidator(EMAIL_MAX)(email)
+        validate_email(email)
+    except ValidationError:
+        refused["email"] = [_("Please check your e-mail address.")]
+    return email
 
 
 def _name(value: Any, refused: dict[str, list[Any]]) -> str:
