@@ -44,7 +44,7 @@ def test_a_backup_is_made_tried_and_restored_there(home: Path, data_dir: Path, u
             [sys.executable, "manage.py", *arguments], cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
-        return done.stdout.strip().rpartition("\n")[2] if not done.returncode else done.stdout
+        return done.stdout
 
     said = manage("create_roles")
     # Before PostgreSQL 16 an administrator has to make the role that bypasses policies.
@@ -59,13 +59,13 @@ def test_a_backup_is_made_tried_and_restored_there(home: Path, data_dir: Path, u
     said = manage("restore", "latest", "--verify")
     assert "The role operator may not create databases" in said, said
     said = manage("restore", "latest", "--into", url.replace("/care?", "/spare?"))
-    assert said.startswith("Every checksum"), said
+    assert "\nEvery checksum" in said, said
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         superuser.execute("ALTER ROLE operator CREATEDB")
     said = manage("restore", "latest", "--verify")
-    assert said.startswith("Every checksum"), said
+    assert "\nEvery checksum" in said, said
     said = manage("verify_messaging")
-    assert said.startswith("All "), said
+    assert re.search("^All .* checks pass", said, re.MULTILINE), said
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         superuser.execute("ALTER SYSTEM SET lo_compat_privileges = on")
         superuser.execute("SELECT pg_reload_conf()")
