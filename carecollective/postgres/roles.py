@@ -132,7 +132,27 @@ def missing_grants(connection: Connection, *, database: str, owner: str) -> list
         missing.append(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(owner)))
     if _may(connection, "database", ROLE_NAMES["web"], database, "TEMPORARY"):
         missing.append(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(where))
-    return missing
+    return [*missing, *_missing_reading(connection, owner)]
+
+
+def _missing_reading(connection: Connection, owner: str) -> Iterable[sql.Composed]:
+    """Yield what lets operations read what belongs to somebody else, beside the owner's tables."""
+    owns = sql.Identifier(owner)
+    both = sql.SQL(", ").join([owns, sql.Identifier(ROLE_NAMES["ops"])])
+    for schema in _schemas_with_tables(connection, owner):
+        if not _may(connection, "schema", ROLE_NAMES["ops"], schema, "USAGE"):
+            yield sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), both)
+        unreadable = connection.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(quote_ident(%s))"
+            " AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND NOT pg_has_role(%s, relowner, 'USAGE')"
+            " AND NOT has_table_privilege(%s, oid, 'SELECT') ORDER BY 1",
+            [schema, owner, ROLE_NAMES["ops"]],
+        )
+        for (table,) in unreadable.fetchall():
+            name = sql.Identifier(schema, table)
+            # All in public is the site's own.
+            take = sql.SQL("ALTER TABLE {} OWNER TO {}").format(name, owns)
+            yield take if schema == "public" else sql.SQL("GRANT SELECT ON {} TO {}").format(name, both)
 
 
 def missing_from_roles(connection: Connection, *, owner: str) -> list[sql.Composed]:

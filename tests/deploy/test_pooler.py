@@ -19,8 +19,6 @@ from tests.postgres.pgbouncer import PgBouncer, find_program
 from tests.postgres.support import User, ask, is_running
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.slow
-
 KEY = "a secret key for these tests"
 PASSWORDS = {"CARE_PASSWORD": "the owner's", "PGBOUNCER_PASSWORD": "the pooler's"}
 

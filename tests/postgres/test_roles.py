@@ -182,6 +182,39 @@ def test_what_an_administrator_left_out_is_asked_for_and_no_more(data_dir: Path,
         owner.execute("SET ROLE carecollective_ops")
 
 
+def test_what_belongs_to_somebody_else_is_named_with_the_statement(data_dir: Path, operator_url: str) -> None:
+    with psycopg.connect(connection_url(data_dir, "superuser", "care"), autocommit=True) as superuser:
+        superuser.execute(f"ALTER ROLE operator {MAY_MAKE_ROLES}".encode())
+        prepare_server(operator_url, secret_key=SECRET_KEY)
+        for statement in (
+            "ALTER ROLE operator NOSUPERUSER",
+            "CREATE TABLE theirs (one integer)",
+            "CREATE VIEW shown AS SELECT 1 AS one",
+            "GRANT SELECT ON shown TO operator",
+            "CREATE SCHEMA elsewhere",
+            "CREATE TABLE elsewhere.ours (one integer)",
+            "ALTER TABLE elsewhere.ours OWNER TO operator",
+            "CREATE TABLE elsewhere.theirs (one integer)",
+            "GRANT USAGE ON SCHEMA elsewhere TO operator",
+            "CREATE TABLE ours (one integer)",
+            "ALTER TABLE ours OWNER TO operator",
+        ):
+            superuser.execute(statement.encode())
+        with pytest.raises(PostgresError) as refusal:
+            prepare_server(operator_url, secret_key=SECRET_KEY)
+        statements = re.findall(r"^    (.*);$", str(refusal.value), re.MULTILINE)
+        assert 'ALTER TABLE "public"."theirs" OWNER TO "operator"' in statements
+        assert 'ALTER TABLE "public"."shown" OWNER TO "operator"' in statements
+        assert 'GRANT USAGE ON SCHEMA "elsewhere" TO "operator", "carecollective_ops"' in statements
+        assert 'GRANT SELECT ON "elsewhere"."theirs" TO "operator", "carecollective_ops"' in statements
+        for statement in statements:
+            superuser.execute(statement.encode())
+    prepare_server(operator_url, secret_key=SECRET_KEY)
+    with psycopg.connect(derived_url(operator_url, "ops", SECRET_KEY)) as operations:
+        for table in ("theirs", "shown", "elsewhere.ours", "elsewhere.theirs"):
+            operations.execute(f"SELECT * FROM {table}".encode())
+
+
 def test_a_database_url_of_the_web_role_is_refused(server: Path) -> None:
     with pytest.raises(PostgresError, match="DATABASE_URL must name the role that owns the database"):
         prepare_server(connection_url(server, "web"), secret_key=SECRET_KEY)
