@@ -76,6 +76,18 @@ def names(raw: str) -> list[str]:
     return [name.strip() for name in raw.split(",") if name.strip()]
 
 
+def age_recipients(raw: str) -> list[Any]:
+    """Return age's public keys. A secret key by mistake is not repeated in the error."""
+    import pyrage  # noqa: PLC0415 -- few processes encrypt anything
+
+    if "SECRET-KEY" in raw.upper():
+        raise ImproperlyConfigured("BACKUP_RECIPIENT must be a public key (age1…): it is set to a secret key.")
+    try:
+        return [pyrage.x25519.Recipient.from_str(name) for name in names(raw)]
+    except pyrage.RecipientError:
+        raise ValueError from None
+
+
 def addresses(raw: str) -> list[str]:
     if not all(address.count("@") == 1 and address.strip("@") == address for address in names(raw)):
         raise ValueError

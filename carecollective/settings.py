@@ -16,6 +16,7 @@ from carecollective.core.request_limits import BODY_BYTES
 from carecollective.env import (
     NO_PROXIES,
     addresses,
+    age_recipients,
     bind_address,
     database_address,
     exact_origins,
@@ -149,6 +150,13 @@ BACKUP_DIR = read(
     "BACKUP_DIR", DATA_DIR / "backups", lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a folder"
 )
 BACKUPS_KEPT = read("BACKUPS_KEPT", 7, whole_number(1, 1000), "a number of backups from 1")
+# Backups are encrypted for these keys. The secret one is needed here only where a restore, or the drill, is to read them.
+BACKUP_RECIPIENT = read(
+    "BACKUP_RECIPIENT", list[Any](), age_recipients, "public keys of age (age1…) with commas between"
+)
+BACKUP_IDENTITY_FILE = read(
+    "BACKUP_IDENTITY_FILE", None, lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a file"
+)
 EXPORTS_KEPT_DAYS = read("EXPORTS_KEPT_DAYS", 7, whole_number(1, 365), "a number of days from 1")
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
 METRICS_ALLOW = read(

@@ -5,12 +5,18 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
+from typing import IO
 
 from carecollective import postgres
 from carecollective.operations.problems import OperationError
 from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url
+
+# Reads or writes all of one of a program's pipes. Raises OSError.
+Pump = Callable[[IO[bytes]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +48,18 @@ def find_client(name: str, *, server_version: int) -> Client:
 
 
 def run_client(
-    client: Client, arguments: Sequence[str], *, url: str, hear: Callable[[str], None], keep_open: Sequence[int] = ()
+    client: Client,
+    arguments: Sequence[str],
+    *,
+    url: str,
+    hear: Callable[[str], None],
+    keep_open: Sequence[int] = (),
+    take_output: Pump | None = None,
+    give_input: Pump | None = None,
 ) -> None:
     """Run the program on a database, handing each line of its report to `hear`; it keeps the files `keep_open`.
 
+    `take_output` reads its standard output, `give_input` writes its standard input, each in a thread of its own.
     The password goes by the environment: arguments are for everybody on the machine to read. Raises OperationError.
     """
     parameters = {**NETWORK_LIMITS, **parse_url(url)}
@@ -56,25 +70,71 @@ def run_client(
         [str(client.path), f"--dbname={build_url(parameters)}", "--no-password", "--verbose", *arguments],
         env=environment,
         pass_fds=keep_open,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if give_input else subprocess.DEVNULL,
+        stdout=subprocess.PIPE if take_output else subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
     ) as process:
         assert process.stderr is not None  # noqa: S101 -- for the type checker: it was asked for
-        try:
+        with _pumping(process, take_output, give_input) as problems:
             for line in process.stderr:
-                said = line.strip().removeprefix(f"{client.path.name}: ")
+                said = line.decode(errors="replace").strip().removeprefix(f"{client.path.name}: ")
                 if "error:" in said or "FATAL:" in said:
                     complaints.append(said.partition("error: ")[2] or said)
                 hear(said)
-        except BaseException:
-            process.terminate()
-            raise
-    if process.returncode:
-        reason = complaints[0] if complaints else f"it ended with {process.returncode}."
+    # What the pump met comes first: the program's own complaint is only what follows from it.
+    if problems or process.returncode:
+        reason = next(iter([*problems, *complaints]), f"it ended with {process.returncode}.")
         raise OperationError(f"{client.path.name} failed: {reason}")
+
+
+def read_output(client: Client, arguments: Sequence[str], *, give_input: Pump | None = None) -> str:
+    """Return what the program prints, without a database. Raises OperationError."""
+    output: list[bytes] = []
+    with (
+        subprocess.Popen(
+            [str(client.path), *arguments],
+            stdin=subprocess.PIPE if give_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+        _pumping(process, lambda pipe: output.append(pipe.read()), give_input),
+    ):
+        assert process.stderr is not None  # noqa: S101 -- for the type checker: it was asked for
+        complaint = process.stderr.read()
+    if process.returncode:
+        raise OperationError(f"{client.path.name} failed: {complaint.decode(errors='replace').strip()}")
+    return b"".join(output).decode(errors="replace")
+
+
+@contextmanager
+def _pumping(
+    process: "subprocess.Popen[bytes]", take_output: Pump | None, give_input: Pump | None
+) -> Iterator[Sequence[str]]:
+    """Serve the program's pipes until it closes them; yield what went wrong there. Ends the program where the block fails."""
+    problems: list[str] = []
+
+    def serve(pump: Pump, pipe: IO[bytes]) -> None:
+        try:
+            with pipe:
+                pump(pipe)
+        except BrokenPipeError:
+            pass  # it has read all that it needs, or ended: its exit status says which
+        except OSError as problem:
+            problems.append(f"{problem.strerror or problem}.")
+            process.terminate()
+
+    pairs = ((take_output, process.stdout), (give_input, process.stdin))
+    threads = [Thread(target=serve, args=pair, daemon=True) for pair in pairs if all(pair)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield problems
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        for thread in threads:
+            thread.join()
 
 
 def _candidates(name: str) -> Iterator[Path]:

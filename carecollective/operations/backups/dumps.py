@@ -4,14 +4,17 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import django
 from django.conf import settings
 
+from carecollective.operations.backups.encryption import encrypt
 from carecollective.operations.backups.manifest import (
     DUMP,
+    ENCRYPTED_DUMP,
     MANIFEST,
     PARTIAL,
     Manifest,
@@ -43,7 +46,8 @@ _MIGRATIONS = "SELECT app, max(name) FROM public.django_migrations GROUP BY app 
 def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
     """Write a dump and its manifest into a folder, and return the dump's path and the manifest.
 
-    Raises OperationError; a backup that was not finished leaves nothing that could be taken for one.
+    With BACKUP_RECIPIENT set, the dump is encrypted on its way: no part of it is on the disk otherwise. Raises
+    OperationError; a backup that was not finished leaves nothing that could be taken for one.
     """
     url = url_of("ops")
     _make_private(folder)
@@ -54,7 +58,8 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
         # The dump takes its snapshot from this transaction: both see the very same rows.
         (snapshot,) = _row(session, "SELECT pg_export_snapshot()")
         started_at, stamp = _row(session, _MOMENT)
-        dump = folder / f"{NAME}{stamp}{DUMP}"
+        recipients: Sequence[Any] = settings.BACKUP_RECIPIENT
+        dump = folder / f"{NAME}{stamp}{ENCRYPTED_DUMP if recipients else DUMP}"
         if dump.exists():
             raise OperationError(f"{dump} is there already: wait a second and try again.")
         # pg_dump inherits the lock: killed alone, this process leaves it writing for a moment.
@@ -68,13 +73,19 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
                     done += 1
                     say(f"Dump: {done} of {total} tables")
 
-            # fmt: off
-            run_client(client, [
-                "--format=custom", f"--file={draft}", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_SECONDS}s",
-                # Rights on the server's own functions are the server's: only its administrator could restore them.
-                "--exclude-schema=pg_catalog",
-            ], url=url, hear=hear, keep_open=[descriptor])
-            # fmt: on
+            arguments = ["--format=custom", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_SECONDS}s"]
+            # Rights on the server's own functions are the server's: only its administrator could restore them.
+            arguments.append("--exclude-schema=pg_catalog")
+            if recipients:
+                # fmt: off
+                run_client(
+                    client, arguments, url=url, hear=hear, keep_open=[descriptor],
+                    take_output=partial(encrypt, target=draft, recipients=recipients),
+                )
+                # fmt: on
+            else:
+                arguments.append(f"--file={draft}")
+                run_client(client, arguments, url=url, hear=hear, keep_open=[descriptor])
             say("Reading the dump once more …")
             finished_at = _row(session, _MOMENT)[0]
             manifest = _complete(state, draft, client.words, started_at.isoformat(), finished_at.isoformat())
@@ -107,7 +118,7 @@ def read_state(session: Session, *, say: Say) -> Manifest:
 
 def list_backups(folder: Path) -> Sequence[Path]:
     """Return the dumps that have a manifest, the newest first."""
-    dumps = sorted(folder.glob(f"{NAME}*{DUMP}"), reverse=True)
+    dumps = sorted([*folder.glob(f"{NAME}*{DUMP}"), *folder.glob(f"{NAME}*{ENCRYPTED_DUMP}")], reverse=True)
     return [dump for dump in dumps if path_of_manifest(dump).is_file()]
 
 
@@ -144,12 +155,15 @@ def prune_partials(folder: Path) -> int:
 def _remove_with(draft: Path) -> None:
     """Delete a draft together with the half of the pair that has its final name already."""
     path = draft.with_name(draft.name.removesuffix(PARTIAL))
-    dump = path if path.name.endswith(DUMP) else path.with_name(path.name.removesuffix(MANIFEST) + DUMP)
-    page = path_of_manifest(dump)
-    if path == dump and not dump.exists():
-        page.unlink(missing_ok=True)
-    elif path == page and not page.exists():
-        dump.unlink(missing_ok=True)
+    if not path.exists():
+        stem = path.name.removesuffix(MANIFEST)
+        others = (
+            [path_of_manifest(path)]
+            if stem == path.name
+            else [path.with_name(stem + end) for end in (DUMP, ENCRYPTED_DUMP)]
+        )
+        for other in others:
+            other.unlink(missing_ok=True)
     draft.unlink(missing_ok=True)
 
 

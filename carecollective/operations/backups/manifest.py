@@ -16,6 +16,8 @@ from carecollective.postgres import locks
 
 FORMAT = 1
 DUMP, MANIFEST, PARTIAL = ".dump", ".manifest.json", ".partial"
+# A dump that is encrypted has its manifest under the same name.
+ENCRYPTED_DUMP = f"{DUMP}.age"
 KINDS = ("policies", "grants", "structure")
 CHUNK = 1024 * 1024
 
@@ -45,7 +47,7 @@ class Manifest:
 
 
 def path_of_manifest(dump: Path) -> Path:
-    return dump.with_name(dump.name.removesuffix(DUMP) + MANIFEST)
+    return dump.with_name(dump.name.removesuffix(".age").removesuffix(DUMP) + MANIFEST)
 
 
 def write_manifest(manifest: Manifest, dump: Path) -> None:

@@ -1,17 +1,19 @@
 """A backup brought back: into a database that holds nothing yet, all of it or nothing, and compared to the last checksum."""
 
-import subprocess
+import shutil
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 from psycopg import sql
 
 from carecollective.operations.backups.dumps import read_state
+from carecollective.operations.backups.encryption import decrypt, find_identities, is_encrypted
 from carecollective.operations.backups.manifest import (
     Manifest,
     digest_of,
@@ -20,7 +22,7 @@ from carecollective.operations.backups.manifest import (
     read_manifest,
 )
 from carecollective.operations.backups.scratch import drop_database, held_for_trials, new_name
-from carecollective.operations.clients import Client, find_client, run_client
+from carecollective.operations.clients import Client, Pump, find_client, read_output, run_client
 from carecollective.operations.connections import OPERATIONS, Session, connected, url_of, with_database
 from carecollective.operations.contents import Say
 from carecollective.operations.problems import OperationError
@@ -36,26 +38,28 @@ WHERE n.nspname = 'public' AND p.oid::regprocedure::text = ANY (%s)
 """
 
 
-def restore_into(dump: Path, url: str, *, say: Say) -> Manifest:
+def restore_into(dump: Path, url: str, *, say: Say, identity: Path | None = None) -> Manifest:
     """Restore into an empty database, or a new one, that belongs to the role in `url`; return the manifest it agrees with.
 
-    Raises OperationError, also for a copy that differs from the manifest in a single character.
+    `identity` names the file with the secret key of an encrypted dump, where it is not BACKUP_IDENTITY_FILE. Nothing of the
+    dump is decrypted on the disk. Raises OperationError, also for a copy that differs from the manifest in a single character.
     """
     manifest = read_manifest(dump)
     _check_dump(dump, manifest, say=say)
+    source = _open_source(dump, identity)
     _create_database(url)
     with connected(url, autocommit=True) as session:
         _check_target(session)
         client = find_client("pg_restore", server_version=_version_of(manifest))
         with _operations_may_own_functions(session):
-            _run(client, dump, manifest, url=url, say=say)
+            _run(client, source, manifest, url=url, say=say)
             _give_functions_back(session, manifest)
         grant_database(session, database=session.info.dbname, owner=session.info.user)
     compare_with(manifest, url, say=say)
     return manifest
 
 
-def restore_for_trial(dump: Path, *, say: Say) -> Manifest:
+def restore_for_trial(dump: Path, *, say: Say, identity: Path | None = None) -> Manifest:
     """Restore into a scratch database beside the present one, compare everything, drop it, and note in the manifest that
     it went well. Raises OperationError.
     """
@@ -64,7 +68,7 @@ def restore_for_trial(dump: Path, *, say: Say) -> Manifest:
         name = new_name(session)
         try:
             _create(session, name)
-            manifest = restore_into(dump, with_database(here, name), say=say)
+            manifest = restore_into(dump, with_database(here, name), say=say, identity=identity)
             moment = _row(session, "SELECT clock_timestamp()")
         except BaseException as problem:
             # Stopped while it connected, its frames hold a connection that the server waits for: nothing is dropped meanwhile.
@@ -167,7 +171,19 @@ def _operations_may_own_functions(session: Session) -> Iterator[None]:
         session.execute(sql.SQL("REVOKE CREATE ON SCHEMA public FROM {}").format(role))
 
 
-def _run(client: Client, dump: Path, manifest: Manifest, *, url: str, say: Say) -> None:
+def _open_source(dump: Path, identity: Path | None) -> Pump:
+    """Return what gives pg_restore the dump, decrypted where it is encrypted. Raises OperationError for want of the right key."""
+    if is_encrypted(dump):
+        return partial(decrypt, source=dump, identities=find_identities(dump, identity))
+
+    def copy(pipe: IO[bytes]) -> None:
+        with dump.open("rb") as file:
+            shutil.copyfileobj(file, pipe)
+
+    return copy
+
+
+def _run(client: Client, source: Pump, manifest: Manifest, *, url: str, say: Say) -> None:
     total, done = len(manifest.tables), 0
 
     def hear(line: str) -> None:
@@ -176,23 +192,21 @@ def _run(client: Client, dump: Path, manifest: Manifest, *, url: str, say: Say) 
             done += 1
             say(f"Restore: {done} of {total} tables")
 
-    contents = _list_contents(client, dump)
+    contents = _list_contents(client, source)
     with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as wanted:
         wanted.write("\n".join(contents))
         wanted.flush()
         # fmt: off
         run_client(client, [
-            "--single-transaction", "--exit-on-error", "--no-owner", f"--use-list={wanted.name}", str(dump),
-        ], url=url, hear=hear)
+            "--single-transaction", "--exit-on-error", "--no-owner", f"--use-list={wanted.name}",
+        ], url=url, hear=hear, give_input=source)
         # fmt: on
 
 
-def _list_contents(client: Client, dump: Path) -> Sequence[str]:
+def _list_contents(client: Client, source: Pump) -> Sequence[str]:
     """Return the dump's table of contents without what is bound to its first server: default rights, by the owner's name."""
-    listed = subprocess.run([str(client.path), "--list", str(dump)], capture_output=True, text=True, check=False)
-    if listed.returncode:
-        raise OperationError(f"{client.path} cannot read {dump}: {listed.stderr.strip()}")
-    return [line for line in listed.stdout.splitlines() if " DEFAULT ACL " not in line]
+    listed = read_output(client, ["--list"], give_input=source)
+    return [line for line in listed.splitlines() if " DEFAULT ACL " not in line]
 
 
 def _give_functions_back(session: Session, manifest: Manifest) -> None:

@@ -27,12 +27,15 @@ class Command(OperationCommand):
             "file",
             metavar="FILE",
             type=Path,
-            help="the .dump, with its .manifest.json beside it; `latest`: the newest in BACKUP_DIR",
+            help="the .dump or .dump.age, with its .manifest.json beside it; `latest`: the newest in BACKUP_DIR",
         )
         where = parser.add_mutually_exclusive_group()
         where.add_argument("--into", metavar="URL", help="another database: postgresql://owner:password@host/database")
         where.add_argument(
             "--verify", action="store_true", help="into a scratch database that is dropped again: changes nothing"
+        )
+        parser.add_argument(
+            "--identity", metavar="KEY", type=Path, help="the file with the secret key of an encrypted backup"
         )
         super().add_arguments(parser)
 
@@ -40,14 +43,15 @@ class Command(OperationCommand):
         dump = _find(options["file"])
         progress = Progress(self.stderr if options["json"] else self.stdout)
         ledger = None if options["verify"] else read_ledgers(dump)
+        identity = options["identity"].expanduser().absolute() if options["identity"] else None
         erased = 0
         url = options["into"] or url_of("owner")
         try:
             if options["verify"]:
-                manifest = restore_for_trial(dump, say=progress.say)
+                manifest = restore_for_trial(dump, say=progress.say, identity=identity)
                 place = "a scratch database, dropped again"
             else:
-                manifest = restore_into(dump, url, say=progress.say)
+                manifest = restore_into(dump, url, say=progress.say, identity=identity)
                 erased = erase_again(ledger or {}, url, say=progress.say)
                 place = parse_url(url).get("dbname", "")
         finally:
