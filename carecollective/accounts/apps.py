@@ -7,9 +7,14 @@ class AccountsConfig(AppConfig):
     verbose_name = "Members"
 
     def ready(self) -> None:
-        from carecollective.accounts import passwords  # noqa: PLC0415 -- needs the models
+        from carecollective.accounts import passwords, taken_address  # noqa: PLC0415 -- needs the models
         from carecollective.mail import queue  # noqa: PLC0415
 
         queue.register(
             passwords.LINK_MAIL, title=_("Link to choose a password"), compose=passwords.compose_password_link
+        )
+        queue.register(
+            taken_address.MEMBER_ALREADY_MAIL,
+            title=_("Somebody joined with a member's address"),
+            compose=taken_address.compose_member_already,
         )

@@ -23,6 +23,7 @@ from knox.models import AuthToken
 from knox.settings import knox_settings
 
 from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
+from carecollective.accounts.taken_address import tell_member
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import (
     DomainNotFound,
@@ -84,12 +85,12 @@ def sign_up(
     reason: Any = "",
     request: HttpRequest | None = None,
     key: UUID | None = None,
-) -> User:
+) -> User | None:
     """Make a member who waits for approval; with the `key` of a form, once however often it is sent.
 
-    The same form sent again gives the member that it made before, if the password is theirs. A wrong one counts as a failed
-    sign-in of `request`. Raises ValidationRefused naming each field that cannot be taken; RateLimitExceeded after too many
-    from one IP address.
+    Returns None where the address is a member's: they are told by mail, and the answer must be the same. The same form sent
+    again makes and tells nothing. Raises ValidationRefused naming each field that cannot be taken; RateLimitExceeded after
+    too many from one IP address.
     """
     refused: dict[str, list[Any]] = {}
     texts = {"email": _email(email, refused), "name": _name(name, refused)}
@@ -112,14 +113,12 @@ def sign_up(
         with transaction.atomic():
             applicant.save(force_insert=True)
     except IntegrityError:
-        # The key proves the same form, and the password who sent it: either alone lets nobody in.
-        if key and User.objects.filter(pk=key, email=texts["email"]).exists():
-            joined = authenticate(request, username=texts["email"], password=str(password))
-            if isinstance(joined, User):
-                return joined
-        raise ValidationRefused(
-            {"email": [_("There is already a member with this e-mail address. Try signing in instead.")]}
-        ) from None
+        holder = User.objects.filter(email=texts["email"]).first()
+        if holder is None:
+            raise
+        if holder.pk != key:
+            tell_member(holder)
+        return None
     return applicant
 
 

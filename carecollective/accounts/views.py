@@ -1,6 +1,7 @@
 """Pages of membership: signing in and out, joining, one's account, help."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth import authenticate, login, logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,7 +19,7 @@ from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.core.pages import Refusable, page, render_page
 from carecollective.core.views import answer_error
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
+JOINED = urlencode({"joined": 1, "next": "/account?welcome=1"})
 
 
 def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -55,6 +56,7 @@ def _render_sign_in(request: HttpRequest, form: SignInForm, *, refusal: DomainEr
         "form": form,
         "next": request.POST.get("next") or request.GET.get("next", ""),
         "has_new_password": request.GET.get("password") == "new",
+        "has_joined": "joined" in request.GET,
     }
     return render_page(request, "accounts/login.html", context, refusal=refusal)
 
@@ -79,14 +81,14 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("password")
 @page
 def sign_up(request: HttpRequest) -> HttpResponse:
-    """Take an application, sign the new member in, and say what happens next."""
+    """Take an application, and lead to the sign-in. It shows nobody whether the address is a member's."""
     if request.user.is_authenticated:
         return redirect("account")
     if request.method != "POST":
         return render(request, "accounts/signup.html", {"form": SignUpForm()})
     form = SignUpForm(request.POST)
     with Refusable(form) as attempt:
-        member = services.sign_up(
+        services.sign_up(
             name=form.typed("name"),
             email=form.typed("email"),
             password=form.typed("password"),
@@ -95,8 +97,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
             request=request,
             key=form.key_of("name", "email", "location", "reason"),
         )
-        login(request, member, backend=BACKEND)
-        return redirect(f"{reverse('account')}?welcome=1")
+        return redirect(f"{reverse('login')}?{JOINED}")
     return render_page(request, "accounts/signup.html", {"form": form}, refusal=attempt.error)
 
 

@@ -95,6 +95,7 @@ class Rehearsal:
         form = {"name": f"Rehearsal {name}", "email": address, "password": PASSWORD}
         client = _browser()
         _expect(client.post("/signup", form, secure=True).status_code, 302)
+        _expect(client.post("/login", form, secure=True).status_code, 302)
         _get(client, "/account")
         return User.objects.get(email=address)
 

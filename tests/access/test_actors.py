@@ -36,8 +36,8 @@ SIGNED_IN = {
     "staff",
     "reader",
 }
-# Signing in and joining make the member; staff choose one in the admin's list, and act as themselves.
-MADE_OTHERWISE = ("None if too_long else authenticate(", "services.sign_up(", "chosen[0]")
+# Signing in makes the member; staff choose one in the admin's list, and act as themselves.
+MADE_OTHERWISE = ("None if too_long else authenticate(", "chosen[0]")
 # What says something about a member, and does nothing for them.
 ABOUT_A_MEMBER = {"fingerprint_of", "_name_of"}
 # What is handed on whole: the times to be quiet, a link with its account, and what a wrapper was called with.

@@ -181,7 +181,7 @@ def test_sign_ups_from_one_address_are_limited(ada: User, settings: Any) -> None
 
     # What is refused for what was typed does not count; an address that is taken does.
     assert {join(0, password="short").status_code for _turn in range(5)} == {400}
-    assert [join(1).status_code, join(2).status_code, join(3, "ada@example.org").status_code] == [302, 302, 400]
+    assert [join(1).status_code, join(2).status_code, join(3, "ada@example.org").status_code] == [302] * 3
     for email in ("ada@example.org", "new-4@example.org"):
         refused = join(4, email)
         assert refused.status_code == 429
