@@ -30,6 +30,7 @@ SLOW = (
     "tests/rollout_gates/test_sequential.py",
     "tests/rollout_promotion/test_audit.py::test_a_record_from_before_the_chain_is_chained_by_the_migration",
     "tests/rollout_promotion/test_rollback_is_never_blocked.py",
+    "tests/serving/test_signing_in_at_once.py",
 )
 
 

@@ -10,8 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.core.errors import RateLimitExceeded
 
 BCRYPT_MAX_BYTES = 72
-# In one process: an Argon2 hash takes 100 MB. A thread waits for its turn at most so long.
-HASHES_AT_ONCE, WAIT_SECONDS = 2, 5.0
+# In one process: an Argon2 hash takes 100 MB. So many threads wait for their turn, at most so long; the others of those that
+# serve (core.threads) stay free for who does not sign in.
+HASHES_AT_ONCE, HASHES_WAITING, WAIT_SECONDS = 2, 4, 5.0
+_places = threading.BoundedSemaphore(HASHES_AT_ONCE + HASHES_WAITING)
 _free = threading.BoundedSemaphore(HASHES_AT_ONCE)
 
 
@@ -23,13 +25,18 @@ class TooManyHashes(RateLimitExceeded):
 
 @contextmanager
 def _one_of_few() -> Iterator[None]:
-    """Wait for a turn to hash. Raises TooManyHashes when it does not come in time."""
-    if not _free.acquire(timeout=WAIT_SECONDS):
+    """Wait for a turn to hash. Raises TooManyHashes when it does not come in time, or too many wait already."""
+    if not _places.acquire(blocking=False):
         raise TooManyHashes(retry_after=ceil(WAIT_SECONDS))
     try:
-        yield
+        if not _free.acquire(timeout=WAIT_SECONDS):
+            raise TooManyHashes(retry_after=ceil(WAIT_SECONDS))
+        try:
+            yield
+        finally:
+            _free.release()
     finally:
-        _free.release()
+        _places.release()
 
 
 class BoundedArgon2Hasher(Argon2PasswordHasher):

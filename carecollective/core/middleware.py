@@ -11,12 +11,11 @@ from django.middleware.common import CommonMiddleware
 from carecollective.core import request_ids
 from carecollective.core.errors import DatabaseAway, MethodNotAllowed
 from carecollective.core.request_limits import REFUSAL_KEY
-from carecollective.core.threads import REQUEST_THREADS, STUCK_SECONDS
+from carecollective.core.threads import FOR_MONITORS, REQUEST_THREADS, STUCK_SECONDS
 from carecollective.core.views import address_without_slash, answer_error
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 TOO_EARLY = 425
-FOR_MONITORS = ("/api/health", "/api/health/live")
 
 
 class RequestIdMiddleware:

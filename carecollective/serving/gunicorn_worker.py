@@ -11,7 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from carecollective.core.request_limits import (
     HEAD_SECONDS,
     LINGER_SECONDS,
 )
+from carecollective.core.threads import FOR_MONITORS, MONITOR_THREADS
 from carecollective.serving.connection import Connection, State, seconds_to_send
 from carecollective.serving.http_reader import BodyTooLarge, MissingHost
 from carecollective.serving.refusals import RefusalWriter, RequestTimeout, ask
@@ -46,6 +47,10 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self._sweep_at = 0.0
         self._added = 0
         self._refusals: RefusalWriter
+
+    def init_process(self) -> None:
+        self._for_monitors = ThreadPoolExecutor(MONITOR_THREADS, thread_name_prefix="monitors")
+        super().init_process()
 
     def load_wsgi(self) -> None:
         super().load_wsgi()
@@ -136,6 +141,12 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             connection.deadline = connection.since + BODY_SECONDS
         if reader.take_continue():
             connection.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Give a request to a thread: a monitor's to one that no other request waits for."""
+        pool = self._for_monitors if conn.request.path in FOR_MONITORS else self.tpool
+        future = pool.submit(self.handle, conn)
+        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
     # What a thread does
 

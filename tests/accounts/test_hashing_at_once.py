@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +11,7 @@ from argon2 import low_level
 from django.contrib.auth.hashers import check_password, make_password
 
 from carecollective.accounts import hashers
+from carecollective.core.threads import REQUEST_THREADS
 from tests.waiting import wait_for
 
 
@@ -36,6 +38,7 @@ def at_work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 def test_forty_sign_ins_at_once_hash_two_at_a_time(at_work: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     # However slow the machine: this is about how many, not how long.
     monkeypatch.setattr(hashers, "WAIT_SECONDS", 120)
+    monkeypatch.setattr(hashers, "_places", threading.BoundedSemaphore(40))
     monkeypatch.setattr(hashers.BoundedArgon2Hasher, "memory_cost", 1024)
     kept = make_password("correct horse battery")
     with ThreadPoolExecutor(40) as pool:
@@ -46,30 +49,61 @@ def test_forty_sign_ins_at_once_hash_two_at_a_time(at_work: dict[str, int], monk
     assert at_work["most"] == hashers.HASHES_AT_ONCE == 2
 
 
-def test_who_waits_too_long_for_a_turn_is_asked_to_come_again(
-    client: Any, db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hashers, "WAIT_SECONDS", 0.2)
-    go_on, inside = threading.Event(), threading.Semaphore(0)
+@pytest.fixture
+def hold() -> Iterator[Callable[[int], None]]:
+    """Take so many turns, or places in the queue for one, until the test ends."""
+    go_on, threads = threading.Event(), list[threading.Thread]()
+    refused: list[BaseException] = []
 
-    def hold() -> None:
-        with hashers._one_of_few():
-            inside.release()
-            go_on.wait(60)
+    def wait() -> None:
+        try:
+            with hashers._one_of_few():
+                go_on.wait(60)
+        except hashers.TooManyHashes as problem:
+            refused.append(problem)
 
-    holders = [threading.Thread(target=hold) for _number in range(hashers.HASHES_AT_ONCE)]
-    for holder in holders:
-        holder.start()
-        assert inside.acquire(timeout=30)
+    def take(count: int) -> None:
+        free = hashers._places._value
+        threads.extend(threading.Thread(target=wait) for _number in range(count))
+        for thread in threads[-count:]:
+            thread.start()
+        wait_for(lambda: hashers._places._value == free - count, seconds=30)
+
+    yield take
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert refused == []
+
+
+def sign_in(client: Any) -> Any:
     given = {"email": "nobody@example.org", "password": "whatever"}
-    try:
-        answer = client.post("/api/auth/token", given, content_type="application/json")
-    finally:
-        go_on.set()
-        for holder in holders:
-            holder.join(30)
+    return client.post("/api/auth/token", given, content_type="application/json")
+
+
+def test_who_waits_too_long_for_a_turn_is_asked_to_come_again(
+    client: Any, db: None, monkeypatch: pytest.MonkeyPatch, hold: Callable[[int], None]
+) -> None:
+    hold(hashers.HASHES_AT_ONCE)
+    monkeypatch.setattr(hashers, "WAIT_SECONDS", 0.2)
+    answer = sign_in(client)
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limit_exceeded")
     assert int(answer["Retry-After"]) >= 1
-    wait_for(
-        lambda: client.post("/api/auth/token", given, content_type="application/json").status_code == 401, seconds=30
-    )
+
+
+def test_where_too_many_wait_nobody_else_does(client: Any, db: None, hold: Callable[[int], None]) -> None:
+    """Or all threads of a process would wait for hashes, and nobody could read a page."""
+    assert hashers.HASHES_AT_ONCE + hashers.HASHES_WAITING < REQUEST_THREADS
+    hold(hashers.HASHES_AT_ONCE)
+    hold(hashers.HASHES_WAITING)
+    began = time.monotonic()
+    assert sign_in(client).status_code == 429
+    assert time.monotonic() - began < hashers.WAIT_SECONDS
+
+
+def test_places_are_given_back(client: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashers.BoundedArgon2Hasher, "memory_cost", 1024)
+    kept = make_password("correct horse battery")
+    for _turn in range(hashers.HASHES_AT_ONCE + hashers.HASHES_WAITING):
+        check_password("no", kept)
+    assert sign_in(client).status_code == 401
