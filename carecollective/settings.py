@@ -150,6 +150,8 @@ BACKUP_DIR = read(
     "BACKUP_DIR", DATA_DIR / "backups", lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a folder"
 )
 BACKUPS_KEPT = read("BACKUPS_KEPT", 7, whole_number(1, 1000), "a number of backups from 1")
+# How often the worker tries the newest backup; 0: never.
+RESTORE_DRILL_DAYS = read("RESTORE_DRILL_DAYS", 7, whole_number(0, 365), "a number of days up to 365, or 0")
 # Backups are encrypted for these keys. The secret one is needed here only where a restore, or the drill, is to read them.
 BACKUP_RECIPIENT = read(
     "BACKUP_RECIPIENT", list[Any](), age_recipients, "public keys of age (age1…) with commas between"
@@ -178,6 +180,7 @@ WORKER_TASKS = (
     ("carecollective.privacy.retention.prune_failed_sign_ins", 3600),
     ("carecollective.operations.backups.dumps.prune_backups", 3600),
     ("carecollective.operations.backups.scratch.prune_scratch_databases", 3600),
+    ("carecollective.operations.backups.drills.run_due_drill", 600),
     ("rollout.event_log.prune_events", 3600),
     ("rollout.change_alerts.note_changes", 5),
     ("rollout.absence.check_guard", 5),
@@ -185,6 +188,8 @@ WORKER_TASKS = (
     ("rollout.rollbacks.finish", 2),
     ("rollout.v1_trial.try_v1", 5),
 )
+# For how many seconds a task may run before it counts as stuck, where that is longer than for others.
+WORKER_TASK_LIMITS = {"carecollective.operations.backups.drills.run_due_drill": 6 * 3600.0}
 
 INSTALLED_APPS = [
     "rollout",

@@ -268,6 +268,27 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         quiet_seconds=None,
     )
     yield Rule(
+        kind="restore_drill_failed",
+        severity=Severity.WARNING,
+        title="A backup could not be restored",
+        condition="the latest trial of a backup failed, by the worker or by `manage.py restore --verify`",
+        consequence="If the database were lost now, the backup might not bring it back.",
+        action="Make another and try it: `manage.py backup`, then `manage.py restore latest --verify`.",
+        over="A backup was restored in a trial",
+        quiet_seconds=None,
+    )
+    yield Rule(
+        kind="restore_drill_overdue",
+        severity=Severity.WARNING,
+        title="No backup was tried for too long",
+        condition="no backup was restored in a trial for a day more than RESTORE_DRILL_DAYS",
+        consequence="Nobody knows whether the backups bring the database back.",
+        action="Try the newest: `manage.py restore latest --verify`, with `--identity KEY` where they are encrypted.",
+        over="A backup was restored in a trial",
+        quiet_seconds=None,
+        silenced_by=("restore_drill_failed", "worker_absent"),
+    )
+    yield Rule(
         kind="guard_rollback",
         severity=Severity.CRITICAL,
         title="The guard turned V2 off",

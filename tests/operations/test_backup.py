@@ -104,16 +104,17 @@ def test_the_command_shows_a_table_and_where_it_is(world: str, at: At, tmp_path:
 
 
 def test_a_trial_agrees_leaves_nothing_behind_and_satisfies_the_checklist(
-    own_copy: Path, world: str, at: At, db: None, settings: Any
+    own_copy: Path, copy: Copy, at: At, db: None, settings: Any
 ) -> None:
     settings.BACKUP_DIR = own_copy.parent
     assert evidence.find_backup().state == "insufficient"
-    at(world)
+    name = copy("tried")
+    at(name)
     facts = json.loads(run("restore", own_copy, "--verify", "--json"))
     manifest = read_manifest(own_copy)
     assert (facts["ok"], facts["tables"], facts["rows"]) == (True, len(manifest.tables), manifest.rows)
     assert manifest.restore_verified_at is not None
-    assert ask("postgres", f"SELECT count(*) FROM pg_database WHERE datname LIKE '{world[:40]}{SCRATCH}%'") == 0
+    assert ask("postgres", f"SELECT count(*) FROM pg_database WHERE datname LIKE '{name[:40]}{SCRATCH}%'") == 0
     assert evidence.find_backup().state == "pass"
 
 
@@ -137,16 +138,17 @@ def hold_something_else(dump: Path) -> None:
 
 
 def test_a_trial_refuses_a_dump_that_holds_something_else_than_its_manifest_says(
-    own_copy: Path, world: str, at: At
+    own_copy: Path, copy: Copy, at: At
 ) -> None:
     hold_something_else(own_copy)
-    at(world)
+    name = copy("tried")
+    at(name)
     assert refusal("restore", own_copy, "--verify").splitlines() == [
         "The copy is not what was backed up:",
         "- public.messages_v2: all 3 rows are there, and something in them differs",
     ]
     assert read_manifest(own_copy).restore_verified_at is None
-    assert ask("postgres", f"SELECT count(*) FROM pg_database WHERE datname LIKE '{world[:40]}{SCRATCH}%'") == 0
+    assert ask("postgres", f"SELECT count(*) FROM pg_database WHERE datname LIKE '{name[:40]}{SCRATCH}%'") == 0
 
 
 def test_a_restore_shows_how_far_it_is_and_compares_as_a_trial_does(own_copy: Path, fresh: Copy, at: At) -> None:

@@ -76,7 +76,10 @@ def test_the_secret_key_restores_it_whole(encrypted: Path, key: Path, fresh: Cop
     assert ask(name, "SELECT count(*) FROM messages_v2") == ask(world, "SELECT count(*) FROM messages_v2")
 
 
-def test_a_trial_takes_the_key_from_the_setting_and_leaves_nothing(encrypted: Path, key: Path, settings: Any) -> None:
+def test_a_trial_takes_the_key_from_the_setting_and_leaves_nothing(
+    encrypted: Path, key: Path, copy: Copy, at: At, settings: Any
+) -> None:
+    at(copy("tried"))
     settings.BACKUP_IDENTITY_FILE = key
     call_command("restore", str(encrypted), "--verify", stdout=StringIO())
     assert sorted(encrypted.parent.iterdir()) == sorted([encrypted, path_of_manifest(encrypted)])

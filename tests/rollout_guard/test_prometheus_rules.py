@@ -35,6 +35,7 @@ NOTED_ELSEWHERE = {
     "members_cannot_start",
     "v2_tables_missing",
     *("mail_failing", "mail_given_up"),
+    *("restore_drill_failed", "restore_drill_overdue"),
 }
 OUTSIDE_ALONE = {
     *("DatabaseAway", "EventsNotWritten", "SiteAbsent", "OpenAlert", "OpenWarning"),

@@ -22,6 +22,7 @@ from carecollective.operations.backups.manifest import (
     read_manifest,
 )
 from carecollective.operations.backups.scratch import drop_database, held_for_trials, new_name
+from carecollective.operations.backups.trial_record import recorded
 from carecollective.operations.clients import Client, Pump, find_client, read_output, run_client
 from carecollective.operations.connections import OPERATIONS, Session, connected, url_of, with_database
 from carecollective.operations.contents import Say
@@ -60,11 +61,12 @@ def restore_into(dump: Path, url: str, *, say: Say, identity: Path | None = None
 
 
 def restore_for_trial(dump: Path, *, say: Say, identity: Path | None = None) -> Manifest:
-    """Restore into a scratch database beside the present one, compare everything, drop it, and note in the manifest that
-    it went well. Raises OperationError.
+    """Restore into a scratch database beside the present one, compare everything, and drop it. How that went is recorded.
+
+    A success is noted in the manifest too. Raises OperationError.
     """
     here = url_of("owner")
-    with connected(here, autocommit=True) as session, held_for_trials(session):
+    with connected(here, autocommit=True) as session, held_for_trials(session), recorded(session, dump):
         name = new_name(session)
         try:
             _create(session, name)

@@ -5,11 +5,13 @@ from typing import Any
 
 from django.conf import settings
 
-from carecollective.operations.backups.dumps import make_backup, prune_backups
-from carecollective.operations.backups.manifest import path_of_manifest
+from carecollective.operations.backups.dumps import list_backups, make_backup, prune_backups
+from carecollective.operations.backups.manifest import ENCRYPTED_DUMP, path_of_manifest, read_manifest
+from carecollective.operations.backups.trial_record import read_record
 from carecollective.operations.commands import OperationCommand
+from carecollective.operations.connections import connected, url_of
 from carecollective.operations.progress import Progress
-from carecollective.operations.tables import render_contents
+from carecollective.operations.tables import render, render_contents
 
 
 class Command(OperationCommand):
@@ -19,11 +21,17 @@ class Command(OperationCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--list", action="store_true", help="make none: list those that there are, and how the latest trial ended"
+        )
         parser.add_argument("--to", metavar="DIR", type=Path, help="another folder than BACKUP_DIR")
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder = (options["to"] or settings.BACKUP_DIR).expanduser().absolute()
+        if options["list"]:
+            self.list(folder, in_json=options["json"])
+            return
         progress = Progress(self.stderr if options["json"] else self.stdout)
         try:
             dump, manifest = make_backup(folder, say=progress.say)
@@ -43,3 +51,35 @@ class Command(OperationCommand):
         if pruned:
             self.stdout.write(f"Deleted: {pruned} older, {settings.BACKUPS_KEPT} are kept.")
         self.stdout.write(f"Try it:  manage.py restore {dump} --verify")
+
+    def list(self, folder: Path, *, in_json: bool) -> None:
+        """Show the folder's backups, the newest first, and what the database says of the latest trial."""
+        found = [(dump, read_manifest(dump)) for dump in list_backups(folder)]
+        with connected(url_of("owner"), autocommit=True) as session:
+            trial = read_record(session).latest
+        if in_json:
+            backups = [
+                {
+                    "dump": str(dump),
+                    "encrypted": dump.name.endswith(ENCRYPTED_DUMP),
+                    "bytes": manifest.bytes,
+                    "rows": manifest.rows,
+                    "finished_at": manifest.finished_at,
+                    "restore_verified_at": manifest.restore_verified_at,
+                }
+                for dump, manifest in found
+            ]
+            latest = asdict(trial) | {"tried_at": trial.tried_at.isoformat()} if trial else None
+            self.answer({"backups": backups, "latest_trial": latest})
+            return
+        rows = [
+            (dump.name, manifest.bytes, manifest.rows, (manifest.restore_verified_at or "never")[:16].replace("T", " "))
+            for dump, manifest in found
+        ]
+        self.stdout.write("\n".join(render(("Backup", "Bytes", "Rows", "Restored in a trial"), rows)))
+        self.stdout.write(f"\n{len(rows)} backups in {folder}.")
+        if trial is None:
+            self.stdout.write("No trial is on record.")
+        else:
+            how = trial.failure or f"the same to the last character, in {trial.seconds:.0f} s"
+            self.stdout.write(f"Latest trial, {trial.tried_at:%Y-%m-%d %H:%M} UTC, of {trial.dump}: {how}")
