@@ -21,7 +21,7 @@ run: setup  ## Start the site with its database and worker; Ctrl-C stops all of 
 	@exec $(MANAGE) serve
 
 test: setup-dev  ## Run the whole test suite, in a real browser too
-	@exec $(PY) -m pytest -n 2 --dist loadgroup
+	@exec $(PY) -m pytest -n 2 --dist loadgroup --durations=20
 
 test-fast: setup-dev  ## Run the suite without browser, faults and whatever else takes long: the inner loop
 	@exec $(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not browser"

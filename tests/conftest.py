@@ -50,7 +50,7 @@ def django_db_setup(template_database: str) -> Iterator[None]:
     )
     yield
     connections.close_all()
-    databases.drop(django_settings.DATA_DIR, parameters["NAME"])
+    databases.drop_guarded(django_settings.DATA_DIR, parameters["NAME"])
 
 
 @pytest.fixture

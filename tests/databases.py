@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from carecollective.postgres import roles
 ROOT = Path(__file__).resolve().parent.parent
 KEPT_TEMPLATES = 10
 OWNER = postgres.ROLE_NAMES["owner"]
+
+_spares: dict[str, threading.Thread] = {}
 
 
 def superuser_url(data_dir: Path, database: str = "postgres") -> str:
@@ -87,7 +90,35 @@ def recreate(data_dir: Path, database: str, template: str) -> None:
 
 
 def recreate_guarded(data_dir: Path, database: str, template: str) -> None:
-    """Copy the template, and let a guard have watched it for ever: without one, V2 would be off in every test."""
+    """Copy the template, and let a guard have watched it for ever: without one, V2 would be off in every test.
+
+    The next copy is made while the next test runs, for most of which only wait: this one is given its name.
+    """
+    spare = f"{database}_spare"
+    making = _spares.pop(database, None)
+    if making is None:
+        _make_guarded(data_dir, spare, template)
+    else:
+        making.join()
+    with psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        server.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(spare), sql.Identifier(database))
+        )
+    _spares[database] = threading.Thread(target=_make_guarded, args=(data_dir, spare, template), name="next database")
+    _spares[database].start()
+
+
+def drop_guarded(data_dir: Path, database: str) -> None:
+    """Drop the database and the next copy."""
+    making = _spares.pop(database, None)
+    if making is not None:
+        making.join()
+    drop(data_dir, database)
+    drop(data_dir, f"{database}_spare")
+
+
+def _make_guarded(data_dir: Path, database: str, template: str) -> None:
     recreate(data_dir, database, template)
     with psycopg.connect(superuser_url(data_dir, database)) as superuser:
         superuser.execute("INSERT INTO rollout_guard_lease (id, holder, renewed_at) VALUES (1, 'tests', 'infinity')")
@@ -104,8 +135,10 @@ def _drop_what_earlier_runs_left(server: psycopg.Connection[Any]) -> None:
         "SELECT datname FROM pg_database WHERE datname ~ '^template_[0-9a-f]{16}$' ORDER BY oid DESC"
     )
     stale = [name for (name,) in templates.fetchall()[KEPT_TEMPLATES:]]
-    for (name,) in server.execute("SELECT datname FROM pg_database WHERE datname ~ '^test_[0-9]+$'").fetchall():
-        if not Path(f"/proc/{name.removeprefix('test_')}").exists():
+    for (name,) in server.execute(
+        "SELECT datname FROM pg_database WHERE datname ~ '^test_[0-9]+(_spare)?$'"
+    ).fetchall():
+        if not Path(f"/proc/{name.removeprefix('test_').removesuffix('_spare')}").exists():
             stale.append(name)
     for name in stale:
         server.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(name)))
