@@ -48,5 +48,6 @@ def _are_shared(first: "psycopg.Connection[Any]", second: "psycopg.Connection[An
 
 
 def _session_of(connection: "psycopg.Connection[Any]") -> int:
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    # A statement that was prepared would meet its own name in a session that another client prepared it in.
+    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
     return int(row[0]) if row else 0
