@@ -22,6 +22,7 @@ SLOW = (
     "tests/operations/test_catalog_mutants.py",
     "tests/operations/test_drop_v2",
     "tests/operations/test_interrupted.py",
+    "tests/operations/test_point_in_time.py",
     "tests/postgres/",
     "tests/properties/",
     "tests/races/",
