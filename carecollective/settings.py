@@ -298,6 +298,7 @@ AXES_COOLOFF_TIME = 0.5  # hours
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
+AXES_HANDLER = "carecollective.accounts.doors.AttemptHandler"
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_USERNAME_CALLABLE = "carecollective.accounts.doors.account_of"
 AXES_CLIENT_IP_CALLABLE = "carecollective.core.client_ip.client_ip"

@@ -2,7 +2,20 @@
 
 from typing import Any
 
+from axes.handlers.database import AxesDatabaseHandler
+from django.db import IntegrityError
 from django.http import HttpRequest
+
+
+class AttemptHandler(AxesDatabaseHandler):  # type: ignore[misc]
+    """django-axes' own handler, for failed sign-ins of one account at the same moment."""
+
+    def user_login_failed(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().user_login_failed(*args, **kwargs)
+        except IntegrityError:
+            # Another request wrote the account's row first, and a sign-in that succeeded, or an erasure, has deleted it.
+            super().user_login_failed(*args, **kwargs)
 
 
 def account_of(request: HttpRequest | None, credentials: dict[str, Any] | None = None) -> str:

@@ -1,8 +1,11 @@
 from datetime import time, timedelta
 
 import pytest
+from axes.handlers.database import AxesDatabaseHandler
+from axes.models import AccessAttempt
 from django.contrib.auth import authenticate
 from django.contrib.sessions.models import Session
+from django.db import IntegrityError
 from django.test import RequestFactory
 from django.utils import timezone
 from knox.auth import TokenAuthentication
@@ -226,6 +229,22 @@ def test_failed_sign_ins_lock_an_account_for_their_address_only(member):
     with pytest.raises(errors.RateLimitExceeded):
         token_for("ada@example.org", PASSWORD)
     assert token_for("ada@example.org", PASSWORD, address="127.0.0.9").token
+
+
+def test_a_failed_sign_in_counts_though_the_row_in_its_way_has_vanished(member, monkeypatch):
+    member(email="ada@example.org", set_password=PASSWORD)
+    original, tries = AxesDatabaseHandler.user_login_failed, []
+
+    def in_the_way_once(*args, **kwargs):
+        tries.append(args)
+        if len(tries) == 1:
+            raise IntegrityError("duplicate key value")
+        original(*args, **kwargs)
+
+    monkeypatch.setattr(AxesDatabaseHandler, "user_login_failed", in_the_way_once)
+    with pytest.raises(errors.Unauthorized):
+        token_for("ada@example.org", "wrong")
+    assert AccessAttempt.objects.get().failures_since_start == 1
 
 
 def test_sessions_and_tokens_that_ran_out_are_pruned(member):
