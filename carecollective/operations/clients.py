@@ -4,9 +4,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import IO
@@ -51,7 +54,7 @@ def run_client(
     client: Client,
     arguments: Sequence[str],
     *,
-    url: str,
+    url: str | None,
     hear: Callable[[str], None],
     keep_open: Sequence[int] = (),
     take_output: Pump | None = None,
@@ -59,15 +62,14 @@ def run_client(
 ) -> None:
     """Run the program on a database, handing each line of its report to `hear`; it keeps the files `keep_open`.
 
+    Without a `url` it reaches no database.
     `take_output` reads its standard output, `give_input` writes its standard input, each in a thread of its own.
     The password goes by the environment: arguments are for everybody on the machine to read. Raises OperationError.
     """
-    parameters = {**NETWORK_LIMITS, **parse_url(url)}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    environment = {**kept, "PGPASSWORD": parameters.pop("password", ""), "LC_ALL": "C"}
+    database, environment = _reach(url)
     complaints: list[str] = []
     with subprocess.Popen(
-        [str(client.path), f"--dbname={build_url(parameters)}", "--no-password", "--verbose", *arguments],
+        [str(client.path), *database, "--verbose", *arguments],
         env=environment,
         pass_fds=keep_open,
         stdin=subprocess.PIPE if give_input else subprocess.DEVNULL,
@@ -85,6 +87,77 @@ def run_client(
     if problems or process.returncode:
         reason = next(iter([*problems, *complaints]), f"it ended with {process.returncode}.")
         raise OperationError(f"{client.path.name} failed: {reason}")
+
+
+def run_script(
+    client: Client, arguments: Sequence[str], *, url: str, hear: Callable[[str], None], give_input: Pump
+) -> None:
+    """Let pg_restore write its script and psql run it in one transaction, without what older servers do not know.
+
+    As `run_client` otherwise. The script is never on the disk, and nothing of it stays in the database where either fails.
+    """
+    psql = find_client("psql", server_version=1)
+    database, environment = _reach(url)
+    once = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"]
+    with (
+        tempfile.TemporaryFile() as answers,
+        subprocess.Popen(
+            [str(psql.path), *database, *once],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=answers,
+        ) as runs,
+    ):
+        assert runs.stdin is not None  # noqa: S101 -- for the type checker: it was asked for
+        failure: OperationError | None = None
+        try:
+            run_client(
+                client,
+                ["--file=-", *arguments],
+                url=None,
+                hear=hear,
+                take_output=partial(_pass_on, to=runs.stdin),
+                give_input=give_input,
+            )
+        except OperationError as problem:
+            failure = problem
+            # It may be that psql ended first, and said why.
+            with suppress(subprocess.TimeoutExpired):
+                runs.wait(timeout=1)
+        finally:
+            if failure is not None or sys.exc_info()[0] is not None:
+                runs.kill()  # before the end of its input, at which it would commit
+            with suppress(BrokenPipeError):
+                runs.stdin.close()
+        if runs.wait() > 0:
+            answers.seek(0)
+            said = answers.read().decode(errors="replace")
+            raise OperationError(
+                f"psql failed: {said.partition('ERROR:')[2].strip().partition(chr(10))[0] or said.strip()}"
+            )
+        if failure is not None:
+            raise failure
+
+
+def _pass_on(script: IO[bytes], *, to: IO[bytes]) -> None:
+    """Hand over each line of a script but the first that sets `transaction_timeout`; what follows may be members' words."""
+    is_due = True
+    for line in script:
+        if is_due and line.startswith(b"SET transaction_timeout"):
+            is_due = False
+            continue
+        to.write(line)
+
+
+def _reach(url: str | None) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the arguments that name a database, and the environment that holds its password."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+    if url is None:
+        return [], kept
+    parameters = {**NETWORK_LIMITS, **parse_url(url)}
+    password = parameters.pop("password", "")
+    return [f"--dbname={build_url(parameters)}", "--no-password"], kept | {"PGPASSWORD": password}
 
 
 def read_output(client: Client, arguments: Sequence[str], *, give_input: Pump | None = None) -> str:

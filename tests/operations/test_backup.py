@@ -26,7 +26,6 @@ from carecollective.operations.problems import OperationError
 from carecollective.operations.progress import Progress
 from carecollective.postgres import roles
 from carecollective.postgres.binaries import server_version
-from carecollective.postgres.urls import build_url, parse_url
 from rollout import evidence
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
@@ -247,39 +246,6 @@ def test_it_never_goes_into_a_database_that_holds_something(backed_up: Backup, c
     for arguments in ((), ("--into", url(name, "owner"))):
         assert "holds tables already" in refusal("restore", backed_up[0], *arguments)
     assert ask(name, "SELECT count(*) FROM messages_v2") == before
-
-
-def test_who_may_not_act_as_the_operations_role_is_told_what_to_ask_for(
-    backed_up: Backup, fresh: Copy, at: At, world: str
-) -> None:
-    at(world)
-    name, role = fresh("strangers"), f"stranger_{os.getpid()}"
-    with psycopg.connect(url("postgres"), autocommit=True) as server:
-        server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'theirs'".encode())
-        try:
-            server.execute(f"CREATE DATABASE {name} OWNER {role}".encode())
-            into = build_url({**parse_url(url(name, "owner")), "user": role, "password": "theirs"})
-            said = refusal("restore", backed_up[0], "--into", into)
-            assert f'GRANT "carecollective_ops" TO "{role}"' in said
-            assert said.count("\n") == 0
-        finally:
-            server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
-            server.execute(f"DROP ROLE {role}".encode())
-
-
-def test_a_restore_that_is_cut_off_leaves_the_database_empty(
-    backed_up: Backup, fresh: Copy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    name = fresh("cut_off")
-    fake = tmp_path / "pg_restore"
-    real = clients.find_client("pg_restore", server_version=server_version()).path
-    # Everything but the last entries, and then an end that nobody expected.
-    fake.write_text(f'#!/bin/sh\ncase $* in *--list*|*--version*) exec {real} "$@";; esac\nkill -TERM $$\n')
-    fake.chmod(0o755)
-    monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
-    assert "pg_restore failed" in refusal("restore", backed_up[0], "--into", url(name, "owner"))
-    assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
-    assert ask(name, "SELECT has_schema_privilege('carecollective_ops', 'public', 'CREATE')") is False
 
 
 def test_a_legacy_database_can_be_backed_up_before_anything_of_ours_is_in_it(

@@ -23,7 +23,7 @@ from carecollective.operations.backups.manifest import (
 )
 from carecollective.operations.backups.scratch import drop_database, held_for_trials, new_name
 from carecollective.operations.backups.trial_record import recorded
-from carecollective.operations.clients import Client, Pump, find_client, read_output, run_client
+from carecollective.operations.clients import Client, Pump, find_client, read_output, run_client, run_script
 from carecollective.operations.connections import OPERATIONS, Session, connected, url_of, with_database
 from carecollective.operations.contents import Say
 from carecollective.operations.problems import OperationError
@@ -31,6 +31,8 @@ from carecollective.postgres import ROLE_NAMES
 from carecollective.postgres.roles import grant_database, let_act_as, may_act_as, role_exists
 from carecollective.postgres.urls import connect, parse_url, why_unreachable
 
+# pg_restore sets it from this version on, and servers of earlier ones do not know it.
+TRANSACTION_TIMEOUT = 17
 _HOLDS_A_TABLE = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
 _BUILTIN = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'")
 _FUNCTIONS_OF_OPERATIONS = """
@@ -53,7 +55,7 @@ def restore_into(dump: Path, url: str, *, say: Say, identity: Path | None = None
         _check_target(session)
         client = find_client("pg_restore", server_version=_version_of(manifest))
         with _operations_may_own_functions(session):
-            _run(client, source, manifest, url=url, say=say)
+            _run(client, source, manifest, url=url, server_version=session.info.server_version // 10_000, say=say)
             _give_functions_back(session, manifest)
         grant_database(session, database=session.info.dbname, owner=session.info.user)
     compare_with(manifest, url, say=say)
@@ -185,7 +187,7 @@ def _open_source(dump: Path, identity: Path | None) -> Pump:
     return copy
 
 
-def _run(client: Client, source: Pump, manifest: Manifest, *, url: str, say: Say) -> None:
+def _run(client: Client, source: Pump, manifest: Manifest, *, url: str, server_version: int, say: Say) -> None:
     total, done = len(manifest.tables), 0
 
     def hear(line: str) -> None:
@@ -198,11 +200,12 @@ def _run(client: Client, source: Pump, manifest: Manifest, *, url: str, say: Say
     with tempfile.NamedTemporaryFile("w", suffix=".list", encoding="utf-8") as wanted:
         wanted.write("\n".join(contents))
         wanted.flush()
-        # fmt: off
-        run_client(client, [
-            "--single-transaction", "--exit-on-error", "--no-owner", f"--use-list={wanted.name}",
-        ], url=url, hear=hear, give_input=source)
-        # fmt: on
+        arguments = ["--no-owner", f"--use-list={wanted.name}"]
+        if client.version >= TRANSACTION_TIMEOUT > server_version:
+            run_script(client, arguments, url=url, hear=hear, give_input=source)
+        else:
+            arguments += ["--single-transaction", "--exit-on-error"]
+            run_client(client, arguments, url=url, hear=hear, give_input=source)
 
 
 def _list_contents(client: Client, source: Pump) -> Sequence[str]:

@@ -1,0 +1,112 @@
+"""A backup comes back whole or not at all, by pg_restore alone and, on servers older than the program, through psql."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from carecollective.operations import clients
+from carecollective.operations.backups import restores
+from carecollective.operations.backups.manifest import Manifest
+from carecollective.operations.problems import OperationError
+from carecollective.postgres.binaries import server_version
+from carecollective.postgres.urls import build_url, parse_url
+from tests.operations.conftest import Copy, ask, url
+
+Backup = tuple[Path, Manifest]
+At = Callable[[str], None]
+
+
+@pytest.fixture(params=["pg_restore", "psql"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which program writes into the database."""
+
+    def by_script(client: clients.Client, arguments: list[str], **options: Any) -> None:
+        clients.run_script(client, [one for one in arguments if one not in ALONE], **options)
+
+    if request.param == "psql":
+        monkeypatch.setattr(restores, "run_client", by_script)
+    return str(request.param)
+
+
+ALONE = {"--single-transaction", "--exit-on-error"}
+
+
+def quietly(line: str) -> None:
+    pass
+
+
+def programs(folder: Path, **scripts: str) -> None:
+    """Put a folder of client programs together, of which some are scripts."""
+    for name in ("pg_restore", "psql"):
+        real = clients.find_client(name, server_version=server_version()).path
+        if name in scripts:
+            (folder / name).write_text(f"#!/bin/sh\n{scripts[name].format(real=real)}\n")
+            (folder / name).chmod(0o755)
+        else:
+            (folder / name).symlink_to(real)
+
+
+def test_a_restored_database_is_what_its_manifest_says(backed_up: Backup, fresh: Copy, way: str) -> None:
+    name, lines = fresh(f"restored_by_{way}"), list[str]()
+    restores.restore_into(backed_up[0], url(name, "owner"), say=lines.append)
+    tables = len(backed_up[1].tables)
+    assert f"Restore: {tables} of {tables} tables" in lines
+
+
+def test_a_restore_that_is_cut_off_leaves_the_database_empty(
+    backed_up: Backup, fresh: Copy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str
+) -> None:
+    name = fresh(f"cut_off_{way}")
+    # Half of the script, and then an end that nobody expected.
+    cut = 'case $* in *--list*|*--version*) exec {real} "$@";; *--file=-*) {real} "$@" | head -n 2000;; esac; kill -TERM $$'
+    programs(tmp_path, pg_restore=cut)
+    monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
+    with pytest.raises(OperationError, match="pg_restore failed"):
+        restores.restore_into(backed_up[0], url(name, "owner"), say=quietly)
+    assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+    assert ask(name, "SELECT has_schema_privilege('carecollective_ops', 'public', 'CREATE')") is False
+
+
+def test_a_script_that_the_server_refuses_leaves_the_database_empty_and_says_why(
+    backed_up: Backup, fresh: Copy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = fresh("refused_script")
+    programs(tmp_path, pg_restore='{real} "$@"; case $* in *--file=-*) echo "SELECT no_such_thing();";; esac')
+    monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
+    database = url(name, "owner")
+    restores._create_database(database)
+    client = clients.find_client("pg_restore", server_version=server_version())
+    with pytest.raises(OperationError, match=r"^psql failed: .*no_such_thing"):
+        source = restores._open_source(backed_up[0], None)
+        clients.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
+    assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+
+
+def test_only_the_first_setting_is_left_out_and_no_members_words(tmp_path: Path) -> None:
+    words = [b"SET transaction_timeout = 0;\n", b"COPY messages FROM stdin;\n", b"SET transaction_timeout = 0;\n"]
+    with (tmp_path / "script").open("wb") as script:
+        clients._pass_on(iter(words), to=script)  # type: ignore[arg-type]
+    assert (tmp_path / "script").read_bytes() == b"".join(words[1:])
+
+
+def test_who_may_not_act_as_the_operations_role_is_told_what_to_ask_for(
+    backed_up: Backup, fresh: Copy, at: At, world: str
+) -> None:
+    at(world)
+    name, role = fresh("strangers"), f"stranger_{os.getpid()}"
+    with psycopg.connect(url("postgres"), autocommit=True) as server:
+        server.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'theirs'".encode())
+        try:
+            server.execute(f"CREATE DATABASE {name} OWNER {role}".encode())
+            into = build_url({**parse_url(url(name, "owner")), "user": role, "password": "theirs"})
+            with pytest.raises(OperationError) as refusal:
+                restores.restore_into(backed_up[0], into, say=quietly)
+            assert f'GRANT "carecollective_ops" TO "{role}"' in str(refusal.value)
+            assert str(refusal.value).count("\n") == 0
+        finally:
+            server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+            server.execute(f"DROP ROLE {role}".encode())
