@@ -4,8 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -94,24 +92,29 @@ def run_script(
 ) -> None:
     """Let pg_restore write its script and psql run it in one transaction, without what older servers do not know.
 
-    As `run_client` otherwise. The script is never on the disk, and nothing of it stays in the database where either fails.
+    As `run_client` otherwise. Neither the script nor what the server says of it is ever on the disk. The last statement, which
+    commits, is written once pg_restore has ended well: nothing stays in the database where either program or this one dies.
     """
     psql = find_client("psql", server_version=1)
     database, environment = _reach(url)
-    once = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"]
+    once = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-"]
+    answers: list[bytes] = []
     with (
-        tempfile.TemporaryFile() as answers,
         subprocess.Popen(
             [str(psql.path), *database, *once],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=answers,
+            stderr=subprocess.PIPE,
         ) as runs,
     ):
-        assert runs.stdin is not None  # noqa: S101 -- for the type checker: it was asked for
+        assert runs.stdin is not None and runs.stderr is not None  # noqa: S101, PT018 -- for the type checker
+        listening = Thread(target=lambda pipe: answers.append(pipe.read()), args=[runs.stderr], daemon=True)
+        listening.start()
         failure: OperationError | None = None
         try:
+            with suppress(BrokenPipeError):
+                runs.stdin.write(b"BEGIN;\n")
             run_client(
                 client,
                 ["--file=-", *arguments],
@@ -122,17 +125,19 @@ def run_script(
             )
         except OperationError as problem:
             failure = problem
-            # It may be that psql ended first, and said why.
-            with suppress(subprocess.TimeoutExpired):
-                runs.wait(timeout=1)
+            try:
+                runs.wait(timeout=1)  # it may have ended first, and said why
+            except subprocess.TimeoutExpired:
+                runs.kill()
+        else:
+            with suppress(BrokenPipeError):
+                runs.stdin.write(b"COMMIT;\n")
         finally:
-            if failure is not None or sys.exc_info()[0] is not None:
-                runs.kill()  # before the end of its input, at which it would commit
             with suppress(BrokenPipeError):
                 runs.stdin.close()
+            listening.join()
         if runs.wait() > 0:
-            answers.seek(0)
-            said = answers.read().decode(errors="replace")
+            said = b"".join(answers).decode(errors="replace")
             raise OperationError(
                 f"psql failed: {said.partition('ERROR:')[2].strip().partition(chr(10))[0] or said.strip()}"
             )

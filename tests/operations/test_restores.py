@@ -1,12 +1,15 @@
 """A backup comes back whole or not at all, by pg_restore alone and, on servers older than the program, through psql."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 
 from carecollective.operations import clients
 from carecollective.operations.backups import restores
@@ -14,7 +17,9 @@ from carecollective.operations.backups.manifest import Manifest
 from carecollective.operations.problems import OperationError
 from carecollective.postgres.binaries import server_version
 from carecollective.postgres.urls import build_url, parse_url
+from tests import databases
 from tests.operations.conftest import Copy, ask, url
+from tests.waiting import wait_for
 
 Backup = tuple[Path, Manifest]
 At = Callable[[str], None]
@@ -32,6 +37,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
+ON_THE_SERVER = {"TEST_DATABASE": settings.DATABASES["default"]["NAME"], "TEST_DATA_DIR": str(settings.DATA_DIR)}
 ALONE = {"--single-transaction", "--exit-on-error"}
 
 
@@ -83,6 +89,57 @@ def test_a_script_that_the_server_refuses_leaves_the_database_empty_and_says_why
     with pytest.raises(OperationError, match=r"^psql failed: .*no_such_thing"):
         source = restores._open_source(backed_up[0], None)
         clients.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
+    assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+
+
+def test_a_script_that_fails_early_says_why(
+    backed_up: Backup, fresh: Copy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    name = fresh("refused_early")
+    programs(
+        tmp_path, pg_restore='case $* in *--file=-*) echo "SELECT no_such_thing();"; sleep 1;; esac; exec {real} "$@"'
+    )
+    monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
+    database = url(name, "owner")
+    restores._create_database(database)
+    client = clients.find_client("pg_restore", server_version=server_version())
+    source = restores._open_source(backed_up[0], None)
+    with pytest.raises(OperationError, match=r"^psql failed: .*no_such_thing"):
+        clients.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
+    assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import django
+django.setup()
+from carecollective.operations import clients
+from carecollective.operations.backups import restores
+client = clients.find_client("pg_restore", server_version=1)
+source = restores._open_source(Path(sys.argv[1]), None)
+clients.run_script(client, ["--no-owner"], url=sys.argv[2], hear=print, give_input=source)
+"""
+
+
+def test_a_killed_restore_commits_nothing(backed_up: Backup, fresh: Copy, tmp_path: Path) -> None:
+    name = fresh("killed_restore")
+    database = url(name, "owner")
+    restores._create_database(database)
+    # All of the script, and an end that does not come.
+    programs(tmp_path, pg_restore='{real} "$@"; case $* in *--file=-*) sleep 60;; esac')
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.scratch_settings", "POSTGRES_BIN": str(tmp_path)}
+    command = [sys.executable, "-W", "ignore", "-c", KILLED, str(backed_up[0]), database]
+    with subprocess.Popen(
+        command, cwd=databases.ROOT, env=environment | ON_THE_SERVER, stdout=subprocess.DEVNULL
+    ) as process:
+        written = "SELECT count(*) > 0 FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname = %s AND l.mode = 'AccessExclusiveLock'"
+        with psycopg.connect(url("postgres"), autocommit=True) as server:
+            wait_for(lambda: server.execute(written, [name]).fetchone() == (True,), seconds=30)
+            process.kill()
+            process.wait()
+            gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = %s AND application_name = 'psql'"
+            wait_for(lambda: server.execute(gone, [name]).fetchone() == (True,), seconds=30)
     assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
