@@ -34,9 +34,10 @@ def use_server(settings: Any) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def server(use_server: Callable[[str], None]) -> Iterator[MailServer]:
+def server(use_server: Callable[[str], None], settings: Any) -> Iterator[MailServer]:
     with serving(MailServer()) as one:
         use_server(one.url)
+        settings.EMAIL_TIMEOUT = 10  # it answers at once, and on a busy machine a little later
         yield one
 
 
