@@ -9,9 +9,10 @@ from typing import Any
 import environ
 
 from carecollective import env
-from carecollective.core import metric_files, request_limits
-from carecollective.core.logging import gunicorn_configuration
-from carecollective.core.threads import REQUEST_THREADS, RESERVED_THREADS
+from carecollective.observability import metric_files
+from carecollective.observability.logging import gunicorn_configuration
+from carecollective.web import request_limits
+from carecollective.web.threads import REQUEST_THREADS, RESERVED_THREADS
 
 environ.Env.read_env(Path(__file__).with_name(".env"))
 
@@ -73,9 +74,10 @@ def on_exit(server: Any) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:
     """Bring the last events into the table, and take this process out of the count of those that serve."""
-    from rollout import acknowledgements, events  # noqa: PLC0415 -- the worker's, and Django's, not the master's
+    from rollout.targeting import propagation  # noqa: PLC0415 -- the worker's, and Django's, not the master's
+    from rollout.telemetry import events  # noqa: PLC0415 -- the worker's, and Django's, not the master's
 
-    acknowledgements.leave()
+    propagation.leave()
     events.flush(2.0)
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     from django.db import OperationalError  # noqa: PLC0415
 
     from carecollective.postgres import PostgresError, ensure_running  # noqa: PLC0415
-    from carecollective.postgres.urls import describe_unreachable  # noqa: PLC0415
+    from carecollective.postgres.dsn import describe_unreachable  # noqa: PLC0415
 
     try:
         local = settings.LOCAL_MODE

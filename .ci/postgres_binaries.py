@@ -11,7 +11,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from carecollective.postgres.binaries import bin_dir, server_version
+from carecollective.postgres.embedded.binaries import bin_dir, server_version
 
 PROJECT = Path(__file__).resolve().parent.parent
 PINNED = {15: "15.18.0-beta.17", 16: "16.14.0-beta.17", 17: "17.10.0-beta.17", 18: "18.4.0-beta.17"}

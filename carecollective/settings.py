@@ -11,8 +11,6 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from carecollective import postgres
-from carecollective.core import logging, sentry
-from carecollective.core.request_limits import BODY_BYTES
 from carecollective.env import (
     NO_PROXIES,
     addresses,
@@ -33,6 +31,8 @@ from carecollective.env import (
     web_address,
     whole_number,
 )
+from carecollective.observability import logging, sentry
+from carecollective.web.request_limits import BODY_BYTES
 from rollout.stages import Stage
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -119,7 +119,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "carecollective.core.static_storage.HashedModulesStorage"},
+    "staticfiles": {"BACKEND": "carecollective.web.static_storage.HashedModulesStorage"},
 }
 
 # What the product does
@@ -165,13 +165,13 @@ METRICS_ALLOW = read(
     "METRICS_ALLOW", networks("127.0.0.0/8, ::1") if LOCAL_MODE else [], networks, "networks such as 10.0.0.0/8"
 )
 WORKER_TASKS = (
-    ("carecollective.adoption.services.expire_requests_once_taken_over", 60),
+    ("carecollective.takeover.services.expire_requests_once_taken_over", 60),
     ("carecollective.accounts.services.prune_sessions_and_tokens", 3600),
     ("carecollective.core.rate_limits.prune_hits", 600),
     ("carecollective.inbox.notifications.queue_waiting", 5),
     ("carecollective.mail.delivery.send_waiting", 5),
     ("carecollective.mail.delivery.prune_mail", 3600),
-    ("rollout.mail_watch.check_mail", 30),
+    ("rollout.guard.mail_watch.check_mail", 30),
     ("carecollective.mail.file_backend.prune_files", 3600),
     ("carecollective.privacy.exports.prepare_waiting", 2),
     ("carecollective.privacy.exports.prune_exports", 3600),
@@ -181,12 +181,12 @@ WORKER_TASKS = (
     ("carecollective.operations.backups.dumps.prune_backups", 3600),
     ("carecollective.operations.backups.scratch.prune_scratch_databases", 3600),
     ("carecollective.operations.backups.drills.run_due_drill", 600),
-    ("rollout.event_log.prune_events", 3600),
-    ("rollout.change_alerts.note_changes", 5),
-    ("rollout.absence.check_guard", 5),
-    ("rollout.delivery.deliver_waiting", 5),
-    ("rollout.rollbacks.finish", 2),
-    ("rollout.v1_trial.try_v1", 5),
+    ("rollout.telemetry.retention.prune_events", 3600),
+    ("rollout.guard.change_alerts.note_changes", 5),
+    ("rollout.guard.absence.check_guard", 5),
+    ("rollout.alerts.notifications.deliver_waiting", 5),
+    ("rollout.promotion.rollbacks.finish", 2),
+    ("rollout.guard.v1_trial.try_v1", 5),
 )
 # For how many seconds a task may run before it counts as stuck, where that is longer than for others.
 WORKER_TASK_LIMITS = {"carecollective.operations.backups.drills.run_due_drill": 6 * 3600.0}
@@ -195,7 +195,7 @@ INSTALLED_APPS = [
     "rollout",
     "messaging_v1",
     "messaging_v2",
-    "carecollective.adoption",
+    "carecollective.takeover",
     "carecollective.privacy",
     "carecollective.moderation",
     "carecollective.operations",
@@ -203,6 +203,7 @@ INSTALLED_APPS = [
     "carecollective.help_requests",
     "carecollective.accounts",
     "carecollective.mail",
+    "carecollective.serving",
     "carecollective.core",
     "carecollective.postgres",
     "carecollective.core.apps.AdminConfig",
@@ -224,21 +225,21 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "carecollective.core.middleware.RequestIdMiddleware",
-    "carecollective.core.access.AccessMiddleware",
-    "carecollective.core.middleware.SpeculativeMiddleware",
+    "carecollective.web.middleware.RequestIdMiddleware",
+    "carecollective.web.access.AccessMiddleware",
+    "carecollective.web.middleware.SpeculativeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "carecollective.core.middleware.PrivacyHeadersMiddleware",
+    "carecollective.web.middleware.PrivacyHeadersMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "carecollective.core.middleware.WireRefusalMiddleware",
-    "carecollective.core.middleware.TrailingSlashMiddleware",
-    "carecollective.core.middleware.ReservedThreadsMiddleware",
+    "carecollective.web.middleware.WireRefusalMiddleware",
+    "carecollective.web.middleware.TrailingSlashMiddleware",
+    "carecollective.web.middleware.ReservedThreadsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "carecollective.core.middleware.HostMiddleware",
-    "carecollective.core.middleware.ControlCharactersMiddleware",
+    "carecollective.web.middleware.HostMiddleware",
+    "carecollective.web.middleware.ControlCharactersMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -271,7 +272,7 @@ USE_TZ = True
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesBackend",
-    "carecollective.accounts.authentication.LimitedBackend",
+    "carecollective.accounts.sign_in.authentication.LimitedBackend",
     # Never asked to authenticate: LimitedBackend decides. Sessions opened before it are this one's.
     "django.contrib.auth.backends.ModelBackend",
 ]
@@ -284,23 +285,23 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 PASSWORD_HASHERS = [
-    "carecollective.accounts.hashers.BoundedArgon2Hasher",
-    "carecollective.accounts.hashers.LegacyBcryptHasher",
+    "carecollective.accounts.sign_in.hashers.BoundedArgon2Hasher",
+    "carecollective.accounts.sign_in.hashers.LegacyBcryptHasher",
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "requests"
 LOGOUT_REDIRECT_URL = "requests"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
-SESSION_ENGINE = "carecollective.accounts.sessions"
+SESSION_ENGINE = "carecollective.accounts.sign_in.sessions"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.5  # hours
 # Trying on, with the right password too, does not put off the end of a lock.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_HANDLER = "carecollective.accounts.doors.AttemptHandler"
+AXES_HANDLER = "carecollective.accounts.sign_in.throttling.AttemptHandler"
 AXES_USERNAME_FORM_FIELD = "username"
-AXES_USERNAME_CALLABLE = "carecollective.accounts.doors.account_of"
+AXES_USERNAME_CALLABLE = "carecollective.accounts.sign_in.throttling.account_of"
 AXES_CLIENT_IP_CALLABLE = "carecollective.core.client_ip.client_ip"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_LOCKOUT_CALLABLE = "carecollective.accounts.views.locked_out"
@@ -308,7 +309,7 @@ AXES_VERBOSE = False
 
 # What the browser may do
 
-CSRF_FAILURE_VIEW = "carecollective.core.views.csrf_failed"
+CSRF_FAILURE_VIEW = "carecollective.web.views.csrf_failed"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = HTTPS
@@ -347,14 +348,14 @@ WAFFLE_CREATE_MISSING_FLAGS = False
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "carecollective.accounts.authentication.TokenAuthentication",
+        "carecollective.accounts.sign_in.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["carecollective.core.parsers.StrictJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["carecollective.web.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "carecollective.core.api.answer_exception",
+    "EXCEPTION_HANDLER": "carecollective.web.api.answer_exception",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "URL_FORMAT_OVERRIDE": None,
 }
@@ -387,13 +388,13 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "carecollective.help_requests.serializers.name_words",
-        "carecollective.core.schema.complete_schema",
+        "carecollective.web.openapi.complete_schema",
     ],
     "ENUM_NAME_OVERRIDES": {
         "MessagingVersion": "carecollective.inbox.serializers.VERSIONS",
-        "RolloutHealth": "rollout.status_tree.Health",
-        "RolloutReason": "rollout.cohort.Reason",
-        "RolloutGateState": "rollout.verdicts.VerdictState",
+        "RolloutHealth": "rollout.dashboard.schema.Health",
+        "RolloutReason": "rollout.targeting.cohort.Reason",
+        "RolloutGateState": "rollout.gates.results.VerdictState",
         "WayOnAction": "carecollective.inbox.serializers.WAYS_ON",
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "tryItOutEnabled": False},

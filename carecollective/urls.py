@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from carecollective.core import views
+from carecollective.web import views
 
 urlpatterns = [
     path("favicon.ico", views.favicon),
@@ -12,7 +12,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/health", views.health_check, name="api-health"),
     path("api/health/live", views.liveness_check, name="api-health-live"),
-    path("", include("carecollective.core.api_urls")),
+    path("", include("carecollective.web.api_urls")),
     path("", include("carecollective.accounts.api_urls")),
     path("", include("carecollective.help_requests.api_urls")),
     path("", include("carecollective.inbox.api_urls")),
@@ -24,7 +24,7 @@ urlpatterns = [
     path("", include("carecollective.inbox.urls")),
 ]
 
-handler400 = "carecollective.core.views.bad_request"
-handler403 = "carecollective.core.views.forbidden"
-handler404 = "carecollective.core.views.not_found"
-handler500 = "carecollective.core.views.failed"
+handler400 = "carecollective.web.views.bad_request"
+handler403 = "carecollective.web.views.forbidden"
+handler404 = "carecollective.web.views.not_found"
+handler500 = "carecollective.web.views.failed"

@@ -5,11 +5,11 @@ from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, path
 from django.utils.translation import gettext as _
 
-from carecollective.core.admin_site import ReadOnlyAdmin
-from rollout.acceptance_page import acceptance
-from rollout.control_room import control_room, first_page, live
+from carecollective.web.admin_site import ReadOnlyAdmin
+from rollout.dashboard.acceptance_page import acceptance
+from rollout.dashboard.timeline import change_title
+from rollout.dashboard.views import control_room, first_page, live
 from rollout.models import Change, Source
-from rollout.timeline import change_title
 
 _list_urls = admin.site.get_urls
 

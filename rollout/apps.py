@@ -3,8 +3,12 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.db.models.signals import post_migrate
 
-from carecollective.core import errors, health, sentry
-from rollout import approval_proofs, events, lease, snapshot
+from carecollective.core import errors
+from carecollective.observability import sentry
+from carecollective.web import health
+from rollout.promotion import approval_proofs
+from rollout.targeting import guard_lease, snapshot
+from rollout.telemetry import events
 
 
 class RolloutConfig(AppConfig):
@@ -23,7 +27,7 @@ class RolloutConfig(AppConfig):
 
 def check_guard() -> dict[str, Any]:
     """Tell whether a guard watches, at whatever stage."""
-    found = lease.read_lease()
+    found = guard_lease.read_lease()
     if found is not None and found.watching:
         return {"ok": True, "seconds_since_look": round(found.age_seconds, 1)}
     return {

@@ -1,4 +1,4 @@
-"""The stages of the rollout and the one spelling each has. Imports nothing of Django: settings read it."""
+"""The stages of the rollout: their order, and the one spelling each has. Imports nothing of Django: settings read it."""
 
 import re
 from dataclasses import dataclass
@@ -56,3 +56,25 @@ class Stage:
 DISABLED = Stage(StageKind.DISABLED)
 INTERNAL = Stage(StageKind.INTERNAL)
 ENABLED = Stage(StageKind.ENABLED)
+LADDER = (DISABLED, INTERNAL, Stage(StageKind.PERCENTAGE, 100), Stage(StageKind.PERCENTAGE, 500), ENABLED)
+_ORDER = (StageKind.DISABLED, StageKind.INTERNAL, StageKind.PERCENTAGE, StageKind.ENABLED)
+
+
+def height(stage: Stage) -> tuple[int, int]:
+    """Order stages: a higher one never has fewer members."""
+    return _ORDER.index(stage.kind), stage.permille
+
+
+def skipped_between(before: Stage, after: Stage) -> tuple[Stage, ...]:
+    """Return the stages that a step from `before` up to `after` leaves out; none for a step down."""
+    return tuple(each for each in LADDER if height(before) < height(each) < height(after))
+
+
+def next_rung(stage: Stage) -> Stage | None:
+    """Return the next of the five stages above `stage`; None at the top."""
+    return next((each for each in LADDER if height(each) > height(stage)), None)
+
+
+def rung_of(stage: Stage) -> Stage:
+    """Return which of the five stages a percentage between two of them belongs to: the lower one."""
+    return max((each for each in LADDER if height(each) <= height(stage)), key=height)

@@ -1,7 +1,7 @@
 from django.urls import path
 
-from rollout.api import MyRollout, RolloutStatus
-from rollout.metrics import metrics
+from rollout.dashboard.api import MyRollout, RolloutStatus
+from rollout.dashboard.prometheus import metrics
 
 urlpatterns = [
     path("api/rollout/me", MyRollout.as_view(), name="api-rollout-me"),

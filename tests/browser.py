@@ -21,10 +21,10 @@ from django.test import override_settings
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from carecollective.accounts.models import User
-from carecollective.core.site import StaticFiles
 from carecollective.postgres.locks import locked
+from carecollective.serving.supervisor import StaticFiles
 from carecollective.settings import STORAGES
-from rollout import snapshot
+from rollout.targeting import snapshot
 from tests import databases
 from tests.waiting import wait_for
 

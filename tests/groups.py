@@ -11,7 +11,7 @@ import pytest
 # or a month some hundred times.
 SLOW = (
     "tests/access/",
-    "tests/adoption/",
+    "tests/takeover/",
     "tests/core/test_setup.py",
     "tests/core/test_static_files.py",
     "tests/deploy/",
@@ -28,9 +28,9 @@ SLOW = (
     "tests/races/",
     "tests/rollout/test_migrations.py",
     "tests/rollout/test_propagation.py",
-    "tests/rollout_gates/test_sequential.py",
-    "tests/rollout_promotion/test_audit.py::test_a_record_from_before_the_chain_is_chained_by_the_migration",
-    "tests/rollout_promotion/test_rollback_is_never_blocked.py",
+    "tests/rollout/gates/test_sequential.py",
+    "tests/rollout/promotion/test_audit.py::test_a_record_from_before_the_chain_is_chained_by_the_migration",
+    "tests/rollout/promotion/test_rollback_is_never_blocked.py",
     "tests/serving/test_signing_in_at_once.py",
 )
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from rollout import readiness
-from rollout.readiness import Readiness
+from rollout.promotion import readiness
+from rollout.promotion.readiness import Blocker, Readiness
 from rollout.stages import Stage
-from rollout.status_tree import Blocker
 
 
 class Evidence:

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from carecollective.accounts.models import User, VerificationStatus
-from carecollective.accounts.passwords import send_password_link
 from carecollective.accounts.services import (
     CHANGED_BY_STAFF,
     LINKED_BY_STAFF,
@@ -24,8 +23,9 @@ from carecollective.accounts.services import (
     is_taken_by_staff,
     reject_member,
 )
-from carecollective.core.admin_site import ForStaffToSee, NotByHand
+from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.core.errors import DomainError, ValidationRefused
+from carecollective.web.admin_site import ForStaffToSee, NotByHand
 
 LINKS_AT_ONCE = 20
 

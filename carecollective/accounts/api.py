@@ -8,8 +8,6 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from carecollective.accounts import tokens
-from carecollective.accounts.authentication import member_of
 from carecollective.accounts.serializers import (
     OwnTokensSerializer,
     SignInSerializer,
@@ -17,9 +15,11 @@ from carecollective.accounts.serializers import (
     TokenSerializer,
 )
 from carecollective.accounts.services import issue_token
+from carecollective.accounts.sign_in import tokens
+from carecollective.accounts.sign_in.authentication import member_of
 from carecollective.core import errors
-from carecollective.core.api import ApiView, TooManyTries, read_fields
-from carecollective.core.schema import refusals
+from carecollective.web.api import ApiView, TooManyTries, read_fields
+from carecollective.web.openapi import refusals
 
 
 class TokenView(ApiView):

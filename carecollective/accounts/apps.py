@@ -7,7 +7,8 @@ class AccountsConfig(AppConfig):
     verbose_name = "Members"
 
     def ready(self) -> None:
-        from carecollective.accounts import passwords, taken_address  # noqa: PLC0415 -- needs the models
+        from carecollective.accounts import taken_address  # noqa: PLC0415 -- needs the models
+        from carecollective.accounts.sign_in import passwords  # noqa: PLC0415 -- needs the models
         from carecollective.mail import queue  # noqa: PLC0415
 
         queue.register(

@@ -1,7 +1,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.pages import OnceForm, TypedForm
+from carecollective.web.pages import OnceForm, TypedForm
 
 
 class SignInForm(TypedForm):

@@ -8,7 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 
 from carecollective.accounts.models import User
-from carecollective.core.pages import page
+from carecollective.web.pages import page
 
 P = ParamSpec("P")
 

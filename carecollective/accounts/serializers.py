@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from carecollective.core.api import RawTextField, StrictBooleanField
+from carecollective.web.api import RawTextField, StrictBooleanField
 
 
 class SignInField(RawTextField):

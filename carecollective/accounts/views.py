@@ -11,13 +11,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from carecollective.accounts import passwords, services, tokens
+from carecollective.accounts import services
 from carecollective.accounts.forms import PasswordForm, PreferencesForm, ProfileForm, SignInForm, SignUpForm
 from carecollective.accounts.models import MessagingPreferences
 from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.accounts.sign_in import passwords, tokens
 from carecollective.core.errors import DomainError, ValidationRefused
-from carecollective.core.pages import Refusable, page, render_page
-from carecollective.core.views import answer_error
+from carecollective.web.pages import Refusable, page, render_page
+from carecollective.web.views import answer_error
 
 JOINED = urlencode({"joined": 1, "next": "/account?welcome=1"})
 

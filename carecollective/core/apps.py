@@ -7,10 +7,7 @@ class CoreConfig(AppConfig):
     verbose_name = "Care Collective"
     default = True
 
-    def ready(self) -> None:
-        from carecollective.core import checks  # noqa: F401, PLC0415 -- registers itself
-
 
 class AdminConfig(admin_apps.AdminConfig):
     default = False
-    default_site = "carecollective.core.admin_site.AdminSite"
+    default_site = "carecollective.web.admin_site.AdminSite"

@@ -23,7 +23,7 @@ class Retention:
 
 # What the worker's tasks see to. A task that is missing from WORKER_TASKS shows here as enforced by nobody.
 _TASKS = {
-    "events": "rollout.event_log.prune_events",
+    "events": "rollout.telemetry.retention.prune_events",
     "exports": "carecollective.privacy.exports.prune_exports",
     "backups": "carecollective.operations.backups.dumps.prune_backups",
     "sessions": "carecollective.accounts.services.prune_sessions_and_tokens",

@@ -1,7 +1,7 @@
 from django.contrib import admin
 
-from carecollective.core.admin_site import ReadOnlyAdmin
 from carecollective.help_requests.models import HelpRequest
+from carecollective.web.admin_site import ReadOnlyAdmin
 
 
 @admin.register(HelpRequest)

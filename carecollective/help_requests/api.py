@@ -7,10 +7,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from carecollective.accounts.authentication import member_of
+from carecollective.accounts.sign_in.authentication import member_of
 from carecollective.core import errors
-from carecollective.core.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
-from carecollective.core.schema import CURSOR, LOCATION, path_id, ref, refusals
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import SEARCH_MAX, RequestFilters, find_request, list_requests
 from carecollective.help_requests.serializers import (
@@ -19,6 +17,8 @@ from carecollective.help_requests.serializers import (
     NewHelpRequestSerializer,
 )
 from carecollective.help_requests.services import post_request
+from carecollective.web.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
+from carecollective.web.openapi import CURSOR, LOCATION, path_id, ref, refusals
 
 OTHER_FINDS = "`other` also finds what the legacy system left empty, and its words that are not listed here."
 

@@ -1,9 +1,9 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.pages import OnceForm, TypedForm
 from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
+from carecollective.web.pages import OnceForm, TypedForm
 
 
 class HelpRequestForm(OnceForm):

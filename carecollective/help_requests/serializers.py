@@ -5,10 +5,10 @@ from typing import Any
 from rest_framework import serializers
 
 from carecollective.accounts.serializers import PersonSerializer
-from carecollective.core.api import PageSerializer, RawTextField
-from carecollective.core.schema import Schema, ref
 from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
+from carecollective.web.api import PageSerializer, RawTextField
+from carecollective.web.openapi import Schema, ref
 
 # The words that requests and the filters of their list share, by their names in the document.
 WORDS = {

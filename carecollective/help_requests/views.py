@@ -10,11 +10,11 @@ from django.utils.translation import gettext as _
 
 from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.core.errors import ValidationRefused
-from carecollective.core.pages import Refusable, page, parse_cursor, render_page
 from carecollective.help_requests import selectors, services
 from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
 from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.selectors import RequestFilters
+from carecollective.web.pages import Refusable, page, parse_cursor, render_page
 
 
 @page

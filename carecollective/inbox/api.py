@@ -13,11 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from carecollective.accounts.authentication import member_of
+from carecollective.accounts.sign_in.authentication import member_of
 from carecollective.core import errors
-from carecollective.core.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
 from carecollective.core.errors import ConversationExists
-from carecollective.core.schema import CURSOR, LOCATION, RATE_LIMIT, path_id, refusals
 from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Poll, Started, WayOn
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.serializers import (
@@ -39,6 +37,8 @@ from carecollective.inbox.services import (
     offer_help,
     send_message,
 )
+from carecollective.web.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
+from carecollective.web.openapi import CURSOR, LOCATION, RATE_LIMIT, path_id, refusals
 from rollout.versions import MessagingVersion
 
 CONVERSATION_ID = path_id("conversation_id")

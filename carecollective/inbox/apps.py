@@ -10,7 +10,8 @@ class InboxConfig(AppConfig):
         from carecollective.inbox import legacy_access, notifications  # noqa: PLC0415 -- needs the models
         from carecollective.mail import queue  # noqa: PLC0415
         from messaging_v1 import rehearsal  # noqa: PLC0415
-        from rollout import acceptance, v1_trial  # noqa: PLC0415
+        from rollout.guard import v1_trial  # noqa: PLC0415
+        from rollout.promotion import acceptance  # noqa: PLC0415
 
         acceptance.judge_v1_with(legacy_access.find_v1_access)
         v1_trial.rehearse_with(rehearsal.rehearse_conversation)

@@ -1,8 +1,8 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.pages import OnceForm, TypedForm
 from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
+from carecollective.web.pages import OnceForm, TypedForm
 
 
 class OfferForm(TypedForm):

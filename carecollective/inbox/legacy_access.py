@@ -7,8 +7,8 @@ from django.utils.translation import gettext as _
 from carecollective.accounts.models import User
 from carecollective.core.errors import DomainError
 from carecollective.inbox.selectors import list_conversations, open_thread
-from rollout.evidence import FAIL, PASS, Finding
-from rollout.figures import active_conversations
+from rollout.promotion.automated_checks import FAIL, PASS, Finding
+from rollout.telemetry.metrics import active_conversations
 from rollout.versions import MessagingVersion
 
 ENOUGH = 20

@@ -11,7 +11,7 @@ from carecollective.core.retention import MAIL_KEPT
 from carecollective.inbox.models import Notification, NotificationKind
 from carecollective.inbox.queries import UNREAD_IN_V1, UNREAD_IN_V2
 from carecollective.mail.queue import Letter, NotNow, queue_mail
-from rollout.cohort import v2_is_installed
+from rollout.targeting.cohort import v2_is_installed
 from rollout.versions import MessagingVersion
 
 SOMETHING_NEW = "something_new"

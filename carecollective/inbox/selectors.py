@@ -32,7 +32,7 @@ from carecollective.inbox.records import (
     WayOn,
 )
 from messaging_v2.services import get_conversation_v2
-from rollout.cohort import v1_writes_are_on, v2_is_installed
+from rollout.targeting.cohort import v1_writes_are_on, v2_is_installed
 from rollout.versions import MessagingVersion
 
 POLL_LIMIT = 200

@@ -9,9 +9,9 @@ from typing import Any
 from rest_framework import serializers
 
 from carecollective.accounts.serializers import PersonSerializer
-from carecollective.core.api import PageSerializer, RawTextField, StrictUUIDField
 from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
 from carecollective.inbox.records import WayOn
+from carecollective.web.api import PageSerializer, RawTextField, StrictUUIDField
 from rollout.versions import MessagingVersion
 
 VERSIONS = [version.value for version in MessagingVersion]

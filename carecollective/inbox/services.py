@@ -25,11 +25,11 @@ from carecollective.inbox.selectors import (
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
 from messaging_v2.models import Status
 from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
-from rollout import snapshot
-from rollout.cohort import decision_for, nobody_can_start_now, v1_writes_are_on
-from rollout.drain import enter_v2_start
-from rollout.events import Method, measured
+from rollout.promotion.drain import enter_v2_start
 from rollout.stages import ENABLED
+from rollout.targeting import snapshot
+from rollout.targeting.cohort import decision_for, nobody_can_start_now, v1_writes_are_on
+from rollout.telemetry.events import Method, measured
 from rollout.versions import MessagingVersion
 
 FROZEN = _("The old messaging takes no new messages. Your conversation continues in the new messaging.")

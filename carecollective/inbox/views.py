@@ -17,15 +17,15 @@ from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.pages import MemberRequest, member_page
-from carecollective.core.api import parse_uuid
 from carecollective.core.errors import ConversationExists, DomainError, InvalidInput
-from carecollective.core.middleware import is_speculative
-from carecollective.core.pages import Refusable, page, parse_cursor, render_page
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import find_request
 from carecollective.inbox import selectors, services
 from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.records import MessageRecord, Thread
+from carecollective.web.api import parse_uuid
+from carecollective.web.middleware import is_speculative
+from carecollective.web.pages import Refusable, page, parse_cursor, render_page
 from rollout.versions import MessagingVersion
 
 # The same words sent again after going back, in this time, are the same message.

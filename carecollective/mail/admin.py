@@ -6,9 +6,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from carecollective.core.admin_site import ForStaffToSee, NotByHand
 from carecollective.mail import queue
 from carecollective.mail.models import MailState, OutgoingMail
+from carecollective.web.admin_site import ForStaffToSee, NotByHand
 
 
 @admin.register(OutgoingMail)

@@ -9,11 +9,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from carecollective.accounts.models import User
-from carecollective.core.admin_site import ReadOnlyAdmin
-from carecollective.core.api import parse_uuid
 from carecollective.core.errors import DomainError, DomainNotFound, InvalidInput
 from carecollective.moderation import selectors, services
 from carecollective.moderation.models import Outcome, Report
+from carecollective.web.admin_site import ReadOnlyAdmin
+from carecollective.web.api import parse_uuid
 
 
 @admin.register(Report)

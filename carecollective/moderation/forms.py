@@ -1,8 +1,8 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.pages import TypedForm
 from carecollective.moderation.models import WORDS_MAX, Reason
+from carecollective.web.pages import TypedForm
 
 
 class ReportForm(TypedForm):

@@ -7,10 +7,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from carecollective.accounts.pages import MemberRequest, member_page
-from carecollective.core.api import parse_uuid
-from carecollective.core.pages import Refusable, render_page
 from carecollective.moderation import selectors, services
 from carecollective.moderation.forms import ReportForm
+from carecollective.web.api import parse_uuid
+from carecollective.web.pages import Refusable, render_page
 
 
 @member_page

@@ -14,7 +14,7 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
 from carecollective.postgres import PostgresError
 
 

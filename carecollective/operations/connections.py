@@ -9,9 +9,9 @@ import psycopg
 from django.db import connection
 
 from carecollective import postgres
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
 from carecollective.postgres.bounded import BoundedConnection
-from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url, why_unreachable
+from carecollective.postgres.dsn import NETWORK_LIMITS, build_url, parse_url, why_unreachable
 from carecollective.settings import role_url
 
 Session = psycopg.Connection[Any]

@@ -3,11 +3,7 @@
 Knows nothing of the Django apps, so that settings can ask it for connection URLs.
 """
 
-from carecollective.postgres.binaries import bin_dir
-from carecollective.postgres.credentials import secret_key
-from carecollective.postgres.embedded import ensure_running, leave, lock_descriptor
-from carecollective.postgres.errors import PostgresError
-from carecollective.postgres.urls import (
+from carecollective.postgres.dsn import (
     ROLE_NAMES,
     check_direct_url,
     connection_url,
@@ -15,6 +11,10 @@ from carecollective.postgres.urls import (
     derived_url,
     pooled_settings,
 )
+from carecollective.postgres.embedded.binaries import bin_dir
+from carecollective.postgres.embedded.credentials import secret_key
+from carecollective.postgres.embedded.server import ensure_running, leave, lock_descriptor
+from carecollective.postgres.errors import PostgresError
 
 __all__ = [
     "ROLE_NAMES",

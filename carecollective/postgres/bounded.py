@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
-from carecollective.postgres.urls import CONNECT_SECONDS
+from carecollective.postgres.dsn import CONNECT_SECONDS
 
 # More than the server's own time limit for a statement, and less than the five seconds in which every page answers.
 ANSWER_SECONDS = 4.0

@@ -9,8 +9,8 @@ import re
 
 import psycopg
 
+from carecollective.postgres.dsn import ROLE_NAMES, connect, derived_url
 from carecollective.postgres.roles import Connection
-from carecollective.postgres.urls import ROLE_NAMES, connect, derived_url
 
 MARK = re.compile(r"Care Collective: database (?P<database>.+), key (?P<key>[0-9a-f]{16})", re.DOTALL)
 _WAY_ON = (

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from carecollective.postgres.urls import ROLE_NAMES
+from carecollective.postgres.dsn import ROLE_NAMES
 
 # Any number will do, as long as nothing else of ours uses it.
 LOCK_KEY = 7_262_001

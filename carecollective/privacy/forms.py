@@ -5,7 +5,7 @@ from django.core.signing import BadSignature, Signer
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
-from carecollective.core.pages import TypedForm
+from carecollective.web.pages import TypedForm
 
 _signer = Signer(salt="privacy.erasure")
 

@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
 from carecollective.accounts.pages import MemberRequest, member_page
-from carecollective.core.pages import Refusable, page, render_page
 from carecollective.privacy import erasure, exports
 from carecollective.privacy.forms import ErasureForm
+from carecollective.web.pages import Refusable, page, render_page
 
 
 @member_page

@@ -1,1 +1,1 @@
-"""How requests reach the application: the gunicorn worker that waits for clients, so that no thread has to."""
+"""The processes of the site: the server that waits for slow clients, the worker, and what keeps both running."""

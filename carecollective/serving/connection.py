@@ -8,8 +8,8 @@ from enum import Enum
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from carecollective.core.request_limits import SEND_BYTES_PER_SECOND, SEND_SECONDS
 from carecollective.serving.http_reader import RequestReader
+from carecollective.web.request_limits import SEND_BYTES_PER_SECOND, SEND_SECONDS
 
 SEND_AT_ONCE = 64 * 1024
 # All that the site serves is smaller. A larger answer makes its thread wait for the client, for a limited time.

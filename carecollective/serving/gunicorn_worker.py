@@ -19,17 +19,12 @@ from typing import Any
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
-from carecollective.core.readiness import announce_ready
-from carecollective.core.request_limits import (
-    BODY_SECONDS,
-    BUFFERED_BYTES,
-    HEAD_SECONDS,
-    LINGER_SECONDS,
-)
-from carecollective.core.threads import FOR_MONITORS, MONITOR_THREADS
 from carecollective.serving.connection import Connection, State, seconds_to_send
 from carecollective.serving.http_reader import BodyTooLarge, MissingHost
+from carecollective.serving.readiness import announce_ready
 from carecollective.serving.refusals import RefusalWriter, RequestTimeout, ask
+from carecollective.web.request_limits import BODY_SECONDS, BUFFERED_BYTES, HEAD_SECONDS, LINGER_SECONDS
+from carecollective.web.threads import FOR_MONITORS, MONITOR_THREADS
 
 READ_BYTES = 64 * 1024
 SWEEP_SECONDS = 0.5

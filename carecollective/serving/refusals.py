@@ -8,8 +8,8 @@ from wsgiref.util import setup_testing_defaults
 from gunicorn.http import errors as gunicorn_errors
 from gunicorn.http.errors import NoMoreData
 
-from carecollective.core.request_limits import REFUSAL_KEY
 from carecollective.serving.http_reader import BodyTooLarge, MissingHost
+from carecollective.web.request_limits import REFUSAL_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ class RefusalWriter:
 
     def write(self, error: BaseException, *, first_line: bytes = b"", request_id: str | None = None) -> bytes:
         """Return the whole answer, as a page or, for an address under /api/, as JSON. The connection closes after it."""
-        from carecollective.core import access, request_ids  # noqa: PLC0415 -- as below
+        from carecollective.observability import request_ids  # noqa: PLC0415 -- as below
+        from carecollective.web import access  # noqa: PLC0415 -- as below
 
         refusal = _as_domain_error(error)
         is_page = first_line.startswith((b"GET /", b"POST /", b"HEAD /")) and b" /api/" not in first_line

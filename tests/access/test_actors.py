@@ -44,7 +44,7 @@ ABOUT_A_MEMBER = {"fingerprint_of", "_name_of"}
 HANDED_ON = {"preferences_form.cleaned_data", "link", "kwargs", "options"}
 # Where a person's name stands as a word, beside the keys of what is shown.
 WORDS = {
-    "carecollective/core/api.py": "refuses a body that names anybody but who sends it",
+    "carecollective/web/api.py": "refuses a body that names anybody but who sends it",
     "carecollective/help_requests/admin.py": "names the columns of a list",
 }
 SOURCES = sorted(

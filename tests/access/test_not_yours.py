@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
 
-from carecollective.accounts.tokens import list_tokens
+from carecollective.accounts.sign_in.tokens import list_tokens
 from carecollective.privacy.exports import prepare_waiting, request_export
 from tests.access.addresses import Address, addresses
 from tests.access.table import AWAY, PEOPLE, SITE

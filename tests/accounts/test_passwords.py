@@ -12,7 +12,7 @@ from knox.models import AuthToken
 
 from carecollective.accounts.admin import MemberAdmin
 from carecollective.accounts.models import User
-from carecollective.accounts.passwords import send_password_link
+from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound, NotPermitted
 from carecollective.mail.delivery import send_waiting

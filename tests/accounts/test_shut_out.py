@@ -10,9 +10,9 @@ from django.core import mail
 from django.test import Client
 from knox.models import AuthToken
 
-from carecollective.accounts.hashers import from_legacy_hash
 from carecollective.accounts.models import User
-from carecollective.accounts.passwords import choose_password, link_holds, send_password_link
+from carecollective.accounts.sign_in.hashers import from_legacy_hash
+from carecollective.accounts.sign_in.passwords import choose_password, link_holds, send_password_link
 from carecollective.mail.delivery import send_waiting
 from carecollective.privacy.erasure import erase_for_member
 from tests.accounts.forms import change_member

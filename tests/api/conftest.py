@@ -9,7 +9,7 @@ from knox.models import AuthToken
 
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
-from rollout import snapshot
+from rollout.targeting import snapshot
 from tests.api.documented import DocumentedClient
 from tests.messaging.refusals import contents
 

@@ -7,7 +7,7 @@ from django.urls import Resolver404, resolve
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from rest_framework.test import APIClient
 
-from carecollective.core.schema import ERROR, published_document
+from carecollective.web.openapi import ERROR, published_document
 
 Answer = Any
 

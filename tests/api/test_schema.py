@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from carecollective.core.errors import DomainError
-from carecollective.core.schema import published_document
+from carecollective.web.openapi import published_document
 from tests.api.conftest import Caller
 from tests.api.documented import DocumentedClient
 

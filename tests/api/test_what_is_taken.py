@@ -6,10 +6,10 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from carecollective.accounts.models import User
-from carecollective.core.schema import published_document
 from carecollective.core.text import MESSAGE_MAX
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
+from carecollective.web.openapi import published_document
 from tests.api.conftest import Caller
 
 pytestmark = pytest.mark.django_db

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from carecollective.core import metric_files, request_ids, sentry
-from carecollective.core.access import counted
-from carecollective.core.logging import JsonFormatter
+from carecollective.observability import metric_files, request_ids, sentry
+from carecollective.observability.logging import JsonFormatter
+from carecollective.web.access import counted
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from psycopg import sql
 
-from carecollective.core import health
-from rollout import snapshot
+from carecollective.web import health
 from rollout.stages import ENABLED
-from rollout.state import RolloutState
+from rollout.targeting import snapshot
+from rollout.targeting.state import RolloutState
 from tests import databases
 from tests.api.documented import DocumentedClient
 

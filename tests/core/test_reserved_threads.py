@@ -7,9 +7,9 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from carecollective.core import middleware
-from carecollective.core.middleware import ReservedThreadsMiddleware
-from carecollective.core.threads import REQUEST_THREADS
+from carecollective.web import middleware
+from carecollective.web.middleware import ReservedThreadsMiddleware
+from carecollective.web.threads import REQUEST_THREADS
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db

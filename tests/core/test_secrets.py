@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 
 from carecollective import env
 from carecollective.postgres import PostgresError, connection_url, derived_url
-from carecollective.postgres.operators import prepare_server
-from carecollective.postgres.urls import build_url, database_settings, parse_url
+from carecollective.postgres.dsn import build_url, database_settings, parse_url
+from carecollective.postgres.external_server import prepare_server
 
 # Halves of one password: what of it comes before and after the character that was not encoded.
 FIRST, SECOND = "hunter", "seventeen"

@@ -1,4 +1,4 @@
-from carecollective.core.site import LONGEST_PAUSE_SECONDS, STEADY_SECONDS, Pauses
+from carecollective.serving.supervisor import LONGEST_PAUSE_SECONDS, STEADY_SECONDS, Pauses
 
 
 def test_a_helper_that_ends_at_once_is_started_less_and_less_often_and_a_steady_one_soon() -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import connection
 
-from carecollective.core import health, worker
-from carecollective.core.worker import Worker
+from carecollective.serving import worker
+from carecollective.serving.worker import Worker
+from carecollective.web import health
 from tests.waiting import wait_for
 
 HERE = __name__

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from carecollective.postgres import bin_dir
+from carecollective.postgres.dsn import build_url, connect, connection_url, derived_url, parse_url
 from carecollective.postgres.errors import PostgresError
-from carecollective.postgres.operators import prepare_server
+from carecollective.postgres.external_server import prepare_server
 from carecollective.postgres.pooling import refuse_shared_sessions
-from carecollective.postgres.urls import build_url, connect, connection_url, derived_url, parse_url
 from tests.deploy.files import DEPLOY
 from tests.postgres.pgbouncer import PgBouncer, find_program
 from tests.postgres.support import User, ask, is_running

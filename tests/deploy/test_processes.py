@@ -13,8 +13,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from carecollective.postgres.binaries import bin_dir
-from carecollective.postgres.urls import build_url, connection_url, parse_url
+from carecollective.postgres.dsn import build_url, connection_url, parse_url
+from carecollective.postgres.embedded.binaries import bin_dir
 from tests.deploy.files import DEPLOY, copied_paths, procfile
 from tests.faults.scale import FULL
 from tests.postgres.conftest import data_dir, home, use

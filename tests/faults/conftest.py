@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.site import Seat, Site
-from tests.rollout_guard.listener import Listener, listening
+from tests.rollout.guard.listener import Listener, listening
 from tests.sites import CopyFirstRun
 from tests.waiting import wait_for
 

@@ -13,7 +13,7 @@ import psycopg
 from django.conf import settings
 from knox.crypto import create_token_string, hash_token
 
-from carecollective.core.site import HELPERS
+from carecollective.serving.supervisor import HELPERS
 from tests import databases
 from tests.faults.site import Answer, ask
 from tests.postgres.support import PROJECT

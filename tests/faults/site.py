@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import psycopg
 from knox.crypto import create_token_string, hash_token
 
-from carecollective.postgres.urls import connection_url
+from carecollective.postgres.dsn import connection_url
 from tests.postgres.support import PROJECT, recorded_pid
 from tests.sites import environment_for, free_port, processes_of
 from tests.waiting import wait_for

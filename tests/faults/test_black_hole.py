@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from carecollective.postgres.layout import DataDirectory
+from carecollective.postgres.embedded.layout import DataDirectory
 from tests import databases
 from tests.faults.black_hole import Proxy
 from tests.faults.processes import Processes

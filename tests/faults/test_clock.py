@@ -14,9 +14,9 @@ from django.utils import timezone
 from carecollective.help_requests.services import complete_request, reopen_request
 from carecollective.inbox.services import close_conversation, offer_help, send_message
 from carecollective.privacy.archive import collect
-from rollout import events
 from rollout.models import Source
-from rollout.services import roll_back
+from rollout.promotion.services import roll_back
+from rollout.telemetry import events
 from tests.roles import as_role
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +33,8 @@ ALLOWED = {
     "carecollective/mail/file_backend.py time.gmtime": "names a file that nobody sends",
     "carecollective/mail/file_backend.py time.strftime": "the same name",
     "carecollective/mail/file_backend.py time.time": "compared with what the same machine's clock wrote on the file",
-    "carecollective/postgres/keeper.py time.gmtime": "says when the server ended, in its log: there is none to ask",
-    "carecollective/postgres/keeper.py time.strftime": "the same line",
+    "carecollective/postgres/embedded/supervisor.py time.gmtime": "says when the server ended, in its log: there is none to ask",
+    "carecollective/postgres/embedded/supervisor.py time.strftime": "the same line",
     "rollout/migrations/0001_create_the_table_of_flags.py timezone.now": "waffle's own columns, which nothing of ours reads",
 }
 

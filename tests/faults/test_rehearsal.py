@@ -20,7 +20,7 @@ from tests.faults.site import Site, holding, kill
 from tests.faults.visitor import Visitor
 from tests.mail.smtp_server import MailServer, serving
 from tests.postgres.support import PROJECT
-from tests.rollout_guard.listener import Listener, listening
+from tests.rollout.guard.listener import Listener, listening
 from tests.sites import CopyFirstRun, environment_for
 from tests.waiting import wait_for
 

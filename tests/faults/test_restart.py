@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from carecollective.core.children import Release
-from carecollective.core.restarts import Answer, ControlFiles, RestartError
 from carecollective.postgres.locks import try_lock
+from carecollective.serving.children import Release
+from carecollective.serving.restarts import Answer, ControlFiles, RestartError
 from tests.faults.site import Seat, Site, ask, messages_path
 from tests.postgres.support import PROJECT
 from tests.sites import environment_for

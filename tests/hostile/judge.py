@@ -13,7 +13,7 @@ from django.test import Client
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from carecollective.accounts.models import User
-from carecollective.core.schema import ERROR, published_document
+from carecollective.web.openapi import ERROR, published_document
 
 ENVELOPE = Draft202012Validator(
     ERROR | {"additionalProperties": False, "components": {"schemas": published_document()["components"]["schemas"]}}

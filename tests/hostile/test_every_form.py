@@ -12,11 +12,11 @@ from django.core import mail
 from django.urls import resolve
 from knox.models import AuthToken
 
-from carecollective.accounts.passwords import send_password_link
-from carecollective.core.schema import published_document
+from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.help_requests.services import cancel_request
 from carecollective.inbox.services import close_conversation
 from carecollective.mail.delivery import send_waiting
+from carecollective.web.openapi import published_document
 from tests.access.addresses import addresses
 from tests.access.world import PASSWORD, World
 from tests.hostile import corpus

@@ -11,8 +11,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from carecollective.core.logging import configuration
 from carecollective.help_requests.models import HelpRequest
+from carecollective.observability.logging import configuration
 from tests.access.world import World
 
 HELLO = "Hello, I can help with this"

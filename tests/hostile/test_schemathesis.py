@@ -13,8 +13,8 @@ from django.db import connection
 from knox.models import AuthToken
 
 from carecollective.accounts.models import User
-from carecollective.accounts.tokens import list_tokens
-from carecollective.core.health import WORKER_SILENCE_SECONDS
+from carecollective.accounts.sign_in.tokens import list_tokens
+from carecollective.web.health import WORKER_SILENCE_SECONDS
 from tests import databases
 from tests.access.world import World, make_world
 

@@ -11,7 +11,7 @@ from django.core import mail
 from django.core.wsgi import get_wsgi_application
 from django.test import Client
 
-from carecollective.accounts.passwords import send_password_link
+from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.inbox.selectors import list_conversations
 from carecollective.mail.delivery import send_waiting
 from carecollective.privacy.exports import prepare_waiting, request_export

@@ -8,8 +8,8 @@ from django.utils import timezone
 from carecollective.mail.delivery import send_waiting
 from carecollective.mail.models import MailState, OutgoingMail
 from carecollective.mail.queue import queue_mail, try_again
-from rollout import alerts
-from rollout.mail_watch import check_mail
+from rollout.alerts import lifecycle
+from rollout.guard.mail_watch import check_mail
 from tests.mail.conftest import KIND
 from tests.mail.smtp_server import MailServer, free_port, serving
 
@@ -18,7 +18,7 @@ ADA, BEN, CHIDI, DORA = (f"{name}@example.org" for name in ("ada", "ben", "chidi
 
 def kinds():
     check_mail()
-    return [alert.kind for alert in alerts.open_alerts()]
+    return [alert.kind for alert in lifecycle.open_alerts()]
 
 
 def test_nothing_that_fails_is_no_alert(queued, server):
@@ -36,7 +36,7 @@ def test_three_failures_in_a_row_are_an_alert_that_ends_with_the_first_success(q
     for expected in ([], [], ["mail_failing"]):
         send_waiting()
         assert kinds() == expected
-    (alert,) = alerts.open_alerts()
+    (alert,) = lifecycle.open_alerts()
     assert alert.words == (
         "3 mails have failed and none went out since; the first was tried just now."
         " The mail server could not be reached (ConnectionRefusedError)."
@@ -71,7 +71,7 @@ def test_what_is_due_and_not_tried_is_an_alert(queued):
     for minutes, expected in ((14, []), (16, ["mail_failing"])):
         OutgoingMail.objects.update(next_try_at=timezone.now() - timedelta(minutes=minutes))
         assert kinds() == expected
-    assert "nothing tries to send" in alerts.open_alerts()[0].words
+    assert "nothing tries to send" in lifecycle.open_alerts()[0].words
 
 
 def test_a_dead_letter_is_an_alert_for_a_day_or_until_it_is_tried_again(queued, server):
@@ -80,7 +80,7 @@ def test_a_dead_letter_is_an_alert_for_a_day_or_until_it_is_tried_again(queued, 
     send_waiting()
     assert kinds() == ["mail_given_up"]
     words = "2 mails were given up in the last 24 hours. The mail server refused the address (550)."
-    assert alerts.open_alerts()[0].words == words
+    assert lifecycle.open_alerts()[0].words == words
     OutgoingMail.objects.filter(recipient__email=BEN).update(settled_at=timezone.now() - timedelta(hours=25))
     assert kinds() == ["mail_given_up"]
     try_again(OutgoingMail.objects.filter(recipient__email=ADA).values_list("pk", flat=True))

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 
-from carecollective.accounts.passwords import send_password_link
+from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.mail.delivery import send_waiting
 from carecollective.mail.file_backend import delete_files_about, prune_files
 from carecollective.mail.models import OutgoingMail

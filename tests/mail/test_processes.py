@@ -9,12 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from carecollective.core import health
 from carecollective.mail.models import MailState, OutgoingMail
 from carecollective.mail.queue import queue_mail
+from carecollective.web import health
 from tests.mail.smtp_server import MailServer, hanging, serving
-from tests.rollout_guard.listener import listening
-from tests.rollout_guard.processes import running
+from tests.rollout.guard.listener import listening
+from tests.rollout.guard.processes import running
 from tests.waiting import wait_for
 
 KIND = "password_link"

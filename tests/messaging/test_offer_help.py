@@ -6,7 +6,7 @@ from carecollective.core import errors
 from carecollective.inbox.models import Notification, NotificationKind
 from carecollective.inbox.selectors import conversation_about, list_conversations, offers_on, open_thread
 from carecollective.inbox.services import close_conversation, offer_help, reopen_conversation, send_message
-from rollout.cohort import INTERNAL_TESTERS
+from rollout.targeting.cohort import INTERNAL_TESTERS
 from tests.messaging.refusals import refused
 
 OFFER = "Hello, I can bring them on Monday."

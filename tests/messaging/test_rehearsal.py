@@ -14,7 +14,8 @@ from carecollective.core.errors import ConversationNotFound, DomainError, Messag
 from carecollective.help_requests.models import HelpRequest
 from messaging_v1.rehearsal import rehearse_conversation
 from messaging_v1.services import start_legacy_conversation
-from rollout import events, metrics
+from rollout.dashboard import prometheus
+from rollout.telemetry import events
 
 Connect = Callable[..., "psycopg.Connection[Any]"]
 Member = Callable[..., User]
@@ -100,7 +101,7 @@ def test_nothing_stays_and_nobody_hears_of_it(
     for channel in ("legacy", "rollout_changed"):
         listener.execute(f"LISTEN {channel}")
     events.forget()
-    before, measured = contents(), metrics.render()
+    before, measured = contents(), prometheus.render()
     assert "public.legacy_activity" in before
 
     assert rehearse_conversation()
@@ -108,7 +109,7 @@ def test_nothing_stays_and_nobody_hears_of_it(
     assert contents() == before
     assert list(listener.notifies(timeout=0.3)) == []
     assert (events.waiting(), mail.outbox) == (0, [])
-    assert _counted(metrics.render()) == _counted(measured) != []
+    assert _counted(prometheus.render()) == _counted(measured) != []
 
 
 def _counted(rendered: bytes) -> list[str]:

@@ -13,7 +13,7 @@ from carecollective.inbox.models import ReadPointer
 from carecollective.inbox.selectors import list_conversations, open_thread
 from carecollective.inbox.services import mark_read, offer_help, send_message
 from messaging_v2.services import send_message_v2
-from rollout import snapshot
+from rollout.targeting import snapshot
 from tests.messaging.conftest import AUTUMN
 from tests.messaging.refusals import nothing_written, refused
 

@@ -13,8 +13,9 @@ from carecollective.core.errors import ConversationExists, ConversationNotFound,
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.selectors import list_conversations, messages_after, offers_on, open_thread
 from carecollective.inbox.services import offer_help, send_message
-from rollout import absence, alerts
-from rollout.cohort import Reason, decision_for
+from rollout.alerts import lifecycle
+from rollout.guard import absence
+from rollout.targeting.cohort import Reason, decision_for
 from rollout.versions import MessagingVersion
 from tests.api.documented import DocumentedClient
 
@@ -117,7 +118,7 @@ def test_health_status_control_room_and_an_alert_name_it(
     assert "tables are missing from the database" in page.content.decode()
 
     absence.check_guard()
-    (alert,) = [one for one in alerts.open_alerts() if one.kind == "v2_tables_missing"]
+    (alert,) = [one for one in lifecycle.open_alerts() if one.kind == "v2_tables_missing"]
     assert alert.severity == "critical"
 
 
@@ -125,11 +126,11 @@ def test_the_alert_ends_once_the_tables_are_there_again(stage: Any, drop: Drop, 
     with beyond_policies() as cursor:
         cursor.execute("ALTER TABLE messages_v2 RENAME TO elsewhere")
     absence.check_guard()
-    assert "v2_tables_missing" in [one.kind for one in alerts.open_alerts()]
+    assert "v2_tables_missing" in [one.kind for one in lifecycle.open_alerts()]
     with beyond_policies() as cursor:
         cursor.execute("ALTER TABLE elsewhere RENAME TO messages_v2")
     absence.check_guard()
-    assert "v2_tables_missing" not in [one.kind for one in alerts.open_alerts()]
+    assert "v2_tables_missing" not in [one.kind for one in lifecycle.open_alerts()]
 
 
 @pytest.mark.parametrize("table", ["messages", "inbox_readpointer", "core_ratelimithit"])

@@ -8,8 +8,8 @@ import psycopg
 from psycopg import sql
 
 from carecollective import postgres
-from carecollective.adoption.legacy import SAMPLE
 from carecollective.postgres import roles
+from carecollective.takeover.legacy import SAMPLE
 from tests import databases
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from carecollective.operations.structure import check_models, check_structure
+from carecollective.operations.verification.structure import check_models, check_structure
 
 Connect = Callable[..., psycopg.Connection[Any]]
 

@@ -16,17 +16,17 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
 
-from carecollective.adoption.legacy import SAMPLE
-from carecollective.operations import clients, contents
+from carecollective.operations import contents, pg_tools
 from carecollective.operations.backups.dumps import list_backups, make_backup, prune_backups
 from carecollective.operations.backups.manifest import Manifest, path_of_manifest, read_manifest
 from carecollective.operations.backups.restores import compare_with, restore_into
 from carecollective.operations.backups.scratch import SCRATCH
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
 from carecollective.operations.progress import Progress
 from carecollective.postgres import roles
-from carecollective.postgres.binaries import server_version
-from rollout import evidence
+from carecollective.postgres.embedded.binaries import server_version
+from carecollective.takeover.legacy import SAMPLE
+from rollout.promotion import automated_checks
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
 
@@ -106,7 +106,7 @@ def test_a_trial_agrees_leaves_nothing_behind_and_satisfies_the_checklist(
     own_copy: Path, copy: Copy, at: At, db: None, settings: Any
 ) -> None:
     settings.BACKUP_DIR = own_copy.parent
-    assert evidence.find_backup().state == "insufficient"
+    assert automated_checks.find_backup().state == "insufficient"
     name = copy("tried")
     at(name)
     facts = json.loads(run("restore", own_copy, "--verify", "--json"))
@@ -114,7 +114,7 @@ def test_a_trial_agrees_leaves_nothing_behind_and_satisfies_the_checklist(
     assert (facts["ok"], facts["tables"], facts["rows"]) == (True, len(manifest.tables), manifest.rows)
     assert manifest.restore_verified_at is not None
     assert ask("postgres", f"SELECT count(*) FROM pg_database WHERE datname LIKE '{name[:40]}{SCRATCH}%'") == 0
-    assert evidence.find_backup().state == "pass"
+    assert automated_checks.find_backup().state == "pass"
 
 
 def test_a_restored_database_is_the_same_and_holds_its_roles_to_the_same_rules(backed_up: Backup, fresh: Copy) -> None:
@@ -322,7 +322,7 @@ def test_a_client_program_that_is_too_old_is_named_with_its_version(
     # On the path it does not matter, as long as the embedded server's own are new enough.
     monkeypatch.delenv("POSTGRES_BIN")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert clients.find_client("pg_dump", server_version=server_version()).version >= server_version()
+    assert pg_tools.find_client("pg_dump", server_version=server_version()).version >= server_version()
 
 
 def test_a_dump_that_fails_leaves_nothing_that_looks_like_a_backup(

@@ -12,7 +12,7 @@ from django.conf import settings
 from carecollective.core.catalog.comparison import Difference, find_differences, owning_table
 from carecollective.core.catalog.reader import LiveCatalog, read_live_catalog
 from carecollective.core.catalog.snapshot import DatabaseSnapshot, load_snapshot
-from carecollective.operations.remedies import find_remedy, write_repair
+from carecollective.operations.verification.remedies import find_remedy, write_repair
 from tests import databases
 from tests.migrations.legacy import prepare_taken_over_template
 from tests.operations.catalog_mutants import walk

@@ -13,7 +13,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from carecollective.operations import dropping
+from carecollective.operations import drop_v2
 from tests import databases
 from tests.operations.conftest import ask, url
 from tests.policies.world import WORLD
@@ -141,7 +141,7 @@ def test_a_site_that_starts_meanwhile_keeps_the_tables(as_owner: str, tmp_path: 
     def start(*given: Any) -> None:
         started.append(psycopg.connect(url(as_owner, "web")))
 
-    monkeypatch.setattr(dropping, "_require_unreferenced", start)
+    monkeypatch.setattr(drop_v2, "_require_unreferenced", start)
     try:
         assert "The site is running" in refusal("--export", tmp_path / "export", "--confirm", as_owner)
     finally:

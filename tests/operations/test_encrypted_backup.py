@@ -16,8 +16,8 @@ from django.core.management import CommandError, call_command
 from carecollective.env import age_recipients, read
 from carecollective.operations.backups.dumps import list_backups, make_backup, prune_backups, prune_partials
 from carecollective.operations.backups.manifest import path_of_manifest
-from carecollective.operations.clients import find_client
-from carecollective.postgres.binaries import server_version
+from carecollective.operations.pg_tools import find_client
+from carecollective.postgres.embedded.binaries import server_version
 from tests.operations.conftest import Copy, ask, url
 
 At = Callable[[str], None]

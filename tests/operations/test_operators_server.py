@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from carecollective.postgres.urls import build_url, connection_url, parse_url
+from carecollective.postgres.dsn import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use, data_dir, home, use
 from tests.postgres.support import PROJECT
 from tests.sites import environment_for

@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 from carecollective.postgres import bin_dir
-from carecollective.postgres.cluster import Cluster
-from carecollective.postgres.layout import DataDirectory
+from carecollective.postgres.embedded.cluster import Cluster
+from carecollective.postgres.embedded.layout import DataDirectory
 from tests.postgres.conftest import Use, data_dir, home, use
 from tests.postgres.support import PROJECT, ask, is_running
 from tests.waiting import wait_for

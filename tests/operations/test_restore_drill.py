@@ -16,10 +16,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from carecollective.core.worker import PeriodicTask, TaskThread
 from carecollective.operations.backups.drills import FAILED, OVERDUE, run_due_drill
 from carecollective.operations.backups.manifest import Manifest, path_of_manifest, read_manifest, write_manifest
-from rollout import alerts
+from carecollective.serving.worker import PeriodicTask, TaskThread
+from rollout.alerts import lifecycle
 from tests.operations.conftest import Copy, ask
 
 HOURS = timedelta(hours=1)
@@ -65,7 +65,7 @@ def damage(dump: Path) -> None:
 
 
 def open_kinds() -> set[str]:
-    return {alert.kind for alert in alerts.open_alerts()} & {FAILED, OVERDUE}
+    return {alert.kind for alert in lifecycle.open_alerts()} & {FAILED, OVERDUE}
 
 
 def listed() -> str:
@@ -119,7 +119,7 @@ def test_one_that_this_host_has_no_key_for_is_left_to_who_has_it(site: str, dump
     assert (run_due_drill(), open_kinds()) == (0, set())
     made(encrypted, 9 * DAYS)
     assert (run_due_drill(), open_kinds()) == (0, {OVERDUE})
-    (alert,) = (alert for alert in alerts.open_alerts() if alert.kind == OVERDUE)
+    (alert,) = (alert for alert in lifecycle.open_alerts() if alert.kind == OVERDUE)
     assert alert.words.endswith("this host has no key for them.")
 
 

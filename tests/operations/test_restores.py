@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from carecollective.operations import clients
+from carecollective.operations import pg_tools
 from carecollective.operations.backups import restores
 from carecollective.operations.backups.manifest import Manifest
-from carecollective.operations.problems import OperationError
-from carecollective.postgres.binaries import server_version
-from carecollective.postgres.urls import build_url, parse_url
+from carecollective.operations.errors import OperationError
+from carecollective.postgres.dsn import build_url, parse_url
+from carecollective.postgres.embedded.binaries import server_version
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
 from tests.waiting import wait_for
@@ -29,8 +29,8 @@ At = Callable[[str], None]
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Which program writes into the database."""
 
-    def by_script(client: clients.Client, arguments: list[str], **options: Any) -> None:
-        clients.run_script(client, [one for one in arguments if one not in ALONE], **options)
+    def by_script(client: pg_tools.Client, arguments: list[str], **options: Any) -> None:
+        pg_tools.run_script(client, [one for one in arguments if one not in ALONE], **options)
 
     if request.param == "psql":
         monkeypatch.setattr(restores, "run_client", by_script)
@@ -48,7 +48,7 @@ def quietly(line: str) -> None:
 def programs(folder: Path, **scripts: str) -> None:
     """Put a folder of client programs together, of which some are scripts."""
     for name in ("pg_restore", "psql"):
-        real = clients.find_client(name, server_version=server_version()).path
+        real = pg_tools.find_client(name, server_version=server_version()).path
         if name in scripts:
             (folder / name).write_text(f"#!/bin/sh\n{scripts[name].format(real=real)}\n")
             (folder / name).chmod(0o755)
@@ -85,10 +85,10 @@ def test_a_script_that_the_server_refuses_leaves_the_database_empty_and_says_why
     monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
     database = url(name, "owner")
     restores._create_database(database)
-    client = clients.find_client("pg_restore", server_version=server_version())
+    client = pg_tools.find_client("pg_restore", server_version=server_version())
     with pytest.raises(OperationError, match=r"^psql failed: .*no_such_thing"):
         source = restores._open_source(backed_up[0], None)
-        clients.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
+        pg_tools.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
     assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
@@ -102,10 +102,10 @@ def test_a_script_that_fails_early_says_why(
     monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
     database = url(name, "owner")
     restores._create_database(database)
-    client = clients.find_client("pg_restore", server_version=server_version())
+    client = pg_tools.find_client("pg_restore", server_version=server_version())
     source = restores._open_source(backed_up[0], None)
     with pytest.raises(OperationError, match=r"^psql failed: .*no_such_thing"):
-        clients.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
+        pg_tools.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
     assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
@@ -114,11 +114,11 @@ import sys
 from pathlib import Path
 import django
 django.setup()
-from carecollective.operations import clients
+from carecollective.operations import pg_tools
 from carecollective.operations.backups import restores
-client = clients.find_client("pg_restore", server_version=1)
+client = pg_tools.find_client("pg_restore", server_version=1)
 source = restores._open_source(Path(sys.argv[1]), None)
-clients.run_script(client, ["--no-owner"], url=sys.argv[2], hear=print, give_input=source)
+pg_tools.run_script(client, ["--no-owner"], url=sys.argv[2], hear=print, give_input=source)
 """
 
 
@@ -146,7 +146,7 @@ def test_a_killed_restore_commits_nothing(backed_up: Backup, fresh: Copy, tmp_pa
 def test_only_the_first_setting_is_left_out_and_no_members_words(tmp_path: Path) -> None:
     words = [b"SET transaction_timeout = 0;\n", b"COPY messages FROM stdin;\n", b"SET transaction_timeout = 0;\n"]
     with (tmp_path / "script").open("wb") as script:
-        clients._pass_on(iter(words), to=script)  # type: ignore[arg-type]
+        pg_tools._pass_on(iter(words), to=script)  # type: ignore[arg-type]
     assert (tmp_path / "script").read_bytes() == b"".join(words[1:])
 
 

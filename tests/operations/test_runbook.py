@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from carecollective.postgres.urls import connection_url
+from carecollective.postgres.dsn import connection_url
 from tests.operations.runbook import Step, read_runbook
 from tests.postgres.support import PROJECT
 from tests.sites import CopyFirstRun, Site, environment_for, free_port, nothing_runs
@@ -52,7 +52,7 @@ SELECT gen_random_uuid(), id, helper_id, 'When would suit you?' FROM conversatio
 PEOPLE = """
 from django.contrib.auth.models import Group
 from carecollective.accounts.models import User
-from rollout import checklist, proposals
+from rollout.promotion import checklist, proposals
 from rollout.stages import Stage
 amina, ben = (User.objects.get(email=f"{name}@example.org") for name in ("amina", "ben"))
 """
@@ -65,9 +65,9 @@ checklist.sign(actor=amina, item="stakeholders", part=checklist.ENGINEERING)
 checklist.sign(actor=ben, item="stakeholders", part=checklist.PRODUCT)
 """
 PROMOTE = """
-from rollout import stage_sign_offs
+from rollout.promotion import stage_sign_offs
 from rollout.errors import PromotionRefused
-from rollout.ladder import rung_of
+from rollout.stages import rung_of
 from rollout.models import Flag
 for item in stage_sign_offs.ITEMS.get(rung_of(Flag.objects.get().current_stage()), ()):
     checklist.sign(actor=ben, item=item.name)

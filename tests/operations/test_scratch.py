@@ -16,8 +16,8 @@ from django.conf import settings
 from carecollective.operations.backups import restores
 from carecollective.operations.backups.manifest import Manifest
 from carecollective.operations.backups.scratch import SCRATCH, drop_database, prune_scratch_databases
-from carecollective.operations.problems import OperationError
-from carecollective.postgres.urls import parse_url
+from carecollective.operations.errors import OperationError
+from carecollective.postgres.dsn import parse_url
 from tests import databases
 from tests.operations.conftest import ask, url
 

@@ -7,7 +7,12 @@ import pytest
 from django.db import connection
 
 from carecollective.core.database import acting_as
-from carecollective.operations.trials import REFUSED, Sample, try_legacy_order, try_operations
+from carecollective.operations.verification.impersonation_checks import (
+    REFUSED,
+    Sample,
+    try_legacy_order,
+    try_operations,
+)
 from messaging_v1.services import start_legacy_conversation
 from messaging_v2 import services
 from messaging_v2.models import Conversation, Message

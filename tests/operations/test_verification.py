@@ -9,9 +9,9 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from carecollective.core.management.commands.serve import Command as Serve
-from carecollective.operations.structure import COLUMNS, INDEXES
-from carecollective.operations.tables import render, show_difference
+from carecollective.operations.terminal import render, show_difference
+from carecollective.operations.verification.structure import COLUMNS, INDEXES
+from carecollective.serving.management.commands.serve import Command as Serve
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
 

@@ -15,15 +15,18 @@ from django.db import connection
 from django.test import Client
 from django.utils.module_loading import import_string
 
-from carecollective.accounts.passwords import choose_password, send_password_link
-from carecollective.core.worker import Worker
+from carecollective.accounts.sign_in.passwords import choose_password, send_password_link
 from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure, exports
-from rollout import acknowledgements, alerts, audit, drain, snapshot, v1_trial
-from rollout.alert_evidence import Finding
-from rollout.alert_rules import rule_of
+from carecollective.serving.worker import Worker
+from rollout.alerts import lifecycle
+from rollout.alerts.evidence import Finding
+from rollout.alerts.rules import rule_of
+from rollout.guard import v1_trial
 from rollout.models import Flag, Proposal, RootCause
-from rollout.state import FLAG_NAME
+from rollout.promotion import audit_log, drain
+from rollout.targeting import propagation, snapshot
+from rollout.targeting.state import FLAG_NAME
 from tests.access.addresses import addresses
 from tests.access.table import SITE
 from tests.access.test_who_may import answer_to, values_of
@@ -159,12 +162,12 @@ def use_the_control_room(recording: Recording, request: Request) -> None:
         press(first, "file_root_cause", root_cause=cause.pk, **answers)
         drain.certify_now(flag_version=Flag.objects.get(name=FLAG_NAME).version)
         drain._report(Flag.objects.get(name=FLAG_NAME).version)
-        audit.verify()
+        audit_log.verify()
         rule = rule_of("mail_failing")
         assert rule
         found = Finding(rule, "No mail goes out.", {"total": 1}, total=1)
-        alert = alerts.note(found, stage=snapshot.current().stage)
-        alerts.note(replace(found, figures={"total": 2}, total=2), stage=snapshot.current().stage)
+        alert = lifecycle.note(found, stage=snapshot.current().stage)
+        lifecycle.note(replace(found, figures={"total": 2}, total=2), stage=snapshot.current().stage)
         press(first, "acknowledge", alert=alert.pk)
         second.get(PAGE)
 
@@ -187,7 +190,7 @@ def use_the_worker(recording: Recording, request: Request) -> None:
         worker.lock.connection = connection
         worker._beat()
         _choose_password()
-        acknowledgements.acknowledge(connection.connection, version=1)
+        propagation.acknowledge(connection.connection, version=1)
 
 
 def _choose_password() -> None:

@@ -3,7 +3,7 @@
 import os
 
 from carecollective import postgres
-from carecollective.postgres.urls import build_url, parse_url
+from carecollective.postgres.dsn import build_url, parse_url
 from tests.scratch_settings import *  # noqa: F403
 from tests.scratch_settings import DATA_DIR, DATABASE_ROLE, DATABASES
 

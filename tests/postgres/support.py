@@ -9,11 +9,11 @@ from typing import IO
 
 import psycopg
 
-from carecollective.postgres.binaries import server_version
-from carecollective.postgres.layout import DataDirectory
+from carecollective.postgres.dsn import connection_url
+from carecollective.postgres.embedded.binaries import server_version
+from carecollective.postgres.embedded.layout import DataDirectory
+from carecollective.postgres.embedded.processes import is_postmaster_of
 from carecollective.postgres.locks import is_locked
-from carecollective.postgres.processes import is_postmaster_of
-from carecollective.postgres.urls import connection_url
 
 PROJECT = Path(__file__).resolve().parents[2]
 USE = """
@@ -84,7 +84,7 @@ def recorded_pid(data_dir: Path) -> int | None:
 
 def keeper_pid(data_dir: Path) -> int | None:
     """Find the keeper by its arguments; only /proc knows."""
-    wanted = ["carecollective.postgres.keeper", str(DataDirectory.at(data_dir).root)]
+    wanted = ["carecollective.postgres.embedded.supervisor", str(DataDirectory.at(data_dir).root)]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             arguments = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")

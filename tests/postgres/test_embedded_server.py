@@ -11,9 +11,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from carecollective.postgres.binaries import bin_dir
-from carecollective.postgres.layout import DataDirectory
-from carecollective.postgres.urls import connection_url
+from carecollective.postgres.dsn import connection_url
+from carecollective.postgres.embedded.binaries import bin_dir
+from carecollective.postgres.embedded.layout import DataDirectory
 from tests.postgres.conftest import Use
 from tests.postgres.support import ask, is_running, keeper_pid, kill, recorded_pid
 from tests.waiting import wait_for

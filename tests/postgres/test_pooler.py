@@ -19,16 +19,16 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from carecollective import postgres
-from carecollective.core.worker import LOCK_KEY as WORKER_LOCK
-from carecollective.core.worker import Worker
-from carecollective.postgres.credentials import passwords
+from carecollective.postgres.dsn import build_url, connect, parse_url
+from carecollective.postgres.embedded.credentials import passwords
+from carecollective.postgres.embedded.layout import DataDirectory
 from carecollective.postgres.errors import PostgresError
-from carecollective.postgres.layout import DataDirectory
-from carecollective.postgres.operators import prepare_server
+from carecollective.postgres.external_server import prepare_server
 from carecollective.postgres.pooling import refuse_shared_sessions
-from carecollective.postgres.urls import build_url, connect, parse_url
-from rollout.guard import LOCK_KEY as GUARD_LOCK
-from rollout.guard import Guard
+from carecollective.serving.worker import LOCK_KEY as WORKER_LOCK
+from carecollective.serving.worker import Worker
+from rollout.guard.runner import LOCK_KEY as GUARD_LOCK
+from rollout.guard.runner import Guard
 from tests import databases
 from tests.faults.processes import Processes
 from tests.postgres.pgbouncer import PgBouncer, configured, find_program

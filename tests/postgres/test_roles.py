@@ -9,10 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from carecollective.postgres import credentials, roles
+from carecollective.postgres import roles
+from carecollective.postgres.dsn import build_url, connection_url, derived_url, parse_url
+from carecollective.postgres.embedded import credentials
 from carecollective.postgres.errors import PostgresError
-from carecollective.postgres.operators import prepare_server
-from carecollective.postgres.urls import build_url, connection_url, derived_url, parse_url
+from carecollective.postgres.external_server import prepare_server
 from tests.postgres.conftest import Use
 from tests.postgres.support import MAY_MAKE_ROLES, User, ask, is_running
 from tests.waiting import wait_for

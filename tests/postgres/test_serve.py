@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from carecollective.postgres.urls import build_url, connection_url, parse_url
+from carecollective.postgres.dsn import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use
 from tests.postgres.support import MAY_MAKE_ROLES, PROJECT, ask, is_running, keeper_pid, kill, recorded_pid
 from tests.sites import CopyFirstRun, Site, environment_for, nothing_runs, processes_of

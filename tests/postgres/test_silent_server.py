@@ -14,11 +14,11 @@ import pytest
 
 from carecollective.operations.backups.manifest import Manifest
 from carecollective.operations.backups.restores import restore_into
-from carecollective.operations.clients import find_client, run_client
 from carecollective.operations.connections import connected
-from carecollective.operations.problems import OperationError
-from carecollective.postgres.operators import prepare_server
-from carecollective.postgres.urls import CONNECT_SECONDS
+from carecollective.operations.errors import OperationError
+from carecollective.operations.pg_tools import find_client, run_client
+from carecollective.postgres.dsn import CONNECT_SECONDS
+from carecollective.postgres.external_server import prepare_server
 from tests.operations.conftest import backed_up, world
 from tests.postgres.conftest import home
 from tests.postgres.support import PROJECT

@@ -17,7 +17,7 @@ from carecollective.postgres import (
     pooled_settings,
     secret_key,
 )
-from carecollective.postgres.urls import NETWORK_LIMITS, build_url, parse_url
+from carecollective.postgres.dsn import NETWORK_LIMITS, build_url, parse_url
 from tests.postgres.conftest import Use
 
 

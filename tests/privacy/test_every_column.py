@@ -11,12 +11,14 @@ from django.contrib.auth.models import Group
 from carecollective.accounts.models import User
 from carecollective.privacy.erasure import erase_for_member, sweep
 from carecollective.privacy.models import Erasure
-from rollout import alerts, audit, change_alerts, proposals, rollbacks, root_causes, sign_offs
-from rollout.alert_evidence import Finding
-from rollout.alert_rules import rule_of
-from rollout.delivery import send_test_message
+from rollout.alerts import lifecycle
+from rollout.alerts.evidence import Finding
+from rollout.alerts.notifications import send_test_message
+from rollout.alerts.rules import rule_of
+from rollout.guard import change_alerts
 from rollout.models import Alert, Change, Delivery, Rollback, RootCause, Source
-from rollout.services import change_stage, roll_back, set_v1_writes
+from rollout.promotion import audit_log, proposals, rollbacks, root_causes, sign_offs
+from rollout.promotion.services import change_stage, roll_back, set_v1_writes
 from rollout.stages import DISABLED, INTERNAL
 from tests.privacy.leaving import TRACES
 from tests.privacy.stored import stored
@@ -130,7 +132,7 @@ def zerlina_as_staff(zerlina, staff, shown, settings, beyond_policies):
     change_stage(actor=zerlina, stage=INTERNAL, reason="Over all", source=Source.ADMIN, override=True)
     rule = rule_of("mail_given_up")
     assert rule
-    alerts.acknowledge(actor=zerlina, alert_id=alerts.note(Finding(rule, "One mail", {}), stage=DISABLED).pk)
+    lifecycle.acknowledge(actor=zerlina, alert_id=lifecycle.note(Finding(rule, "One mail", {}), stage=DISABLED).pk)
     send_test_message(channel="slack", actor=zerlina)
     change_alerts.note_changes()
     with beyond_policies() as cursor:
@@ -171,7 +173,7 @@ def test_every_column_of_words_is_scrubbed_or_has_its_reason(
     assert reasoned - columns_with() <= {"auth.users.role"}, "these are no more"
     erase_for_member(actor=staff(), member_id=zerlina_as_staff.pk)
     assert columns_with(*TRACES) == set()
-    assert audit.verify().intact
+    assert audit_log.verify().intact
 
 
 def test_alerts_say_what_the_record_says(zerlina_as_staff, in_a_hurry, staff):
@@ -215,7 +217,7 @@ def test_what_was_on_its_way_into_the_record_is_swept_up(zerlina_as_staff, staff
     assert "rollout_change.actor_label" in columns_with(NAME)
     assert sweep() == 1
     assert columns_with(*TRACES) == set()
-    found = audit.verify()
+    found = audit_log.verify()
     assert found.intact
     again = Erasure.objects.get()
     assert (again.record_head_before, again.record_head_after) == (first.record_head_before, found.head)

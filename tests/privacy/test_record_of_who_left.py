@@ -8,9 +8,9 @@ from django.utils.timezone import now
 from carecollective.accounts.models import User
 from carecollective.privacy import erasure
 from carecollective.privacy.models import Erasure
-from rollout import audit, proposals
 from rollout.models import Change, Proposal, RootCause, SignOff, Source
-from rollout.services import set_v1_writes
+from rollout.promotion import audit_log, proposals
+from rollout.promotion.services import set_v1_writes
 from rollout.stages import INTERNAL
 from tests.privacy.leaving import PASSWORD, TRACES, erase
 
@@ -23,10 +23,10 @@ def test_a_former_member_of_staff_leaves_the_rollouts_record_nameless_and_intact
     zerlina.refresh_from_db()
     set_v1_writes(actor=zerlina, on=False, reason="Zerlina Quastenflosser tries it out", source=Source.ADMIN)
     set_v1_writes(actor=None, on=True, reason="And back", source=Source.COMMAND)
-    head = audit.verify().head
+    head = audit_log.verify().head
     erase(zerlina, signed_in)
     assert find_everywhere(*TRACES) == []
-    found = audit.verify()
+    found = audit_log.verify()
     assert found.intact
     assert found.head != head
     recorded = Erasure.objects.get()
@@ -65,7 +65,7 @@ def record(db, member, staff, beyond_policies):
         rows = [
             list(model.objects.order_by("pk").values()) for model in (Change, Proposal, SignOff, RootCause, LogEntry)
         ]
-        return rows, audit.verify().head
+        return rows, audit_log.verify().head
 
     return read
 
@@ -79,7 +79,7 @@ def test_whoever_leaves_under_whatever_name_changes_nothing_that_others_did(reco
     erase(leaver, signed_in)
     assert User.objects.get(pk=leaver.pk).email is None
     assert record() == before
-    assert audit.verify().intact
+    assert audit_log.verify().intact
 
 
 @pytest.mark.parametrize("name", ["Not", "Not approved", "approved", "Erased"])
@@ -115,7 +115,7 @@ def test_staff_who_leave_take_their_name_out_of_what_they_did_and_no_more(record
             row.pop("hash")
     assert others[0] == others[1]
     assert before[1:] == after[1:]
-    assert audit.verify().intact
+    assert audit_log.verify().intact
 
 
 def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, signed_in, shown):
@@ -127,7 +127,7 @@ def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, 
     erase(leaver, signed_in)
     change.refresh_from_db()
     assert change.reason == "It is time\nProposed by Former member, approved by Amina."
-    assert (change.actor_label, audit.verify().intact) == ("Amina", True)
+    assert (change.actor_label, audit_log.verify().intact) == ("Amina", True)
 
 
 @pytest.mark.parametrize("name", ["not", "Ben", "Ann", "approved"])
@@ -145,4 +145,4 @@ def test_who_proposed_takes_no_word_out_of_what_the_other_decided(db, staff, sig
     change.refresh_from_db()
     wanted = "Because Former member says so\nProposed by Former member, approved by Ben Ann Smith."
     assert change.reason == wanted
-    assert audit.verify().intact
+    assert audit_log.verify().intact

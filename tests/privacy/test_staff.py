@@ -8,11 +8,11 @@ from django.db import connection
 
 from carecollective.accounts.models import User
 from carecollective.core import retention
-from carecollective.core.worker import Worker
 from carecollective.mail.delivery import send_waiting
 from carecollective.privacy.exports import prepare_waiting
 from carecollective.privacy.models import Erasure, Export
 from carecollective.privacy.retention import prune_failed_sign_ins
+from carecollective.serving.worker import Worker
 from tests.privacy.stored import stored
 
 pytestmark = pytest.mark.django_db

@@ -16,11 +16,11 @@ from carecollective.core.errors import DomainError
 from carecollective.help_requests import services as requests
 from carecollective.inbox import services as inbox
 from carecollective.inbox.selectors import list_conversations, open_thread
-from rollout import services as rollout
-from rollout.cohort import bucket
 from rollout.models import Flag, Source
+from rollout.promotion import services as rollout
 from rollout.stages import Stage
-from rollout.state import FLAG_NAME
+from rollout.targeting.cohort import bucket
+from rollout.targeting.state import FLAG_NAME
 from tests.factories import HelpRequestFactory, UserFactory
 from tests.properties.model import CANCELLED, COMPLETED, OPEN, V1, V2, Conversation, Person, Refused, Request, World
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.db import connection
 
-from rollout import alerts
-from tests.rollout_guard.test_alerts import note
+from rollout.alerts import lifecycle
+from tests.rollout.guard.test_alerts import note
 
 Make = Callable[..., Any]
 
@@ -19,7 +19,7 @@ def test_of_two_who_acknowledge_at_once_one_is_on_the_record(committed_db: None,
 
     def acknowledge(person: Any) -> None:
         together.wait(5)
-        found.append(alerts.acknowledge(actor=person, alert_id=alert.pk).acknowledged_by)
+        found.append(lifecycle.acknowledge(actor=person, alert_id=alert.pk).acknowledged_by)
         connection.close()
 
     threads = [threading.Thread(target=acknowledge, args=(person,)) for person in people]

@@ -10,7 +10,7 @@ from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services
 from carecollective.inbox.records import Started
 from carecollective.inbox.services import offer_help
-from rollout.cohort import decision_for
+from rollout.targeting.cohort import decision_for
 from rollout.versions import MessagingVersion
 from tests.races.crowd import MOST, TRIALS, TRIALS_OF
 

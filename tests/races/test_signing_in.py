@@ -6,8 +6,8 @@ from typing import Any
 import bcrypt
 from django.test import Client
 
-from carecollective.accounts.hashers import from_legacy_hash
 from carecollective.accounts.models import User
+from carecollective.accounts.sign_in.hashers import from_legacy_hash
 
 PASSWORD = "three green apples"
 

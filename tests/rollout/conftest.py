@@ -8,9 +8,9 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from carecollective.accounts.models import User
-from rollout.cohort import INTERNAL_TESTERS, bucket
 from rollout.models import Flag
-from rollout.state import FLAG_NAME
+from rollout.targeting.cohort import INTERNAL_TESTERS, bucket
+from rollout.targeting.state import FLAG_NAME
 
 MakeUser = Callable[..., User]
 Move = Callable[..., None]

@@ -10,8 +10,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from carecollective.accounts.models import User
-from rollout.cohort import decision_for
 from rollout.stages import DISABLED
+from rollout.targeting.cohort import decision_for
 from tests.rollout.conftest import MakeUser, Move
 
 pytestmark = pytest.mark.django_db

@@ -4,9 +4,9 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from rollout.cohort import MemberFacts, Reason, bucket, decide, explain, v1_takes_writes
 from rollout.stages import BUCKETS, DISABLED, ENABLED, INTERNAL, Stage, StageKind
-from rollout.state import MISSING, UNKNOWN, RolloutState
+from rollout.targeting.cohort import MemberFacts, Reason, bucket, decide, explain, v1_takes_writes
+from rollout.targeting.state import MISSING, UNKNOWN, RolloutState
 from rollout.versions import MessagingVersion
 
 SALT = "7d1c0a52f0c64a3f"

@@ -8,10 +8,10 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from carecollective.accounts.models import User
-from rollout import snapshot
 from rollout.models import Change, Flag
 from rollout.stages import DISABLED
-from rollout.state import FLAG_NAME, UNKNOWN
+from rollout.targeting import snapshot
+from rollout.targeting.state import FLAG_NAME, UNKNOWN
 from tests.rollout.conftest import MakeUser, Move
 
 pytestmark = pytest.mark.django_db

@@ -15,10 +15,10 @@ from waffle.middleware import WaffleMiddleware
 from waffle.testutils import override_flag
 
 from carecollective.accounts.models import User
-from rollout.cohort import decision_for
 from rollout.models import Flag
 from rollout.stages import DISABLED
-from rollout.state import FLAG_NAME
+from rollout.targeting.cohort import decision_for
+from rollout.targeting.state import FLAG_NAME
 from rollout.versions import MessagingVersion
 from tests.roles import as_role
 from tests.rollout.conftest import MakeUser, Move

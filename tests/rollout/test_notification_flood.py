@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from pytest_django import Settings
 
-from rollout import acknowledgements, snapshot
 from rollout.stages import DISABLED, ENABLED, Stage
+from rollout.targeting import propagation, snapshot
 from tests.waiting import wait_for
 
 Connect = Callable[..., "psycopg.Connection[Any]"]
@@ -72,7 +72,7 @@ def densest(reads: list[float]) -> int:
 
 def wait_until_known(stage: Stage, *, version: int) -> None:
     wait_for(lambda: snapshot.current().stage == stage, seconds=3)
-    wait_for(lambda: acknowledgements.read_switch(version=version).switched == 1, seconds=3)
+    wait_for(lambda: propagation.read_switch(version=version).switched == 1, seconds=3)
 
 
 @pytest.mark.parametrize("role", ["web", "guard", "ops"])

@@ -11,10 +11,11 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from carecollective.accounts.models import User
-from rollout.models import STAGE_SPELLING, Change, Flag, Source
-from rollout.services import roll_back
+from rollout.models import Change, Flag, Source
+from rollout.models.flag import STAGE_SPELLING
+from rollout.promotion.services import roll_back
 from rollout.stages import Stage, StageKind
-from rollout.state import FLAG_NAME
+from rollout.targeting.state import FLAG_NAME
 from tests.roles import as_role
 from tests.rollout.conftest import Move
 

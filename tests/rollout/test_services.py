@@ -6,12 +6,12 @@ from django.db import transaction
 
 from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted, ValidationRefused
-from rollout import readiness
 from rollout.errors import NothingToChange, OverrideRefused, PromotionRefused
 from rollout.models import Change, Flag, Proposal, Source
-from rollout.services import change_stage, roll_back, set_v1_writes
+from rollout.promotion import readiness
+from rollout.promotion.services import change_stage, roll_back, set_v1_writes
 from rollout.stages import DISABLED, ENABLED, INTERNAL, Stage
-from rollout.state import FLAG_NAME
+from rollout.targeting.state import FLAG_NAME
 from tests.rollout.conftest import MakeUser, Move
 
 pytestmark = pytest.mark.django_db

@@ -14,11 +14,11 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from pytest_django import Settings
 
-from rollout import snapshot
-from rollout.cohort import Reason, decision_for
 from rollout.models import Flag
 from rollout.stages import DISABLED, ENABLED, Stage
-from rollout.state import MISSING, UNKNOWN, RolloutState
+from rollout.targeting import snapshot
+from rollout.targeting.cohort import Reason, decision_for
+from rollout.targeting.state import MISSING, UNKNOWN, RolloutState
 from rollout.versions import MessagingVersion
 from tests.rollout.conftest import MakeUser, Move
 from tests.waiting import wait_for
@@ -30,7 +30,7 @@ django.setup()
 from django.conf import settings
 settings.ROLLOUT_SNAPSHOT = "thread"
 settings.DATABASES["default"] |= json.loads(os.environ["ROLLOUT_DATABASE"])
-from rollout import snapshot
+from rollout.targeting import snapshot
 before = snapshot.start()
 assert snapshot.current().fresh
 child = os.fork()

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.ladder import LADDER, height, next_rung, skipped_between
-from rollout.stages import DISABLED, ENABLED, INTERNAL, Stage, StageKind
+from rollout.stages import DISABLED, ENABLED, INTERNAL, LADDER, Stage, StageKind, height, next_rung, skipped_between
 
 
 def percentage(permille: int) -> Stage:

@@ -12,7 +12,7 @@ from django.conf import settings
 settings.DATABASES["default"] |= json.loads(os.environ["WATCHED_DATABASE"])
 
 from carecollective.wsgi import application  # noqa: E402
-from rollout import snapshot  # noqa: E402
+from rollout.targeting import snapshot  # noqa: E402
 
 __all__ = ["application"]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.hashers import make_password
 
-from carecollective.accounts.hashers import HASHES_AT_ONCE
 from carecollective.accounts.models import User
+from carecollective.accounts.sign_in.hashers import HASHES_AT_ONCE
 from tests.figures import Figure
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from carecollective.core.request_limits import BODY_BYTES
+from carecollective.web.request_limits import BODY_BYTES
 from tests.sites import free_port
 from tests.waiting import wait_for
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from carecollective.core import request_limits
+from carecollective.web import request_limits
 
 Place = tuple[str, int]
 SIGN_IN = b"POST /api/auth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

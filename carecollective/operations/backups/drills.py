@@ -13,10 +13,11 @@ from carecollective.operations.backups.manifest import read_manifest
 from carecollective.operations.backups.restores import restore_for_trial
 from carecollective.operations.backups.trial_record import TrialRecord, read_record
 from carecollective.operations.connections import connected, url_of
-from carecollective.operations.problems import OperationError
-from rollout import alerts, snapshot
-from rollout.alert_evidence import Finding
-from rollout.alert_rules import rule_of
+from carecollective.operations.errors import OperationError
+from rollout.alerts import lifecycle
+from rollout.alerts.evidence import Finding
+from rollout.alerts.rules import rule_of
+from rollout.targeting import snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +36,8 @@ def run_due_drill() -> int:
     """
     backups = list(_finished_backups()) if settings.RESTORE_DRILL_DAYS else []
     if not backups:
-        alerts.end(FAILED)
-        alerts.end(OVERDUE)
+        lifecycle.end(FAILED)
+        lifecycle.end(OVERDUE)
         return 0
     record = _read()
     dump = _find_due(backups, record)
@@ -85,11 +86,11 @@ def _alert(backups: list[tuple[datetime, Path]], record: TrialRecord) -> None:
             overdue += " They are encrypted, and this host has no key for them."
     for kind, words in ((FAILED, failed), (OVERDUE, overdue)):
         if not words:
-            alerts.end(kind)
+            lifecycle.end(kind)
             continue
         rule = rule_of(kind)
         assert rule is not None  # noqa: S101 (a line of our own table)
-        alerts.note(Finding(rule, words, {}), stage=snapshot.read_now().stage)
+        lifecycle.note(Finding(rule, words, {}), stage=snapshot.read_now().stage)
 
 
 def _read() -> TrialRecord:

@@ -23,11 +23,11 @@ from carecollective.operations.backups.manifest import (
     path_of_manifest,
     reserved,
 )
-from carecollective.operations.catalog import read_catalog
-from carecollective.operations.clients import find_client, run_client
 from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.contents import Say, read_contents, read_sequences
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
+from carecollective.operations.pg_tools import find_client, run_client
+from carecollective.operations.verification.catalog import read_catalog
 from carecollective.postgres import locks
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import IO, Any
 import pyrage
 from django.conf import settings
 
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
 
 HEADER = b"age-encryption.org/"
 

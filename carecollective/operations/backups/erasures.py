@@ -11,7 +11,7 @@ from django.conf import settings
 from carecollective.core import erasure_ledger
 from carecollective.operations.connections import connected
 from carecollective.operations.contents import Say
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
 
 # A legacy database from before the takeover knows no erasure; the takeover is followed by the worker, which does it then.
 _KNOWS_ERASURE = "SELECT to_regprocedure('public.privacy_erase_member(uuid)') IS NOT NULL"

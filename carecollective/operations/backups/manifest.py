@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from carecollective.operations.catalog import Part
 from carecollective.operations.contents import TableContents
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
+from carecollective.operations.verification.catalog import Part
 from carecollective.postgres import locks
 
 FORMAT = 1

@@ -23,13 +23,13 @@ from carecollective.operations.backups.manifest import (
 )
 from carecollective.operations.backups.scratch import drop_database, held_for_trials, new_name
 from carecollective.operations.backups.trial_record import recorded
-from carecollective.operations.clients import Client, Pump, find_client, read_output, run_client, run_script
 from carecollective.operations.connections import OPERATIONS, Session, connected, url_of, with_database
 from carecollective.operations.contents import Say
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
+from carecollective.operations.pg_tools import Client, Pump, find_client, read_output, run_client, run_script
 from carecollective.postgres import ROLE_NAMES
+from carecollective.postgres.dsn import connect, parse_url, why_unreachable
 from carecollective.postgres.roles import grant_database, let_act_as, may_act_as, role_exists
-from carecollective.postgres.urls import connect, parse_url, why_unreachable
 
 # pg_restore sets it from this version on, and servers of earlier ones do not know it.
 TRANSACTION_TIMEOUT = 17

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from carecollective.operations.connections import Session, connected, url_of
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
 
 SCRATCH = "_trial_"
 # One trial at a time beside each database, so that what a killed one left behind can be told from one that runs.

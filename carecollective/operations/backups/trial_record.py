@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from carecollective.operations.connections import Session
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
 
 # The reason goes to staff by mail and chat: its first sentence is enough.
 LONGEST_REASON = 300

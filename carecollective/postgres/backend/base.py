@@ -7,8 +7,8 @@ from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 
 from carecollective.postgres.bounded import BoundedConnection, Silence
+from carecollective.postgres.dsn import ROLE_NAMES
 from carecollective.postgres.roles import LIMITED_ROLES
-from carecollective.postgres.urls import ROLE_NAMES
 
 # A connection that was kept is looked at before it is used: enough for a busy server, and time left to open another.
 LOOK_SECONDS = 1.5

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from carecollective.core.readiness import announce_ready
-from rollout import guard
-from rollout.integrity import count_broken
+from carecollective.serving.readiness import announce_ready
+from rollout.guard import runner
+from rollout.guard.integrity import count_broken
 
 
 class Command(BaseCommand):
@@ -32,4 +32,4 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         announce_ready()
-        guard.run(stopping)
+        runner.run(stopping)

@@ -9,17 +9,20 @@ from django.db import DatabaseError
 
 from carecollective.core.errors import DomainError, TableMissing, as_domain_error
 from carecollective.core.text import one_line
-from rollout import audit, delivery, drain, evidence, selectors, services, snapshot
-from rollout.acceptance import judge_acceptance
-from rollout.cohort import explain
+from rollout.alerts import notifications
+from rollout.dashboard.rollback_report import read_report
+from rollout.dashboard.status import as_drain, as_plain, read_status
+from rollout.dashboard.timeline import describe_drain
 from rollout.errors import PromotionRefused
+from rollout.management.status_text import sentences
 from rollout.models import Change, Source
+from rollout.promotion import audit_log, automated_checks, drain, services
+from rollout.promotion.acceptance import judge_acceptance
 from rollout.releases import current_release
-from rollout.rollback_report import read_report
 from rollout.stages import DISABLED, Stage
-from rollout.status import as_drain, as_plain, read_status
-from rollout.status_words import sentences
-from rollout.timeline import describe_drain
+from rollout.targeting import preview as targeting_preview
+from rollout.targeting import snapshot
+from rollout.targeting.cohort import explain
 
 OVERRIDDEN = "MESSAGING_V2_ROLLOUT=disabled overrides this: V2 stays off until it is unset."
 
@@ -119,7 +122,7 @@ class Command(BaseCommand):
         if not options["verify"]:
             newest = list(Change.objects.all()[: options["last"]])
             return {"changes": [_facts_of(change) for change in newest]}, [_sentence_of(change) for change in newest]
-        found = audit.verify(expected_head=options["head"])
+        found = audit_log.verify(expected_head=options["head"])
         if not found.intact:
             if options["json"]:
                 self.stdout.write(json.dumps({"intact": False, "lines": found.lines, "problems": found.problems}))
@@ -143,10 +146,10 @@ class Command(BaseCommand):
         return facts, sentences
 
     def _test_alert(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        names = [options["channel"]] if options["channel"] else list(delivery.channels())
+        names = [options["channel"]] if options["channel"] else list(notifications.channels())
         if not names:
-            raise CommandError(evidence.no_channel())
-        sent = [delivery.send_test_message(channel=name, actor_label=_operator()) for name in names]
+            raise CommandError(automated_checks.no_channel())
+        sent = [notifications.send_test_message(channel=name, actor_label=_operator()) for name in names]
         lines = [
             f"{one.channel}: {'taken; see that it arrived' if one.delivered_at else f'failed, {one.error}'}"
             for one in sent
@@ -163,7 +166,7 @@ class Command(BaseCommand):
         return facts, [*lines, f"{missing} of {len(items)} are open." if missing else "Accepted."]
 
     def _explain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        found = selectors.explain_member(options["email"])
+        found = targeting_preview.explain_member(options["email"])
         if found is None:
             raise CommandError(f"No member has the e-mail address {options['email']!r}.")
         decision = found.decision
@@ -183,7 +186,7 @@ class Command(BaseCommand):
         ]
 
     def _preview(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        found = selectors.preview(_parse(options["stage"]))
+        found = targeting_preview.preview(_parse(options["stage"]))
         facts = {
             "stage": found.stage,
             "current": found.current,
@@ -232,7 +235,7 @@ def _operator() -> str:
 
 
 def _notice() -> list[str]:
-    return [OVERRIDDEN] if selectors.environment_disables() else []
+    return [OVERRIDDEN] if targeting_preview.environment_disables() else []
 
 
 def _facts_of(change: Change) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from waffle.management.commands import waffle_delete
 
-from rollout.models import USE_ROLLOUT
+from rollout.models.flag import USE_ROLLOUT
 
 
 class Command(waffle_delete.Command):

@@ -4,8 +4,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from carecollective.accounts.passwords import make_password_link
 from carecollective.accounts.services import AdministratorExists, create_administrator
+from carecollective.accounts.sign_in.passwords import make_password_link
 from carecollective.core.errors import DomainError
 
 

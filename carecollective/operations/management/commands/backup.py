@@ -11,7 +11,7 @@ from carecollective.operations.backups.trial_record import read_record
 from carecollective.operations.commands import OperationCommand
 from carecollective.operations.connections import connected, url_of
 from carecollective.operations.progress import Progress
-from carecollective.operations.tables import render, render_contents
+from carecollective.operations.terminal import render, render_contents
 
 
 class Command(OperationCommand):

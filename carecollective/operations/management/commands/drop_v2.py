@@ -5,11 +5,11 @@ from typing import Any
 
 from django.db import DatabaseError
 
-from carecollective.core.site import StopError, stop_running_site
 from carecollective.operations.commands import OperationCommand
-from carecollective.operations.dropping import drop_v2
-from carecollective.operations.problems import OperationError
-from carecollective.operations.tables import render_contents
+from carecollective.operations.drop_v2 import drop_v2
+from carecollective.operations.errors import OperationError
+from carecollective.operations.terminal import render_contents
+from carecollective.serving.supervisor import StopError, stop_running_site
 
 
 class Command(OperationCommand):

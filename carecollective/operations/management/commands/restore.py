@@ -10,10 +10,10 @@ from carecollective.operations.backups.erasures import erase_again, read_ledgers
 from carecollective.operations.backups.restores import restore_for_trial, restore_into
 from carecollective.operations.commands import OperationCommand
 from carecollective.operations.connections import url_of
-from carecollective.operations.problems import OperationError
+from carecollective.operations.errors import OperationError
 from carecollective.operations.progress import Progress
-from carecollective.operations.tables import render_contents
-from carecollective.postgres.urls import parse_url
+from carecollective.operations.terminal import render_contents
+from carecollective.postgres.dsn import parse_url
 
 
 class Command(OperationCommand):

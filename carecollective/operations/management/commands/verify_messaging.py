@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from carecollective.operations.checks import Check
 from carecollective.operations.commands import OperationCommand
-from carecollective.operations.tables import render, show_difference
-from carecollective.operations.verification import find_newer_migrations, verify_messaging, verify_structure
+from carecollective.operations.terminal import render, show_difference
+from carecollective.operations.verification.checks import Check
+from carecollective.operations.verification.verify import find_newer_migrations, verify_messaging, verify_structure
 
 LONGEST_REMEDY = 800
 

@@ -6,8 +6,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.postgres import ensure_running
-from carecollective.postgres.operators import prepare_server
-from carecollective.postgres.urls import ROLE_NAMES, why_unreachable
+from carecollective.postgres.dsn import ROLE_NAMES, why_unreachable
+from carecollective.postgres.external_server import prepare_server
 
 
 class Command(BaseCommand):

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from carecollective.postgres.urls import ROLE_NAMES
+from carecollective.postgres.dsn import ROLE_NAMES
 from carecollective.settings import role_url
 
 

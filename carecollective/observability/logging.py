@@ -1,0 +1,186 @@
+"""One JSON object a line, with the request's id, and nothing in it that a member wrote or signed in with."""
+
+import re
+import traceback
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import structlog
+
+from carecollective.observability import request_ids
+
+EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# Tokens of the API and of Authorization headers, wherever they turn up.
+TOKEN = re.compile(r"\b(?:(?i:token|bearer|basic)\s+[\w.~+/=-]{16,}|[0-9a-f]{64})")
+QUERY = re.compile(r"\?[\w.%-]+=[^\s\"']*")
+# PostgreSQL quotes whole rows in DETAIL and parameters in CONTEXT; what was typed stands behind "invalid input".
+FROM_DETAIL = re.compile(r"\s*\b(?:DETAIL|CONTEXT):  .*", re.DOTALL)
+QUOTED_INPUT = re.compile(r"(invalid (?:input|byte)[^:\n]*|value [^:\n]*out of range):.*", re.DOTALL)
+DJANGO_QUOTE = re.compile("“[^”]*”")
+DEEPEST_CHAIN = 10
+FIRST = (
+    *("timestamp", "log_level", "service", "method", "event", "error_code", "request_id", "user_id", "conversation_id"),
+    *("duration_ms", "help_request_id"),
+)
+
+
+def scrub(text: str) -> str:
+    """Return the text without addresses, tokens, query strings, and what PostgreSQL or Django quotes from its input."""
+    for pattern, instead in (
+        (FROM_DETAIL, ""),
+        (QUOTED_INPUT, r"\1"),
+        (DJANGO_QUOTE, "“…”"),
+        (TOKEN, "[token]"),
+        (EMAIL, "[e-mail]"),
+        (QUERY, "?…"),
+    ):
+        text = pattern.sub(instead, text)
+    return text
+
+
+def scrub_all(value: Any) -> Any:
+    """Return the value with every text in it scrubbed, however deep."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, dict):
+        return {key: scrub_all(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [scrub_all(item) for item in value]
+    return value
+
+
+def render_exception(error: BaseException) -> str:
+    """Write the traceback as Python would, each exception's own words scrubbed before they stand between frames."""
+    return "\n".join(_render_chain(error))
+
+
+def _render_chain(error: BaseException) -> Iterator[str]:
+    chain = [(error, "")]
+    while len(chain) < DEEPEST_CHAIN:
+        last = chain[-1][0]
+        if last.__cause__ is not None:
+            chain.append((last.__cause__, "The above exception was the direct cause of the following exception:"))
+        elif last.__context__ is not None and not last.__suppress_context__:
+            chain.append((last.__context__, "During handling of the above exception, another exception occurred:"))
+        else:
+            break
+    for one, joint in reversed(chain):
+        yield "Traceback (most recent call last):"
+        yield "".join(traceback.format_tb(one.__traceback__)).rstrip("\n")
+        words = scrub(str(one)).strip()
+        yield f"{type(one).__module__}.{type(one).__qualname__}" + (f": {words}" if words else "")
+        if joint:
+            yield f"\n{joint}\n"
+
+
+def add_request_id(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if "request_id" not in entry and request_ids.current():
+        entry["request_id"] = request_ids.current()
+    return entry
+
+
+def render_exceptions(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    found = entry.pop("exc_info", None)
+    if isinstance(found, tuple):
+        found = found[1]
+    if isinstance(found, BaseException):
+        entry["exception"] = render_exception(found)
+    return entry
+
+
+def scrub_entry(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in entry.items():
+        # Rendered with its exceptions scrubbed one by one; cut at the first DETAIL, it would lose its frames.
+        if name != "exception" and not name.startswith("_"):
+            entry[name] = scrub_all(value)
+    return entry
+
+
+def name_level(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Spell the level as the playbook does: info, warn, error."""
+    level = str(entry.pop("level", method))
+    entry["log_level"] = {"warning": "warn", "critical": "error", "exception": "error"}.get(level, level)
+    return entry
+
+
+def put_in_order(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Begin with what a reader looks for, in the order of the playbook's example."""
+    return {name: entry[name] for name in FIRST if name in entry} | dict(entry)
+
+
+PROCESSORS: list[Any] = [
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
+    add_request_id,
+    render_exceptions,
+    name_level,
+    scrub_entry,
+    put_in_order,
+]
+
+
+class JsonFormatter(structlog.stdlib.ProcessorFormatter):
+    """Turns records of the standard library and of structlog into the same kind of line."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False),
+            ],
+            foreign_pre_chain=PROCESSORS,
+            # The traceback that a record carries as text was rendered by somebody else, unscrubbed.
+            keep_exc_info=False,
+        )
+
+
+def configuration() -> dict[str, Any]:
+    """Return Django's LOGGING: events of the rollout on stdout, everything else on stderr, all of it JSON."""
+    configure_structlog()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "carecollective.observability.logging.JsonFormatter"}},
+        "handlers": {
+            "console": {"class": "logging.StreamHandler", "formatter": "json"},
+            "events": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"},
+        },
+        "root": {"handlers": ["console"], "level": "INFO"},
+        "loggers": {
+            "django": {"handlers": [], "level": "INFO", "propagate": True},
+            # Refusals are answers, not incidents; what is our fault comes as an error all the same.
+            "django.request": {"level": "ERROR"},
+            # A malformed request is one line, from the view that answers it, and no traceback.
+            "django.security": {"level": "CRITICAL"},
+            "axes": {"level": "WARNING"},
+            "rollout.telemetry.events": {"handlers": ["events"], "level": "INFO", "propagate": False},
+        },
+    }
+
+
+def configure_structlog() -> None:
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *PROCESSORS,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def gunicorn_configuration() -> dict[str, Any]:
+    """Return gunicorn's own loggers in the same form; its access log stays off."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "carecollective.observability.logging.JsonFormatter"}},
+        # gunicorn's own root logger asks for a handler of this name.
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["console"], "level": "WARNING"},
+        "loggers": {"gunicorn.error": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
+    }

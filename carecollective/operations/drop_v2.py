@@ -1,0 +1,171 @@
+"""Rollback option B: V2's tables dropped, and made anew by `migrate`. The last step before a restore."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+
+from carecollective.operations.contents import TableContents, read_table
+from carecollective.operations.errors import OperationError
+from carecollective.operations.verification.remedies import V2_TABLES
+from carecollective.postgres import ROLE_NAMES
+from rollout.stages import DISABLED
+from rollout.targeting.propagation import SILENT_SECONDS
+from rollout.targeting.state import FLAG_NAME
+
+PATIENCE = "5s"
+# Sessions tell more than processes: whoever is connected as the site fails without these tables. A pooler's count too.
+_SERVING = """
+SELECT (SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND usename = ANY (%(roles)s) AND pid <> pg_backend_pid()),
+       (SELECT string_agg(DISTINCT split_part(key, ':', 1) || ':' || split_part(key, ':', 2), ', ')
+        FROM public.rollout_process WHERE seen_at > clock_timestamp() - make_interval(secs => %(seconds)s))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was there, and where it was written."""
+
+    database: str
+    tables: Mapping[str, TableContents]
+    exported_to: Path | None
+
+
+def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
+    """Drop the two tables in one transaction, with what they hold written to `export` first.
+
+    Raises OperationError while the site serves, or V2 is on; while it holds conversations, unless they are
+    exported and `confirm` is the database's name; and where other tables refer to these.
+    """
+    database = str(connection.settings_dict["NAME"])
+    with transaction.atomic(), connection.cursor() as cursor:
+        require_nobody_serves(cursor)
+        # Nobody writes from here to the end, so what was counted and exported is what is dropped.
+        _lock(cursor)
+        _require_disabled(cursor)
+        _require_unreferenced(cursor)
+        with _seeing_everything(cursor):
+            found = {table: read_table(connection.connection, "public", table) for table in V2_TABLES}
+            rows = sum(table.rows for table in found.values())
+            if rows and export is None:
+                raise OperationError(
+                    f"{_count(found)} would be lost: write them to a folder first with --export DIR, "
+                    f"and confirm with --confirm {database}."
+                )
+            if confirm != database and (rows or confirm):
+                raise OperationError(
+                    f"{_count(found)} are about to go: type the database's name, --confirm {database}."
+                )
+            if export is not None:
+                _export(cursor, export, database, found)
+        cursor.execute("DROP TABLE public.messages_v2, public.conversations_v2")
+        # A site that was started meanwhile has found the tables there.
+        require_nobody_serves(cursor)
+    return Dropped(database, found, export)
+
+
+def require_nobody_serves(cursor: Any) -> None:
+    """Raise OperationError, naming the processes, while the site serves: without these tables it fails in V1 too."""
+    # The server shows the sessions as they were when the transaction first asked.
+    cursor.execute("SELECT pg_stat_clear_snapshot()")
+    cursor.execute(_SERVING, {"roles": [ROLE_NAMES["web"], ROLE_NAMES["guard"]], "seconds": SILENT_SECONDS})
+    sessions, processes = cursor.fetchone()
+    if not sessions:
+        return
+    known = f" Processes (host:number): {processes}." if processes else ""
+    raise OperationError(
+        f"The site is running: {sessions} of its database sessions are open, and all messaging would fail with these tables"
+        f" gone, V1's too. Nothing was dropped. Stop the site first: --stop-serving stops the one of this DATA_DIR; where a"
+        f" service or another machine runs it, stop it there. `manage.py serve` makes the tables anew.{known}"
+    )
+
+
+def _lock(cursor: Any) -> None:
+    cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+    missing = [table for table in V2_TABLES if table not in connection.introspection.table_names(cursor)]
+    if missing:
+        raise OperationError(f"{missing[0]} is not there: V2 has been dropped already. `migrate` makes it anew.")
+    cursor.execute("LOCK TABLE public.conversations_v2, public.messages_v2 IN ACCESS EXCLUSIVE MODE")
+
+
+def _require_disabled(cursor: Any) -> None:
+    cursor.execute("SELECT stage FROM public.rollout_flag WHERE name = %s", [FLAG_NAME])
+    row = cursor.fetchone()
+    if row and row[0] != str(DISABLED):
+        raise OperationError(
+            f"V2 is at the stage {row[0]}: roll back first, with `manage.py rollout rollback --reason …`."
+        )
+
+
+def _require_unreferenced(cursor: Any) -> None:
+    cursor.execute(
+        "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'f'"
+        " AND confrelid = ANY (%(tables)s::regclass[]) AND NOT conrelid = ANY (%(tables)s::regclass[])",
+        {"tables": list(V2_TABLES)},
+    )
+    for table, constraint in cursor.fetchall():
+        raise OperationError(f"The table {table} refers to V2 ({constraint}): it would be left half.")
+
+
+@contextmanager
+def _seeing_everything(cursor: Any) -> Iterator[None]:
+    """Be the operations role for the block: the policies hide every row from the owner."""
+    cursor.execute(f"SET LOCAL ROLE {ROLE_NAMES['ops']}")
+    yield
+    # Where the block fails, the end of the transaction takes the role back.
+    cursor.execute("RESET ROLE")
+
+
+def _export(cursor: Any, folder: Path, database: str, found: Mapping[str, TableContents]) -> None:
+    """Write each table as CSV, and a page with their checksums; new files only, for their owner's eyes alone.
+
+    An export that is not finished leaves no file behind.
+    """
+    made: list[Path] = []
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for table in V2_TABLES:
+            with _new_file(folder / f"{table}.csv", made) as file:
+                with cursor.copy(f"COPY public.{table} TO STDOUT (FORMAT csv, HEADER)") as copy:
+                    for chunk in copy:
+                        file.write(bytes(chunk))
+                _settle(file)
+        cursor.execute("SELECT clock_timestamp()")
+        facts = {
+            "database": database,
+            "exported_at": cursor.fetchone()[0].isoformat(),
+            "tables": {name: {"rows": table.rows, "checksum": table.checksum} for name, table in found.items()},
+        }
+        with _new_file(folder / "export.json", made) as file:
+            file.write(json.dumps(facts, indent=1).encode())
+            _settle(file)
+        made.clear()
+    except FileExistsError as problem:
+        raise OperationError(f"{problem.filename} is there already: name a new folder.") from None
+    except OSError as problem:
+        raise OperationError(f"{folder} cannot be written to: {problem.strerror or problem}.") from None
+    finally:
+        for path in made:
+            path.unlink(missing_ok=True)
+
+
+def _new_file(path: Path, made: list[Path]) -> Any:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    made.append(path)
+    return os.fdopen(descriptor, "wb")
+
+
+def _settle(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _count(found: Mapping[str, TableContents]) -> str:
+    conversations, messages = (found[table].rows for table in V2_TABLES)
+    return f"{conversations} conversations and {messages} messages"

@@ -1,0 +1,239 @@
+"""PostgreSQL's own programs: which of them can serve this server, and running one with its progress told."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+from carecollective import postgres
+from carecollective.operations.errors import OperationError
+from carecollective.postgres.dsn import NETWORK_LIMITS, build_url, parse_url
+
+# Reads or writes all of one of a program's pipes. Raises OSError.
+Pump = Callable[[IO[bytes]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    path: Path
+    version: int
+    words: str
+
+
+def find_client(name: str, *, server_version: int) -> Client:
+    """Return the program, at least as new as the server: of POSTGRES_BIN, else of PATH, else of the embedded server.
+
+    Raises OperationError naming the program and what to install.
+    """
+    found = [client for path in _candidates(name) if (client := _ask_version(path)) is not None]
+    for client in found:
+        if client.version >= server_version:
+            return client
+    remedy = (
+        f"install PostgreSQL {server_version}'s client programs (on Debian and Ubuntu the package "
+        f"postgresql-client-{server_version}), or set POSTGRES_BIN to their folder."
+    )
+    if found:
+        raise OperationError(
+            f"{name} at {found[0].path} is of version {found[0].version}, too old for this server of version "
+            f"{server_version}: {remedy}"
+        )
+    raise OperationError(f"{name} is missing: {remedy}")
+
+
+def run_client(
+    client: Client,
+    arguments: Sequence[str],
+    *,
+    url: str | None,
+    hear: Callable[[str], None],
+    keep_open: Sequence[int] = (),
+    take_output: Pump | None = None,
+    give_input: Pump | None = None,
+) -> None:
+    """Run the program on a database, handing each line of its report to `hear`; it keeps the files `keep_open`.
+
+    Without a `url` it reaches no database.
+    `take_output` reads its standard output, `give_input` writes its standard input, each in a thread of its own.
+    The password goes by the environment: arguments are for everybody on the machine to read. Raises OperationError.
+    """
+    database, environment = _reach(url)
+    complaints: list[str] = []
+    with subprocess.Popen(
+        [str(client.path), *database, "--verbose", *arguments],
+        env=environment,
+        pass_fds=keep_open,
+        stdin=subprocess.PIPE if give_input else subprocess.DEVNULL,
+        stdout=subprocess.PIPE if take_output else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stderr is not None  # noqa: S101 -- for the type checker: it was asked for
+        with _pumping(process, take_output, give_input) as problems:
+            for line in process.stderr:
+                said = line.decode(errors="replace").strip().removeprefix(f"{client.path.name}: ")
+                if "error:" in said or "FATAL:" in said:
+                    complaints.append(said.partition("error: ")[2] or said)
+                hear(said)
+    # What the pump met comes first: the program's own complaint is only what follows from it.
+    if problems or process.returncode:
+        reason = next(iter([*problems, *complaints]), f"it ended with {process.returncode}.")
+        raise OperationError(f"{client.path.name} failed: {reason}")
+
+
+def run_script(
+    client: Client, arguments: Sequence[str], *, url: str, hear: Callable[[str], None], give_input: Pump
+) -> None:
+    """Let pg_restore write its script and psql run it in one transaction, without what older servers do not know.
+
+    As `run_client` otherwise. Neither the script nor what the server says of it is ever on the disk. The last statement, which
+    commits, is written once pg_restore has ended well: nothing stays in the database where either program or this one dies.
+    """
+    psql = find_client("psql", server_version=1)
+    database, environment = _reach(url)
+    once = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-"]
+    answers: list[bytes] = []
+    with (
+        subprocess.Popen(
+            [str(psql.path), *database, *once],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as runs,
+    ):
+        assert runs.stdin is not None and runs.stderr is not None  # noqa: S101, PT018 -- for the type checker
+        listening = Thread(target=lambda pipe: answers.append(pipe.read()), args=[runs.stderr], daemon=True)
+        listening.start()
+        failure: OperationError | None = None
+        try:
+            with suppress(BrokenPipeError):
+                runs.stdin.write(b"BEGIN;\n")
+            run_client(
+                client,
+                ["--file=-", *arguments],
+                url=None,
+                hear=hear,
+                take_output=partial(_pass_on, to=runs.stdin),
+                give_input=give_input,
+            )
+        except OperationError as problem:
+            failure = problem
+            try:
+                runs.wait(timeout=1)  # it may have ended first, and said why
+            except subprocess.TimeoutExpired:
+                runs.kill()
+        else:
+            with suppress(BrokenPipeError):
+                runs.stdin.write(b"COMMIT;\n")
+        finally:
+            with suppress(BrokenPipeError):
+                runs.stdin.close()
+            listening.join()
+        if runs.wait() > 0:
+            said = b"".join(answers).decode(errors="replace")
+            raise OperationError(
+                f"psql failed: {said.partition('ERROR:')[2].strip().partition(chr(10))[0] or said.strip()}"
+            )
+        if failure is not None:
+            raise failure
+
+
+def _pass_on(script: IO[bytes], *, to: IO[bytes]) -> None:
+    """Hand over each line of a script but the first that sets `transaction_timeout`; what follows may be members' words."""
+    is_due = True
+    for line in script:
+        if is_due and line.startswith(b"SET transaction_timeout"):
+            is_due = False
+            continue
+        to.write(line)
+
+
+def _reach(url: str | None) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the arguments that name a database, and the environment that holds its password."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+    if url is None:
+        return [], kept
+    parameters = {**NETWORK_LIMITS, **parse_url(url)}
+    password = parameters.pop("password", "")
+    return [f"--dbname={build_url(parameters)}", "--no-password"], kept | {"PGPASSWORD": password}
+
+
+def read_output(client: Client, arguments: Sequence[str], *, give_input: Pump | None = None) -> str:
+    """Return what the program prints, without a database. Raises OperationError."""
+    output: list[bytes] = []
+    with (
+        subprocess.Popen(
+            [str(client.path), *arguments],
+            stdin=subprocess.PIPE if give_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process,
+        _pumping(process, lambda pipe: output.append(pipe.read()), give_input),
+    ):
+        assert process.stderr is not None  # noqa: S101 -- for the type checker: it was asked for
+        complaint = process.stderr.read()
+    if process.returncode:
+        raise OperationError(f"{client.path.name} failed: {complaint.decode(errors='replace').strip()}")
+    return b"".join(output).decode(errors="replace")
+
+
+@contextmanager
+def _pumping(
+    process: "subprocess.Popen[bytes]", take_output: Pump | None, give_input: Pump | None
+) -> Iterator[Sequence[str]]:
+    """Serve the program's pipes until it closes them; yield what went wrong there. Ends the program where the block fails."""
+    problems: list[str] = []
+
+    def serve(pump: Pump, pipe: IO[bytes]) -> None:
+        try:
+            with pipe:
+                pump(pipe)
+        except BrokenPipeError:
+            pass  # it has read all that it needs, or ended: its exit status says which
+        except OSError as problem:
+            problems.append(f"{problem.strerror or problem}.")
+            process.terminate()
+
+    pairs = ((take_output, process.stdout), (give_input, process.stdin))
+    threads = [Thread(target=serve, args=pair, daemon=True) for pair in pairs if all(pair)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield problems
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        for thread in threads:
+            thread.join()
+
+
+def _candidates(name: str) -> Iterator[Path]:
+    chosen = os.environ.get("POSTGRES_BIN", "").strip()
+    if chosen:
+        # Somebody decided: nothing else is tried behind their back.
+        yield Path(chosen).expanduser().absolute() / name
+        return
+    on_path = shutil.which(name)
+    if on_path:
+        yield Path(on_path)
+    try:
+        yield postgres.bin_dir() / name
+    except postgres.PostgresError:
+        return
+
+
+def _ask_version(path: Path) -> Client | None:
+    try:
+        answer = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    number = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
+    return Client(path, int(number[1]), answer.stdout.strip()) if number else None

@@ -1,0 +1,1 @@
+"""Compare the database with what was agreed, and try impersonation."""

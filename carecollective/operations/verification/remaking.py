@@ -1,0 +1,58 @@
+"""Makes V2's tables anew where they were dropped: after `migrate`, which applies no migration twice."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db import connections, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from carecollective.core.catalog.comparison import find_differences, owning_table
+from carecollective.core.catalog.reader import read_live_catalog
+from carecollective.core.catalog.snapshot import load_snapshot
+from carecollective.operations.verification.remedies import V2_TABLES, write_repair
+from rollout.stages import DISABLED
+from rollout.targeting.state import FLAG_NAME
+
+APP = "messaging_v2"
+MADE_ANEW = "V2's tables were missing, and are made anew, empty. What they held is in the newest backup."
+
+
+def make_v2_where_dropped(*, sender: AppConfig, using: str, stdout: Any = None, **given: Any) -> None:
+    """Make both tables as the migrations and the snapshot say; at `disabled` only, and once every migration is applied.
+
+    At any other stage somebody has to say first that what V2 held is not needed: by rolling back, or by restoring it.
+    """
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if set(V2_TABLES) & set(connection.introspection.table_names(cursor)):
+            return
+    executor = MigrationExecutor(connection)
+    loader = executor.loader
+    if executor.migration_plan(loader.graph.leaf_nodes()):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT stage FROM public.rollout_flag WHERE name = %s", [FLAG_NAME])
+        row = cursor.fetchone()
+    if row and row[0] != str(DISABLED):
+        return
+    with transaction.atomic(using):
+        with connection.schema_editor() as editor:
+            for key in loader.graph.forwards_plan(loader.graph.leaf_nodes(APP)[0]):
+                if key[0] == APP:
+                    loader.graph.nodes[key].apply(loader.project_state(key, at_end=False), editor)
+        with connection.cursor() as cursor:
+            for statement in _what_others_add(cursor):
+                cursor.execute(statement)
+    if stdout is not None:
+        stdout.write(MADE_ANEW)
+
+
+def _what_others_add(cursor: Any) -> list[str]:
+    """Write what other apps' migrations gave these tables, such as rights and triggers."""
+    snapshot, live = load_snapshot(), read_live_catalog(cursor)
+    expected = snapshot.expected(made_here=live.made_here)
+    return [
+        write_repair(difference, live=live, expected=expected)
+        for difference in find_differences(snapshot, live)
+        if {owning_table(difference.name), difference.name.rpartition(" to ")[0]} & set(V2_TABLES)
+    ]

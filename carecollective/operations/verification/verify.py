@@ -1,0 +1,161 @@
+"""Whether messaging can be trusted to this database: what is there, who may do what, and what the rows say."""
+
+from collections.abc import Sequence
+
+from django.db import connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext as _
+
+from carecollective.core.catalog.reader import read_live_catalog
+from carecollective.core.catalog.snapshot import load_snapshot
+from carecollective.core.catalog.takeover import find_changes, pick_what_runs
+from carecollective.core.database import connected_as
+from carecollective.operations.connections import Session, connected, url_of
+from carecollective.operations.verification import impersonation_checks
+from carecollective.operations.verification.checks import Check, compare
+from carecollective.operations.verification.remedies import find_remedy
+from carecollective.operations.verification.structure import SEE_BELOW, check_models, check_structure
+from carecollective.serving.startup_checks import find_dangers
+from rollout.guard.integrity import count_broken
+from rollout.promotion import audit_log
+from rollout.promotion.automated_checks import FAIL, PASS, Finding
+
+# The playbook's five first, by their numbers.
+ORDER = (
+    *("1 Tables", "2 Operations", "3 Indexes", "4 Row-level security", "5 Policies"),
+    *(
+        "Constraints",
+        "Triggers",
+        "Rules",
+        "Functions",
+        "Views",
+        "Inheritance",
+        "Owners",
+        "Grants",
+        "Default privileges",
+    ),
+    *("Roles", "Settings", "Event triggers", "Publications", "Subscriptions", "Operators", "Casts"),
+    *("Legacy system", "Drift", "Integrity"),
+)
+INVARIANTS = (
+    *("helper_is_requester", "requester_is_not_owner", "pair_has_two", "first_message_is_empty", "message_is_empty"),
+    *("sender_takes_no_part", "message_before_its_conversation"),
+)
+LEGACY = "Legacy system"
+AS_TAKEN_OVER = "as at the takeover"
+_WHAT_RUNS = "SELECT what_runs FROM public.adoption_takeover ORDER BY id LIMIT 1"
+_ACCEPT = "It runs when members write. Ask who changed it, and why. If it is meant: `manage.py adopt_legacy --accept-changes`."
+_CLOSE = "The site does not start until this is closed. Each sentence says how."
+_COMPARE = "No command repairs rows. Look at them beside the newest backup, as the operations role."
+_ASK_WHO = "Find out who wrote to the record. `manage.py rollout audit --verify` names the lines; a backup has them as they were."
+_SAMPLE = (
+    "SELECT id, help_request_id, requester_id, helper_id FROM public.conversations_v2 ORDER BY created_at DESC LIMIT 1"
+)
+# A legacy conversation that somebody could send into just now.
+_LEGACY_SAMPLE = """
+SELECT c.id, me.user_id FROM public.conversations c
+JOIN public.conversation_participants me ON me.conversation_id = c.id AND me.left_at IS NULL
+JOIN public.profiles p ON p.id = me.user_id AND p.is_active AND p.verification_status::text = 'approved'
+WHERE c.status::text = 'active' AND EXISTS (
+  SELECT FROM public.conversation_participants other
+  WHERE other.conversation_id = c.id AND other.user_id <> me.user_id AND other.left_at IS NULL)
+ORDER BY c.created_at DESC NULLS LAST, c.id LIMIT 1
+"""
+
+
+def verify_messaging() -> Sequence[Check]:
+    """Look at everything, try the operations as the web role, and leave no trace."""
+    with connected(url_of("ops")) as session:
+        structure = [*check_structure(session.cursor()), *_check_legacy(session)]
+        sound = all(check.ok for check in structure if check.group == "1 Tables")
+        sample = session.execute(_SAMPLE).fetchone() if sound else None
+        legacy_sample = session.execute(_LEGACY_SAMPLE).fetchone() if sound else None
+        models = check_models(session.cursor())
+        integrity = _check_integrity(session) if sound else []
+    with connected_as(url_of("web")):
+        tried = (
+            [*impersonation_checks.try_operations(impersonation_checks.Sample(*sample) if sample else None)]
+            if sound
+            else []
+        )
+        tried += impersonation_checks.try_legacy_order(*legacy_sample) if legacy_sample else ()
+        way_around = [danger.sentence for danger in find_dangers()]
+        migrations = _check_migrations()
+        record = [_check_record()] if sound else []
+    start = compare("Roles", "ways around the policies at start-up", "none", " ".join(way_around) or "none", _CLOSE)
+    found = [*structure, *tried, start, *models, *migrations, *integrity, *record]
+    return sorted(found, key=lambda check: ORDER.index(check.group))
+
+
+def verify_structure() -> Sequence[Check]:
+    """Compare the catalogue alone: what every start can afford."""
+    with connected(url_of("ops")) as session:
+        return [*check_structure(session.cursor()), *_check_legacy(session)]
+
+
+def find_newer_migrations() -> Sequence[str]:
+    """Name the migrations that a newer release applied: after going back, the snapshot here is older than the tables."""
+    loader = MigrationExecutor(connection).loader
+    return sorted(f"{app}.{name}" for app, name in loader.applied_migrations if (app, name) not in loader.graph.nodes)
+
+
+def find_schema() -> Finding:
+    """Judge the checklist's item on the connection at hand, by the catalogue alone."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        checks = check_structure(cursor)
+    wrong = [check for check in checks if not check.ok]
+    if wrong:
+        # The playbook's counts say less than the lines behind them.
+        first = next((check for check in wrong if check.remedy != SEE_BELOW), wrong[0])
+        said = {"what": first.what, "expected": first.expected, "found": first.found, "remedy": first.remedy}
+        return Finding(FAIL, _("%(what)s: %(expected)s expected, %(found)s found. %(remedy)s") % said)
+    return Finding(
+        PASS, _("All %(count)d checks of the tables, indexes, policies and grants pass.") % {"count": len(checks)}
+    )
+
+
+def _check_legacy(session: Session) -> Sequence[Check]:
+    """Compare what of the legacy system runs on our writes with how it was at the takeover. Born empty, it has nothing."""
+    snapshot, live = load_snapshot(), read_live_catalog(session.cursor())
+    kept = session.execute(_WHAT_RUNS).fetchone() if "adoption_takeover" in live.facts["Tables"] else None
+    if kept is None or kept[0] is None:
+        return []
+    changes = list(find_changes(kept[0], pick_what_runs(snapshot, live)))
+    if not changes:
+        return [compare(LEGACY, "what runs when members write", AS_TAKEN_OVER, AS_TAKEN_OVER)]
+    expected = snapshot.expected(made_here=live.made_here)
+    return [
+        Check(
+            LEGACY,
+            f"{change.part.lower()}, {change.name}",
+            change.expected or "nothing",
+            change.found or "missing",
+            ok=False,
+            remedy=f"{find_remedy(change, live=live, expected=expected)} {_ACCEPT}",
+            stops_start=False,
+        )
+        for change in changes
+    ]
+
+
+def _check_migrations() -> Sequence[Check]:
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _backwards in plan)
+    newer = ", ".join(find_newer_migrations())
+    return [
+        compare("Drift", "migrations to apply", "none", names or "none", "Run `manage.py migrate`."),
+        compare("Drift", "migrations of a newer release", "none", newer or "none", "Run the release that made them."),
+    ]
+
+
+def _check_record() -> Check:
+    """Recompute the chain of the record of changes."""
+    problems = audit_log.verify().problems
+    return compare("Integrity", "record of changes", "whole", " ".join(problems) or "whole", _ASK_WHO)
+
+
+def _check_integrity(session: Session) -> Sequence[Check]:
+    broken = count_broken(on=session)
+    names = (*INVARIANTS, *(name for name in broken if name not in INVARIANTS))
+    return [compare("Integrity", name.replace("_", " "), 0, broken.get(name, 0), _COMPARE) for name in names]

@@ -1,0 +1,109 @@
+"""The process that owns the embedded server: `python -m carecollective.postgres.embedded.supervisor DATA_DIR`.
+
+It runs detached from whoever started it, restarts a postmaster that died, and stops it when the last process that
+used it is gone, however that one ended: the kernel frees a dead process's locks.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from carecollective.postgres.embedded.cluster import RETRY_SECONDS, Cluster
+from carecollective.postgres.embedded.layout import DataDirectory
+from carecollective.postgres.embedded.processes import Process
+from carecollective.postgres.errors import PostgresError
+from carecollective.postgres.locks import is_current, lock, try_lock
+
+POLL_SECONDS = 0.2
+RESTART_PAUSE_SECONDS = 5.0
+
+
+class Keeper:
+    def __init__(self, data: DataDirectory, keeper_lock: int) -> None:
+        self.data = data
+        self.cluster = Cluster(data)
+        self.keeper_lock = keeper_lock
+        self.users_lock: int | None = None
+        self.stopping = False
+
+    def run(self) -> None:
+        """Keep the server running for as long as somebody uses it."""
+        postmaster = None
+        try:
+            self.cluster.create()
+            postmaster = self._adopt() or self.cluster.start(give_up=self._is_over)
+            while not self._is_over():
+                if postmaster is None or not postmaster.is_alive():
+                    postmaster = self._restart()
+                time.sleep(POLL_SECONDS)
+        finally:
+            remaining = postmaster or self.cluster.find()
+            if remaining is not None:
+                self.cluster.stop(remaining)
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def _is_over(self) -> bool:
+        if self.stopping or not is_current(self.keeper_lock, self.data.keeper_lock):
+            return True
+        # Kept from here on: whoever comes now waits until the server has stopped, and starts it again.
+        if self.users_lock is None:
+            self.users_lock = try_lock(self.data.users_lock)
+        return self.users_lock is not None
+
+    def _adopt(self) -> Process | None:
+        running = self.cluster.find()
+        if running is None:
+            return None
+        deadline = time.monotonic() + RETRY_SECONDS
+        while running.is_alive() and time.monotonic() < deadline:
+            if self.cluster.answers():
+                return running
+            time.sleep(0.1)
+        # It listens elsewhere (the folder was moved) or hangs.
+        self.cluster.stop(running)
+        return None
+
+    def _restart(self) -> Process | None:
+        report("The server has ended; starting it again.")
+        try:
+            return self.cluster.start(give_up=self._is_over)
+        except PostgresError as problem:
+            report(str(problem))
+            time.sleep(RESTART_PAUSE_SECONDS)
+            return None
+
+
+def report(sentence: str) -> None:
+    print(time.strftime("%Y-%m-%d %H:%M:%S UTC [keeper]", time.gmtime()), sentence, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    os.umask(0o077)
+    data = DataDirectory.at(Path(sys.argv[1]))
+    # A moment's patience: somebody may just be looking whether the lock is held.
+    keeper_lock = lock(data.keeper_lock, seconds=3)
+    if keeper_lock is None:
+        return 0
+    if os.fork():
+        # The starter need not wait for us, nor find a zombie later; the fork holds the lock.
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    keeper = Keeper(data, keeper_lock)
+    signal.signal(signal.SIGTERM, keeper.stop)
+    try:
+        keeper.run()
+    except (PostgresError, OSError) as problem:
+        report(str(problem))
+        data.failure.write_text(str(problem), encoding="utf-8")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Roles on a server that the operator brought: the role in DATABASE_URL owns, the others are made beside it."""
+
+from collections.abc import Sequence
+
+import psycopg
+from psycopg import sql
+
+from carecollective.postgres import roles
+from carecollective.postgres.dsn import ROLE_NAMES, connect, derived_password
+from carecollective.postgres.errors import PostgresError
+from carecollective.postgres.ownership import find_other_owner, mark_of, signs_in
+from carecollective.postgres.pooling import refuse_shared_sessions
+from carecollective.postgres.supported import refuse_unsupported
+
+MADE_HERE = ("web", "ops", "guard")
+
+
+def prepare_server(database_url: str, *, secret_key: str, take_over: bool = False) -> str:
+    """Create the roles and let them into the database; return the SQL that would take more away, where the owner may not.
+
+    Args:
+        take_over: Give roles that belong to another site, or were made with another key, to this one.
+
+    Raises PostgresError for a server or database that is not supported, behind a pooler in transaction mode, where the roles
+    belong to another site, and with the SQL that an administrator must run where the owner may not do it.
+    """
+    passwords = {role: derived_password(role, secret_key) for role in MADE_HERE}
+    refuse_shared_sessions(lambda: connect(database_url, autocommit=True))
+    with connect(database_url, autocommit=True) as connection:
+        refuse_unsupported(connection)
+        database, owner = connection.info.dbname, connection.info.user
+        if owner in (ROLE_NAMES[role] for role in MADE_HERE):
+            raise PostgresError(f"DATABASE_URL must name the role that owns the database, not {owner}.")
+        _refuse_other_owner(connection, database_url, secret_key, take_over=take_over)
+        mark = mark_of(database, secret_key)
+        try:
+            try:
+                roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark)
+            except (psycopg.errors.UniqueViolation, psycopg.errors.InternalError_):
+                # Another site started at the same moment: a lock holds in one database only, and roles are the server's.
+                _refuse_other_owner(connection, database_url, secret_key, take_over=take_over)
+                roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark)
+        except psycopg.errors.InsufficientPrivilege:
+            if not all(_is_in_order(connection, database_url, role, secret_key) for role in MADE_HERE):
+                raise PostgresError(_request_to_administrator(connection, passwords, database, owner, mark)) from None
+            if left_out := roles.missing_from_roles(connection, owner=owner):
+                raise PostgresError(
+                    f"The site's roles are not yet what they must be, and {owner} may not change them. Have an administrator of"
+                    f" the server run this in {database}, then start again:\n{_as_lines(connection, left_out)}"
+                ) from None
+        refused = ""
+        try:
+            roles.grant_database(connection, database=database, owner=owner)
+        except psycopg.errors.InsufficientPrivilege as problem:
+            refused = str(problem.diag.message_primary)
+        missing = roles.missing_grants(connection, database=database, owner=owner)
+        if missing:
+            raise PostgresError(
+                f"The role {owner} may not give the site's roles their rights in {database}. Have an administrator of the"
+                f" server run this in {database}, then start again:\n{_as_lines(connection, missing)}"
+            )
+        if refused:
+            raise PostgresError(
+                f"The role {owner} may not let the site's roles into {database}: {refused}. Everything there must belong to it."
+            )
+        if not roles.stores_large_objects(connection, "web"):
+            return ""
+        revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(roles.large_object_functions(connection))
+        return revoke.as_string(connection)
+
+
+def _refuse_other_owner(connection: roles.Connection, database_url: str, secret_key: str, *, take_over: bool) -> None:
+    other = None if take_over else find_other_owner(connection, database_url=database_url, secret_key=secret_key)
+    if other is not None:
+        raise PostgresError(other)
+
+
+def _is_in_order(connection: roles.Connection, database_url: str, role: str, secret_key: str) -> bool:
+    """Tell whether an administrator has already made the role as it must be, password included."""
+    return roles.has_right_attributes(connection, role) and signs_in(database_url, role, secret_key)
+
+
+def _request_to_administrator(
+    connection: roles.Connection, passwords: dict[str, str], database: str, owner: str, mark: str
+) -> str:
+    names = [ROLE_NAMES[role] for role in MADE_HERE]
+    wanted = [*roles.role_statements(connection, passwords=passwords, owner=owner, mark=mark)]
+    if all(roles.role_exists(connection, name) for name in names):
+        wanted += roles.missing_grants(connection, database=database, owner=owner)
+    else:
+        ours = sql.SQL(", ").join(sql.Identifier(name) for name in names)
+        wanted.append(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(sql.Identifier(database), ours))
+    return (
+        f"The role {owner} may not create the roles that the application runs as. "
+        f"Have an administrator of the server run this in {database}, then start again:\n{_as_lines(connection, wanted)}"
+    )
+
+
+def _as_lines(connection: roles.Connection, statements: Sequence[sql.Composable]) -> str:
+    return "\n".join(f"    {statement.as_string(connection)};" for statement in statements)

@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class ServingConfig(AppConfig):
+    name = "carecollective.serving"
+    verbose_name = "Serving"
+
+    def ready(self) -> None:
+        from carecollective.serving import checks  # noqa: F401, PLC0415 -- registers itself

@@ -1,0 +1,64 @@
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import OperationalError, connections
+
+from carecollective import postgres
+from carecollective.serving.supervisor import Site, StartError, StaticFiles, Stopped
+
+
+class Command(BaseCommand):
+    help = "Prepare everything that the site needs, then serve it with its worker until Ctrl-C."
+    # `migrate` comes first here, and its checks with it.
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--prepare",
+            action="store_true",
+            help="prepare everything beside a site that runs, and end (`restart` does)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["prepare"]:
+            # What cannot even be imported shall change no table.
+            self.check()
+            self.prepare()
+            return
+        site = Site(say=self.say)
+        try:
+            with site.claimed():
+                self.prepare()
+                code = site.serve()
+        except (StartError, OperationalError) as problem:
+            raise SystemExit(str(problem).strip()) from None
+        except Stopped:
+            code = 0
+        finally:
+            connections.close_all()
+            if settings.LOCAL_MODE:
+                postgres.leave(settings.DATA_DIR)
+        self.say("Stopped.")
+        if code:
+            raise SystemExit(code)
+
+    def prepare(self) -> None:
+        began = time.monotonic()
+        call_command("prepare_database", stdout=self.stdout)
+        static_files = StaticFiles(settings.STATIC_ROOT)
+        fingerprint = static_files.fingerprint(get_finders())
+        if not static_files.are_current(fingerprint):
+            self.say("Collecting the static files …")
+            call_command("collectstatic", interactive=False, verbosity=0)
+            static_files.mark_current(fingerprint)
+        connections.close_all()
+        self.say(f"Ready after {time.monotonic() - began:.1f} s.")
+
+    def say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()

@@ -1,0 +1,24 @@
+import signal
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from carecollective.serving.readiness import announce_ready
+from carecollective.serving.worker import Worker
+
+
+class Command(BaseCommand):
+    help = "Run the background tasks until SIGTERM or Ctrl-C; a second worker waits and takes over."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        worker = Worker(settings.WORKER_TASKS)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            worker.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        announce_ready()
+        worker.run()

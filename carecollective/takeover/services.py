@@ -1,0 +1,127 @@
+"""Taking over a legacy database: sign-ins, staff, testers and requests. The V1 messaging tables are left as they are."""
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import Group
+from django.db import connection, models, transaction
+
+from carecollective.accounts.models import User
+from carecollective.accounts.sign_in.hashers import from_legacy_hash
+from carecollective.help_requests.services import LIFETIME_DAYS, expire_requests
+from carecollective.takeover import legacy
+from carecollective.takeover.models import Takeover
+from carecollective.takeover.shut_out import KeptOut, keep_out
+from carecollective.takeover.what_runs import read_what_runs
+from rollout.targeting.cohort import INTERNAL_TESTERS
+
+OPERATORS = "Rollout operators"
+
+# An address that two sign-ins share, but for its capitals, belongs to the older one that was not deleted.
+_SIGN_INS = """
+SELECT DISTINCT ON (lower(u.email)) p.id, lower(u.email), u.encrypted_password
+FROM auth.users u JOIN profiles p ON p.id = u.id
+WHERE (p.email IS NULL OR p.email = lower(u.email) AND %(is_first)s) AND u.email <> ''
+  AND NOT EXISTS (SELECT FROM profiles taken WHERE taken.email = lower(u.email) AND taken.id <> p.id)
+ORDER BY lower(u.email), to_jsonb(u) ->> 'deleted_at' IS NOT NULL, u.created_at, u.id
+"""
+
+# What every page shows or sorts by. A row without a date comes last, beside the oldest.
+_GAPS = (
+    "UPDATE profiles SET name = 'Neighbour' WHERE btrim(coalesce(name, '')) = ''",
+    "UPDATE profiles SET is_admin = false WHERE is_admin IS NULL",
+    "UPDATE profiles SET is_beta_tester = false WHERE is_beta_tester IS NULL",
+    "UPDATE profiles SET verification_status = 'pending' WHERE verification_status IS NULL",
+    """
+    UPDATE profiles SET created_at = coalesce((SELECT min(created_at) FROM profiles), clock_timestamp())
+    WHERE created_at IS NULL
+    """,
+    "UPDATE help_requests SET title = 'A request without a title' WHERE btrim(coalesce(title, '')) = ''",
+    """
+    UPDATE help_requests SET created_at = coalesce(
+      updated_at, (SELECT min(created_at) FROM help_requests), clock_timestamp())
+    WHERE created_at IS NULL
+    """,
+    "UPDATE help_requests SET updated_at = created_at WHERE updated_at IS NULL",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was taken over; a run that resumes one that stopped counts the whole. Once it is recorded, nothing is counted."""
+
+    members_given_sign_in: int
+    members_without_sign_in: int
+    sign_ins_without_member: int
+    staff: int
+    testers: int
+    requests_prolonged: int
+    gaps_filled: int
+    kept_out: KeptOut
+
+
+@transaction.atomic
+def take_over(*, superuser_email: str = "") -> Outcome:
+    """Bring over what the legacy system kept elsewhere. Safe to repeat: what members have changed since is left alone.
+
+    Until `record_takeover` the takeover is not finished, and the next run goes on where this one stopped.
+    Raises User.DoesNotExist when no member has `superuser_email`.
+    """
+    is_first = not Takeover.objects.exists()
+    with connection.cursor() as cursor:
+        cursor.execute(_SIGN_INS, {"is_first": is_first})
+        sign_ins = cursor.fetchall()
+        for member_id, email, hashed in sign_ins:
+            cursor.execute(
+                "UPDATE profiles SET email = %s, password = %s WHERE id = %s AND email IS NULL",
+                [email, from_legacy_hash(hashed or ""), member_id],
+            )
+        cursor.execute("SELECT count(*) FROM auth.users u WHERE NOT EXISTS (SELECT FROM profiles p WHERE p.id = u.id)")
+        without_member = cursor.fetchone()[0]
+        kept_out = keep_out(again=is_first)
+        gaps_filled = 0
+        for statement in _GAPS:
+            cursor.execute(statement)
+            gaps_filled += cursor.rowcount
+        prolonged = 0
+        if is_first:
+            # The legacy system set an end to every request and never kept to it: each open one gets its full time again.
+            cursor.execute(
+                """
+                UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s)
+                WHERE status = 'open' AND NOT coalesce(is_ongoing, false)
+                """,
+                [LIFETIME_DAYS],
+            )
+            prolonged = cursor.rowcount
+    staff = _join(OPERATORS, User.objects.filter(is_staff=True, is_active=True)) if is_first else 0
+    testers = _join(INTERNAL_TESTERS, User.objects.filter(is_beta_tester=True, is_active=True)) if is_first else 0
+    if superuser_email:
+        superuser = User.objects.get(email=superuser_email.lower())
+        User.objects.filter(pk=superuser.pk).update(is_superuser=True, is_staff=True, is_active=True)
+    return Outcome(
+        members_given_sign_in=User.objects.filter(pk__in=[row[0] for row in sign_ins], is_active=True).count(),
+        members_without_sign_in=User.objects.filter(email=None).count(),
+        sign_ins_without_member=without_member,
+        staff=staff,
+        testers=testers,
+        requests_prolonged=prolonged,
+        gaps_filled=gaps_filled,
+        kept_out=kept_out,
+    )
+
+
+def record_takeover() -> None:
+    """Note that the takeover is finished and proven; the first time counts."""
+    if not Takeover.objects.exists():
+        Takeover.objects.create(what_runs=read_what_runs())
+
+
+def expire_requests_once_taken_over() -> int:
+    """Close the requests whose time is over, unless a legacy database still waits to be taken over; return how many."""
+    return 0 if legacy.is_waiting() else expire_requests()
+
+
+def _join(group: str, members: models.QuerySet[User]) -> int:
+    found = list(members)
+    Group.objects.get(name=group).user_set.add(*found)
+    return len(found)

@@ -1,0 +1,149 @@
+import logging
+from collections.abc import Iterable
+from functools import wraps
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
+from django.contrib.auth import authenticate, update_session_auth_hash
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import SuspiciousOperation, ValidationError
+from django.db import DataError, models
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import SimpleTemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.errors import RateLimitExceeded
+from carecollective.web.views import answer_error
+
+logger = logging.getLogger(__name__)
+
+# Their tables are not for people: tokens are made by signing in, and waffle decides nothing here.
+HIDDEN_APPS = frozenset({"knox", "waffle"})
+USERNAME_MAX = 254
+
+
+class SignInForm(AdminAuthenticationForm):
+    """Django's, which tells the browser how long an address may be but does not ask itself."""
+
+    def clean_username(self) -> str:
+        username = str(self.cleaned_data["username"]).strip().lower()
+        if len(username) > USERNAME_MAX:
+            raise forms.ValidationError(_("Please check your e-mail address."))
+        return username
+
+
+class PasswordForm(AdminPasswordChangeForm):
+    """Django's, but the old password is asked for at the door, where failures are counted."""
+
+    def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
+        self.request = request
+        super().__init__(*args, **options)
+
+    def clean_old_password(self) -> str:
+        given = str(self.cleaned_data["old_password"])
+        found = authenticate(self.request, username=self.user.get_username(), password=given)
+        if found is None or found.pk != self.user.pk:
+            raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        self.user = found
+        return given
+
+
+class PasswordPage(PasswordChangeView):
+    """A new password for oneself, which overtakes no other change of the account."""
+
+    form_class = PasswordForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"request": self.request}
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        if not form.user.replace_password(form.cleaned_data["new_password1"]):
+            form.add_error("old_password", _("Your account was changed meanwhile. Please sign in again."))
+            return self.form_invalid(form)
+        update_session_auth_hash(self.request, form.user)
+        return HttpResponseRedirect(self.get_success_url())
+
+
+class AdminSite(admin.AdminSite):
+    """Django's admin under our name, without what nobody may change by hand."""
+
+    site_header = "Care Collective staff"
+    site_title = "Care Collective staff"
+    index_title = "What needs you"
+    login_form = SignInForm
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Answer values in an address or form that no column can hold as a request that was not understood."""
+        guarded = super().admin_view(view, cacheable)
+
+        @wraps(guarded)
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                response = guarded(request, *args, **kwargs)
+                # What a template reads is read here, within the guard.
+                return response.render() if isinstance(response, SimpleTemplateResponse) else response
+            except RateLimitExceeded as refusal:
+                return answer_error(request, refusal)
+            except (ValueError, OverflowError, ValidationError, DataError) as error:
+                logger.warning("The admin could not take what it was given", exc_info=error)
+                raise SuspiciousOperation("a value that no column can hold") from error
+
+        return answer
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Let staff sign in, unless too many sign-ins have failed from where they are."""
+        try:
+            return super().login(request, extra_context)
+        except RateLimitExceeded as refusal:
+            return answer_error(request, refusal)
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Let staff choose a new password for themselves."""
+        page = PasswordPage.as_view(
+            template_name="registration/password_change_form.html",
+            success_url=reverse("admin:password_change_done", current_app=self.name),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return page(request)
+
+    def register(
+        self,
+        model_or_iterable: type[models.Model] | Iterable[type[models.Model]],
+        admin_class: Any = None,
+        **options: Any,
+    ) -> None:
+        given = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
+        shown = [model for model in given if model._meta.app_label not in HIDDEN_APPS]
+        super().register(shown, admin_class, **options)
+
+
+class ForStaffToSee:
+    """What every member of staff may look at."""
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_active and getattr(request.user, "is_staff", False))
+
+
+class NotByHand:
+    """What nobody adds, changes or deletes in the admin."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ReadOnlyAdmin(ForStaffToSee, NotByHand, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What staff may look at and nobody may change here."""
+
+    actions = None

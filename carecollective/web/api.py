@@ -1,0 +1,209 @@
+"""What every API view shares: refusals in one envelope, ids parsed once, a body that speaks for its sender only."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.utils.translation import gettext_lazy as _
+from rest_framework import exceptions, serializers
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+from rest_framework.views import APIView, set_rollback
+
+from carecollective.core import errors
+from carecollective.core.pagination import Cursor, Page, Row
+from carecollective.observability import request_ids
+
+logger = logging.getLogger(__name__)
+
+MALFORMED = _("This is not the JSON object that this address takes.")
+ACTOR_FIELDS = ("helper_id", "requester_id", "sender_id", "user_id")
+
+
+class AlwaysJSON(DefaultContentNegotiation):
+    """Whatever the caller would rather have: an answer that is read beats a refusal over its format."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type or ""
+
+
+class ApiView(APIView):
+    content_negotiation_class = AlwaysJSON
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        # What an address takes is no secret: OPTIONS is answered to anybody.
+        if request.method != "OPTIONS":
+            super().initial(request, *args, **kwargs)
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Answer with the methods that this address takes, in the header `Allow`."""
+        return Response(status=204)
+
+
+class InternalServerError(errors.DomainError):
+    message = _("Something went wrong on our side. Please try again; if it stays, send us this id.")
+
+
+class TooManyTries(errors.RateLimitExceeded):
+    message = _("Too many tries. Please wait a while before the next one.")
+
+
+def answer_exception(exception: Exception, context: dict[str, Any]) -> Response:
+    """Answer any exception of an API view in the contract's envelope; what is our fault is logged, never shown."""
+    error = as_answer(exception)
+    if error is None:
+        logger.error("Unhandled exception in the API", exc_info=exception)
+        error = InternalServerError(request_id=request_ids.current())
+    set_rollback()
+    response = Response(errors.envelope(error), status=error.status, headers=errors.answer_headers(error))
+    if error.status == 401:
+        response["WWW-Authenticate"] = "Token, Bearer"
+    return response
+
+
+def as_answer(exception: Exception) -> errors.DomainError | None:
+    """Return the refusal for an exception of Django REST framework's or ours, or None for a fault."""
+    match exception:
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return errors.Unauthorized()
+        case exceptions.PermissionDenied(detail=detail) if str(detail).startswith("CSRF"):
+            return errors.NotPermitted(_("This page was open for too long. Please reload it and try again."))
+        case exceptions.PermissionDenied():
+            return errors.NotPermitted()
+        case exceptions.ValidationError(detail=dict() as fields):
+            return errors.ValidationRefused({str(name): _sentences(found) for name, found in fields.items()})
+        case RequestDataTooBig():
+            return errors.BodyTooLarge()
+        case exceptions.ValidationError() | exceptions.ParseError() | SuspiciousOperation():
+            return errors.ValidationRefused({"body": [MALFORMED]})
+        case exceptions.UnsupportedMediaType():
+            return errors.ValidationRefused({"body": [_("Please send JSON, as application/json.")]})
+        case exceptions.MethodNotAllowed():
+            return errors.MethodNotAllowed()
+        case exceptions.NotAcceptable():
+            return errors.InvalidInput(_("This address answers in JSON only."))
+        case exceptions.Throttled():
+            return TooManyTries(retry_after=int(getattr(exception, "wait", None) or 60))
+        case _:
+            return errors.as_domain_error(exception)
+
+
+def _sentences(found: Any) -> list[str]:
+    if isinstance(found, dict):
+        return [sentence for item in found.values() for sentence in _sentences(item)]
+    if isinstance(found, list):
+        return [sentence for item in found for sentence in _sentences(item)]
+    return [str(found)]
+
+
+def parse_uuid(text: str) -> UUID:
+    """Return the UUID that a path names. Raises InvalidInput for anything but its usual spelling."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        raise errors.InvalidInput() from None
+    if str(parsed) != text.lower():
+        raise errors.InvalidInput()
+    return parsed
+
+
+def read_fields(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+    """Return what the body says in the fields of `shape`; it may say more, which is ignored.
+
+    Raises ActingAsAnother when the body names another member as the one who acts, and the framework's ValidationError
+    for anything but an object with the fields that are needed.
+    """
+    body = request.data
+    if not isinstance(body, dict):
+        raise errors.ValidationRefused({"body": [MALFORMED]})
+    caller = str(request.user.pk)
+    for name in ACTOR_FIELDS:
+        if request.user.is_authenticated and body.get(name) is not None and str(body[name]).lower() != caller:
+            raise errors.ActingAsAnother()
+    serializer = shape(data=body)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+def read_cursor(request: Request) -> Cursor | None:
+    """Return the place in a list that `?cursor=` names. Raises ValidationRefused for what we did not give out."""
+    text = request.query_params.get("cursor")
+    return Cursor.parse(text) if text else None
+
+
+def page_body(request: Request, page: Page[Row], render: Callable[[Row], dict[str, Any]]) -> dict[str, Any]:
+    """Return one page of a list with the addresses of its neighbours."""
+    here = request.build_absolute_uri()
+
+    def address(cursor: Cursor | None) -> str | None:
+        return replace_query_param(here, "cursor", str(cursor)) if cursor else None
+
+    return {
+        "results": [render(row) for row in page.rows],
+        "next": address(page.next),
+        "previous": address(page.previous),
+        "next_cursor": str(page.next) if page.next else None,
+        "previous_cursor": str(page.previous) if page.previous else None,
+    }
+
+
+class PageSerializer(serializers.Serializer[Any]):
+    """The neighbours of a page of a list, as addresses and as the `cursor` in them."""
+
+    next = serializers.URLField(allow_null=True, help_text="The address of the older ones.")
+    previous = serializers.URLField(allow_null=True, help_text="The address of the newer ones.")
+    next_cursor = serializers.CharField(allow_null=True, help_text="The `cursor` of the older ones.")
+    previous_cursor = serializers.CharField(allow_null=True, help_text="The `cursor` of the newer ones.")
+
+
+class RawTextField(serializers.Field[Any, Any, Any, Any]):
+    """Text taken as it came: `core.text` in the service is the one judge of it, for pages and programs alike.
+
+    `documented` tells the schema what that judge will say (`minLength`, `enum`, …); `longest` says it in words, because
+    space around a text does not count, and `maxLength` would count it.
+    """
+
+    default_error_messages: ClassVar = {
+        "required": _("This is needed, as text."),
+        "null": _("This is needed, as text."),
+    }
+
+    def __init__(self, *, documented: dict[str, Any] | None = None, longest: int | None = None, **kwargs: Any) -> None:
+        self.documented = documented or {}
+        if longest is not None:
+            kwargs["help_text"] = f"At most {longest} characters, not counting space around them."
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class StrictBooleanField(serializers.BooleanField):
+    """JSON's own true or false; the framework's field would take "yes" and 1 as well."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class StrictUUIDField(serializers.UUIDField):
+    """An id in its usual spelling; the framework's own field would take a number for one."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        try:
+            return parse_uuid(data if isinstance(data, str) else "")
+        except errors.InvalidInput:
+            words = _("This id is not a UUID.")
+            raise errors.InvalidInput(words, fields={str(self.field_name): [words]}) from None

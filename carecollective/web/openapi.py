@@ -1,0 +1,378 @@
+"""What the OpenAPI document says that no single view could: the error shape, the headers, the two ways to sign in."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.renderers import (
+    OpenApiJsonRenderer,
+    OpenApiJsonRenderer2,
+    OpenApiYamlRenderer,
+    OpenApiYamlRenderer2,
+)
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import Direction, OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from carecollective.core.errors import (
+    BodyTooLarge,
+    DatabaseAway,
+    DomainError,
+    DomainNotFound,
+    HelpRequestUnavailable,
+    MethodNotAllowed,
+    RequestTimeout,
+    Unauthorized,
+    envelope,
+)
+from carecollective.web.api import InternalServerError
+
+Schema = dict[str, Any]
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to a named schema."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+# By another name than `Error`: many languages have one of their own.
+ERROR: Schema = {
+    "type": "object",
+    "description": "Every refusal and every fault has this shape.",
+    "required": ["success", "error"],
+    "properties": {"success": {"type": "boolean", "const": False}, "error": ref("ErrorDetail")},
+}
+
+ERROR_DETAIL: Schema = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {
+        "code": ref("ErrorCode"),
+        "message": {"type": "string", "description": "A sentence for the person who waits for the answer."},
+        "fields": {
+            "type": "object",
+            "description": "With `validation_error`: what is wrong with each field.",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+        "conversation_id": {"type": "string", "format": "uuid", "description": "With `conversation_exists`."},
+        "version": ref("MessagingVersion") | {"description": "With `conversation_exists`."},
+        "way_on": {
+            "oneOf": [ref("WayOn"), {"type": "null"}],
+            "description": "With `messaging_unavailable` for a frozen legacy conversation: how to go on.",
+        },
+        "request_id": {"type": "string", "description": "With `internal_server_error`: what to send us."},
+    },
+}
+
+# Besides those of the operations: what any address can answer, before an operation is found or its body read.
+CODES_OF_ANY_ADDRESS = {
+    error.code for error in (DomainNotFound, MethodNotAllowed, RequestTimeout, BodyTooLarge, HelpRequestUnavailable)
+}
+
+CHECK: Schema = {
+    "type": "object",
+    "required": ["ok"],
+    "properties": {
+        "ok": {"type": "boolean"},
+        "seconds_since_look": {"type": ["number", "null"], "description": "Of the guard; null before its first."},
+        "message": {"type": "string", "description": "Where it is not: what is wrong, for a person."},
+    },
+}
+
+HEALTH: Schema = {
+    "type": "object",
+    "required": ["status", "checks"],
+    "properties": {
+        "status": ref("HealthStatus"),
+        "checks": {
+            "type": "object",
+            "description": "`database` (takes writes, has its tables), `worker`, `guard`, `messaging_v2` (has its tables)"
+            " and `rollout_snapshot`.",
+            "additionalProperties": CHECK,
+            "examples": [{"database": {"ok": True}, "guard": {"ok": True, "seconds_since_look": 2.1}}],
+        },
+    },
+}
+
+ALIVE: Schema = {
+    "type": "object",
+    "required": ["status"],
+    "properties": {"status": {"type": "string", "const": "ok"}},
+}
+
+
+def _monitored(name: str, summary: str, description: str, schema: str, descriptions: dict[int | str, str]) -> Schema:
+    """Describe a call that monitors make: no sign-in, any Host, and none of the common refusals."""
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": description,
+        "tags": ["operation"],
+        "security": [],
+        "responses": {
+            str(status): {
+                "description": description,
+                "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
+                "content": {"application/json": {"schema": ref(schema if status != "4XX" else "ErrorResponse")}},
+            }
+            for status, description in (descriptions | {"4XX": "The request itself cannot be read."}).items()
+        },
+    }
+
+
+MONITORED: dict[str, Schema] = {
+    "/api/health": _monitored(
+        "health",
+        "Whether this host can serve members",
+        "Answers within 5 seconds whatever the database does, and for any Host.",
+        "Health",
+        {
+            200: "It can. `degraded` where the worker, the guard or V2's tables are missing; `checks` says which.",
+            503: "It cannot; `checks` says why.",
+        },
+    ),
+    "/api/health/live": _monitored(
+        "health_live",
+        "Whether the process serves",
+        "Asks nothing of the database.",
+        "Alive",
+        {200: "It does."},
+    ),
+}
+
+HEADERS: Schema = {
+    "X-Request-ID": {
+        "description": "The request's id in our logs; yours, when you sent a well-formed one.",
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": "What is left of the limit, and the seconds until one more use is free.",
+        "schema": {"type": "string", "examples": ['"send_message";r=49;t=60']},
+    },
+    "RateLimit-Policy": {
+        "description": "The limit that holds: uses in a window of seconds.",
+        "schema": {"type": "string", "examples": ['"send_message";q=50;w=60']},
+    },
+    "Retry-After": {"description": "Seconds to wait before another try.", "schema": {"type": "integer"}},
+    "WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string", "const": "Token, Bearer"}},
+}
+HEADERS_BY_STATUS = {
+    "401": ["WWW-Authenticate"],
+    "429": ["Retry-After", "RateLimit", "RateLimit-Policy"],
+    "503": ["Retry-After"],
+}
+
+# JSON first, for whoever takes anything; it is YAML as well.
+RENDERERS: list[type[BaseRenderer]] = [
+    OpenApiJsonRenderer2,
+    OpenApiJsonRenderer,
+    OpenApiYamlRenderer2,
+    OpenApiYamlRenderer,
+]
+
+CURSOR = OpenApiParameter("cursor", description="A place in the list, as `next` and `previous` give it.")
+LOCATION = OpenApiParameter(
+    "Location", OpenApiTypes.URI, OpenApiParameter.HEADER, response=[201], description="The address of what was made."
+)
+
+
+RATE_LIMIT = [
+    OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[201], description=description)
+    for name, description in (
+        ("RateLimit", 'What is left of the limit, and the seconds until one more use is free: `"name";r=9;t=3600`.'),
+        ("RateLimit-Policy", 'The limit that holds, uses in a window of seconds: `"name";q=10;w=3600`.'),
+    )
+]
+
+
+def path_id(name: str) -> OpenApiParameter:
+    return OpenApiParameter(name, OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+def refusals(*errors: DomainError) -> dict[int, OpenApiResponse]:
+    """Describe the refusals of an operation, each by an example, for `extend_schema(responses=…)`.
+
+    What every operation can answer (`COMMON`) need not be named.
+    """
+    by_status: dict[int, list[DomainError]] = defaultdict(list)
+    for error in errors:
+        by_status[error.status].append(error)
+    if 503 in by_status:
+        by_status[503].append(DatabaseAway())
+    return {
+        status: OpenApiResponse(
+            ref("ErrorResponse"),
+            description=_codes(found),
+            examples=[
+                OpenApiExample(type(error).__name__, value=envelope(error), response_only=True) for error in found
+            ],
+        )
+        for status, found in sorted(by_status.items())
+    }
+
+
+TOO_LARGE = BodyTooLarge()
+COMMON = (Unauthorized(), InternalServerError(request_id="5f0c7a52d9b84f3c"), DatabaseAway())
+
+
+def _common_response(error: DomainError) -> Schema:
+    content = {"schema": ref("ErrorResponse"), "example": envelope(error)}
+    return {"description": _codes([error]), "content": {"application/json": content}}
+
+
+def _codes(errors: Iterable[DomainError]) -> str:
+    return ", ".join(dict.fromkeys(f"`{error.code}`" for error in errors))
+
+
+def complete_schema(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """Add what every operation shares: the common refusals, the answers' headers, the health checks."""
+    common = {type(error).__name__: _common_response(error) for error in (*COMMON, TOO_LARGE)}
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            _complete_operation(operation)
+    for error in (*COMMON, TOO_LARGE):
+        _complete_response(str(error.status), common[type(error).__name__])
+    monitored = {path: {"get": operation} for path, operation in MONITORED.items()}
+    result["paths"] = dict(sorted({**result["paths"], **monitored}.items()))
+    components = result["components"]
+    components["schemas"].pop("NullEnum", None)
+    _spell_null(result)
+    components["schemas"] |= {
+        "Alive": ALIVE,
+        "ErrorCode": {
+            "type": "string",
+            "enum": sorted(CODES_OF_ANY_ADDRESS | set(_documented_codes([result, common]))),
+            "description": "Stays the same: for programs. New ones may be added.",
+        },
+        "ErrorDetail": ERROR_DETAIL,
+        "ErrorResponse": ERROR,
+        "Health": HEALTH,
+        "HealthStatus": {"type": "string", "enum": ["ok", "degraded", "failing"]},
+    }
+    components["schemas"] = dict(sorted(components["schemas"].items()))
+    components |= {"responses": common, "headers": HEADERS}
+    return result
+
+
+def _spell_null(node: Any) -> None:
+    """Let what may be null say so plainly: an enumeration of null alone is a type that generators make a class of."""
+    if isinstance(node, dict):
+        for name, inner in node.items():
+            if inner == ref("NullEnum"):
+                node[name] = {"type": "null"}
+            _spell_null(inner)
+    elif isinstance(node, list):
+        node[:] = [{"type": "null"} if inner == ref("NullEnum") else inner for inner in node]
+        for inner in node:
+            _spell_null(inner)
+
+
+def _documented_codes(node: Any) -> Iterator[str]:
+    """Return the code of each refusal that the document shows by an example."""
+    if isinstance(node, dict):
+        if node.get("success") is False and "error" in node:
+            yield str(node["error"]["code"])
+        for inner in node.values():
+            yield from _documented_codes(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _documented_codes(inner)
+
+
+def _complete_operation(operation: Schema) -> None:
+    responses = operation["responses"]
+    for status, response in responses.items():
+        _complete_response(status, response)
+    for error in COMMON:
+        if error.status != 401 or any(operation.get("security", [])):
+            reference = {"$ref": f"#/components/responses/{type(error).__name__}"}
+            responses.setdefault(str(error.status), reference)
+    if "requestBody" in operation:
+        responses.setdefault("413", {"$ref": "#/components/responses/BodyTooLarge"})
+    operation["responses"] = dict(sorted(responses.items()))
+    for parameter in operation.get("parameters", []):
+        # `?status=` narrows nothing, as a form sends it whose field was left empty.
+        if parameter["in"] == "query":
+            parameter["allowEmptyValue"] = True
+
+
+def _complete_response(status: str, response: Schema) -> None:
+    response["description"] = response["description"] or HTTPStatus(int(status)).phrase
+    names = ["X-Request-ID", *HEADERS_BY_STATUS.get(status, [])]
+    shared = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    response["headers"] = response.get("headers", {}) | shared
+
+
+@cache
+def published_document() -> Schema:
+    """The document, made once: it depends on nothing but the code."""
+    return dict(SchemaGenerator().get_schema(request=None, public=True))  # type: ignore[no-untyped-call]
+
+
+class SchemaView(SpectacularAPIView):
+    renderer_classes = RENDERERS
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        return Response(published_document(), headers={"Cache-Control": "public, max-age=300"})
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    template_name = "api/docs.html"
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """One token, which the header takes by two names: programs know `Bearer`, and `Token` was here first."""
+
+    target_class = "carecollective.accounts.sign_in.authentication.TokenAuthentication"
+    name = ["bearer", "token"]
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[Schema]:
+        return [{name: []} for name in self.name]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[Schema]:
+        return [
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "`Bearer <key>`, with a key from `/api/auth/token`. No cookies are needed or set.",
+            },
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Authorization",
+                "description": "`Token <key>`: the same key by another name.",
+            },
+        ]
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "rest_framework.authentication.SessionAuthentication"
+    name = "session"
+    priority = 1
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> Schema:
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": settings.SESSION_COOKIE_NAME,
+            "description": "The site's own sign-in; a call that writes also needs the header `X-CSRFToken`.",
+        }
+
+
+class RawTextScheme(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "carecollective.web.api.RawTextField"
+    match_subclasses = True
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Direction) -> Schema:
+        documented = dict(self.target.documented)
+        return documented if documented.keys() & {"$ref", "anyOf"} else {"type": "string"} | documented

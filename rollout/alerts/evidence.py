@@ -1,0 +1,98 @@
+"""What the guard saw in one look, and the shape of a rule that judges it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rollout.gates.sequential import Detector
+from rollout.models.alerts import Severity
+from rollout.stages import Stage
+from rollout.telemetry.metrics import Ending, Latency, LatestEnding, Outcomes, Ratio, SlowCalls
+
+FIVE_MINUTES, FIFTEEN_MINUTES, ONE_MINUTE = 300, 900, 60
+SLOW_MS = 5000.0
+NOTHING = Outcomes(succeeded=0, failed=0, refused=0)
+NONE_OF_NONE = Ratio(0, 0)
+NO_CALLS = SlowCalls(count=0, calls=0, slowest_ms=None)
+UNTESTED = Detector()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the guard saw in one look, by the database's clock.
+
+    What judges V2, to turn it off, begins with the present stage at the earliest: `starts` and `detector`.
+    The groups of `operations` and `sends` are "v1", "v2" and "both". `endings` are all of the last five minutes;
+    `stage_endings` those since the stage began, five minutes at most; `endings_before` those of the stage before.
+    `latest` are the latest starts and sends of each group, the latest first, since the stage began, a week at most.
+    `latest_v1_starts` tells of the last V1 starts of a day, the latest first, whether each succeeded.
+    """
+
+    at: datetime
+    stage: Stage
+    stage_since: datetime | None
+    starts: Outcomes = NOTHING
+    v1_starts: Outcomes = NOTHING
+    latest_v1_starts: tuple[bool, ...] = ()
+    endings: tuple[Ending, ...] = ()
+    stage_endings: tuple[Ending, ...] = ()
+    endings_before: tuple[Ending, ...] = ()
+    latest: Mapping[str, tuple[LatestEnding, ...]] = field(default_factory=dict)
+    operations: Mapping[str, Outcomes] = field(default_factory=dict)
+    sends: Mapping[str, Latency] = field(default_factory=dict)
+    duplicates: Ratio = NONE_OF_NONE
+    slow: SlowCalls = NO_CALLS
+    connection_errors: int = 0
+    detector: Detector = UNTESTED
+    broken: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that holds, with the figures that make it hold.
+
+    `total` is given where the evidence stays until it is repaired: only more of it is new. `severity` is given where it is
+    not the rule's own.
+    """
+
+    rule: "Rule"
+    words: str
+    figures: Mapping[str, Any]
+    total: int | None = None
+    severity: Severity | None = None
+
+
+Judge = Callable[["Rule", Evidence], Finding | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the table. It is over once nothing was found for `quiet_seconds`.
+
+    Without `quiet_seconds`, whoever noted it ends it; with `ends_when_acknowledged`, whoever acknowledges it. A rule
+    without a judge is for what is noted elsewhere: a change of the rollout, a process that is gone.
+    `minimum` operations must have been seen, and a rate must stand on `fewest` of what is counted: two failures of five
+    are a bad rate, and chance.
+    A rule `of_stage` judges what the present stage has shown: its alert ends with the stage.
+    While an alert of a kind in `silenced_by` goes on, this rule opens and tells none of its own: one cause, one message.
+    `title` names the state, `consequence` what it means for members, `action` what to do, `over` what its end is told as.
+    """
+
+    kind: str
+    severity: Severity
+    title: str
+    condition: str
+    action: str
+    consequence: str = ""
+    over: str = "Nothing more of it was seen"
+    judge: Judge | None = None
+    window_seconds: int = FIVE_MINUTES
+    threshold: float = 0.0
+    minimum: int = 1
+    fewest: int = 5
+    disables_v2: bool = False
+    of_stage: bool = False
+    quiet_seconds: int | None = ONE_MINUTE
+    ends_when_acknowledged: bool = False
+    silenced_by: tuple[str, ...] = ()

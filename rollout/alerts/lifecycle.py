@@ -1,0 +1,282 @@
+"""Alerts as they open, stay and end. Guard and worker write them; pages, the API and the timeline read them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+
+from carecollective.core.database import ClockTimestamp
+from carecollective.core.errors import NotPermitted
+from carecollective.core.moments import moment
+from rollout.alerts.evidence import ONE_MINUTE, Finding
+from rollout.alerts.rules import rule_of
+from rollout.errors import AlertNotFound
+from rollout.models.alerts import Alert, Delivery, Occasion, Severity
+from rollout.stages import Stage
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from carecollective.accounts.models import User
+
+ABSENCE = "guard_absent"
+CONTROL_ROOM = "/admin/rollout/"
+# A stronger alert stands for a weaker one for so long after it was last seen: until the weaker one's window has gone by.
+SILENCES_FOR = timedelta(minutes=6)
+# The end of an alert is told after so long; until then it may go on.
+REOPENS_WITHIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """One message over one channel: whether it arrived and when, or why it has not yet."""
+
+    id: int
+    channel: str
+    what: str  # opened, resolved or test
+    attempts: int
+    delivered_at: datetime | None
+    failed_at: datetime | None
+    error: str
+    next_try_at: datetime | None  # None once it is delivered or given up
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """An alert as people are told of it. `deliveries` answer "was somebody told?"."""
+
+    id: int
+    kind: str
+    key: str
+    severity: str
+    title: str
+    action: str
+    opened_at: datetime
+    last_seen_at: datetime
+    resolved_at: datetime | None
+    words: str
+    figures: Mapping[str, Any]
+    stage: str
+    disabled_v2: bool
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    deliveries: tuple[DeliveryRecord, ...] = ()
+
+    @property
+    def error_codes(self) -> tuple[str, ...]:
+        """The codes that it is about, the most frequent first."""
+        return tuple(self.figures.get("codes", {}))
+
+    @property
+    def path(self) -> str:
+        """Where the control room shows it."""
+        return f"{CONTROL_ROOM}#alert-{self.id}"
+
+    @property
+    def told_at(self) -> datetime | None:
+        """When the first person was told that it began; None as long as nobody was."""
+        told = [one.delivered_at for one in self.deliveries if one.what == Occasion.OPENED and one.delivered_at]
+        return min(told, default=None)
+
+
+def open_alerts() -> tuple[AlertRecord, ...]:
+    """Return the open alerts, the critical ones first, the latest of each first."""
+    return _records(Alert.objects.filter(resolved_at=None).order_by("severity", "-id"))
+
+
+def recent_alerts(limit: int = 50) -> tuple[AlertRecord, ...]:
+    """Return the latest alerts, open or not, the latest first."""
+    return _records(Alert.objects.order_by("-opened_at", "-id")[:limit])
+
+
+def _records(found: "QuerySet[Alert]") -> tuple[AlertRecord, ...]:
+    return tuple(
+        record_of(one, deliveries=tuple(describe_delivery(sent) for sent in one.deliveries.all()))
+        for one in found.prefetch_related("deliveries")
+    )
+
+
+def record_of(alert: Alert, *, deliveries: tuple[DeliveryRecord, ...] = ()) -> AlertRecord:
+    """Return an alert as people are told of it."""
+    rule = rule_of(alert.kind)
+    return AlertRecord(
+        id=alert.pk,
+        kind=alert.kind,
+        key=alert.key,
+        severity=alert.severity,
+        title=rule.title if rule else alert.kind,
+        action=rule.action if rule else "",
+        opened_at=alert.opened_at,
+        last_seen_at=alert.last_seen_at,
+        resolved_at=alert.resolved_at,
+        words=alert.words,
+        figures=alert.figures,
+        stage=alert.stage,
+        disabled_v2=alert.disabled_v2,
+        acknowledged_at=alert.acknowledged_at,
+        acknowledged_by=alert.acknowledged_by_label,
+        deliveries=deliveries,
+    )
+
+
+def describe_delivery(sent: Delivery) -> DeliveryRecord:
+    """Return a delivery as the control room shows it."""
+    return DeliveryRecord(
+        id=sent.pk,
+        channel=sent.channel,
+        what=sent.what,
+        attempts=sent.attempts,
+        delivered_at=sent.delivered_at,
+        failed_at=sent.failed_at,
+        error=sent.error,
+        next_try_at=sent.next_try_at,
+    )
+
+
+@transaction.atomic
+def acknowledge(*, actor: "User", alert_id: int) -> AlertRecord:
+    """Record that somebody has got this alert; the first one stays on the record.
+
+    Ends the alert where its rule says so. Raises NotPermitted without the permission to see the control room, and
+    AlertNotFound.
+    """
+    if not actor.has_perm("rollout.view"):
+        raise NotPermitted
+    alert = Alert.objects.filter(pk=alert_id).first()
+    if alert is None:
+        raise AlertNotFound
+    Alert.objects.filter(pk=alert_id, acknowledged_at=None).update(
+        acknowledged_at=ClockTimestamp(), acknowledged_by_id=actor.pk, acknowledged_by_label=str(actor)
+    )
+    rule = rule_of(alert.kind)
+    if rule and rule.ends_when_acknowledged:
+        Alert.objects.filter(pk=alert_id, resolved_at=None).update(resolved_at=ClockTimestamp())
+    (record,) = _records(Alert.objects.filter(pk=alert_id))
+    return record
+
+
+def note(finding: Finding, *, stage: Stage, key: str = "") -> Alert:
+    """Open an alert for a finding or keep the open one of this key going, and return it.
+
+    One that ended a moment ago goes on: a flap is one alert. While an alert that silences this kind goes on, that one
+    stands for it and is left as it is.
+    """
+    rule, now = finding.rule, ClockTimestamp()
+    severity = finding.severity or rule.severity
+    standing = Alert.objects.filter(resolved_at=None)
+    own = standing.filter(kind=rule.kind, key=key).first()
+    if own is not None and _is_another(own, severity=severity, stage=stage, of_stage=rule.of_stage):
+        end(own.kind, key=own.key)
+        own = None
+    if own is None:
+        stronger = standing.filter(kind__in=rule.silenced_by, last_seen_at__gt=now - SILENCES_FOR)
+        if other := stronger.first():
+            return other
+        own = _reopen(finding, severity=severity, stage=stage, key=key)
+    if own is None:
+        own, _is_new = Alert.objects.get_or_create(
+            kind=rule.kind,
+            key=key,
+            resolved_at=None,
+            defaults={
+                "severity": severity,
+                "words": finding.words,
+                "figures": dict(finding.figures),
+                "stage": str(stage),
+            },
+        )
+        return own
+    own.last_seen_at = now
+    fields = ["last_seen_at"]
+    if finding.total is not None and finding.total > own.figures.get("total", 0):
+        own.worsened_at, own.words, own.figures = now, finding.words, dict(finding.figures)
+        fields += ["worsened_at", "words", "figures"]
+    own.save(update_fields=fields)
+    return own
+
+
+def _is_another(alert: Alert, *, severity: Severity, stage: Stage, of_stage: bool) -> bool:
+    """Tell whether a finding is news to an open alert: worse than it, or of another stage."""
+    is_worse = severity is Severity.CRITICAL and alert.severity != Severity.CRITICAL
+    return is_worse or (of_stage and alert.stage != str(stage))
+
+
+def _reopen(finding: Finding, *, severity: Severity, stage: Stage, key: str) -> Alert | None:
+    """Let an alert go on that ended so lately that nobody was told of its end; None if there is none."""
+    ended = Alert.objects.filter(kind=finding.rule.kind, key=key, resolved_at__gt=ClockTimestamp() - REOPENS_WITHIN)
+    lately = ended.order_by("-id").first()
+    if lately is None or _is_another(lately, severity=severity, stage=stage, of_stage=finding.rule.of_stage):
+        return None
+    lately.resolved_at, lately.worsened_at = None, ClockTimestamp()
+    lately.words, lately.figures = finding.words, dict(finding.figures)
+    try:
+        with transaction.atomic():
+            lately.save(update_fields=["resolved_at", "worsened_at", "words", "figures"])
+    except IntegrityError:
+        # Somebody else has opened one meanwhile; that one is found next.
+        return None
+    return lately
+
+
+def calls_for_action(finding: Finding, *, alert: Alert | None, stage_since: datetime | None) -> bool:
+    """Tell whether a finding is news to this stage.
+
+    Evidence that stays until it is repaired was known to whoever moved the rollout after it: only more of it counts.
+    """
+    if finding.total is None or alert is None or stage_since is None:
+        return True
+    return Alert.objects.filter(pk=alert.pk, worsened_at__gt=stage_since).exists()
+
+
+def mark_disabled(alert: Alert) -> None:
+    """Keep with the alert that V2 went off for it."""
+    Alert.objects.filter(pk=alert.pk).update(disabled_v2=True)
+
+
+def end(kind: str, *, key: str = "") -> bool:
+    """End the open alert of a kind and key; return whether there was one."""
+    return bool(Alert.objects.filter(kind=kind, key=key, resolved_at=None).update(resolved_at=ClockTimestamp()))
+
+
+def resolve_quiet() -> int:
+    """End the alerts of which nothing was seen for as long as their rule waits; return how many."""
+    resolved = 0
+    for kind in Alert.objects.filter(resolved_at=None).order_by("kind").values_list("kind", flat=True).distinct():
+        rule = rule_of(kind)
+        quiet_seconds = rule.quiet_seconds if rule else ONE_MINUTE
+        if quiet_seconds is None:
+            continue
+        quiet = timedelta(seconds=quiet_seconds)
+        over = Alert.objects.filter(kind=kind, resolved_at=None, last_seen_at__lt=ClockTimestamp() - quiet)
+        resolved += over.update(resolved_at=ClockTimestamp())
+    return resolved
+
+
+def record_absence(*, began_at: datetime, until: datetime, stage: Stage) -> Alert:
+    """Record that no guard watched between two moments: end the alert of it, or keep one that is over."""
+    words = (
+        f"No guard watched the rollout from {moment(began_at, 'second')} to {moment(until, 'second')}. "
+        "V2 was off by itself for as long."
+    )
+    figures = {"seconds": round((until - began_at).total_seconds())}
+    open_one = Alert.objects.filter(kind=ABSENCE, key="", resolved_at=None).first()
+    if open_one is not None:
+        open_one.words, open_one.figures = words, figures
+        open_one.resolved_at = open_one.last_seen_at = ClockTimestamp()
+        open_one.save(update_fields=["words", "figures", "resolved_at", "last_seen_at"])
+        return open_one
+    rule = rule_of(ABSENCE)
+    assert rule is not None  # noqa: S101 (a line of our own table)
+    return Alert.objects.create(
+        kind=ABSENCE,
+        severity=rule.severity,
+        opened_at=began_at,
+        last_seen_at=until,
+        worsened_at=began_at,
+        resolved_at=until,
+        words=words,
+        figures=figures,
+        stage=str(stage),
+    )

@@ -1,0 +1,58 @@
+"""What came of a rollback: which processes have switched, the drain certificate, and what is still to be recorded."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db import DatabaseError
+from django.utils.translation import gettext as _
+
+from rollout.dashboard.timeline import describe_drain
+from rollout.models import Change, DrainCertificate
+from rollout.promotion import drain, rollbacks
+from rollout.targeting import propagation
+from rollout.targeting.propagation import Switch
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackReport:
+    """What could be found out; V2 is off whatever is missing here. `unfinished` is empty when all is done."""
+
+    switch: Switch | None
+    drain: DrainCertificate | None
+    unfinished: str
+
+    @property
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Yield each thing to tell with its heading."""
+        if self.unfinished:
+            yield _("Unfinished"), self.unfinished
+        if self.switch:
+            yield _("Processes"), self.switch.words
+        if self.drain:
+            yield _("Drain"), describe_drain(self.drain)
+
+
+def read_report(change: Change) -> RollbackReport:
+    """Ask for all that a rollback reports. What cannot be read is left out: the rollback itself is in force."""
+    unfinished = _try(rollbacks.describe_unfinished)
+    if unfinished is None:
+        unfinished = _("V2 is off. The record could not be read; look at it again in a minute.")
+    return RollbackReport(
+        switch=_try(lambda: propagation.wait_for_switch(version=change.flag_version)),
+        drain=_try(drain.latest_attempt),
+        unfinished=unfinished,
+    )
+
+
+def _try(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except DatabaseError as problem:
+        logger.warning("A part of a rollback's report could not be read (%s).", type(problem).__name__)
+        return None

@@ -1,0 +1,239 @@
+"""All that the control room shows, as one tree: the page, the API and the command put it in their own shape."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from rollout.alerts.lifecycle import AlertRecord
+from rollout.alerts.notifications import ChannelState
+from rollout.gates.results import Verdict
+from rollout.gates.v1_service import ServedSince
+from rollout.promotion.readiness import Blocker
+from rollout.promotion.root_causes import RootCause
+from rollout.promotion.sign_offs import ChecklistItem
+from rollout.stages import Stage
+from rollout.targeting.propagation import Switch
+
+
+class Health(StrEnum):
+    """The one word over the page."""
+
+    DISABLED = "disabled"  # nobody is in V2, and nothing is wrong
+    HEALTHY = "healthy"
+    INSUFFICIENT = "insufficient"  # nothing is wrong, and too little is known to go on
+    FAILING = "failing"  # a gate fails or an alert is open
+    ROLLED_BACK = "rolled_back"  # at disabled, with a root cause to file
+    GUARD_ABSENT = "guard_absent"  # V2 is off by itself, because nobody watches
+    OVERRIDDEN = "overridden"  # the environment of this process, or of all that serve, says disabled
+    UNKNOWN = "unknown"  # the row cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Whether somebody watches. `v2_is_off` tells that V2 is off for want of a guard alone, whatever the stage says."""
+
+    state: str  # watching, absent, never
+    holder: str
+    renewed_at: datetime | None
+    age_seconds: float | None
+    v2_is_off: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of the playbook's metrics. `value` is None where nothing was counted: 0 of 0 is no figure.
+
+    `unit` is percent, ms or count; `state` is pass, fail or insufficient against `target`, or none where there is no target.
+    """
+
+    # creation_success, send_p95, adoption, error_rate, v1_creations, duplicates, slow_calls or connection_errors
+    name: str
+    title: str
+    value: float | None
+    unit: str
+    numerator: int
+    denominator: int
+    window: str
+    target: str
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How often operations ended with a code. `members_own` codes are refusals, not failures of the system."""
+
+    code: str
+    count: int
+    percent: float
+    members_own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationCount:
+    version: str
+    active: int
+    new_this_week: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One interval of the charts; a share is None where nothing was counted."""
+
+    at: datetime
+    starts: int
+    operations: int
+    failures: int
+    success_percent: float | None
+    send_p95_ms: float | None
+    v2_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    since: datetime | None
+    figures: tuple[Figure, ...]
+    errors_by_code: tuple[CodeCount, ...]
+    conversations: tuple[ConversationCount, ...]
+    trend: tuple[TrendPoint, ...]  # the last 24 hours, hour by hour, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The next stage, and whether it may be proposed. The second staff member's approval is asked for in any case."""
+
+    stage: Stage
+    ready: bool
+    blockers: tuple[Blocker, ...]
+    expected_at: datetime | None  # when the gates will have seen enough, at today's traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The stage that the last rollback left. `ready` once its root cause is filed and nothing else is in the way."""
+
+    stage: Stage
+    ready: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """`stale` tells that the rollout has moved on since: it can only be withdrawn.
+
+    One that is not `proven` was not made in the application, whoever it names: it can only be refused.
+    """
+
+    id: int
+    from_stage: str
+    to_stage: str
+    from_version: int
+    reason: str
+    proposer_id: UUID | None
+    proposer: str
+    proposed_at: datetime
+    stale: bool
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A database session that held up the drain."""
+
+    pid: int
+    application: str
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """What the last rollback can promise: `certified` means that no V2 start commits after `issued_at`."""
+
+    flag_version: int
+    certified: bool
+    asked_at: datetime
+    issued_at: datetime | None
+    waited_ms: float
+    holders: tuple[Holder, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the timeline, newest first."""
+
+    at: datetime
+    kind: str  # change, proposal, alert, sign_off, root_cause, drain
+    title: str
+    words: str
+    who: str
+    source: str  # admin, command, guard, environment, outside, or empty
+    from_stage: str
+    to_stage: str
+    badges: tuple[str, ...]  # override, outside, guard, waiting, critical, warning, resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How the starts of one version ended in the last 5 minutes."""
+
+    version: str
+    takes_starts: bool
+    succeeded: int
+    failed: int
+    state: str  # pass, fail, insufficient, none or off
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailingCode:
+    """A failure of the last hour, with the latest requests that met it."""
+
+    code: str
+    version: str
+    count: int
+    last_at: datetime
+    request_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The top of the page: what somebody who was just woken asks first."""
+
+    served: tuple[Served, ...]
+    last_change: Event | None
+    failing: tuple[FailingCode, ...]
+    told: str  # whether people heard of the latest alert
+    v1_since_rollback: ServedSince | None  # while the latest change of the stage is a rollback
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    read_at: datetime
+    health: Health
+    words: str  # the state of things in one sentence
+    overview: Overview
+    stage: Stage
+    version: int
+    since: datetime | None
+    v1_writes: bool
+    overridden_by_environment: bool
+    fresh: bool
+    guard: Guard
+    skipped: tuple[Stage, ...]  # stages below the present one that an override, or somebody outside, passed over
+    gates: tuple[Verdict, ...]  # of the present stage
+    next_step: NextStep | None  # None at the top
+    resume: Resume | None  # after a rollback
+    figures: Figures
+    alerts: tuple[AlertRecord, ...]  # open ones
+    channels: tuple[ChannelState, ...]
+    stage_sign_offs: tuple[ChecklistItem, ...]  # what people say of the present stage
+    checklist: tuple[ChecklistItem, ...]
+    proposals: tuple[Proposal, ...]  # pending ones
+    root_causes: tuple[RootCause, ...]  # due ones
+    drain: Drain | None  # of the last rollback, while the rollout is at disabled
+    switch: Switch
+    timeline: tuple[Event, ...]
+    unfinished: str  # which rollback is in force and not recorded yet, and who is in the way; empty when all is done

@@ -1,0 +1,287 @@
+"""Read all that the control room shows, once and by the database's clock."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from carecollective.core.database import fetch_all
+from rollout import formatting
+from rollout.alerts import lifecycle
+from rollout.alerts.lifecycle import AlertRecord
+from rollout.alerts.notifications import channel_states
+from rollout.alerts.rules import RESTORE_V2
+from rollout.dashboard.metric_cards import read_figures
+from rollout.dashboard.overview import read_overview
+from rollout.dashboard.schema import (
+    CodeCount,
+    ConversationCount,
+    Drain,
+    Event,
+    Figure,
+    Figures,
+    Guard,
+    Health,
+    Holder,
+    NextStep,
+    Proposal,
+    Resume,
+    Status,
+    TrendPoint,
+)
+from rollout.dashboard.timeline import describe_drain, list_changes, read_timeline
+from rollout.gates import stays
+from rollout.gates.results import DAY, Verdict
+from rollout.gates.stays import Run
+from rollout.guard.absence import V2_TABLES_MISSING
+from rollout.models import DrainCertificate, ProposalState
+from rollout.models import Proposal as ProposalRow
+from rollout.plain import as_plain
+from rollout.promotion import approval_proofs, drain, readiness, rollbacks, root_causes
+from rollout.promotion.readiness import Blocker, Readiness
+from rollout.promotion.root_causes import RootCause
+from rollout.promotion.sign_offs import ChecklistItem, Signature
+from rollout.stages import DISABLED, next_rung
+from rollout.targeting import propagation, snapshot
+from rollout.targeting.cohort import v1_takes_writes
+from rollout.targeting.guard_lease import read_lease
+from rollout.targeting.preview import environment_disables
+from rollout.targeting.propagation import Switch
+from rollout.targeting.state import RolloutState
+
+__all__ = [
+    "Blocker",
+    "ChecklistItem",
+    "CodeCount",
+    "ConversationCount",
+    "Drain",
+    "Event",
+    "Figure",
+    "Figures",
+    "Guard",
+    "Health",
+    "Holder",
+    "NextStep",
+    "Proposal",
+    "Resume",
+    "RootCause",
+    "Signature",
+    "Status",
+    "Switch",
+    "TrendPoint",
+    "as_plain",
+    "read_status",
+]
+
+
+def read_status() -> Status:
+    """Read all that the control room shows. Reads only; the rollout's row is read itself, and not a process's copy of it."""
+    state = snapshot.read_now()
+    switch = propagation.read_switch(version=state.version)
+    # A command's own environment says nothing of the processes that serve.
+    overridden = environment_disables() or 0 < switch.serving == len(switch.held_off)
+    (read_at, waits), runs = _clock(), stays.read_runs()
+    since = runs[0].began if runs else None
+    guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_rung(state.stage))
+    open_alerts, due = lifecycle.open_alerts(), root_causes.list_due()
+    facts = _Facts(state, overridden, guard, found, open_alerts, due)
+    health, channels, changes = _health(facts), channel_states(), tuple(list_changes())
+    v1_writes = v1_takes_writes(state=state, override=DISABLED if overridden else settings.MESSAGING_V2_ROLLOUT)
+    return Status(
+        read_at=read_at,
+        health=health,
+        words=_words(health, facts),
+        overview=read_overview(
+            stage=state.stage,
+            v1_writes=v1_writes,
+            v2_is_off=overridden or state.holds_v2_off or not state.fresh,
+            channels=channels,
+            last_change=next(iter(changes), None),
+        ),
+        stage=state.stage,
+        version=state.version,
+        since=since,
+        v1_writes=v1_writes,
+        overridden_by_environment=overridden,
+        fresh=state.fresh,
+        guard=guard,
+        skipped=stays.skipped_stages(runs),
+        gates=found.verdicts,
+        next_step=_next_step(found),
+        resume=_resume(runs, found),
+        figures=read_figures(stage=state.stage, since=since),
+        alerts=open_alerts,
+        channels=channels,
+        stage_sign_offs=found.sign_offs,
+        checklist=found.checklist,
+        proposals=_proposals(state.version),
+        root_causes=due,
+        drain=_drain(state),
+        switch=switch,
+        timeline=read_timeline(changes),
+        unfinished=rollbacks.describe_unfinished() if waits else "",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the one word over the page follows from."""
+
+    state: RolloutState
+    overridden: bool
+    guard: Guard
+    readiness: Readiness
+    alerts: tuple[AlertRecord, ...]
+    root_causes: tuple[RootCause, ...]
+
+    @property
+    def unserved(self) -> tuple[AlertRecord, ...]:
+        """The open alerts that outweigh everything else, whatever the stage: members cannot start in V1."""
+        return tuple(one for one in self.alerts if one.kind in ("members_cannot_start", "v1_creation_failing"))
+
+
+def _health(facts: _Facts) -> Health:
+    verdicts = facts.readiness.verdicts
+    if not facts.state.fresh:
+        return Health.UNKNOWN
+    if facts.unserved or not facts.state.installed:
+        return Health.FAILING
+    if facts.overridden:
+        return Health.OVERRIDDEN
+    if facts.guard.v2_is_off:
+        return Health.GUARD_ABSENT
+    if facts.state.stage == DISABLED:
+        return Health.ROLLED_BACK if facts.root_causes else Health.DISABLED
+    if facts.alerts or any(verdict.state == "fail" for verdict in verdicts):
+        return Health.FAILING
+    if any(verdict.blocks for verdict in verdicts):
+        return Health.INSUFFICIENT
+    return Health.HEALTHY
+
+
+def _words(health: Health, facts: _Facts) -> str:
+    missing = [] if facts.state.installed else [f"{V2_TABLES_MISSING} {RESTORE_V2}"]
+    failing = [*(one.words for one in facts.unserved), *missing, *(one.words for one in facts.alerts)] + [
+        f"{verdict.title}: {verdict.words}" for verdict in facts.readiness.verdicts if verdict.state == "fail"
+    ]
+    match health:
+        case Health.UNKNOWN:
+            return _("The rollout's state cannot be read, so new conversations use V1.")
+        case Health.OVERRIDDEN:
+            return _("MESSAGING_V2_ROLLOUT=disabled in the environment holds V2 off for everybody.")
+        case Health.GUARD_ABSENT:
+            return facts.guard.words
+        case Health.ROLLED_BACK:
+            return _("V2 was rolled back and is off for everybody. Its root cause is still to be filed.")
+        case Health.DISABLED:
+            return _("V2 is off for everybody.")
+        case Health.FAILING:
+            return failing[0]
+        case Health.INSUFFICIENT:
+            return _("No problem seen. %(needed)s.") % {"needed": _still_needed(facts.readiness.verdicts)}
+        case Health.HEALTHY:
+            return _("This stage has shown everything that the next one asks for.")
+
+
+def _still_needed(verdicts: tuple[Verdict, ...]) -> str:
+    """Name what the gates still wait for: 29 more starts, 2 more days."""
+    missing = [
+        formatting.count(math.ceil((one.needed - one.seen) / DAY), "more day")
+        if one.unit == "seconds"
+        else formatting.count(one.needed - one.seen, f"more {one.unit.removesuffix('s')}")
+        for one in verdicts
+        if one.blocks and one.needed > one.seen
+    ]
+    if not missing:
+        return _("The gates below wait for more data")
+    return _("%(missing)s needed") % {"missing": _(" and ").join(filter(None, [", ".join(missing[:-1]), missing[-1]]))}
+
+
+def _clock() -> tuple[datetime, bool]:
+    """Return the time, and whether a rollback waits to be recorded."""
+    ((now, waits),) = fetch_all(
+        "SELECT clock_timestamp(), EXISTS (SELECT FROM public.rollout_state WHERE waiting_since IS NOT NULL)"
+    )
+    return now, waits
+
+
+def _guard(state: RolloutState) -> Guard:
+    lease = read_lease()
+    watching = lease is not None and lease.watching
+    off = not watching and state.stage != DISABLED
+    if lease is None:
+        words = _("No guard has run yet.")
+    elif watching:
+        words = _("The guard watches; it last looked %(age).0f seconds ago.") % {"age": lease.age_seconds}
+    else:
+        words = _("No guard has looked for %(age).0f seconds.") % {"age": lease.age_seconds}
+    if off:
+        words += " " + _("So V2 is off by itself, whatever the stage says, until one does.")
+    if lease is None:
+        return Guard("never", "", None, None, off, words)
+    return Guard("watching" if watching else "absent", lease.holder, lease.renewed_at, lease.age_seconds, off, words)
+
+
+def _next_step(found: Readiness) -> NextStep | None:
+    if found.target is None:
+        return None
+    return NextStep(stage=found.target, ready=found.passed, blockers=found.blockers, expected_at=found.expected_at)
+
+
+def _resume(runs: Sequence[Run], found: Readiness) -> Resume | None:
+    left = stays.find_resumption(runs)
+    if left is None or left.stage == found.target:
+        return None
+    ready = left.explained and found.passed
+    if not left.explained:
+        words = _("Once the root cause of the rollback is filed, two people can go straight back to %(stage)s.")
+    elif not ready:
+        words = _("Two people can go straight back to %(stage)s, as soon as nothing listed here is in the way.")
+    else:
+        words = _(
+            "Two people can go straight back to %(stage)s. What it had shown is kept, but for the last 15 minutes before"
+            " the rollback. It has to last one more day."
+        )
+    return Resume(left.stage, ready, words % {"stage": left.stage})
+
+
+def _proposals(version: int) -> tuple[Proposal, ...]:
+    return tuple(
+        Proposal(
+            id=row.pk,
+            from_stage=row.from_stage,
+            to_stage=row.to_stage,
+            from_version=row.from_version,
+            reason=row.reason,
+            proposer_id=row.proposer_id,
+            proposer=row.proposer_label,
+            proposed_at=row.proposed_at,
+            stale=row.from_version != version,
+            proven=approval_proofs.is_of_proposal(row),
+        )
+        for row in ProposalRow.objects.filter(state=ProposalState.PENDING)
+    )
+
+
+def _drain(state: RolloutState) -> Drain | None:
+    attempt = drain.latest_attempt() if state.stage == DISABLED else None
+    return as_drain(attempt) if attempt else None
+
+
+def as_drain(attempt: DrainCertificate) -> Drain:
+    """Put an attempt at a drain certificate into the tree's words."""
+    return Drain(
+        flag_version=attempt.flag_version,
+        certified=attempt.issued_at is not None,
+        asked_at=attempt.asked_at,
+        issued_at=attempt.issued_at,
+        waited_ms=attempt.waited_ms,
+        holders=tuple(
+            Holder(one["pid"], one["application"], datetime.fromisoformat(one["since"]) if one["since"] else None)
+            for one in attempt.holders
+        ),
+        words=describe_drain(attempt),
+    )

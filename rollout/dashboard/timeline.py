@@ -1,0 +1,216 @@
+"""What happened, newest first: changes, proposals and their decisions, alerts, signatures, drains and root causes, merged."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import chain, islice
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from carecollective.core.moments import moment
+from rollout.alerts.lifecycle import recent_alerts
+from rollout.dashboard.schema import Event
+from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
+from rollout.models.alerts import Severity
+from rollout.promotion.audit_entries import find_unproven
+from rollout.promotion.rollbacks import list_waiting
+from rollout.promotion.root_causes import list_filed
+from rollout.promotion.sign_offs import PART_TITLES, title_of_item
+
+LENGTH = 50
+
+
+def read_timeline(changes: Iterable[Event] | None = None) -> tuple[Event, ...]:
+    """Read the latest events of all kinds; `changes` are what `list_changes` gave, where that was asked already."""
+    events = [*(list_changes() if changes is None else changes), *_proposals(), *_alerts(), *_signatures(), *_drains()]
+    events += _root_causes()
+    # What happened at the same moment stays in the order of the kinds: cause before what it caused, read upwards.
+    return tuple(sorted(events, key=lambda event: event.at, reverse=True)[:LENGTH])
+
+
+def _event(**parts: object) -> Event:
+    empty: dict[str, object] = {"who": "", "source": "", "from_stage": "", "to_stage": "", "badges": ()}
+    return Event(**{**empty, **parts})  # type: ignore[arg-type]
+
+
+def list_changes() -> Iterator[Event]:
+    """Read the latest changes of the rollout, the newest first; a rollback that is not recorded yet is in force."""
+    waiting = reversed(list_waiting().values())
+    for change in islice(chain(waiting, Change.objects.all()[:LENGTH]), LENGTH):
+        badges = [change.source] if change.source in (Source.OUTSIDE, Source.GUARD) else []
+        badges += ["override"] if change.override else []
+        badges += [] if change.is_recorded else ["waiting"]
+        yield _event(
+            at=change.at,
+            kind="change",
+            title=change_title(change),
+            words=change.reason,
+            who=change.actor_label,
+            source=change.source,
+            from_stage=change.from_stage or "",
+            to_stage=change.to_stage or "",
+            badges=tuple(badges),
+        )
+
+
+def change_title(change: Change) -> str:
+    """Name a change by what it changed."""
+    if change.to_stage is None:
+        return _("The flag was removed")
+    if change.from_stage is None:
+        return _("The flag was created at %(stage)s") % {"stage": change.to_stage}
+    if change.from_stage != change.to_stage:
+        return f"{change.from_stage} → {change.to_stage}"
+    if change.from_v1_writes != change.to_v1_writes:
+        return _("V1 writes on") if change.to_v1_writes else _("V1 writes off")
+    return _("The flag was written again at %(stage)s") % {"stage": change.to_stage}
+
+
+def _proposals() -> Iterator[Event]:
+    titles = {
+        ProposalState.APPROVED: _("Approved: %(stage)s"),
+        ProposalState.REFUSED: _("Refused: %(stage)s"),
+        ProposalState.WITHDRAWN: _("Withdrawn: %(stage)s"),
+        ProposalState.STALE: _("Overtaken: %(stage)s"),
+    }
+    latest = list(Proposal.objects.all()[:LENGTH])
+    unproven = find_unproven([proposal.pk for proposal in latest])
+    for proposal in latest:
+        steps = {"kind": "proposal", "from_stage": proposal.from_stage, "to_stage": proposal.to_stage}
+        said = {"stage": proposal.to_stage}
+        if proposal.pk in unproven:
+            yield _event(
+                **steps,
+                at=proposal.proposed_at,
+                title=_("A proposal for %(stage)s was written past the application") % said,
+                words=_("It names %(names)s. Neither is proven to have made or approved it here.")
+                % {"names": ", ".join(filter(None, [proposal.proposer_label, proposal.decided_by_label]))},
+                badges=("outside",),
+            )
+            continue
+        if proposal.override:
+            yield _event(
+                **steps,
+                at=proposal.proposed_at,
+                title=_("Passed over what was missing for %(stage)s") % said,
+                words="\n".join(proposal.missing),
+                who=proposal.proposer_label,
+                badges=("override",),
+            )
+            continue
+        yield _event(
+            **steps,
+            at=proposal.proposed_at,
+            title=_("Proposed: %(stage)s") % said,
+            words=proposal.reason,
+            who=proposal.proposer_label,
+        )
+        if proposal.decided_at is not None:
+            yield _event(
+                **steps,
+                at=proposal.decided_at,
+                title=titles[ProposalState(proposal.state)] % said,
+                words=proposal.decision_reason,
+                who=proposal.decided_by_label,
+            )
+
+
+def _alerts() -> Iterator[Event]:
+    for alert in recent_alerts(LENGTH):
+        if alert.severity == Severity.NOTICE:
+            continue  # the change itself stands here
+        acted = ("guard",) if alert.disabled_v2 else ()
+        yield _event(
+            at=alert.opened_at,
+            kind="alert",
+            title=alert.title,
+            words=alert.words,
+            who=_("The guard"),
+            source="guard",
+            badges=(alert.severity, *acted),
+        )
+        if alert.acknowledged_at is not None:
+            yield _event(
+                at=alert.acknowledged_at,
+                kind="alert",
+                title=_("Acknowledged: %(title)s") % {"title": alert.title},
+                words="",
+                who=alert.acknowledged_by,
+            )
+        if alert.resolved_at is not None:
+            yield _event(
+                at=alert.resolved_at,
+                kind="alert",
+                title=_("Resolved: %(title)s") % {"title": alert.title},
+                words="",
+                who=_("The guard"),
+                source="guard",
+                badges=("resolved",),
+            )
+
+
+def _signatures() -> Iterator[Event]:
+    for signed in SignOff.objects.all()[:LENGTH]:
+        yield _event(
+            at=signed.signed_at,
+            kind="sign_off",
+            title=_("Signature withdrawn") if signed.withdrawn else _("Signed"),
+            words=_named(title_of_item(signed.item), PART_TITLES.get(signed.role, "")),
+            who=signed.signer_label,
+        )
+
+
+def _named(item: str, part: str) -> str:
+    return f"{_(item)} ({_(part).lower()})" if part else _(item)
+
+
+def _drains() -> Iterator[Event]:
+    for attempt in DrainCertificate.objects.all()[:LENGTH]:
+        issued = attempt.issued_at is not None
+        yield _event(
+            at=attempt.issued_at or attempt.asked_at,
+            kind="drain",
+            title=_("Drain certificate issued") if issued else _("No drain certificate"),
+            words=describe_drain(attempt),
+        )
+
+
+def describe_drain(attempt: DrainCertificate) -> str:
+    """Say what an attempt proves, or who stood in the way."""
+    if attempt.issued_at is not None:
+        return _("No start in V2 commits after %(when)s (waited %(waited).0f ms).") % {
+            "when": moment(attempt.issued_at, "millisecond"),
+            "waited": attempt.waited_ms,
+        }
+    if not attempt.holders:
+        return _("A start in V2 was still on its way after a second, and ended just then. Ask again.")
+    count = len(attempt.holders)
+    words = ngettext(
+        "%(count)d start is still running (%(named)s). Not proven finished yet.",
+        "%(count)d starts are still running (%(named)s). Not proven finished yet.",
+        count,
+    )
+    return words % {
+        "count": count,
+        "named": ", ".join(_running(holder, attempt.asked_at) for holder in attempt.holders),
+    }
+
+
+def _running(holder: Mapping[str, Any], asked_at: datetime) -> str:
+    session = _("database session %(pid)s") % holder
+    if not holder["since"]:
+        return session
+    seconds = (asked_at - datetime.fromisoformat(holder["since"])).total_seconds()
+    return _("%(session)s for %(seconds).0f s") % {"session": session, "seconds": max(seconds, 0)}
+
+
+def _root_causes() -> Iterator[Event]:
+    for filed in list_filed(LENGTH):
+        yield _event(
+            at=filed.filed_at,
+            kind="root_cause",
+            title=_("Root cause filed for the rollback from %(stage)s") % {"stage": filed.from_stage},
+            words=filed.why,
+            who=filed.filed_by,
+        )

@@ -1,0 +1,204 @@
+"""The control room at /admin/rollout/: draws the status and hands each button to the service behind it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from carecollective.core import retention
+from carecollective.core.errors import DomainError, ValidationRefused
+from rollout import formatting
+from rollout.dashboard import view_models
+from rollout.dashboard.actions import Form, Forms, act, parse_stage
+from rollout.dashboard.status import Proposal, Status, read_status
+from rollout.errors import PromotionRefused
+from rollout.promotion import root_causes
+from rollout.stages import BUCKETS, DISABLED, LADDER, Stage, height
+from rollout.targeting import preview
+from rollout.targeting.cohort import explain
+from rollout.targeting.pairs import preview_pairs
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class Can:
+    """What the reader may do: a button is drawn only for whom its service would let. The services ask again."""
+
+    propose: bool
+    approve: bool
+    rollback: bool
+    override: bool
+
+    @classmethod
+    def of(cls, member: "User") -> "Can":
+        propose, approve, rollback = (member.has_perm(f"rollout.{name}") for name in ("propose", "approve", "rollback"))
+        return cls(propose=propose, approve=approve, rollback=rollback, override=member.is_superuser)
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalCard:
+    """A pending proposal as its reader sees it."""
+
+    proposal: Proposal
+    title: str
+    from_title: str
+    is_own: bool
+    refuse: Form
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def control_room(request: HttpRequest) -> HttpResponse:
+    """Show the rollout to staff with `rollout.view`; a POST does one thing and returns here."""
+    _require_view(request)
+    if request.method != "POST":
+        return _render(request)
+    try:
+        said = act(request)
+    except DomainError as refusal:
+        return _render(request, refusal)
+    messages.success(request, said)
+    return redirect(reverse("admin:rollout_control_room") + _place_of(request))
+
+
+@never_cache
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """Answer with the regions of the page that move by themselves, for the script to put in place."""
+    _require_view(request)
+    return TemplateResponse(request, "admin/rollout/live.html", _room(request, read_status(), Forms()))
+
+
+@never_cache
+def first_page(request: HttpRequest) -> HttpResponse:
+    """Lead staff to the control room; whoever may not see it gets the admin's own list."""
+    if request.user.has_perm("rollout.view"):
+        return redirect("admin:rollout_control_room")
+    return admin.site.index(request)
+
+
+def _require_view(request: HttpRequest) -> None:
+    if not request.user.has_perm("rollout.view"):
+        raise PermissionDenied
+
+
+def _render(request: HttpRequest, refusal: DomainError | None = None) -> HttpResponse:
+    forms = Forms(refusal=refusal, posted=request.POST.dict())
+    context = {
+        **admin.site.each_context(request),
+        "retention": retention.read(),
+        **_room(request, read_status(), forms),
+        **_member_asked_for(request),
+        **_stage_asked_for(request),
+        "refusal": refusal,
+        "missing": refusal.missing if isinstance(refusal, PromotionRefused) else (),
+    }
+    status = refusal.status if refusal else 200
+    return TemplateResponse(request, "admin/rollout/control_room.html", context, status=status)
+
+
+def _place_of(request: HttpRequest) -> str:
+    """Return where the page goes on after a button: whoever signs one item signs the next."""
+    if request.POST.get("action") not in ("sign", "unsign"):
+        return ""
+    return "#stage-sign-offs" if "/" in request.POST.get("item", "") else "?checklist=open#checklist"
+
+
+def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
+    member = cast("User", request.user)
+    now = height(status.stage)
+    lines = view_models.lines_of(status)
+    health_word, stage_title = view_models.HEALTH_WORDS[status.health], view_models.title_of(status.stage)
+    tiles = view_models.tiles_of(status)
+    return {
+        "status": status,
+        "can": Can.of(member),
+        "forms": forms,
+        "title": f"{health_word}: {stage_title}",
+        "health_word": health_word,
+        "health_icon": view_models.HEALTH_ICONS[status.health],
+        "stage_title": stage_title,
+        "is_live": status.stage != DISABLED,
+        "last_change": view_models.headline_of(status.overview.last_change) if status.overview.last_change else "",
+        "steps": view_models.steps_of(status),
+        "next_title": view_models.title_of(status.next_step.stage) if status.next_step else "",
+        "next_who": view_models.who_is_in(status.next_step.stage) if status.next_step else "",
+        "can_be_set_up": not all(channel.configured for channel in status.channels),
+        "checklist_is_open": "checklist" in request.GET or view_models.checklist_comes_next(status),
+        "checklist_done": sum(item.state == "pass" for item in status.checklist),
+        "blockers": list(view_models.blockers_of(status)),
+        "next_choice": _titled(_ways_up(status)),
+        "higher": _titled(stage for stage in LADDER if height(stage) > now),
+        "lower": _titled(stage for stage in LADDER if stage != DISABLED and height(stage) < now),
+        "proposals": [
+            ProposalCard(
+                proposal,
+                title=view_models.title_in(proposal.to_stage),
+                from_title=view_models.title_in(proposal.from_stage),
+                is_own=proposal.proposer_id == member.pk,
+                refuse=forms[f"refuse-{proposal.id}"],
+            )
+            for proposal in status.proposals
+        ],
+        "is_pending": any(not proposal.stale for proposal in status.proposals),
+        "charted": [tile for tile in tiles if tile.chart],
+        "counted": [tile for tile in tiles if not tile.chart],
+        "codes": [
+            (found, found.code.split("_"), formatting.percent(found.percent / 100, up=True))
+            for found in status.figures.errors_by_code
+        ],
+        "root_causes": [
+            (cause, view_models.title_in(cause.from_stage), forms[f"file_root_cause-{cause.id}"])
+            for cause in status.root_causes
+        ],
+        "first_due": root_causes.first_due(status.read_at),
+        "latest": lines[: view_models.LATEST],
+        "earlier": lines[view_models.LATEST :],
+    }
+
+
+def _ways_up(status: Status) -> list[Stage]:
+    """List what can be proposed here: the stage that a rollback left, and the next one."""
+    resume = [status.resume.stage] if status.resume and status.resume.ready else []
+    return [*resume, *([status.next_step.stage] if status.next_step else [])]
+
+
+def _titled(stages: Iterable[Stage]) -> list[tuple[str, str]]:
+    return [(str(stage), view_models.title_of(stage)) for stage in stages]
+
+
+def _member_asked_for(request: HttpRequest) -> dict[str, Any]:
+    email = request.GET.get("email", "").replace("\0", "").strip()
+    found = preview.explain_member(email) if email else None
+    return {
+        "email": email,
+        "found": found,
+        "explanation": explain(found.decision.reason) if found else "",
+        "buckets": BUCKETS,
+    }
+
+
+def _stage_asked_for(request: HttpRequest) -> dict[str, Any]:
+    asked, percentage = request.GET.get("preview", ""), request.GET.get("percentage", "")
+    if not asked:
+        return {}
+    typed: dict[str, Any] = {"preview_stage": asked, "preview_percentage": percentage}
+    try:
+        stage: Stage = parse_stage(asked, percentage)
+    except ValidationRefused as refusal:
+        return typed | {"preview_error": refusal.message}
+    return typed | {
+        "preview": preview.preview(stage),
+        "preview_title": view_models.title_of(stage),
+        "pairs": preview_pairs(stage),
+    }

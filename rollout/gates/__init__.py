@@ -1,0 +1,1 @@
+"""Is it good enough: each figure against what a stage asks."""

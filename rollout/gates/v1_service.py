@@ -1,0 +1,100 @@
+"""After a rollback: whether V1 serves the members that V2 no longer does."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from carecollective.core.database import fetch_all
+from carecollective.core.moments import moment
+from rollout.gates.stays import read_runs
+from rollout.telemetry import metrics
+from rollout.versions import MessagingVersion
+
+# As in the alert rules: fewer failures are chance, and fewer starts than that prove nothing.
+FAILURES, SUCCESS = 3, 0.95
+# Trials come every ten minutes at least. One that is much older says nothing of now.
+STALE_SECONDS = 1500.0
+_TRIAL = """
+SELECT at, error_code, failures, extract(epoch FROM clock_timestamp() - at)::float8 FROM public.rollout_v1_trial
+WHERE at > %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedSince:
+    """How V1's starts have ended since V2 was rolled back."""
+
+    since: datetime
+    succeeded: int
+    failed: int
+    state: str  # pass, fail or insufficient
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How the latest trial start in V1 ended; `error_code` is empty where it worked, `failures` those in a row."""
+
+    at: datetime
+    error_code: str
+    failures: int
+    age_seconds: float
+
+    @property
+    def words(self) -> str:
+        said = {"at": moment(self.at), "code": self.error_code}
+        if self.error_code:
+            return _("A trial start in V1 failed at %(at)s with %(code)s: members cannot start conversations.") % said
+        return _("A trial start in V1 worked at %(at)s.") % said
+
+
+def read_rolled_back_at() -> datetime | None:
+    """Return when V2 was rolled back; None where the latest change of the stage was another."""
+    latest = next(iter(read_runs()), None)
+    return latest.began if latest is not None and latest.is_rollback else None
+
+
+def read_trial(since: datetime) -> Trial | None:
+    """Return the latest trial start in V1 that was made after a moment."""
+    row = next(iter(fetch_all(_TRIAL, [since])), None)
+    return None if row is None else Trial(*row)
+
+
+def read_v1_since_rollback() -> ServedSince | None:
+    """Count how V1's starts ended since V2 was rolled back, and how the latest trial did.
+
+    Returns None where the latest change of the stage was another.
+    """
+    since = read_rolled_back_at()
+    if since is None:
+        return None
+    seen = metrics.creation_success(metrics.Since(since), version=MessagingVersion.V1)
+    said = {"good": seen.succeeded, "all": seen.denominator, "failed": seen.failed}
+    if seen.share is None:
+        state, words = "insufficient", _("Not known yet if V1 serves members: no start since the rollback.")
+    elif seen.failed >= FAILURES and seen.share < SUCCESS:
+        state, words = "fail", _("V1 does not serve members: %(failed)d of %(all)d starts failed since the rollback.")
+    elif seen.share < SUCCESS:
+        state, words = (
+            "insufficient",
+            _("Not known yet if V1 serves members: %(failed)d of %(all)d starts failed so far."),
+        )
+    else:
+        state, words = "pass", _("Members are served by V1: %(good)d of %(all)d since the rollback.")
+    state, words = _with_trial(read_trial(since), state, words % said, unused=seen.share is None)
+    return ServedSince(since=since, succeeded=seen.succeeded, failed=seen.failed, state=state, words=words)
+
+
+def _with_trial(trial: Trial | None, state: str, words: str, *, unused: bool) -> tuple[str, str]:
+    """Add the latest trial to what members' own starts say. Where there are none, it stands for them."""
+    if trial is None:
+        return state, words
+    if trial.error_code:
+        state = "fail"
+    elif unused and trial.age_seconds < STALE_SECONDS:
+        state = "pass"
+    if unused and state != "insufficient":
+        words = _("No member has started a conversation since the rollback.")
+    said = (trial.words, words) if unused or trial.error_code else (words, trial.words)
+    return state, " ".join(said)

@@ -1,0 +1,271 @@
+"""The guard: looks at the figures every five seconds, alerts people, and turns V2 off by itself.
+
+It runs in a process of its own as the database role carecollective_guard, which reads events and flips the stage and can
+read no message. Any number may run; the one that holds the lock works. After each look it renews a lease, and once that
+is a minute old every process holds V2 off: nobody is in V2 unwatched.
+"""
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from django.db import Error, InterfaceError, OperationalError, connection
+from django.db.backends.utils import CursorWrapper
+
+from carecollective.core.session_lock import SessionLock
+from carecollective.postgres import PostgresError
+from rollout.alerts import lifecycle
+from rollout.alerts.evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding
+from rollout.alerts.judges import LATEST_ENDINGS, LATEST_STARTS
+from rollout.alerts.rules import evaluate
+from rollout.errors import RollbackNotWritten
+from rollout.gates.observations import read_detector
+from rollout.gates.stays import read_runs
+from rollout.guard import change_alerts
+from rollout.guard.absence import WorkerWatch
+from rollout.guard.integrity import Inspector
+from rollout.models import Flag, Source
+from rollout.models.alerts import Alert
+from rollout.promotion import rollbacks
+from rollout.promotion.services import REASON_LONGEST, roll_back
+from rollout.stages import DISABLED, Stage
+from rollout.targeting.guard_lease import GUARD_LEASE_SECONDS, read_lease
+from rollout.telemetry import metrics
+from rollout.telemetry.metrics import Ending
+from rollout.versions import MessagingVersion
+
+logger = logging.getLogger(__name__)
+
+LOCK_KEY = 7_262_010
+EVERY_SECONDS = 5.0
+STANDBY_SECONDS = 2.0
+STALLED_SECONDS = 20
+LABEL = "The guard"
+
+_STAGE_SINCE = """
+SELECT s.stage, clock_timestamp(), coalesce(s.waiting_since, (
+  SELECT c.at FROM rollout_change c WHERE c.from_stage IS DISTINCT FROM c.to_stage ORDER BY c.id DESC LIMIT 1))
+FROM rollout_state s
+"""
+# The densest minute of the last five: what an outage left behind arrives when it is over.
+_DENSEST_MINUTE = """
+SELECT coalesce(max(within), 0) FROM (
+  SELECT count(*) OVER (ORDER BY timestamp RANGE BETWEEN make_interval(secs => %s) PRECEDING AND CURRENT ROW) AS within
+  FROM application_logs WHERE connection_error AND timestamp > clock_timestamp() - make_interval(secs => %s)) AS counted
+"""
+_RENEW = """
+INSERT INTO rollout_guard_lease (id, holder, renewed_at) VALUES (1, %s, clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
+"""
+_OUST = """
+SELECT pg_terminate_backend(l.pid) FROM pg_locks l, rollout_guard_lease g
+WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %(key)s AND l.granted
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND g.renewed_at < clock_timestamp() - make_interval(secs => %(seconds)s)
+  AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid
+              AND a.backend_start < clock_timestamp() - make_interval(secs => %(seconds)s))
+"""
+# The server shall notice within seconds that a guard's machine is gone, and free the lock. Local sockets need none of it.
+_NOTICE_DEATH = ("SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1", "SET tcp_keepalives_count = 3")
+
+
+def gather(*, broken: Mapping[str, int]) -> Evidence:
+    """Look at all that the rules judge. Reads figures only, and no row of a member's."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAGE_SINCE)
+        stage, now, stage_since = cursor.fetchone() or (str(DISABLED), None, None)
+        cursor.execute(_DENSEST_MINUTE, [ONE_MINUTE, FIVE_MINUTES])
+        (densest,) = cursor.fetchone()
+    if now is None:
+        raise Flag.DoesNotExist
+    lately = metrics.Window(FIVE_MINUTES)
+    # A stage is judged by what happened in it, or the next would go down for the failures of the last.
+    of_stage = metrics.Since(max(now - timedelta(seconds=FIVE_MINUTES), stage_since or now))
+    week = metrics.Since(max(now - A_WEEK, stage_since or now))
+    return Evidence(
+        at=now,
+        stage=Stage.parse(stage),
+        stage_since=stage_since,
+        starts=metrics.creation_success(of_stage),
+        v1_starts=metrics.creation_success(lately, version=MessagingVersion.V1),
+        latest_v1_starts=metrics.latest_starts(A_DAY, version=MessagingVersion.V1, limit=LATEST_STARTS),
+        endings=metrics.endings(lately),
+        stage_endings=metrics.endings(of_stage),
+        latest={name: metrics.latest_endings(week, version=version, limit=LATEST_ENDINGS) for name, version in _GROUPS},
+        operations={name: metrics.outcomes(lately, version=version) for name, version in _GROUPS},
+        sends={name: metrics.latency_p95(lately, version=version) for name, version in _GROUPS},
+        duplicates=metrics.duplicates(metrics.Window(FIFTEEN_MINUTES)),
+        slow=metrics.slow_calls(lately, over_ms=SLOW_MS),
+        connection_errors=densest,
+        detector=read_detector(),
+        broken=broken,
+    )
+
+
+def gather_endings_before() -> tuple[Ending, ...]:
+    """Count how operations ended in the stage before, or in the last one before it that says anything."""
+    for run in read_runs()[1:]:
+        if run.ended is None:
+            continue
+        # What was usual shortly before; a stage may have lasted for months.
+        began = max(run.began, run.ended - A_WEEK)
+        found = metrics.endings(metrics.Between(began, run.ended))
+        if sum(ending.count for ending in found) >= SAYS_ANYTHING:
+            return found
+    return ()
+
+
+_GROUPS = (("v1", "v1"), ("v2", "v2"), ("both", None))
+A_DAY = metrics.Window(24 * 3600)
+A_WEEK = timedelta(days=7)
+SAYS_ANYTHING = 20
+
+
+class Guard:
+    """Watches while it holds the lock; waits as the standby while another guard holds it.
+
+    The lease is renewed over the lock's connection: losing the one is losing the other.
+    """
+
+    def __init__(self) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}"
+        self.inspector = Inspector()
+        self.lock = SessionLock(LOCK_KEY, prepare=_NOTICE_DEATH, when_refused=_oust_stalled)
+        self.before: tuple[datetime | None, tuple[Ending, ...]] | None = None
+        self.watch = WorkerWatch()
+        # By kind, what stood in the way lately and is in the log already, and what did in this look.
+        self.reported: set[str] = set()
+        self.met: set[str] = set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Watch until `stop` is set; the look at hand is finished first."""
+        while not stop.is_set():
+            began = time.monotonic()
+            pause = EVERY_SECONDS if self.tick() else STANDBY_SECONDS
+            stop.wait(max(0.0, began + pause - time.monotonic()))
+        self.lock.release()
+
+    def tick(self) -> bool:
+        """Look once, if the lock is ours, and tell whether it was. Whatever goes wrong, the next tick tries again."""
+        self.met = set()
+        try:
+            if not self._holds_lock():
+                return False
+            self._note_absence(self.look().stage)
+            # Only now: a guard that cannot see the figures is no guard, and V2 shall go off without one.
+            self._renew()
+            rollbacks.finish()
+            self.reported = self.met
+        except RollbackNotWritten as problem:
+            # The lease is not renewed: should it not succeed within the minute, V2 goes off by that.
+            self._report(problem, f"The guard could not roll back and will try again. {problem.message}", logging.ERROR)
+        except PostgresError:
+            # A pooler stands where PostgreSQL should: two guards would both hold the lock.
+            raise
+        except Error as problem:
+            self._report(problem, f"The guard could not look ({type(problem).__name__}) and will try again.")
+            if isinstance(problem, OperationalError | InterfaceError):
+                self.lock.release()
+            connection.close()
+        except Exception as problem:  # noqa: BLE001 -- logged with its traceback
+            self._report(problem, "The guard could not look and will try again.", logging.ERROR, with_traceback=True)
+            connection.close()
+        return self.lock.is_held
+
+    def look(self) -> Evidence:
+        """Judge the figures once; alert, turn V2 off where a rule says so, and end the alerts that are over."""
+        evidence = self._gather()
+        is_off = evidence.stage == DISABLED
+        for finding in evaluate(evidence):
+            may_act = finding.rule.disables_v2 and not is_off
+            # What V2 showed is over with its stage, and the rollback's own alert tells of it. What stays until it is
+            # repaired has an alert of its own, which says whether it is known already.
+            alert = None if may_act and finding.total is None else self._note(finding, evidence.stage)
+            if may_act and lifecycle.calls_for_action(finding, alert=alert, stage_since=evidence.stage_since):
+                disable(finding)
+                is_off = True
+                if alert is not None:
+                    lifecycle.mark_disabled(alert)
+                self._note_changes()
+        self._note_changes()
+        self.watch.look(stage=evidence.stage)
+        lifecycle.resolve_quiet()
+        return evidence
+
+    def _note_changes(self) -> None:
+        try:
+            change_alerts.note_changes()
+        except Error as problem:
+            # The next look, or the worker, notes what this one could not.
+            self._report(problem, f"A change could not be noted yet ({type(problem).__name__}).")
+
+    def _gather(self) -> Evidence:
+        evidence = gather(broken=self.inspector.look())
+        if self.before is None or self.before[0] != evidence.stage_since:
+            # What was before a stage stays as it was; it is counted once for each.
+            self.before = evidence.stage_since, gather_endings_before()
+        return replace(evidence, endings_before=self.before[1])
+
+    def _note(self, finding: Finding, stage: Stage) -> Alert | None:
+        try:
+            return lifecycle.note(finding, stage=stage)
+        except Error as problem:
+            if not finding.rule.disables_v2:
+                raise
+            # Turning V2 off comes first. Its evidence stays, so the next look notes it.
+            self._report(problem, f"An alert could not be recorded yet ({type(problem).__name__}).")
+            return None
+
+    def _report(
+        self, problem: Exception, words: str, level: int = logging.WARNING, *, with_traceback: bool = False
+    ) -> None:
+        """Log what stands in the way once while it lasts, not with every look and not for all that it stands in the way of."""
+        kind = type(problem).__name__
+        if kind not in self.reported:
+            logger.log(level, "%s", words, exc_info=problem if with_traceback else None)
+        self.reported.add(kind)
+        self.met.add(kind)
+
+    def _note_absence(self, stage: Stage) -> None:
+        """Record what the pages could only say while it lasted: for how long nobody watched."""
+        lease = read_lease()
+        if lease is None or lease.renewed_at is None or lease.watching:
+            return
+        if stage == DISABLED:
+            lifecycle.end(lifecycle.ABSENCE)
+            return
+        began_at = lease.renewed_at + timedelta(seconds=GUARD_LEASE_SECONDS)
+        until = lease.renewed_at + timedelta(seconds=lease.age_seconds)
+        lifecycle.record_absence(began_at=began_at, until=until, stage=stage)
+
+    def _renew(self) -> None:
+        with self.lock.cursor() as cursor:
+            cursor.execute(_RENEW, [self.holder])
+
+    def _holds_lock(self) -> bool:
+        if not self.lock.is_held and self.lock.take():
+            logger.info("The guard watches the rollout.")
+        return self.lock.is_held
+
+
+def _oust_stalled(cursor: CursorWrapper) -> None:
+    """Cut off a guard that holds the lock and has not looked for long: stopped, or stuck. The next tick takes over."""
+    cursor.execute(_OUST, {"key": LOCK_KEY, "seconds": STALLED_SECONDS})
+    if cursor.rowcount:
+        logger.warning("The guard that holds the lock has not looked for %s s and was cut off.", STALLED_SECONDS)
+
+
+def disable(finding: Finding) -> None:
+    """Turn V2 off for a finding, the way a person does it, with the figures as the reason."""
+    reason = f"{finding.words} Turned off by the guard."
+    roll_back(actor=None, reason=reason[:REASON_LONGEST], source=Source.GUARD, actor_label=LABEL)
+
+
+def run(stop: threading.Event) -> None:
+    """Guard the rollout until `stop` is set."""
+    Guard().run(stop)

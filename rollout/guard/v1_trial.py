@@ -1,0 +1,100 @@
+"""The active check after a rollback: V1 is tried in a transaction that is rolled back, whether or not members use it."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from carecollective.core.database import ClockTimestamp, fetch_all
+from carecollective.core.errors import DatabaseAway, DomainError, is_database_away
+from carecollective.core.moments import moment
+from rollout.alerts import lifecycle
+from rollout.alerts.evidence import Finding
+from rollout.alerts.rules import rule_of
+from rollout.gates.v1_service import Trial, read_rolled_back_at, read_trial
+from rollout.models.alerts import Alert
+from rollout.stages import DISABLED
+from rollout.targeting import snapshot
+
+logger = logging.getLogger(__name__)
+
+ALERT = "v1_creation_failing"
+# One failure may be chance.
+FAILURES_IN_A_ROW = 2
+EVERY_SECONDS, LATER_EVERY_SECONDS = 60.0, 600.0
+AT_FIRST = timedelta(hours=1)
+_STORE = """
+INSERT INTO public.rollout_v1_trial AS latest (id, error_code, failures) VALUES (1, %(code)s, least(length(%(code)s), 1))
+ON CONFLICT (id) DO UPDATE SET at = clock_timestamp(), error_code = excluded.error_code, failures = CASE
+  WHEN excluded.failures = 0 THEN 0 WHEN latest.at > %(since)s THEN latest.failures + 1 ELSE 1 END
+RETURNING at, error_code, failures
+"""
+
+_rehearsals: list[Callable[[], bool]] = []
+
+
+def rehearse_with(rehearsal: Callable[[], bool]) -> None:
+    """Leave it to an app above this one to use V1: `rehearsal` raises what a member would meet, and leaves nothing.
+
+    It returns False where nothing was found out.
+    """
+    _rehearsals[:] = [rehearsal]
+
+
+def try_v1() -> int:
+    """Try V1 if a trial is due, keep how it ended, and alert or end the alert; return how many trials were made.
+
+    For the worker, and for the guard in its place; the connection must be the web role's. A trial is due each minute of the
+    first hour after a rollback and while V1 fails, else every ten minutes, until V2 is on again or V1 takes no writes.
+    Raises django.db.Error when the result cannot be kept.
+    """
+    since = read_rolled_back_at()
+    if since is None or not _is_due(read_trial(since), since):
+        return 0
+    state = snapshot.read_now()
+    if state.stage != DISABLED or not state.v1_writes:
+        return 0
+    code = _rehearse()
+    if code is None:
+        return 0
+    ((at, code, failures),) = fetch_all(_STORE, {"code": code, "since": since})
+    if failures >= FAILURES_IN_A_ROW:
+        _alert(at, code, failures)
+    elif not code:
+        _end_alert()
+    return 1
+
+
+def _is_due(latest: Trial | None, since: datetime) -> bool:
+    if latest is None:
+        return True
+    is_often = bool(latest.error_code) or latest.at - since < AT_FIRST
+    return latest.age_seconds >= (EVERY_SECONDS if is_often else LATER_EVERY_SECONDS)
+
+
+def _rehearse() -> str | None:
+    """Return the code of what went wrong, an empty one when all went well, and None where nothing was found out."""
+    try:
+        found_out = [rehearse() for rehearse in _rehearsals]
+    except Exception as problem:  # noqa: BLE001 -- whatever it is, a member would meet it
+        # Not translated as a member's error is: nothing is counted or told because of a trial.
+        away = is_database_away(problem)
+        code = problem.code if isinstance(problem, DomainError) else DatabaseAway.code if away else DomainError.code
+        logger.warning("A trial start in V1 failed with %s (%s).", code, type(problem.__cause__ or problem).__name__)
+        return code
+    return "" if all(found_out) and found_out else None
+
+
+def _alert(at: datetime, code: str, failures: int) -> None:
+    rule = rule_of(ALERT)
+    assert rule is not None  # noqa: S101 (a line of our own table)
+    words = (
+        f"Members cannot start conversations in V1: {failures} trial starts in a row failed, the last at {moment(at)}"
+        f" with {code}."
+    )
+    lifecycle.note(Finding(rule, words, {"trial": True, "codes": {code: failures}}), stage=DISABLED)
+
+
+def _end_alert() -> None:
+    """End the alert that a trial opened. One that members' own starts opened ends by what they show."""
+    opened_here = Alert.objects.filter(kind=ALERT, resolved_at=None, figures__trial=True)
+    opened_here.update(resolved_at=ClockTimestamp())

@@ -1,0 +1,114 @@
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from waffle.models import AbstractUserFlag
+
+from carecollective.core.database import ClockTimestamp
+from rollout.models.change import Source
+from rollout.stages import Stage
+from rollout.targeting.cohort import decision_for
+from rollout.targeting.state import FLAG_NAME
+from rollout.versions import MessagingVersion
+
+USE_ROLLOUT = _(
+    "Nothing was changed: this site does not read waffle's settings. "
+    "Move the rollout in the control room or with `manage.py rollout`."
+)
+# One spelling for each stage, the one that `str(stage)` gives.
+STAGE_SPELLING = r"^(disabled|internal|enabled|percentage:(100|0\.[1-9]|[1-9][0-9]?(\.[1-9])?))$"
+
+
+class FlagManager(models.Manager["Flag"]):
+    def get_by_natural_key(self, name: str) -> "Flag":
+        return self.get(name=name)
+
+
+class Flag(AbstractUserFlag):
+    """The rollout's one row, `messaging_v2`, in the shape that waffle expects.
+
+    waffle's own columns (everyone, percent, superusers, users, groups and the rest) and its cookies, query parameters
+    and headers are never consulted: whoever asks, `rollout.targeting.cohort.decide` answers.
+    The database keeps `version` and `changed_at` and records each change; change it through `rollout.promotion.services`.
+    """
+
+    stage = models.TextField(default="disabled")
+    v1_writes = models.BooleanField(default=True)
+    salt = models.TextField(editable=False)
+    version = models.BigIntegerField(default=1, editable=False)
+    changed_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+
+    objects: ClassVar[FlagManager] = FlagManager()  # type: ignore[assignment]
+
+    class Meta(AbstractUserFlag.Meta):
+        abstract = False
+        db_table = "rollout_flag"
+        default_permissions = ()
+        permissions: ClassVar = [
+            ("view", "Can see the rollout's control room"),
+            ("propose", "Can move the rollout up and freeze V1"),
+            ("approve", "Can approve a promotion"),
+            ("rollback", "Can roll back"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(stage__regex=STAGE_SPELLING), name="rollout_flag_stage_is_known")
+        ]
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Write a new flag, or the stage and V1 writes of the one that stands.
+
+        Raises:
+            TypeError: It would write waffle's columns, which nothing reads.
+        """
+        columns = options.get("update_fields")
+        if not self._state.adding and (columns is None or not {"stage", "v1_writes"}.issuperset(columns)):
+            raise TypeError(str(USE_ROLLOUT))
+        super().save(*args, **options)
+
+    @classmethod
+    def get(cls, name: str) -> "Flag":
+        """Return a flag by name without a query: only the name matters to the answer, and a cache would age."""
+        return cls(name=name)
+
+    def is_active(self, request: HttpRequest, read_only: bool = False) -> bool:
+        """Tell whether the request's member starts conversations in V2; leaves no trace on the request."""
+        return self.is_active_for_user(getattr(request, "user", None) or AnonymousUser())
+
+    def is_active_for_user(self, user: Any) -> bool:
+        """Tell whether this member starts conversations in V2."""
+        if self.name != FLAG_NAME or not user.is_authenticated:
+            return False
+        return decision_for(user).version is MessagingVersion.V2
+
+    def _is_active_for_percent(self, request: HttpRequest, read_only: bool) -> None:
+        # waffle would draw lots here and keep the result in a cookie.
+        return None
+
+    def current_stage(self) -> Stage:
+        return Stage.parse(self.stage)
+
+
+class Rollback(models.Model):
+    """An order to turn V2 off. Every reader honours it from its commit on, whoever holds the flag's row.
+
+    The flag's row follows as soon as it is free: a trigger then fills in `change_id`, once, and moves the words into the
+    record. `rollout.promotion.rollbacks` writes and settles these rows; the view `rollout_state` is the flag with them.
+    """
+
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    actor_id = models.UUIDField(null=True)
+    actor_label = models.TextField()
+    source = models.TextField(choices=Source.choices)
+    reason = models.TextField()
+    database_role = models.TextField(editable=False)  # the session's own, by the table's default
+    change_id = models.BigIntegerField(null=True, editable=False)
+
+    class Meta:
+        db_table = "rollout_rollback"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} UTC, {'waiting' if self.change_id is None else 'recorded'}"

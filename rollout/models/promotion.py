@@ -1,0 +1,193 @@
+"""The tables of the way up and of what a rollback leaves behind. Each is only added to, but for the one answer it waits for.
+
+People are kept by id and by the name they had: the record outlives the account.
+"""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from carecollective.core.database import ClockTimestamp
+
+
+class ProposalState(models.TextChoices):
+    PENDING = "pending", "Pending"
+    APPROVED = "approved", "Approved"
+    REFUSED = "refused", "Refused"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    STALE = "stale", "Overtaken"
+
+
+class Proposal(models.Model):
+    """A step up that one person asks for and another approves, on the rollout as it was at `from_version`.
+
+    `evidence` keeps what the gates said, and with what confidence. An override is decided by its proposer alone, and
+    `missing` keeps what it passed over.
+    """
+
+    from_stage = models.TextField()
+    to_stage = models.TextField()
+    from_version = models.BigIntegerField()
+    reason = models.TextField()
+    proposer_id = models.UUIDField(null=True)
+    proposer_label = models.TextField()
+    proposed_at = models.DateTimeField(db_default=ClockTimestamp())
+    state = models.TextField(choices=ProposalState.choices, default=ProposalState.PENDING)
+    decided_by_id = models.UUIDField(null=True)
+    decided_by_label = models.TextField(default="")
+    decided_at = models.DateTimeField(null=True)
+    decision_reason = models.TextField(default="")
+    override = models.BooleanField(default=False)
+    missing = models.JSONField(default=list)
+    evidence = models.JSONField(default=dict)
+    # That the application wrote this, and not whoever can run SQL as the web role; see rollout.promotion.approval_proofs.
+    proof = models.TextField(default="", editable=False)
+    decision_proof = models.TextField(default="", editable=False)
+
+    class Meta:
+        db_table = "rollout_proposal"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(state__in=ProposalState.values), name="rollout_proposal_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state=ProposalState.PENDING, decided_at=None)
+                | (~Q(state=ProposalState.PENDING) & Q(decided_at__isnull=False)),
+                name="rollout_proposal_decided_once",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=ProposalState.APPROVED)
+                | Q(override=True)
+                | (Q(decided_by_id__isnull=False) & Q(proposer_id__isnull=False) & ~Q(decided_by_id=F("proposer_id"))),
+                name="rollout_proposal_takes_two_people",
+            ),
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state=ProposalState.PENDING), name="rollout_proposal_one_at_a_time"
+            ),
+            models.UniqueConstraint(
+                fields=["proof"], condition=~Q(proof=""), name="rollout_proposal_proof_is_used_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.from_stage} to {self.to_stage}, {self.state}"
+
+
+class SignOff(models.Model):
+    """A person vouches for an item, or takes that back; for each item and part the latest counts.
+
+    `part` is the role that is asked for, `role` the one that the signer held, `release` the one that ran.
+    """
+
+    item = models.TextField()
+    part = models.TextField(default="")
+    signer_id = models.UUIDField()
+    signer_label = models.TextField()
+    signed_at = models.DateTimeField(db_default=ClockTimestamp())
+    withdrawn = models.BooleanField(default=False)
+    role = models.TextField(default="", db_default="")
+    release = models.TextField(default="", db_default="")
+
+    class Meta:
+        db_table = "rollout_sign_off"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.item} by {self.signer_label}"
+
+
+class RootCause(models.Model):
+    """What a rollback has to teach: opened by the database with the change, filed once by a person."""
+
+    change_id = models.BigIntegerField(unique=True)
+    what = models.TextField(default="")
+    why = models.TextField(default="")
+    fix = models.TextField(default="")
+    who = models.TextField(default="")
+    due = models.DateField(null=True)
+    filed_by_id = models.UUIDField(null=True)
+    filed_by_label = models.TextField(default="")
+    filed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "rollout_root_cause"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(filed_at=None)
+                | (Q(due__isnull=False) & ~Q(what="") & ~Q(why="") & ~Q(fix="") & ~Q(who="") & ~Q(filed_by_label="")),
+                name="rollout_root_cause_is_filed_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Root cause of change {self.change_id}"
+
+
+class DrainCertificate(models.Model):
+    """One attempt to prove that nobody is still opening a V2 conversation under an earlier version of the flag.
+
+    Only a row with `issued_at` certifies; one without names who stood in the way, and claims nothing.
+    """
+
+    flag_version = models.BigIntegerField()
+    asked_at = models.DateTimeField(db_default=ClockTimestamp())
+    issued_at = models.DateTimeField(null=True)
+    waited_ms = models.FloatField()
+    holders = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "rollout_drain_certificate"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Version {self.flag_version}, {'issued' if self.issued_at else 'not issued'}"
+
+
+class AuditEntry(models.Model):
+    """One writing of a row that says who proposed, approved, signed, explained or was told. Chained by hashes.
+
+    Written by triggers. `digest` is of the row's `columns` as they were; see rollout.promotion.audit_entries.
+    """
+
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    table_name = models.TextField()
+    row_id = models.BigIntegerField()
+    columns = models.TextField()
+    digest = models.TextField()
+    hash = models.TextField(editable=False)
+
+    class Meta:
+        db_table = "rollout_audit_entry"
+        default_permissions = ()
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.table_name} {self.row_id}"
+
+
+class Process(models.Model):
+    """A process that follows the flag: the version it knows, since when, and when it was last heard from.
+
+    `backend_pid` is the database session on which it follows: once that is gone, so is the process, or it is cut off.
+    `held_off` tells that its environment says MESSAGING_V2_ROLLOUT=disabled.
+    """
+
+    key = models.TextField(primary_key=True)
+    flag_version = models.BigIntegerField()
+    switched_at = models.DateTimeField(db_default=ClockTimestamp())
+    seen_at = models.DateTimeField(db_default=ClockTimestamp())
+    backend_pid = models.IntegerField(null=True)
+    held_off = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        db_table = "rollout_process"
+        default_permissions = ()
+        ordering: ClassVar = ["key"]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,1 @@
+"""Changing the stage: proposals, approvals, sign-offs, rollbacks, and the record of all of them."""

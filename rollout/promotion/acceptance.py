@@ -1,0 +1,140 @@
+"""The playbook's final acceptance (6.2), line by line: what is measured, and what people sign for."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, ngettext
+
+from carecollective.core.moments import moment
+from rollout.gates import criteria
+from rollout.gates.criteria import Criterion, Measure
+from rollout.gates.observations import collect_observation
+from rollout.gates.stays import read_runs
+from rollout.models import Alert, Flag
+from rollout.promotion import automated_checks, sign_offs
+from rollout.promotion.automated_checks import FAIL, INSUFFICIENT, PASS, Finding
+from rollout.promotion.readiness import confidence
+from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item
+from rollout.stages import ENABLED
+from rollout.targeting.preview import environment_disables
+from rollout.targeting.state import FLAG_NAME
+
+OBSERVED_DAYS = 14
+NOT_ENABLED = gettext_noop("The rollout is not at enabled.")
+_judges_of_v1: list[Callable[[], Finding]] = []
+
+
+def judge_v1_with(judge: Callable[[], Finding]) -> None:
+    """Leave it to an app above this one to read V1 conversations, as their members do."""
+    _judges_of_v1[:] = [judge]
+
+
+def judge_acceptance() -> tuple[ChecklistItem, ...]:
+    """Judge the nine lines as they stand now. The rollout is accepted when all of them pass."""
+    return sign_offs.judge_items(ITEMS, since=_enabled_since())
+
+
+def find_deployed() -> Finding:
+    """Look whether everybody is in V2."""
+    stage = Flag.objects.get(name=FLAG_NAME).current_stage()
+    if stage != ENABLED:
+        return Finding(INSUFFICIENT, _("The rollout is at %(stage)s.") % {"stage": stage})
+    if environment_disables():
+        return Finding(FAIL, _("MESSAGING_V2_ROLLOUT=disabled holds it off."))
+    return Finding(PASS, _("The rollout is at enabled."))
+
+
+def find_success() -> Finding:
+    """Hold the starts at enabled against 99%."""
+    return _find_by_gate(Criterion(Measure.SUCCESS, 0.99))
+
+
+def find_latency() -> Finding:
+    """Hold the sends at enabled against 500 ms."""
+    return _find_by_gate(Criterion(Measure.LATENCY, 500))
+
+
+def find_errors() -> Finding:
+    """Hold the failures at enabled against 1%."""
+    return _find_by_gate(Criterion(Measure.ERRORS, 0.01))
+
+
+def find_observed() -> Finding:
+    """Look whether the stage lasted two weeks, and whether a critical alert opened in them."""
+    since = _enabled_since()
+    if since is None:
+        return Finding(INSUFFICIENT, _(NOT_ENABLED))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+    start = max(since, now - timedelta(days=OBSERVED_DAYS))
+    critical = Alert.objects.filter(severity="critical", opened_at__gte=start).count()
+    if critical:
+        words = ngettext(
+            "%(count)d critical alert opened since %(since)s.",
+            "%(count)d critical alerts opened since %(since)s.",
+            critical,
+        )
+        return Finding(FAIL, words % {"count": critical, "since": moment(start)})
+    days = (now - since) / timedelta(days=1)
+    if days < OBSERVED_DAYS:
+        return Finding(
+            INSUFFICIENT, _("%(days).1f of %(asked)d days at enabled.") % {"days": days, "asked": OBSERVED_DAYS}
+        )
+    return Finding(PASS, _("%(days)d days at enabled, and no critical alert in the last 14.") % {"days": days})
+
+
+def find_v1() -> Finding:
+    """Read V1 conversations as their members do."""
+    for judge in _judges_of_v1:
+        return judge()
+    return Finding(INSUFFICIENT, _("Nothing here reads V1 conversations."))
+
+
+def _enabled_since() -> datetime | None:
+    runs = read_runs()
+    return runs[0].began if runs and runs[0].stage == ENABLED else None
+
+
+def _observed_at() -> datetime | None:
+    since = _enabled_since()
+    return since + timedelta(days=OBSERVED_DAYS) if since else None
+
+
+ITEMS = (
+    Item("accepted/deployed", gettext_noop("V2 is deployed to 100% of members"), find_deployed),
+    Item("accepted/success", gettext_noop("Over 99% of conversations begin"), find_success),
+    Item("accepted/latency", gettext_noop("Messages are sent in under 500 ms (p95)"), find_latency),
+    Item("accepted/errors", gettext_noop("Under 1% of operations fail"), find_errors),
+    Item(
+        "accepted/bugs",
+        gettext_noop("No critical bugs in two weeks at enabled"),
+        find_observed,
+        ("",),
+        is_open=lambda: _enabled_since() is not None,
+        opens_at=_observed_at,
+    ),
+    Item("accepted/v1", gettext_noop("V1 conversations can still be read"), find_v1),
+    Item("accepted/dashboards", gettext_noop("The monitoring works"), automated_checks.find_metrics),
+    Item(
+        "accepted/alerts",
+        gettext_noop("Alerts are judged by a guard and reach people"),
+        automated_checks.find_alert_rules,
+    ),
+    Item(
+        "accepted/deprecation",
+        gettext_noop("The stakeholders approve planning the end of V1"),
+        parts=(ENGINEERING, PRODUCT),
+    ),
+)
+sign_offs.register(ITEMS)
+
+
+def _find_by_gate(criterion: Criterion) -> Finding:
+    if _enabled_since() is None:
+        return Finding(INSUFFICIENT, _(NOT_ENABLED))
+    sure = confidence()
+    verdict = criteria.judge(criterion, collect_observation(confidence=sure), sure)
+    return Finding(verdict.state.value, verdict.words)

@@ -1,0 +1,164 @@
+"""Was each step up approved, and does each row still say who proposed, approved, signed and was told?"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+from hashlib import sha256
+
+from django.db import connection
+
+from rollout.models import AuditEntry, Change, Proposal, ProposalState, Source
+from rollout.promotion import approval_proofs
+from rollout.stages import Stage, height
+
+FORMER = "Former member"  # what an erasure leaves of a name
+# How often the application writes a row: once, or a second time to settle what was open.
+WRITES = {"rollout_proposal": 2, "rollout_sign_off": 1, "rollout_root_cause": 1, "rollout_delivery": 1}
+WHAT = {
+    "rollout_proposal": "Proposal",
+    "rollout_sign_off": "Signature",
+    "rollout_root_cause": "Root cause",
+    "rollout_delivery": "Delivered message",
+}
+# Django's connections are in UTC, as the trigger was: a moment has one spelling.
+_ROWS = {
+    table: f"""
+SELECT t.id, (
+    SELECT jsonb_object_agg(part.key, part.value) FROM jsonb_each(to_jsonb(t)) AS part
+    WHERE part.key = ANY (string_to_array(e.columns, ',')))::text, to_jsonb(t)::text LIKE '%%"{FORMER}"%%'
+FROM public.{table} AS t LEFT JOIN LATERAL (
+    SELECT columns FROM public.rollout_audit_entry AS e
+    WHERE e.table_name = '{table}' AND e.row_id = t.id ORDER BY e.id DESC LIMIT 1) AS e ON true
+WHERE {condition} ORDER BY t.id
+"""  # noqa: S608 (our own names)
+    for table, condition in {
+        "rollout_proposal": "true",
+        "rollout_sign_off": "true",
+        "rollout_root_cause": "t.filed_at IS NOT NULL",
+        "rollout_delivery": "t.delivered_at IS NOT NULL",
+    }.items()
+}
+
+
+# When a row was truly written stands in its entries; its own columns say what their writer chose.
+_UNPROVEN = """
+SELECT p.id FROM public.rollout_proposal AS p, LATERAL (
+    SELECT min(e.at) AS written, max(e.at) AS decided FROM public.rollout_audit_entry AS e
+    WHERE e.table_name = 'rollout_proposal' AND e.row_id = p.id) AS entry
+WHERE p.id = ANY (%s) AND (
+    public.rollout_is_proven(p.proof, ARRAY[
+        CASE WHEN p.override THEN 'override' ELSE 'propose' END, p.from_stage, p.to_stage, p.from_version::text,
+        p.proposer_id::text], entry.written) IS FALSE
+    OR (p.state = 'approved' AND NOT p.override AND public.rollout_is_proven(
+        p.decision_proof, ARRAY['approve', p.proof, p.decided_by_id::text], entry.decided) IS FALSE))
+"""
+
+
+def find_unproven(proposal_ids: Sequence[int]) -> frozenset[int]:
+    """Return those of the proposals that the application did not make or approve, whoever they name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNPROVEN, [list(proposal_ids)])
+        return frozenset(row[0] for row in cursor.fetchall())
+
+
+def read_entries() -> list[AuditEntry]:
+    """Read the chain from its beginning."""
+    return list(AuditEntry.objects.order_by("pk"))
+
+
+def steps_up(lines: Sequence[Change]) -> list[Change]:
+    """Return the changes that let more members in."""
+    return [
+        line
+        for line in lines
+        if line.from_stage
+        and line.to_stage
+        and height(Stage.parse(line.to_stage)) > height(Stage.parse(line.from_stage))
+    ]
+
+
+def find_unapproved(steps: Sequence[Change]) -> Iterator[str]:
+    """Name each step up that passes for the application's and that nobody was entitled to make."""
+    approved: dict[tuple[int, str, str], list[Proposal]] = defaultdict(list)
+    for proposal in Proposal.objects.filter(state=ProposalState.APPROVED).order_by("pk"):
+        approved[proposal.from_version, proposal.from_stage, proposal.to_stage].append(proposal)
+    for line in steps:
+        if line.source == Source.OUTSIDE:
+            continue
+        found = approved[line.flag_version - 1, line.from_stage or "", line.to_stage or ""]
+        if not any(_approves(proposal, line) for proposal in found):
+            yield f"{name_line(line)} passes for approved, and no two people approved it and nobody overrode."
+
+
+def find_problems(entries: Sequence[AuditEntry]) -> Iterator[str]:
+    """Name each break in the chain, and each row that is not as its latest entry says."""
+    previous = ""
+    for entry in entries:
+        if entry.hash != chained_hash(entry, previous):
+            yield (
+                f"Entry {entry.pk} on {WHAT.get(entry.table_name, entry.table_name).lower()} {entry.row_id} does not"
+                " follow from the one before it: it was altered or added, or one before it was removed."
+            )
+        previous = entry.hash
+    written: dict[tuple[str, int], list[AuditEntry]] = defaultdict(list)
+    for entry in entries:
+        written[entry.table_name, entry.row_id].append(entry)
+    for table in _ROWS:
+        yield from _compare_rows(table, written)
+    for table, row_id in written:
+        yield f"{WHAT.get(table, table)} {row_id} was removed."
+
+
+def chained_hash(entry: AuditEntry, previous: str) -> str:
+    """Return the hash that the entry must carry after one that carries `previous`."""
+    at = entry.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    parts = (previous, entry.pk, at, entry.table_name, entry.row_id, entry.columns, entry.digest)
+    return sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
+def name_line(line: Change) -> str:
+    """Name a line of the record so that people find it."""
+    return f"Line {line.pk} (version {line.flag_version}, {line.from_stage} to {line.to_stage}, by {line.actor_label})"
+
+
+def _compare_rows(table: str, written: dict[tuple[str, int], list[AuditEntry]]) -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS[table])
+        rows = cursor.fetchall()
+    for row_id, content, is_erased in rows:
+        entries = written.pop((table, row_id), [])
+        if not entries:
+            yield f"{WHAT[table]} {row_id} was added past the database's triggers."
+        elif sha256((content or "").encode()).hexdigest() != entries[-1].digest:
+            yield f"{WHAT[table]} {row_id} was altered: it is not what was written at {entries[-1].at:%Y-%m-%d %H:%M:%S} UTC."
+        elif len(entries) > WRITES[table] and not is_erased:
+            yield f"{WHAT[table]} {row_id} was written again after it was settled."
+
+
+def _approves(proposal: Proposal, line: Change) -> bool:
+    if proposal.override != line.override:
+        return False
+    step = {
+        "from_stage": proposal.from_stage,
+        "to_stage": proposal.to_stage,
+        "from_version": proposal.from_version,
+    }
+    if proposal.override:
+        fields = approval_proofs.of_override(**step, actor_id=proposal.proposer_id)
+        return proposal.proposer_id == line.actor_id and _was_proven(line, proposal.proof, fields)
+    people = (proposal.proposer_id, proposal.decided_by_id)
+    asked = approval_proofs.of_proposal(**step, proposer_id=proposal.proposer_id)
+    said = approval_proofs.of_approval(proposal_proof=proposal.proof, approver_id=proposal.decided_by_id)
+    return (
+        None not in people
+        and people[0] != people[1] == line.actor_id
+        and _was_proven(line, proposal.proof, asked)
+        and _was_proven(line, proposal.decision_proof, said)
+    )
+
+
+def _was_proven(line: Change, proof: str, fields: tuple[object, ...]) -> bool:
+    """Ask the database, which keeps earlier keys too. What is older than the first key has no proof, and needs none."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT public.rollout_is_proven(%s, %s::text[], %s)", [proof, list(map(str, fields)), line.at])
+        return cursor.fetchone()[0] is not False

@@ -1,0 +1,147 @@
+"""After the switch, the last one out: a proof that no V2 start which began before a rollback is still to be committed.
+
+A start in V2 holds a shared lock until its transaction ends, and looks at the flag only once it has it. Who then commits
+`disabled` and gets the same lock for itself alone knows that each start has either ended or will see `disabled`.
+"""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
+
+from carecollective.core.database import ClockTimestamp, fetch_all
+from rollout.errors import NothingToCertify
+from rollout.models import DrainCertificate
+from rollout.stages import DISABLED
+from rollout.targeting import snapshot
+from rollout.targeting.cohort import decide, gather_facts
+from rollout.versions import MessagingVersion
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
+
+# Any number that fits in 32 bits will do, as long as nothing else of ours uses it.
+LOCK_KEY = 7_262_012
+WAIT_MS = 1000
+
+HOLDERS = """
+SELECT held.pid, COALESCE(session.application_name, ''), session.xact_start
+FROM pg_catalog.pg_locks AS held LEFT JOIN pg_catalog.pg_stat_activity AS session ON session.pid = held.pid
+WHERE held.locktype = 'advisory' AND held.classid = 0 AND held.objid = %s AND held.objsubid = 1 AND held.granted
+  AND held.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND held.pid <> pg_backend_pid()
+ORDER BY session.xact_start, held.pid
+"""
+# A rollback that waits to be recorded is in force, and will be the flag's next version.
+TAKEN_BACK = """
+SELECT coalesce(
+  (SELECT flag.version + 1 FROM public.rollout_flag AS flag, public.rollout_state AS state
+   WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
+     AND state.waiting_since <= clock_timestamp() - %(after)s),
+  (SELECT flag_version FROM public.rollout_change
+   WHERE to_stage = 'disabled' AND from_stage <> 'disabled' AND at <= clock_timestamp() - %(after)s
+   ORDER BY id DESC LIMIT 1))
+"""
+
+
+def enter_v2_start(*, member: "User") -> MessagingVersion | None:
+    """Begin a start in V2 inside the caller's transaction, and return the version that it may use after all.
+
+    Not V2 any more when the rollout was taken back since the caller asked; the answer then is what `decide` says now.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK_KEY])
+    # A statement of its own: one that waited for the lock still sees the flag as it was before.
+    state, override = snapshot.read_now(), settings.MESSAGING_V2_ROLLOUT
+    facts = gather_facts(member=member, state=state, override=override)
+    return decide(state=state, member=facts, override=override).version
+
+
+def certify(*, flag_version: int) -> DrainCertificate:
+    """Prove that no V2 start commits from now on, as long as the rollout stays at `flag_version`; keep and return the proof.
+
+    After a second in vain the row that is returned has no `issued_at` and names the sessions that stood in the way.
+    Raises NothingToCertify unless that version is the present one, and is `disabled`.
+    """
+    if connection.in_atomic_block:
+        raise RuntimeError("Inside a transaction nothing has been committed yet that could be certified.")
+    return certify_now(flag_version=flag_version, wait_ms=WAIT_MS) or _report(flag_version)
+
+
+def certify_now(*, flag_version: int, wait_ms: int = 50) -> DrainCertificate | None:
+    """Issue the certificate if that takes no waiting to speak of; None where a start is on its way, and nothing is kept.
+
+    Raises NothingToCertify.
+    """
+    try:
+        return _issue(flag_version, wait_ms)
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+    return None
+
+
+def latest_attempt() -> DrainCertificate | None:
+    """Return the last attempt since V2 was last taken from members, an issued one before any other; None if nobody asked."""
+    version = _version_taken_back()
+    if version is None:
+        return None
+    attempts = list(DrainCertificate.objects.filter(flag_version__gte=version))
+    return next((attempt for attempt in attempts if attempt.issued_at), attempts[0] if attempts else None)
+
+
+def certify_what_is_owed(*, after: timedelta) -> None:
+    """Issue the certificate that the last rollback lacks, once it is `after` old and no start is on its way any more."""
+    state = snapshot.read_now()
+    version = _version_taken_back(after=after) if state.stage == DISABLED else None
+    if version is None or DrainCertificate.objects.filter(flag_version__gte=version, issued_at__isnull=False).exists():
+        return
+    # Moved on just now: there is nothing to prove any more.
+    with suppress(NothingToCertify):
+        certify_now(flag_version=state.version)
+
+
+def _version_taken_back(*, after: timedelta = timedelta(0)) -> int | None:
+    """Return the version at which V2 was last taken from members, at least so long ago."""
+    ((version,),) = fetch_all(TAKEN_BACK, {"after": after})
+    return int(version) if version is not None else None
+
+
+def list_holders() -> list[dict[str, Any]]:
+    """List the sessions that are inside a V2 start now, the oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(HOLDERS, [LOCK_KEY])
+        rows = cursor.fetchall()
+    return [
+        {"pid": pid, "application": application, "since": since.isoformat() if since else None}
+        for pid, application, since in rows
+    ]
+
+
+def _issue(flag_version: int, wait_ms: int) -> DrainCertificate:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true), clock_timestamp()", [str(wait_ms)])
+            asked_at = cursor.fetchone()[1]
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+            cursor.execute("SELECT clock_timestamp()")
+            issued_at = cursor.fetchone()[0]
+        state = snapshot.read_now()
+        if (state.stage, state.version) != (DISABLED, flag_version):
+            raise NothingToCertify
+        return DrainCertificate.objects.create(
+            flag_version=flag_version,
+            asked_at=asked_at,
+            issued_at=issued_at,
+            waited_ms=(issued_at - asked_at).total_seconds() * 1000,
+        )
+
+
+def _report(flag_version: int) -> DrainCertificate:
+    with transaction.atomic():
+        return DrainCertificate.objects.create(
+            flag_version=flag_version, asked_at=ClockTimestamp(), waited_ms=WAIT_MS, holders=list_holders()
+        )

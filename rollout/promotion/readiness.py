@@ -1,0 +1,124 @@
+"""Is the rollout ready for its next step? Gates, checklist, open alerts and the order of the stages, in one answer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from rollout.alerts.lifecycle import AlertRecord, open_alerts
+from rollout.gates import criteria
+from rollout.gates.observations import collect_observation
+from rollout.gates.results import Timings, Verdict, VerdictState
+from rollout.gates.stays import find_resumption, read_runs
+from rollout.plain import as_plain
+from rollout.promotion.checklist import judge_checklist
+from rollout.promotion.sign_offs import ChecklistItem, read_standing
+from rollout.promotion.stage_sign_offs import judge_stage
+from rollout.stages import DISABLED, Stage, skipped_between
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """One thing that keeps the rollout from its next stage."""
+
+    kind: str  # gate, sign_off, checklist, alert, skip or approval
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What stands between `stage` and `target`. The second staff member's approval comes on top of it, always."""
+
+    stage: Stage
+    target: Stage | None
+    confidence: float
+    verdicts: tuple[Verdict, ...]
+    checklist: tuple[ChecklistItem, ...]
+    blockers: tuple[Blocker, ...]
+    sign_offs: tuple[ChecklistItem, ...] = ()
+    sends: Timings = field(default_factory=Timings)
+
+    @property
+    def passed(self) -> bool:
+        return self.target is not None and not self.blockers
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(blocker.words for blocker in self.blockers)
+
+    @property
+    def expected_at(self) -> datetime | None:
+        """When the gates will have seen enough, at today's traffic; None when nothing is missing or nobody can tell."""
+        waiting = [found for found in self.verdicts if found.state is VerdictState.INSUFFICIENT and found.blocks]
+        times = [found.expected_at for found in waiting]
+        return None if None in times else max((at for at in times if at), default=None)
+
+    def evidence(self) -> dict[str, Any]:
+        """Return what the record keeps of it."""
+        return {
+            "confidence": self.confidence,
+            "gates": as_plain(self.verdicts),
+            "checklist": {item.name: item.state for item in (*self.sign_offs, *self.checklist)},
+            # What the next stage is compared with, also once the events themselves are no longer kept.
+            "sends": {
+                "calls": self.sends.calls,
+                "p95_ms": self.sends.p95_ms,
+                "p95_at_most_ms": self.sends.p95_at_most_ms,
+            },
+        }
+
+
+def confidence() -> float:
+    """Return how sure the gates are to be before they pass."""
+    return float(getattr(settings, "ROLLOUT_CONFIDENCE", criteria.CONFIDENCE))
+
+
+def judge(*, stage: Stage, target: Stage | None) -> Readiness:
+    """Judge a step up from `stage`, where the rollout is now, to `target`; without one, what `stage` has shown so far."""
+    sure = confidence()
+    # Nobody is in V2 at disabled: there is nothing to have been seen.
+    verdicts: tuple[Verdict, ...] = ()
+    sign_offs: tuple[ChecklistItem, ...] = ()
+    sends, standing = Timings(), read_standing()
+    if stage != DISABLED:
+        seen = collect_observation(confidence=sure)
+        verdicts, sends = criteria.evaluate(stage=stage, observation=seen, confidence=sure), seen.sends
+        sign_offs = judge_stage(stage, seen=seen, standing=standing)
+    checklist = judge_checklist(standing)
+    blockers = tuple(_blockers(stage, target, verdicts, sign_offs, checklist, alerts=open_alerts()))
+    return Readiness(stage, target, sure, verdicts, checklist, blockers, sign_offs, sends)
+
+
+def _resumes(stage: Stage, target: Stage | None) -> bool:
+    """Tell whether the step goes back to the stage that a rollback left, after its root cause was filed."""
+    found = find_resumption(read_runs()) if stage == DISABLED else None
+    return found is not None and found.explained and found.stage == target
+
+
+def _blockers(
+    stage: Stage,
+    target: Stage | None,
+    verdicts: tuple[Verdict, ...],
+    sign_offs: tuple[ChecklistItem, ...],
+    checklist: tuple[ChecklistItem, ...],
+    *,
+    alerts: tuple[AlertRecord, ...],
+) -> Iterator[Blocker]:
+    skipped = skipped_between(stage, target) if target else ()
+    if skipped and not _resumes(stage, target):
+        said = {"before": stage, "after": target, "skipped": ", ".join(str(rung) for rung in skipped)}
+        yield Blocker("skip", _("Going from %(before)s to %(after)s would skip %(skipped)s.") % said)
+    for alert in alerts:
+        yield Blocker("alert", _("An alert is open: %(words)s") % {"words": alert.words})
+    for verdict in verdicts:
+        if verdict.blocks:
+            yield Blocker("gate", f"{verdict.title}: {verdict.words}")
+    for item in sign_offs:
+        if item.state != "pass":
+            yield Blocker("sign_off", f"{item.title}: {item.words}")
+    for item in checklist:
+        if item.state != "pass":
+            yield Blocker("checklist", f"{item.title}: {item.words}")

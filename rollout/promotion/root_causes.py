@@ -1,0 +1,119 @@
+"""What a rollback has to teach. The database opens the form with the change; a person files it, once."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.utils.dateparse import parse_date
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from carecollective.core.database import ClockTimestamp, fetch_all
+from carecollective.core.errors import NotPermitted, ValidationRefused
+from rollout.errors import RootCauseFiled, RootCauseNotFound
+from rollout.models import Change
+from rollout.models import RootCause as Form
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
+
+SHORTEST, LONGEST = 3, 2000
+
+
+@dataclass(frozen=True, slots=True)
+class RootCause:
+    """The form that a rollback opens. The five answers are empty until it is filed."""
+
+    id: int
+    from_stage: str
+    rolled_back_at: datetime
+    rolled_back_by: str
+    rollback_reason: str
+    what: str
+    why: str
+    fix: str
+    who: str
+    due: date | None
+    filed_by: str
+    filed_at: datetime | None
+
+
+def file_root_cause(
+    *, actor: "User", root_cause_id: int, what: str, why: str, fix: str, who: str, due: date | str
+) -> RootCause:
+    """File what happened, why, what will be done about it, by whom and until when.
+
+    Raises NotPermitted without `rollout.rollback`; ValidationRefused naming each answer that is missing, or a day that
+    is over; RootCauseNotFound; RootCauseFiled.
+    """
+    if not actor.has_perm("rollout.rollback"):
+        raise NotPermitted
+    answers = {"what": what, "why": why, "fix": fix, "who": who}
+    cleaned = {name: answer.replace("\r\n", "\n").strip() for name, answer in answers.items()}
+    refused = {
+        name: [_("Say it in 3 to 2,000 characters.")]
+        for name, answer in cleaned.items()
+        if not SHORTEST <= len(answer) <= LONGEST or "\0" in answer
+    }
+    until = due if isinstance(due, date) else _parse(due)
+    ((now,),) = fetch_all("SELECT clock_timestamp()")
+    if until is None:
+        refused["due"] = [format_lazy(_("Give a date, such as {date}."), date=first_due(now))]
+    elif until < first_due(now):
+        refused["due"] = [_("Give a day after today.")]
+    if refused:
+        raise ValidationRefused(fields=refused)
+    # The condition is the lock: of two who file at once, one finds nothing left to file.
+    filed = Form.objects.filter(pk=root_cause_id, filed_at=None).update(
+        **cleaned, due=until, filed_by_id=actor.pk, filed_by_label=str(actor), filed_at=ClockTimestamp()
+    )
+    form = Form.objects.filter(pk=root_cause_id).first()
+    if form is None:
+        raise RootCauseNotFound
+    if not filed:
+        raise RootCauseFiled
+    return _with_changes([form])[0]
+
+
+def first_due(now: datetime) -> date:
+    """Return the earliest day by which something can be promised: tomorrow."""
+    return (now.astimezone(UTC) + timedelta(days=1)).date()
+
+
+def list_due() -> tuple[RootCause, ...]:
+    """List the forms that wait to be filed, the latest rollback first."""
+    return _with_changes(list(Form.objects.filter(filed_at=None)))
+
+
+def list_filed(limit: int = 50) -> tuple[RootCause, ...]:
+    """List what was filed, the latest first."""
+    return _with_changes(list(Form.objects.exclude(filed_at=None).order_by("-filed_at", "-pk")[:limit]))
+
+
+def _with_changes(forms: list[Form]) -> tuple[RootCause, ...]:
+    changes = Change.objects.in_bulk([form.change_id for form in forms])
+    return tuple(_as_record(form, changes[form.change_id]) for form in forms)
+
+
+def _as_record(form: Form, change: Change) -> RootCause:
+    return RootCause(
+        id=form.pk,
+        from_stage=change.from_stage or "",
+        rolled_back_at=change.at,
+        rolled_back_by=change.actor_label,
+        rollback_reason=change.reason,
+        what=form.what,
+        why=form.why,
+        fix=form.fix,
+        who=form.who,
+        due=form.due,
+        filed_by=form.filed_by_label,
+        filed_at=form.filed_at,
+    )
+
+
+def _parse(text: str) -> date | None:
+    try:
+        return parse_date(text.strip())
+    except ValueError:
+        return None

@@ -1,0 +1,233 @@
+"""Every change of the rollout that goes through the application: one locked row, one recorded change."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.utils.translation import gettext_lazy as _
+from psycopg.errors import CheckViolation
+
+from carecollective.core.database import ClockTimestamp
+from carecollective.core.errors import DomainError, NotPermitted, ValidationRefused
+from carecollective.core.text import can_be_kept, one_line
+from rollout.errors import ApprovalNotAccepted, NothingToChange, OverrideRefused, PromotionRefused
+from rollout.models import Change, Flag, Proposal, ProposalState, Source
+from rollout.promotion import approval_proofs, drain, readiness, rollbacks
+from rollout.promotion.readiness import Readiness
+from rollout.stages import DISABLED, ENABLED, Stage, height
+from rollout.targeting import snapshot
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
+
+logger = logging.getLogger(__name__)
+
+REASON_SHORTEST, REASON_LONGEST = 3, 500
+CHANGED_MEANWHILE = _("The rollout has been changed meanwhile. Look at it again.")
+ROLLBACK_FIRST = "rollout_flag_rollback_comes_first"
+APPROVAL = _("A second staff member's approval: propose the step in the control room, at /admin/rollout/.")
+
+
+def change_stage(
+    *, actor: "User | None", stage: Stage, reason: str, source: Source, override: bool = False, actor_label: str = ""
+) -> Change:
+    """Move the rollout to `stage` without anybody's approval: down at any time, up only past what is missing.
+
+    Reaching `enabled` turns V1 writes off; leaving it, or reaching `disabled`, turns them on again.
+    A step down takes the permission to roll back. A step up raises PromotionRefused, naming all that is missing, unless
+    `override`: that takes a superuser or the command line, and the record keeps what was passed over. The way up for
+    everybody else is `rollout.promotion.proposals`.
+    """
+    if stage == DISABLED:
+        return roll_back(actor=actor, reason=reason, source=source, actor_label=actor_label)
+    reason = clean_reason(reason)
+    before = snapshot.read_now().stage
+    is_up = height(stage) > height(before)
+    _require(actor, "rollout.propose" if is_up or stage == before else "rollout.rollback")
+    if stage == before:
+        raise NothingToChange(_("The rollout is already at %(stage)s.") % {"stage": stage})
+    # Judged before the row is held still: a rollback waits for nobody's evidence.
+    found = _judge_override(actor, before, stage, override=override) if is_up else None
+    with transaction.atomic():
+        flag = rollbacks.lock_flag()
+        if flag.current_stage() != before:
+            raise NothingToChange(CHANGED_MEANWHILE)
+        label = _label(actor, actor_label, source)
+        if found is not None:
+            # First: the trigger on the flag looks for it.
+            _keep_override(flag, stage, reason=reason, actor=actor, label=label, found=found)
+        change = _write(
+            flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label=label,
+            source=source, reason=reason, override=found is not None,
+        )  # fmt: skip
+        if found is not None:
+            _require_accepted(change)
+        return change
+
+
+def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) -> Change:
+    """Make the step up that a proposal asked for and `actor` approved. The caller holds the flag's lock."""
+    stage = Stage.parse(proposal.to_stage)
+    reason = _("%(reason)s\nProposed by %(proposer)s, approved by %(approver)s.") % {
+        "reason": proposal.reason,
+        "proposer": proposal.proposer_label,
+        "approver": proposal.decided_by_label,
+    }
+    change = _write(
+        flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label="", source=source,
+        reason=reason, override=False,
+    )  # fmt: skip
+    _require_accepted(change)
+    return change
+
+
+def roll_back(*, actor: "User | None", reason: str, source: Source, actor_label: str = "") -> Change:
+    """Turn V2 off for everybody and V1 writes on, whatever the rollout was doing; always possible, always recorded.
+
+    That waits for nobody. Then carries it over to the flag's row and asks for the certificate that no start in V2 is still
+    on its way; see `rollout.promotion.drain`. Where another session holds what that needs, the change that is returned is not
+    recorded yet (`is_recorded`), and `rollout.promotion.rollbacks` finishes by itself. Raises RollbackNotWritten.
+    """
+    _require(actor, "rollout.rollback")
+    reason = clean_reason(reason)
+    label = _label(actor, actor_label, source)
+    rollback = rollbacks.insert(actor=actor, label=label, source=source, reason=reason)
+    try:
+        rollbacks.settle()
+    except DatabaseError as problem:
+        logger.info("A rollback is in force and not recorded yet (%s).", type(problem).__name__)
+    change = rollbacks.change_of(rollback)
+    if not connection.in_atomic_block:
+        _certify(change)
+    return change
+
+
+def set_v1_writes(*, actor: "User | None", on: bool, reason: str, source: Source, actor_label: str = "") -> Change:
+    """Let V1 take new conversations and messages, or freeze it."""
+    _require(actor, "rollout.propose")
+    reason = clean_reason(reason)
+    with transaction.atomic():
+        flag = rollbacks.lock_flag()
+        if flag.v1_writes is on:
+            raise NothingToChange(_("V1 writes are already on.") if on else _("V1 writes are already off."))
+        return _write(
+            flag, stage=flag.current_stage(), v1_writes=on, actor=actor, actor_label=actor_label, source=source,
+            reason=reason, override=False,
+        )  # fmt: skip
+
+
+def clean_reason(reason: str) -> str:
+    """Return the reason as one line. Raises ValidationRefused unless it has 3 to 500 characters."""
+    cleaned = one_line(reason)
+    if not REASON_SHORTEST <= len(cleaned) <= REASON_LONGEST or not can_be_kept(reason):
+        raise ValidationRefused(fields={"reason": [_("Say why, in 3 to 500 characters.")]})
+    return cleaned
+
+
+def _judge_override(actor: "User | None", before: Stage, stage: Stage, *, override: bool) -> Readiness:
+    """Return what a step up passes over. Raises OverrideRefused, or PromotionRefused when nobody wants to pass over it."""
+    if override and actor is not None and not actor.is_superuser:
+        raise OverrideRefused
+    found = readiness.judge(stage=before, target=stage)
+    if not override:
+        raise PromotionRefused(missing=[*found.missing, str(APPROVAL)])
+    return found
+
+
+def _keep_override(
+    flag: Flag, stage: Stage, *, reason: str, actor: "User | None", label: str, found: Readiness
+) -> None:
+    actor_id = actor.pk if actor else None
+    step: dict[str, Any] = {"from_stage": flag.stage, "to_stage": str(stage), "from_version": flag.version}
+    Proposal.objects.create(
+        **step,
+        reason=reason,
+        proposer_id=actor_id,
+        proposer_label=label,
+        state=ProposalState.APPROVED,
+        decided_by_label=label,
+        decided_at=ClockTimestamp(),
+        override=True,
+        missing=[*found.missing, str(APPROVAL)],
+        evidence=found.evidence(),
+        proof=approval_proofs.prove(*approval_proofs.of_override(**step, actor_id=actor_id)),
+    )
+
+
+def _require_accepted(change: Change) -> None:
+    """Raise ApprovalNotAccepted, which undoes the step, where the database recorded it as from outside."""
+    if change.source == Source.OUTSIDE:
+        raise ApprovalNotAccepted
+
+
+def _v1_writes_after(flag: Flag, stage: Stage) -> bool:
+    return stage != ENABLED and (flag.v1_writes or flag.current_stage() == ENABLED)
+
+
+def _certify(change: Change) -> None:
+    try:
+        drain.certify(flag_version=change.flag_version)
+    except (DomainError, DatabaseError) as problem:
+        # V2 is off, and that is what counts; the certificate can be asked for again.
+        logger.warning(
+            "The rollback to version %s has no certificate (%s).", change.flag_version, type(problem).__name__
+        )
+
+
+def _require(actor: "User | None", permission: str) -> None:
+    # Nobody behind a command or the guard; those are trusted by where they run.
+    if actor is not None and not actor.has_perm(permission):
+        raise NotPermitted
+
+
+def _label(actor: "User | None", actor_label: str, source: Source) -> str:
+    return actor_label or str(actor or source.label)
+
+
+def _write(
+    flag: Flag,
+    *,
+    stage: Stage,
+    v1_writes: bool,
+    actor: "User | None",
+    actor_label: str,
+    source: Source,
+    reason: str,
+    override: bool,
+) -> Change:
+    context = {
+        "rollout.actor_id": str(actor.pk) if actor else "",
+        "rollout.actor_label": _label(actor, actor_label, source),
+        "rollout.source": source.value,
+        "rollout.reason": reason,
+        "rollout.override": "true" if override else "false",
+    }
+    with recorded_as(context):
+        flag.stage, flag.v1_writes = str(stage), v1_writes
+        try:
+            flag.save(update_fields=["stage", "v1_writes"])
+        except IntegrityError as problem:
+            cause = problem.__cause__
+            if not isinstance(cause, CheckViolation) or cause.diag.constraint_name != ROLLBACK_FIRST:
+                raise
+            # Rolled back since the row was locked: a rollback waits for nobody.
+            raise NothingToChange(CHANGED_MEANWHILE) from None
+    flag.refresh_from_db(fields=["version", "changed_at"])
+    return Change.objects.get(flag_version=flag.version)
+
+
+@contextmanager
+def recorded_as(context: dict[str, str]) -> Iterator[None]:
+    """Tell the table's trigger who changes it and why, for the statements inside and no others."""
+    _set_local(context)
+    yield
+    # A later statement of the same transaction is not this change. After an error, the rollback forgets it.
+    _set_local(dict.fromkeys(context, ""))
+
+
+def _set_local(context: dict[str, str]) -> None:
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(context))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {calls}", [part for item in context.items() for part in item])

@@ -1,0 +1,259 @@
+"""What people vouch for in their own name, in a role where one is asked for, and for a release."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from carecollective.accounts.models import User
+from carecollective.core.database import fetch_all
+from carecollective.core.errors import NotPermitted
+from carecollective.core.moments import moment
+from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
+from rollout.models import SignOff
+from rollout.promotion.automated_checks import Finding
+from rollout.releases import current_release
+
+# The time, and when V2 was last taken from members: what was vouched for before has been shown to be wrong. A rollback that
+# waits to be recorded is in force.
+_LAST_ROLLBACK = """
+SELECT clock_timestamp(), max(back.at) FROM (
+    SELECT at FROM public.rollout_change WHERE to_stage = 'disabled' AND from_stage <> 'disabled'
+    UNION ALL
+    SELECT state.waiting_since FROM public.rollout_state AS state, public.rollout_flag AS flag
+    WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
+) AS back
+"""
+SIGNING = 7262013  # the advisory lock's number
+ENGINEERING, PRODUCT = "engineering_lead", "product_owner"
+PART_TITLES = {"": "", ENGINEERING: gettext_noop("Engineering lead"), PRODUCT: gettext_noop("Product owner")}
+# A role is a group of the admin's; staff who may edit members give it.
+ROLE_GROUPS = {ENGINEERING: "Engineering lead", PRODUCT: "Product owner"}
+STAFF_ROLE = gettext_noop("Staff")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who vouched for an item, in what role, when and for which release. `lapsed` once a rollback has come after it."""
+
+    part: str  # "", engineering_lead or product_owner
+    part_title: str
+    signer: str
+    signed_at: datetime
+    role: str
+    release: str
+    lapsed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChecklistItem:
+    """One of the playbook's ten. `parts` are those still to be signed: ("",), or the two stakeholders."""
+
+    number: int
+    name: str
+    title: str
+    judged_by: str  # program, people, both
+    state: str  # pass, fail, insufficient
+    words: str
+    signatures: tuple[Signature, ...]
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """What is asked for: by `judge`, a program; by `parts`, as many signatures; or by both.
+
+    A part is a role, or empty for anybody who may approve. `is_open` tells whether the present stage has it. What is said
+    of a time can be signed when that is over: `opens_at` is None where it can be signed at once.
+    """
+
+    name: str
+    title: str
+    judge: Callable[[], Finding] | None = None
+    parts: tuple[str, ...] = ()
+    is_open: Callable[[], bool] = lambda: True
+    opens_at: Callable[[], datetime | None] = lambda: None
+
+
+_items: dict[str, Item] = {}
+
+
+def register(items: tuple[Item, ...]) -> None:
+    """Make items known, so that they can be signed."""
+    _items.update({item.name: item for item in items})
+
+
+def title_of_item(name: str) -> str:
+    """Return the title of an item; its name where it is one of earlier days."""
+    return _items[name].title if name in _items else name
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that judging signatures takes, read once: the time, the latest ones, the staff, the roles, and the last rollback."""
+
+    now: datetime
+
+    signatures: Mapping[tuple[str, str], SignOff]
+    staff: frozenset[UUID]
+    holders: Mapping[str, int]
+    rolled_back_at: datetime | None
+
+    def counts(self, signature: SignOff, *, since: datetime | None = None) -> bool:
+        """Tell whether a signature stands: its signer is staff, and nothing has come after it."""
+        starts = [at for at in (self.rolled_back_at, since) if at]
+        return signature.signer_id in self.staff and all(signature.signed_at >= at for at in starts)
+
+
+def read_standing() -> Standing:
+    """Read who has signed, and who may."""
+    latest = {
+        (found.item, found.part): found
+        for found in SignOff.objects.order_by("item", "part", "-pk").distinct("item", "part")
+        if not found.withdrawn
+    }
+    staff = User.objects.filter(is_active=True, is_staff=True)
+    groups = staff.filter(groups__name__in=ROLE_GROUPS.values()).values_list("groups__name", flat=True)
+    held = list(groups)
+    ((now, rolled_back_at),) = fetch_all(_LAST_ROLLBACK)
+    return Standing(
+        now=now,
+        signatures=latest,
+        staff=frozenset(staff.values_list("pk", flat=True)),
+        holders={role: held.count(group) for role, group in ROLE_GROUPS.items()},
+        rolled_back_at=rolled_back_at,
+    )
+
+
+def judge_items(
+    items: tuple[Item, ...], *, standing: Standing | None = None, since: datetime | None = None
+) -> tuple[ChecklistItem, ...]:
+    """Judge items as they stand now. A signature from before `since` counts no more than one from before a rollback."""
+    standing = standing or read_standing()
+    return tuple(_judge(number, item, standing, since) for number, item in enumerate(items, start=1))
+
+
+def sign(*, actor: User, item: str, part: str = "") -> SignOff:
+    """Vouch for an item in one's own name, for the release that runs. Two roles are two people.
+
+    Raises NotPermitted without `rollout.approve`; RoleMissing without the role that the part asks for; ItemUnknown;
+    SignedTooEarly; SamePerson.
+    """
+    _require(actor, item, part)
+    opens_at = _items[item].opens_at()
+    roles = [role for role, group in ROLE_GROUPS.items() if actor.groups.filter(name=group).exists()]
+    if part and part not in roles:
+        raise RoleMissing(_("Only the %(role)s signs this.") % {"role": _(PART_TITLES[part]).lower()})
+    held = part or next(iter(roles), "")
+    with transaction.atomic():
+        # One signature after another, so that nobody signs both parts at the same moment.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SIGNING])
+        standing = read_standing()
+        if opens_at and standing.now < opens_at:
+            raise SignedTooEarly(_can_be_signed(opens_at))
+        others = [found for (name, other), found in standing.signatures.items() if name == item and other != part]
+        if any(other.signer_id == actor.pk and standing.counts(other) for other in others):
+            raise SamePerson
+        return SignOff.objects.create(
+            item=item, part=part, signer_id=actor.pk, signer_label=str(actor), role=held, release=current_release()
+        )
+
+
+def withdraw(*, actor: User, item: str, part: str = "", signer: str = "") -> SignOff:
+    """Take a signature back, whoever gave it, or the one by `signer` alone.
+
+    Raises NotPermitted without `rollout.approve`; ItemUnknown; NothingToChange when another has signed by now.
+    """
+    _require(actor, item, part)
+    standing = read_standing().signatures.get((item, part))
+    if signer and (standing is None or standing.signer_label != signer):
+        raise NothingToChange(_("Another signature stands there by now. Look at it again."))
+    return SignOff.objects.create(
+        item=item, part=part, signer_id=actor.pk, signer_label=str(actor), withdrawn=True, release=current_release()
+    )
+
+
+def _require(actor: User, item: str, part: str) -> None:
+    if not actor.has_perm("rollout.approve"):
+        raise NotPermitted
+    if item not in _items or part not in _items[item].parts or not _items[item].is_open():
+        raise ItemUnknown
+
+
+def _judge(number: int, item: Item, standing: Standing, since: datetime | None) -> ChecklistItem:
+    found = item.judge() if item.judge else None
+    signed = {part: by for part in item.parts if (by := standing.signatures.get((item.name, part)))}
+    opens_at = item.opens_at()
+    counts_from = max((at for at in (since, opens_at) if at), default=None)
+    signatures = tuple(
+        Signature(
+            part=part,
+            part_title=_(PART_TITLES[part]) if part else "",
+            signer=by.signer_label,
+            signed_at=by.signed_at,
+            role=_(PART_TITLES.get(by.role) or STAFF_ROLE),
+            release=by.release,
+            lapsed=not standing.counts(by, since=counts_from),
+        )
+        for part, by in signed.items()
+    )
+    valid = {signature.part for signature in signatures if not signature.lapsed}
+    unsigned = tuple(part for part in item.parts if part not in valid)
+    is_early = opens_at is not None and standing.now < opens_at
+    judged = ChecklistItem(
+        number=number,
+        name=item.name,
+        title=_(item.title),
+        judged_by="both" if item.judge and item.parts else "program" if item.judge else "people",
+        state="pass",
+        words="",
+        signatures=signatures,
+        parts=unsigned if item.is_open() and not is_early else (),
+    )
+    later = [_can_be_signed(opens_at)] if opens_at and is_early else []
+    if found and found.state != "pass":
+        return replace(judged, state=found.state, words=" ".join([found.words, *later]))
+    if unsigned:
+        said = later or list(_sign_again(signatures, opens_at))
+        words = " ".join([_sign_here(unsigned, standing.holders), *said])
+        return replace(judged, state="insufficient", words=words)
+    return replace(judged, words=" ".join(filter(None, [found.words if found else "", *map(_signed, signatures)])))
+
+
+def _can_be_signed(opens_at: datetime) -> str:
+    return _("It can be signed from %(when)s.") % {"when": moment(opens_at, up=True)}
+
+
+def _sign_again(signatures: tuple[Signature, ...], opens_at: datetime | None) -> Iterator[str]:
+    """Say why a signature that stands there counts no more."""
+    lapsed = [signature for signature in signatures if signature.lapsed]
+    if any(opens_at and signature.signed_at < opens_at for signature in lapsed):
+        yield _("Sign again: it was signed too early.")
+    elif lapsed:
+        yield _("Sign again: a signature ends with a rollback, and when its signer leaves the staff.")
+
+
+def _sign_here(unsigned: tuple[str, ...], holders: Mapping[str, int]) -> str:
+    who = _(" and ").join(_(PART_TITLES[part]).lower() for part in unsigned if part)
+    words = _("Still to be signed by the %(who)s.") % {"who": who} if who else _("Still to be signed.")
+    for part in unsigned:
+        if part and not holders.get(part):
+            words += " " + _("Nobody is %(role)s yet: put a staff member into the group “%(group)s”.") % {
+                "role": _(PART_TITLES[part]).lower(),
+                "group": ROLE_GROUPS[part],
+            }
+    return words
+
+
+def _signed(signature: Signature) -> str:
+    said = _("Signed by %(who)s (%(role)s) at %(when)s") % {
+        "who": signature.signer,
+        "role": signature.role.lower(),
+        "when": moment(signature.signed_at),
+    }
+    return said + (_(" for release %(release)s.") % {"release": signature.release} if signature.release else ".")

@@ -1,0 +1,168 @@
+"""Which version a new conversation of a member uses: one pure function, and the one way to ask it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.conf import settings
+
+from rollout.stages import BUCKETS, DISABLED, ENABLED, Stage, StageKind
+from rollout.targeting import snapshot
+from rollout.targeting.state import RolloutState
+from rollout.versions import MessagingVersion
+
+if TYPE_CHECKING:
+    from carecollective.accounts.models import User
+
+INTERNAL_TESTERS = "Internal testers"
+
+
+class Reason(StrEnum):
+    """Why a decision fell as it did; each code stays the same for ever, because events and monitors keep it."""
+
+    DISABLED_BY_ENVIRONMENT = "disabled_by_environment"
+    STALE_SNAPSHOT = "stale_snapshot"
+    DISABLED = "disabled"
+    TABLES_MISSING = "tables_missing"
+    GUARD_ABSENT = "guard_absent"
+    NOT_INTERNAL = "not_internal"
+    OUT_OF_PERCENTAGE = "out_of_percentage"
+    V1_FROZEN = "v1_frozen"
+    STAFF = "staff"
+    INTERNAL_TESTER = "internal_tester"
+    IN_PERCENTAGE = "in_percentage"
+    ENABLED = "enabled"
+
+
+_SENTENCES = {
+    Reason.DISABLED_BY_ENVIRONMENT: "MESSAGING_V2_ROLLOUT=disabled switches V2 off for everybody.",
+    Reason.STALE_SNAPSHOT: "The rollout's state could not be read in the last five seconds, so V2 stays off.",
+    Reason.DISABLED: "V2 is switched off for everybody.",
+    Reason.TABLES_MISSING: "The tables of V2 are missing, so V2 is off until they are there again.",
+    Reason.GUARD_ABSENT: "No guard has watched the rollout in the last minute, so V2 is off until one does.",
+    Reason.NOT_INTERNAL: "V2 is open to staff and internal testers only, for now.",
+    Reason.OUT_OF_PERCENTAGE: "This member's bucket is above the share of members that is in V2.",
+    Reason.V1_FROZEN: "This member is not in V2, and V1 takes no new conversations.",
+    Reason.STAFF: "Staff use V2 at every stage but disabled.",
+    Reason.INTERNAL_TESTER: "Internal testers use V2 at every stage but disabled.",
+    Reason.IN_PERCENTAGE: "This member's bucket is within the share of members that is in V2.",
+    Reason.ENABLED: "Everybody uses V2.",
+}
+
+
+def explain(reason: Reason) -> str:
+    """Word a reason as a sentence for people."""
+    return _SENTENCES[reason]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFacts:
+    """All that the decision may know about a member."""
+
+    id: UUID
+    is_staff: bool
+    is_tester: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer for one member; `version` is None when neither messaging takes a new conversation of theirs."""
+
+    version: MessagingVersion | None
+    reason: Reason
+    stage: Stage
+    bucket: int
+
+
+def bucket(*, member_id: UUID, salt: str) -> int:
+    """Place a member in one of 100,000 buckets, the same one wherever and whenever it is asked."""
+    digest = sha256(f"{salt}:{member_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % BUCKETS
+
+
+def decide(*, state: RolloutState, member: MemberFacts, override: Stage | None) -> Decision:
+    """Decide from the rollout's state and the member alone. `override` is the environment's stage, if it names one.
+
+    Only a DISABLED override counts: any other is merely where an empty database began.
+    The members that are in at one stage are in at every higher one.
+    """
+    stage = DISABLED if override == DISABLED else state.stage
+    place = bucket(member_id=member.id, salt=state.salt)
+    is_in, reason = _place(state=state, stage=stage, member=member, place=place, override=override)
+    if is_in:
+        return Decision(MessagingVersion.V2, reason, stage, place)
+    if v1_takes_writes(state=state, override=override):
+        return Decision(MessagingVersion.V1, reason, stage, place)
+    return Decision(None, Reason.V1_FROZEN, stage, place)
+
+
+def _place(
+    *, state: RolloutState, stage: Stage, member: MemberFacts, place: int, override: Stage | None
+) -> tuple[bool, Reason]:
+    if override == DISABLED:
+        return False, Reason.DISABLED_BY_ENVIRONMENT
+    if not state.fresh:
+        return False, Reason.STALE_SNAPSHOT
+    if stage.kind is StageKind.DISABLED:
+        return False, Reason.DISABLED
+    if not state.installed:
+        return False, Reason.TABLES_MISSING
+    if not state.guarded:
+        return False, Reason.GUARD_ABSENT
+    if stage.kind is StageKind.ENABLED:
+        return True, Reason.ENABLED
+    if member.is_staff:
+        return True, Reason.STAFF
+    if member.is_tester:
+        return True, Reason.INTERNAL_TESTER
+    if stage.kind is StageKind.INTERNAL:
+        return False, Reason.NOT_INTERNAL
+    if place < stage.threshold:
+        return True, Reason.IN_PERCENTAGE
+    return False, Reason.OUT_OF_PERCENTAGE
+
+
+def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
+    """Tell whether V1 takes new conversations and messages.
+
+    The environment's `disabled`, a guard's absence and the loss of V2's tables do to a database at `enabled` what a rollback
+    would: V1 writes count as on, or switching V2 off would leave nobody able to write at all.
+    """
+    return state.v1_writes or (state.stage == ENABLED and (override == DISABLED or state.holds_v2_off))
+
+
+def nobody_can_start(*, state: RolloutState, override: Stage | None) -> bool:
+    """Tell whether neither messaging takes a new conversation of anybody: V1 is frozen and V2 is off."""
+    v2_is_off = override == DISABLED or not state.fresh or state.stage == DISABLED or state.holds_v2_off
+    return v2_is_off and not v1_takes_writes(state=state, override=override)
+
+
+def decision_for(member: "User") -> Decision:
+    """Decide for a member from the current state of the rollout, at the cost of one query at most."""
+    state, override = snapshot.current(), settings.MESSAGING_V2_ROLLOUT
+    return decide(state=state, member=gather_facts(member=member, state=state, override=override), override=override)
+
+
+def gather_facts(*, member: "User", state: RolloutState, override: Stage | None) -> MemberFacts:
+    """Collect what `decide` needs, and look up the group only where it could make a difference."""
+    off = override == DISABLED or not state.fresh or state.holds_v2_off
+    settled = off or state.stage in (DISABLED, ENABLED) or member.is_staff
+    is_tester = not settled and member.groups.filter(name=INTERNAL_TESTERS).exists()
+    return MemberFacts(id=member.pk, is_staff=member.is_staff, is_tester=is_tester)
+
+
+def v1_writes_are_on() -> bool:
+    """Tell whether V1 takes writes now; what the pages, the API and the legacy writer ask."""
+    return v1_takes_writes(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)
+
+
+def nobody_can_start_now() -> bool:
+    """Tell whether nobody at all can start a conversation now, as far as this process knows."""
+    return nobody_can_start(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)
+
+
+def v2_is_installed() -> bool:
+    """Tell whether V2's tables are there, as far as this process knows; true where it knows nothing."""
+    return snapshot.current().installed

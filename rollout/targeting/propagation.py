@@ -1,0 +1,194 @@
+"""Each serving process says which version of the flag it knows, so that a rollback can tell when the last one had switched.
+
+A process tells by the connection on which it follows the flag, never on a request's; only reading goes through Django.
+"""
+
+import logging
+import os
+import socket
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from secrets import token_hex
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+from carecollective.core.moments import moment
+from carecollective.postgres.bounded import BoundedConnection
+from rollout import formatting
+from rollout.stages import DISABLED
+from rollout.targeting.connections import connection_parameters
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+# A process silent for longer than a beat and the five seconds that a snapshot is good for starts nothing in V2 any more.
+SILENT_SECONDS = 15.0
+GONE_SECONDS = 60.0
+POLL_SECONDS = 0.05
+
+TELL = """
+INSERT INTO public.rollout_process AS known (key, flag_version, switched_at, seen_at, backend_pid, held_off)
+VALUES (%s, %s, clock_timestamp(), clock_timestamp(), pg_backend_pid(), %s)
+ON CONFLICT (key) DO UPDATE SET
+    switched_at = CASE WHEN known.flag_version = excluded.flag_version THEN known.switched_at ELSE clock_timestamp() END,
+    flag_version = excluded.flag_version, seen_at = clock_timestamp(), backend_pid = excluded.backend_pid,
+    held_off = excluded.held_off
+"""
+# PostgreSQL gives the number of a session that ended to a later one.
+PRUNE = """
+DELETE FROM public.rollout_process WHERE key IN (
+    SELECT key FROM public.rollout_process
+    WHERE seen_at < clock_timestamp() - make_interval(secs => %s) OR (backend_pid = pg_backend_pid() AND key <> %s)
+    FOR UPDATE SKIP LOCKED
+)
+"""
+READ = """
+SELECT key, flag_version, switched_at, extract(epoch FROM clock_timestamp() - seen_at)::float8, held_off,
+    backend_pid IS NULL OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS session WHERE session.pid = backend_pid)
+FROM public.rollout_process WHERE seen_at >= clock_timestamp() - make_interval(secs => %s) ORDER BY key
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """How many serving processes have switched to the present version of the row."""
+
+    flag_version: int
+    switched: int
+    waiting: tuple[str, ...]
+    silent: tuple[str, ...]  # not heard from for so long that they hold V2 off by themselves
+    held_off: tuple[str, ...]  # their environment says MESSAGING_V2_ROLLOUT=disabled, whatever the stage
+    last_at: datetime | None
+    words: str
+
+    @property
+    def serving(self) -> int:
+        """How many processes serve."""
+        return self.switched + len(self.waiting) + len(self.silent)
+
+
+def acknowledge(follower: "psycopg.Connection[Any]", *, version: int) -> None:
+    """Tell that this process knows `version`: at once when it is new, and every ten seconds in any case. Never raises."""
+    pid, now = os.getpid(), time.monotonic()
+    told = _told.get(pid)
+    try:
+        session = follower.info.backend_pid
+        if pid in _left or (told is not None and told[:2] == (version, session) and now - told[2] < BEAT_SECONDS):
+            return
+        with follower.transaction():
+            # A locked table must not make the process deaf to the flag itself.
+            follower.execute("SET LOCAL lock_timeout = '200ms'")
+            follower.execute(TELL, [process_key(), version, settings.MESSAGING_V2_ROLLOUT == DISABLED])
+            follower.execute(PRUNE, [GONE_SECONDS, process_key()])
+    except psycopg.Error as error:
+        logger.debug("This process could not acknowledge version %s (%s).", version, type(error).__name__)
+    else:
+        _told[pid] = version, session, now
+
+
+def leave() -> None:
+    """Take this process, which ends now, out of the count. Never raises."""
+    _left.add(os.getpid())
+    try:
+        with BoundedConnection.connect(**connection_parameters(application_name="carecollective-leaving")) as session:
+            session.execute("SET LOCAL lock_timeout = '200ms'")
+            session.execute("DELETE FROM public.rollout_process WHERE key = %s", [process_key()])
+    except psycopg.Error as error:
+        logger.debug("This process could not say that it ends (%s).", type(error).__name__)
+
+
+def process_key() -> str:
+    """Name this process for as long as it lives: host, number, and something that a later process would not draw again."""
+    pid = os.getpid()
+    if pid not in _keys:
+        _keys.clear()
+        _keys[pid] = f"{socket.gethostname()}:{pid}:{token_hex(4)}"
+    return _keys[pid]
+
+
+def read_switch(*, version: int) -> Switch:
+    """Tell which of the serving processes know `version` of the flag or a later one.
+
+    A process without its session has ended, and leaves the count. One that may only be cut off is waited for until it is
+    sure to hold V2 off by itself.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(READ, [GONE_SECONDS])
+        rows = cursor.fetchall()
+    alive = [
+        row for row in rows if row[5] or (row[1] < version and row[3] <= SILENT_SECONDS and not _has_ended(row[0]))
+    ]
+    switched = [at for _, known, at, *_ in alive if known >= version]
+    waiting = tuple(key for key, known, _, age, *_ in alive if known < version and age <= SILENT_SECONDS)
+    silent = tuple(key for key, known, _, age, *_ in alive if known < version and age > SILENT_SECONDS)
+    held_off = tuple(row[0] for row in alive if row[4])
+    last_at = max(switched, default=None)
+    return Switch(
+        flag_version=version,
+        switched=len(switched),
+        waiting=waiting,
+        silent=silent,
+        held_off=held_off,
+        last_at=last_at,
+        words=_words(len(switched), len(waiting), len(silent), moment(last_at, "millisecond") if last_at else "")
+        + _words_on_brake(len(held_off), len(alive)),
+    )
+
+
+def wait_for_switch(*, version: int, seconds: float = 2.0) -> Switch:
+    """Wait until no process is behind `version`, at most so long, and tell how far they came."""
+    deadline = time.monotonic() + seconds
+    while (switch := read_switch(version=version)).waiting and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return switch
+
+
+def _has_ended(key: str) -> bool:
+    """Tell whether a process of this very host is surely gone."""
+    host, pid, _drawn = key.rsplit(":", 2) if key.count(":") >= 2 else ("", "", "")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, ValueError):
+        pass
+    return False
+
+
+def _words_on_brake(held_off: int, total: int) -> str:
+    if not held_off:
+        return ""
+    who = "All of them hold" if held_off == total else f"{held_off} of {total} {'holds' if held_off == 1 else 'hold'}"
+    return f" {who} V2 off, because their environment says MESSAGING_V2_ROLLOUT=disabled."
+
+
+def _words(switched: int, waiting: int, silent: int, last: str) -> str:
+    if not switched and not waiting and not silent:
+        return "No serving process follows the flag at the moment."
+    total = switched + waiting + silent
+    if switched == total:
+        said = f"All servers have switched ({formatting.count(total, 'process', 'processes')})"
+        return said + (f", the last at {last}." if last else ".")
+    said = f"{switched} of {formatting.count(total, 'server process', 'server processes')} {_has(switched)} switched."
+    if waiting:
+        said += f" {waiting} {_has(waiting)} not said so yet."
+    if silent:
+        starts = "starts" if silent == 1 else "start"
+        said += f" {silent} {_has(silent)} not been heard from for over {SILENT_SECONDS:.0f} seconds and {starts} nothing in V2."
+    return said
+
+
+def _has(number: int) -> str:
+    return "has" if number == 1 else "have"
+
+
+# Keyed by process: a fork inherits them and must not pass for its parent.
+_keys: dict[int, str] = {}
+_told: dict[int, tuple[int, int, float]] = {}
+_left: set[int] = set()

@@ -1,0 +1,210 @@
+"""The rollout's state, at hand in every process without a query and at most moments old.
+
+With ROLLOUT_SNAPSHOT "thread", one thread per process listens for the table's notifications on a connection of its
+own, reads the row anew after them, and once a second without any. With "query", each call reads through Django.
+
+Any role may notify, and as often as it likes. However many notifications come, the thread reads at most 20 times a
+second; in a flood it stops listening for a while and polls.
+"""
+
+import logging
+import os
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import Error as DjangoDatabaseError
+
+from carecollective.postgres.bounded import BoundedConnection
+from rollout.stages import Stage
+from rollout.targeting import propagation
+from rollout.targeting.connections import connection_parameters
+from rollout.targeting.guard_lease import IS_WATCHING
+from rollout.targeting.state import MISSING, UNKNOWN, RolloutState
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "rollout_changed"
+APPLICATION = "carecollective-rollout"
+READ = f"""
+SELECT stage, v1_writes, salt, version,
+  EXISTS (SELECT FROM public.rollout_guard_lease WHERE {IS_WATCHING}) AS guarded,
+  to_regclass('public.conversations_v2') IS NOT NULL AND to_regclass('public.messages_v2') IS NOT NULL AS installed
+FROM public.rollout_state
+"""  # noqa: S608 (a condition of ours)
+STALE_AFTER = 5.0
+POLL_EVERY = 1.0
+FIRST_READ_WITHIN = 1.0
+RETRY_FIRST, RETRY_LAST = 0.05, 1.0
+SHORTEST_PAUSE = 0.05
+# More notifications than this between two reads are a flood: nobody moves the rollout so often.
+FLOOD = 100
+POLL_IN_FLOOD = 0.2
+DEAF_FOR = 10.0
+
+
+def current() -> RolloutState:
+    """Return the rollout's state as far as it is known; never raises, and never trusts what is over 5 s old."""
+    if settings.ROLLOUT_SNAPSHOT == "thread":
+        return start().state()
+    return _query()
+
+
+def read_now() -> RolloutState:
+    """Read the row on the caller's own connection, inside its transaction, whatever copy this process keeps.
+
+    Unlike `current`, raises what the database raises: the transaction would be lost, and must not go on as V1.
+    """
+    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        cursor.execute(READ)
+        return _state_of(cursor.fetchone())
+
+
+def age_seconds() -> float | None:
+    """Tell how long ago the row was last read by this process; None when it never was."""
+    if settings.ROLLOUT_SNAPSHOT == "thread":
+        return start().age()
+    return None if _query() == UNKNOWN else 0.0
+
+
+def start() -> "Follower":
+    """Start this process's follower, or return the one that runs."""
+    with _process.starting:
+        if _process.follower is None or not _process.follower.is_alive():
+            _process.follower = Follower()
+            _process.follower.start()
+        return _process.follower
+
+
+def stop() -> None:
+    """End this process's follower, if there is one; the next question starts another."""
+    with _process.starting:
+        follower, _process.follower = _process.follower, None
+    if follower is not None:
+        follower.stop()
+
+
+class Follower(threading.Thread):
+    """Keeps a copy of the rollout's row in step with the database, on a connection of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(name="rollout-snapshot", daemon=True)
+        self._known: tuple[RolloutState, float] | None = None
+        self._born_at = time.monotonic()
+        self._read_once = threading.Event()
+        self._stopping = threading.Event()
+        self._asked_at = float("-inf")
+        self._deaf_until = 0.0
+
+    def state(self) -> RolloutState:
+        known = self._first_read()
+        if known is None:
+            return UNKNOWN
+        state, read_at = known
+        return state if time.monotonic() - read_at <= STALE_AFTER else replace(state, fresh=False)
+
+    def age(self) -> float | None:
+        known = self._first_read()
+        return None if known is None else time.monotonic() - known[1]
+
+    def _first_read(self) -> tuple[RolloutState, float] | None:
+        # Only a process's first moment is worth a wait: with the database away, every request would pay for it.
+        if self._known is None:
+            self._read_once.wait(max(0.0, self._born_at + FIRST_READ_WITHIN - time.monotonic()))
+        return self._known
+
+    def remember(self, state: RolloutState, *, read_at: float) -> None:
+        self._known = state, read_at
+        self._read_once.set()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join(POLL_EVERY + 1)
+
+    def run(self) -> None:
+        pause, reported = RETRY_FIRST, False
+        while not self._stopping.is_set():
+            try:
+                with BoundedConnection.connect(
+                    **connection_parameters(application_name=APPLICATION), autocommit=True
+                ) as connection:
+                    # Listen first and read then: a change between the two is read, or heard, or both.
+                    self._listen(connection)
+                    while not self._stopping.is_set():
+                        self._read(connection)
+                        pause, reported = RETRY_FIRST, False
+                        self._wait(connection)
+            except Exception as error:  # noqa: BLE001 - the thread outlives whatever befalls one connection
+                if not reported:  # an outage is one line, not one a second
+                    logger.warning("The rollout's snapshot lost its connection (%s).", type(error).__name__)
+                reported = True
+            self._stopping.wait(pause)
+            pause = min(pause * 2, RETRY_LAST)
+
+    def _listen(self, connection: "psycopg.Connection[Any]") -> None:
+        connection.execute(f"LISTEN {CHANNEL}")
+        self._deaf_until = 0.0
+
+    def _read(self, connection: "psycopg.Connection[Any]") -> None:
+        # The clock is read first, so that the age is never understated.
+        self._asked_at = time.monotonic()
+        state = _state_of(connection.execute(READ).fetchone())
+        self.remember(state, read_at=self._asked_at)
+        propagation.acknowledge(connection, version=state.version)
+
+    def _wait(self, connection: "psycopg.Connection[Any]") -> None:
+        """Return when something was notified, at the latest after a second. Many notifications are one."""
+        if self._deaf_until:
+            self._stopping.wait(POLL_IN_FLOOD)
+            if time.monotonic() >= self._deaf_until:
+                self._listen(connection)
+            return
+        heard = sum(1 for _ in connection.notifies(timeout=POLL_EVERY, stop_after=1))
+        if (pause := self._asked_at + SHORTEST_PAUSE - time.monotonic()) > 0:
+            heard += sum(1 for _ in connection.notifies(timeout=pause))
+        if heard > FLOOD:
+            connection.execute("UNLISTEN *")
+            self._deaf_until = time.monotonic() + DEAF_FOR
+            logger.warning("%s notifications came at once; the rollout's state is polled for %s s.", heard, DEAF_FOR)
+
+
+class _Process:
+    """What belongs to one process: a fork leaves its parent's thread behind and may copy a lock while it is held."""
+
+    def __init__(self) -> None:
+        self.begin()
+        os.register_at_fork(after_in_child=self.begin)
+
+    def begin(self) -> None:
+        self.follower: Follower | None = None
+        self.starting = threading.Lock()
+
+
+_process = _Process()
+
+
+def _query() -> RolloutState:
+    try:
+        return read_now()
+    except DjangoDatabaseError as error:
+        logger.warning("The rollout's state could not be read (%s).", type(error).__name__)
+        return UNKNOWN
+
+
+def _state_of(row: tuple[Any, ...] | None) -> RolloutState:
+    if row is None:
+        return MISSING
+    stage, v1_writes, salt, version, guarded, installed = row
+    return RolloutState(
+        stage=Stage.parse(stage),
+        v1_writes=v1_writes,
+        salt=salt,
+        version=version,
+        fresh=True,
+        guarded=guarded,
+        installed=installed,
+    )

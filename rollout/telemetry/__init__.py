@@ -1,0 +1,1 @@
+"""What happened: operations as they end, counted and kept."""

@@ -1,0 +1,263 @@
+"""One event for each start and send, however it ended: what gates, guard, dashboards and alerts stand on.
+
+Events go another way than the operation they tell of, so that one that was rolled back is counted all the same. With
+ROLLOUT_EVENTS "thread" a writer of this process takes them to the table; with "direct" they are written at once, as
+commands do; with "memory" they wait for `flush`, as tests do, and so does a "direct" event inside somebody's transaction.
+"""
+
+import atexit
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from carecollective.core.database import Member
+from carecollective.core.errors import ConversationExists
+from carecollective.observability import request_ids, sentry
+from rollout.stages import DISABLED
+from rollout.targeting import snapshot
+from rollout.telemetry import counters
+from rollout.telemetry.outcomes import FAILURE_CODES, MEMBERS_OWN, Event, Method, Outcome, is_connection_error, judge
+from rollout.telemetry.writer import BATCH, MOST_WAITING, EventWriter, insert, write_now
+from rollout.versions import MessagingVersion
+
+__all__ = [
+    "FAILURE_CODES",
+    "MEMBERS_OWN",
+    "Event",
+    "Measurement",
+    "Method",
+    "Outcome",
+    "current",
+    "flush",
+    "measured",
+    "record",
+    "recorded",
+    "waiting",
+]
+
+FLUSH_AT_EXIT = 2.0
+_COUNTED = "_counted_as_event"
+logger = logging.getLogger(__name__)
+lines = structlog.stdlib.get_logger("rollout.telemetry.events")
+
+
+@dataclass(slots=True)
+class Measurement:
+    """What is known of the operation under way; whoever learns more sets it here."""
+
+    method: Method
+    user_id: UUID | None
+    version: MessagingVersion | None
+    help_request_id: UUID | None
+    conversation_id: UUID | None
+
+
+_current: ContextVar[Measurement | None] = ContextVar("measurement", default=None)
+
+
+def current() -> Measurement | None:
+    """Return the measurement of the operation under way, for those who learn more about it on the way."""
+    return _current.get()
+
+
+@contextmanager
+def measured(
+    *,
+    method: Method | str,
+    member: Member | None,
+    version: MessagingVersion | str | None = None,
+    help_request_id: UUID | None = None,
+    conversation_id: UUID | None = None,
+) -> Iterator[Measurement]:
+    """Time what happens inside and record exactly one event when it ends, however it ends.
+
+    Stands outside the operation's transaction. Adds no query, and never an error of its own.
+    """
+    operation = Measurement(
+        method=Method(method),
+        user_id=member.pk if member else None,
+        version=MessagingVersion(version) if version else None,
+        help_request_id=help_request_id,
+        conversation_id=conversation_id,
+    )
+    token = _current.set(operation)
+    began = time.perf_counter()
+    error: BaseException | None = None
+    try:
+        yield operation
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        took = time.perf_counter() - began
+        _mark_counted(error)
+        _current.reset(token)
+        try:
+            record(_event_of(operation, error, took))
+        except Exception:
+            # What could not be counted must not be what fails.
+            logger.exception("An event could not be recorded.")
+
+
+def count_lost_connection(error: BaseException) -> None:
+    """Record that a request, other than a start or send, could not reach the database."""
+    if getattr(error, _COUNTED, False) or not is_connection_error(error):
+        return
+    _mark_counted(error)
+    operation = Measurement(Method.REQUEST, user_id=None, version=None, help_request_id=None, conversation_id=None)
+    record(_event_of(operation, error, 0.0))
+
+
+def _mark_counted(error: BaseException | None) -> None:
+    if error is not None:
+        with suppress(AttributeError):
+            setattr(error, _COUNTED, True)
+
+
+def record(event: Event) -> None:
+    """Hand the event on towards the table, count it and print its line; never waits for the database with "thread"."""
+    match settings.ROLLOUT_EVENTS:
+        case "thread":
+            _writer().add(event)
+        case "direct" if not connection.in_atomic_block:
+            try:
+                write_now([event])
+            except psycopg.Error as problem:
+                logger.warning("An event could not be written (%s).", type(problem).__name__)
+        case _:
+            _process.memory.append(event)
+    counters.observe(event)
+    _print_line(event)
+    if event.outcome is Outcome.FAILED:
+        sentry.tag(version=str(event.version or "none"), stage=event.stage or "unknown")
+
+
+def recorded() -> tuple[Event, ...]:
+    """Return what waits in memory, oldest first; only ROLLOUT_EVENTS "memory" keeps anything there."""
+    return tuple(_process.memory)
+
+
+def forget() -> None:
+    """Drop what waits in memory: one test's events are not the next one's."""
+    _process.memory.clear()
+
+
+def waiting() -> int:
+    """Tell how many events of this process are not in the table yet."""
+    writer = _process.writer
+    return len(_process.memory) + (writer.waiting if writer else 0)
+
+
+def dropped() -> int:
+    """Tell how many events this process has given up because too many waited."""
+    return _process.writer.dropped if _process.writer else 0
+
+
+def flush(timeout: float = FLUSH_AT_EXIT) -> bool:
+    """Bring what waits into the table; return False if that took longer than `timeout` seconds.
+
+    What waits in memory is written through Django's own connection, and so into a test's own transaction.
+    """
+    if _process.memory:
+        with connection.cursor() as cursor:
+            while _process.memory:
+                batch = [_process.memory.popleft() for _ in range(min(BATCH, len(_process.memory)))]
+                insert(cursor, batch)
+    return _process.writer.flush(timeout) if _process.writer else True
+
+
+def known_stage() -> str | None:
+    """Return the stage that this process acts upon, if it follows the rollout; without a query."""
+    if settings.MESSAGING_V2_ROLLOUT == DISABLED:
+        return str(DISABLED)
+    return str(snapshot.current().stage) if settings.ROLLOUT_SNAPSHOT == "thread" else None
+
+
+def _event_of(operation: Measurement, error: BaseException | None, took: float) -> Event:
+    outcome, code = judge(error)
+    if isinstance(error, ConversationExists):
+        operation.conversation_id = operation.conversation_id or error.conversation_id
+    return Event(
+        key=uuid4(),
+        method=operation.method,
+        outcome=outcome,
+        error_code=code,
+        version=operation.version,
+        stage=known_stage(),
+        duration_ms=round(took * 1000, 3),
+        request_id=request_ids.current(),
+        user_id=operation.user_id,
+        conversation_id=operation.conversation_id,
+        help_request_id=operation.help_request_id,
+        connection_error=is_connection_error(error),
+        ended_at=time.monotonic(),
+    )
+
+
+_PRINTERS = {Outcome.SUCCESS: lines.info, Outcome.REFUSED: lines.warning, Outcome.FAILED: lines.error}
+
+
+def _print_line(event: Event) -> None:
+    ids = {
+        "user_id": event.user_id,
+        "conversation_id": event.conversation_id,
+        "help_request_id": event.help_request_id,
+    }
+    _PRINTERS[event.outcome](
+        event.event,
+        service=event.service,
+        method=event.method.value,
+        request_id=event.request_id,
+        duration_ms=round(event.duration_ms),
+        **{name: str(value) for name, value in ids.items() if value},
+        **({"error_code": event.error_code} if event.error_code else {}),
+        **({"version": event.version.value} if event.version else {}),
+        **({"stage": event.stage} if event.stage else {}),
+    )
+
+
+class _Process:
+    """What belongs to one process: a fork leaves its parent's thread behind and may copy a lock while it is held."""
+
+    def __init__(self) -> None:
+        self.begin()
+        os.register_at_fork(after_in_child=self.begin)
+        atexit.register(self.end)
+
+    def begin(self) -> None:
+        self.memory: deque[Event] = deque(maxlen=MOST_WAITING)
+        self.writer: EventWriter | None = None
+        self.starting = threading.Lock()
+
+    def end(self) -> None:
+        with suppress(Exception):
+            if self.writer is not None:
+                self.writer.flush(FLUSH_AT_EXIT)
+            if self.memory and settings.ROLLOUT_EVENTS == "direct":
+                write_now(list(self.memory))
+
+
+_process = _Process()
+
+
+def _writer() -> EventWriter:
+    writer = _process.writer
+    if writer is not None and writer.is_alive():
+        return writer
+    with _process.starting:
+        if _process.writer is None or not _process.writer.is_alive():
+            _process.writer = EventWriter()
+            _process.writer.start()
+        return _process.writer

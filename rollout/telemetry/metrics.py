@@ -1,0 +1,362 @@
+"""The playbook's figures, counted in SQL over `application_logs`. Every function only reads.
+
+An event is a success, a failure of the system, or a refusal that was the member's own or a rule's (validation, own
+request, duplicate, closed, too fast). Refusals are counted and shown; no rate of success or of errors has them in it.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import ProgrammingError, transaction
+
+from carecollective.core.database import fetch_all
+from carecollective.postgres.roles import STATEMENT_TIMEOUT_MS
+from rollout.telemetry.outcomes import MEMBERS_OWN, Method, Outcome
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last so many seconds, by the database's clock."""
+
+    seconds: float
+
+    def condition(self) -> tuple[str, list[Any]]:
+        return "timestamp > clock_timestamp() - make_interval(secs => %s)", [self.seconds]
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """From a moment until now."""
+
+    timestamp: datetime
+
+    def condition(self) -> tuple[str, list[Any]]:
+        return "timestamp >= %s", [self.timestamp]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """From a moment until before another: a stage that is over."""
+
+    start: datetime
+    end: datetime
+
+    def condition(self) -> tuple[str, list[Any]]:
+        return "timestamp >= %s AND timestamp < %s", [self.start, self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A stage in two parts, with a rollback between them."""
+
+    start: datetime
+    end: datetime
+    resumed_at: datetime
+
+    def condition(self) -> tuple[str, list[Any]]:
+        return "((timestamp >= %s AND timestamp < %s) OR timestamp >= %s)", [self.start, self.end, self.resumed_at]
+
+
+Period = Window | Since | Between | Resumed
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """So many of so many; the share of nothing is None, neither good nor bad."""
+
+    numerator: int
+    denominator: int
+
+    @property
+    def share(self) -> float | None:
+        return self.numerator / self.denominator if self.denominator else None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How operations ended. Those that were refused for the member's own reason stand beside, in neither rate."""
+
+    succeeded: int
+    failed: int
+    refused: int
+
+    @property
+    def numerator(self) -> int:
+        return self.succeeded
+
+    @property
+    def denominator(self) -> int:
+        return self.succeeded + self.failed
+
+    @property
+    def share(self) -> float | None:
+        """The rate of success."""
+        return self.succeeded / self.denominator if self.denominator else None
+
+    @property
+    def errors(self) -> Ratio:
+        """The rate of failures."""
+        return Ratio(self.failed, self.denominator)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """The 95th percentile in milliseconds, interpolated; None of no calls."""
+
+    p95_ms: float | None
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlowCalls:
+    """Calls over a limit, refused ones too: the database is slow for those as well."""
+
+    count: int
+    calls: int
+    slowest_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeCount:
+    """How often one error code came, out of all operations of the period."""
+
+    code: str
+    count: int
+    operations: int
+    members_own: bool
+
+    @property
+    def share(self) -> float | None:
+        return self.count / self.operations if self.operations else None
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """How often one failure of the system came in one version, and the latest requests that met it."""
+
+    code: str
+    version: str
+    count: int
+    last_at: datetime
+    request_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How often operations of one method and version ended in one way, and for how many members."""
+
+    version: str | None
+    method: str
+    outcome: Outcome
+    code: str | None
+    count: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatestEnding:
+    """When and how one start or send ended, and for which member where that is known."""
+
+    at: datetime
+    outcome: Outcome
+    code: str | None
+    member: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """How many conversations one version holds, from the tables themselves."""
+
+    version: str
+    active: int
+    new_this_week: int
+    new: int
+
+
+def outcomes(period: Period, *, version: str | None = None, method: Method | None = None) -> Outcomes:
+    """Count how the operations of a period ended."""
+    (row,) = _select(_COUNTS, period, version=version, method=method)
+    return Outcomes(*row)
+
+
+def creation_success(period: Period, *, version: str = "v2") -> Outcomes:
+    """Count how the starts of conversations ended; its `share` is the playbook's creation success rate."""
+    return outcomes(period, version=version, method=Method.START)
+
+
+def error_rate(period: Period, *, version: str | None = None) -> Ratio:
+    """Count the failures of the system among all starts and sends."""
+    return outcomes(period, version=version).errors
+
+
+def latency_p95(period: Period, method: Method | None = Method.SEND, *, version: str | None = "v2") -> Latency:
+    """Take the 95th percentile of the calls' durations. What was refused came back early, and is left out."""
+    columns = "percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms), count(*)"
+    (row,) = _select(columns, period, version=version, method=method, where=_NOT_REFUSED)
+    return Latency(p95_ms=row[0], calls=row[1])
+
+
+def calls_within(
+    period: Period,
+    milliseconds: float,
+    method: Method | None = Method.SEND,
+    *,
+    inclusive: bool = False,
+    version: str | None = "v2",
+) -> Ratio:
+    """Count the calls that took less than so long, or just so long if `inclusive`: what an exact test of a percentile needs."""
+    columns = f"count(*) FILTER (WHERE duration_ms {'<=' if inclusive else '<'} %s), count(*)"
+    (row,) = _select(columns, period, version=version, method=method, given=[milliseconds], where=_NOT_REFUSED)
+    return Ratio(*row)
+
+
+def duration_at(
+    period: Period,
+    rank: int,
+    method: Method | None = Method.SEND,
+    *,
+    version: str | None = "v2",
+) -> float:
+    """Return the milliseconds of the call at a rank, counted from 1 at the quickest."""
+    ending = "ORDER BY duration_ms OFFSET %s LIMIT 1"
+    (row,) = _select(
+        "duration_ms", period, version=version, method=method, where=_NOT_REFUSED, ending=ending, last=[rank - 1]
+    )
+    return float(row[0])
+
+
+def slow_calls(period: Period, *, over_ms: float = 5000, version: str | None = None) -> SlowCalls:
+    """Count the calls that took longer than 5 seconds, and those that the statement timeout ended before that."""
+    is_slow = "duration_ms > %s OR (duration_ms >= %s AND error_code = 'database_error')"
+    columns = f"count(*) FILTER (WHERE {is_slow}), count(*), max(duration_ms)"
+    (row,) = _select(columns, period, version=version, given=[over_ms, STATEMENT_TIMEOUT_MS])
+    return SlowCalls(*row)
+
+
+def connection_errors(period: Period) -> int:
+    """Count what failed because the database could not be reached: starts, sends and all other requests."""
+    (row,) = _select("count(*)", period, where="connection_error", operations=_ANY)
+    return int(row[0])
+
+
+def duplicates(period: Period, *, version: str | None = None) -> Ratio:
+    """Count the starts that found a standing conversation, out of all starts that were tried."""
+    columns = "count(*) FILTER (WHERE error_code = 'conversation_exists'), count(*)"
+    (row,) = _select(columns, period, version=version, method=Method.START)
+    return Ratio(*row)
+
+
+def v1_creations(period: Period) -> Ratio:
+    """Count the conversations that were opened in V1, out of those opened in either version."""
+    columns = "count(*) FILTER (WHERE version = 'v1'), count(*)"
+    (row,) = _select(columns, period, method=Method.START, where="event = 'success'")
+    return Ratio(*row)
+
+
+def errors_by_code(period: Period, *, version: str | None = None) -> tuple[CodeCount, ...]:
+    """List every error code of the period, refusals included and marked, the most frequent first."""
+    columns = "error_code, count(*), (sum(count(*)) OVER ())::bigint"
+    ending = "GROUP BY error_code ORDER BY count(*) DESC, error_code"
+    return tuple(
+        CodeCount(code=code, count=count, operations=total, members_own=code in MEMBERS_OWN)
+        for code, count, total in _select(columns, period, version=version, ending=ending)
+        if code is not None
+    )
+
+
+def failures_by_code(period: Period, *, requests: int = 3) -> tuple[Failures, ...]:
+    """List the system's failures by code and version, the most frequent first, each with its latest `requests`."""
+    columns = (
+        "error_code, coalesce(version, ''), count(*), max(timestamp),"
+        " (array_agg(request_id ORDER BY timestamp DESC, id DESC) FILTER (WHERE request_id <> ''))[1:%s]"
+    )
+    ending = "GROUP BY error_code, version ORDER BY count(*) DESC, error_code, version"
+    rows = _select(columns, period, given=[requests], where="log_level = 'error'", ending=ending)
+    return tuple(
+        Failures(code or "unknown", version, count, last_at, tuple(ids or ()))
+        for code, version, count, last_at, ids in rows
+    )
+
+
+def endings(period: Period) -> tuple[Ending, ...]:
+    """Count how starts and sends ended, by version, method, outcome and code."""
+    columns = "version, method, log_level, error_code, count(*), count(DISTINCT user_id)"
+    return tuple(
+        Ending(version, method, OUTCOMES[level], code, count, members)
+        for version, method, level, code, count, members in _select(columns, period, ending="GROUP BY 1, 2, 3, 4")
+    )
+
+
+def latest_endings(period: Period, *, version: str | None = None, limit: int) -> tuple[LatestEnding, ...]:
+    """Tell how the latest starts and sends ended, the latest first."""
+    ending = "ORDER BY timestamp DESC, id DESC LIMIT %s"
+    rows = _select("timestamp, log_level, error_code, user_id", period, version=version, ending=ending, last=[limit])
+    return tuple(LatestEnding(at, OUTCOMES[level], code, member) for at, level, code, member in rows)
+
+
+def latest_starts(period: Period, *, version: str, limit: int) -> tuple[bool, ...]:
+    """Tell of the latest starts in a version, the latest first, whether each succeeded. Refused ones are left out."""
+    ending = "ORDER BY timestamp DESC, id DESC LIMIT %s"
+    columns = "log_level = 'info'"
+    rows = _select(
+        columns, period, version=version, method=Method.START, where=_NOT_REFUSED, ending=ending, last=[limit]
+    )
+    return tuple(bool(row[0]) for row in rows)
+
+
+def active_conversations(*, hours: int = 24) -> tuple[Conversations, ...]:
+    """Count the conversations of each version: active now, opened this week, opened in the last `hours`.
+
+    None where a table of them is missing: whoever looks into that needs the rest of the page all the more.
+    """
+    try:
+        with transaction.atomic():
+            rows = fetch_all("SELECT * FROM public.rollout_count_conversations(%s) ORDER BY version", [hours])
+    except ProgrammingError as problem:
+        logger.warning("The conversations could not be counted: %s", str(problem).partition("\n")[0])
+        return ()
+    return tuple(Conversations(*row) for row in rows)
+
+
+def adoption(conversations: Iterable[Conversations]) -> Ratio:
+    """Count the conversations opened in V2 out of those opened in either version, from the tables' own counts."""
+    new = {found.version: found.new for found in conversations}
+    return Ratio(new.get("v2", 0), sum(new.values()))
+
+
+OUTCOMES = {"info": Outcome.SUCCESS, "warn": Outcome.REFUSED, "error": Outcome.FAILED}
+_COUNTS = (
+    "count(*) FILTER (WHERE log_level = 'info'), count(*) FILTER (WHERE log_level = 'error'),"
+    " count(*) FILTER (WHERE log_level = 'warn')"
+)
+_NOT_REFUSED = "log_level <> 'warn'"
+_OPERATIONS = "method <> 'request'"
+_ANY = "true"
+
+
+def _select(
+    columns: str,
+    period: Period,
+    *,
+    version: str | None = None,
+    method: Method | None = None,
+    where: str = "true",
+    operations: str = _OPERATIONS,
+    ending: str = "",
+    given: Sequence[Any] = (),
+    last: Sequence[Any] = (),
+) -> list[tuple[Any, ...]]:
+    # Every piece of SQL is this module's own; whatever comes from outside is a value.
+    condition, values = period.condition()
+    for column, value in (("version", version), ("method", method)):
+        if value is not None:
+            condition += f" AND {column} = %s"
+            values = [*values, str(value)]
+    query = f"SELECT {columns} FROM public.application_logs WHERE {condition} AND {operations} AND {where} {ending}"  # noqa: S608
+    return fetch_all(query, [*given, *values, *last])

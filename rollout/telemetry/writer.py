@@ -1,0 +1,166 @@
+"""Carries events into the table, on a connection of its own: a member's request neither waits for it nor fails with it."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+import psycopg
+
+from carecollective.postgres.bounded import BoundedConnection
+from carecollective.postgres.roles import STATEMENT_TIMEOUT_MS
+from rollout.targeting.connections import connection_parameters
+from rollout.telemetry import counters
+from rollout.telemetry.outcomes import Event
+
+logger = logging.getLogger(__name__)
+
+APPLICATION_NAME = "carecollective-events"
+MOST_WAITING = 10_000
+BATCH = 500
+RETRY_FIRST, RETRY_LAST = 0.1, 2.0
+# A locked table delays the writer alone; it looks again soon rather than standing in the lock's queue.
+LIMITS = f"SET lock_timeout = '500ms'; SET statement_timeout = '{STATEMENT_TIMEOUT_MS}ms'"
+
+_COLUMNS = (
+    "key, service, method, event, log_level, error_code, version, stage, duration_ms, request_id, user_id, conversation_id,"
+    " help_request_id, connection_error, timestamp"
+)
+_STAGE = "COALESCE(%s, (SELECT stage FROM public.rollout_state), 'disabled')"
+_AGE = "clock_timestamp() - make_interval(secs => %s)"
+INSERT = (
+    f"INSERT INTO public.application_logs ({_COLUMNS})"  # noqa: S608 (names of ours)
+    f" VALUES (%s, %s, %s, %s, %s, %s, %s, {_STAGE}, %s, %s, %s, %s, %s, %s, {_AGE}) ON CONFLICT (key) DO NOTHING"
+)
+
+
+class Cursor(Protocol):
+    def executemany(self, query: Any, params_seq: Any, /) -> object: ...
+
+
+def insert(cursor: Cursor, events: Sequence[Event]) -> None:
+    """Write the events, each at the database's clock set back by its age."""
+    now = time.monotonic()
+    cursor.executemany(INSERT, [_row(event, now) for event in events])
+
+
+def _row(event: Event, now: float) -> tuple[Any, ...]:
+    return (
+        event.key,
+        event.service,
+        event.method.value,
+        event.event,
+        event.log_level,
+        event.error_code,
+        event.version.value if event.version else None,
+        event.stage,
+        event.duration_ms,
+        event.request_id,
+        event.user_id,
+        event.conversation_id,
+        event.help_request_id,
+        event.connection_error,
+        max(0.0, now - event.ended_at),
+    )
+
+
+def write_now(events: Sequence[Event]) -> None:
+    """Write on a connection made for these events alone. Raises psycopg.Error."""
+    with BoundedConnection.connect(**connection_parameters(application_name=APPLICATION_NAME)) as connection:
+        connection.execute(LIMITS)
+        insert(connection.cursor(), events)
+
+
+class EventWriter(threading.Thread):
+    """Writes what waits, oldest first, and outlives every outage; beyond 10,000 waiting, the oldest are given up."""
+
+    def __init__(self) -> None:
+        super().__init__(name="rollout-events", daemon=True)
+        self.dropped = 0
+        self._waiting: deque[Event] = deque()
+        self._changed = threading.Condition()
+        self._pause, self._reported = RETRY_FIRST, False
+        self._stopping = False
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def add(self, event: Event) -> None:
+        """Take an event in; never waits for the database."""
+        with self._changed:
+            self._waiting.append(event)
+            while len(self._waiting) > MOST_WAITING:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._changed.notify_all()
+        counters.observe_spool(waiting=len(self._waiting), dropped=self.dropped)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything is written; return False if that takes longer."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting, timeout)
+
+    def stop(self) -> None:
+        """End the thread with whatever still waits."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self.join(RETRY_LAST + 1)
+
+    def run(self) -> None:
+        while not self._stopping:
+            try:
+                parameters = connection_parameters(application_name=APPLICATION_NAME)
+                with BoundedConnection.connect(**parameters, autocommit=True) as connection:
+                    connection.execute(LIMITS)
+                    self._write_while_connected(connection)
+            except Exception as error:  # noqa: BLE001 - the thread outlives whatever befalls one connection
+                self._wait_after(error)
+
+    def _write_while_connected(self, connection: "psycopg.Connection[Any]") -> None:
+        while batch := self._next_batch():
+            try:
+                self._write(connection, batch)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
+                self._wait_after(error)
+                continue
+            self._forget(batch)
+            self._pause, self._reported = RETRY_FIRST, False
+
+    def _write(self, connection: "psycopg.Connection[Any]", batch: list[Event]) -> None:
+        try:
+            with connection.transaction():
+                insert(connection.cursor(), batch)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            # One that the table will never take must not hold up the others.
+            if len(batch) > 1:
+                for event in batch:
+                    self._write(connection, [event])
+                return
+            self.dropped += 1
+            logger.error("An event was given up (%s).", type(error).__name__)
+
+    def _next_batch(self) -> list[Event]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._stopping)
+            return [] if self._stopping else list(islice(self._waiting, BATCH))
+
+    def _forget(self, batch: list[Event]) -> None:
+        # The oldest of the batch may have been given up in the meantime.
+        written = {event.key for event in batch}
+        with self._changed:
+            while self._waiting and self._waiting[0].key in written:
+                self._waiting.popleft()
+            self._changed.notify_all()
+        counters.observe_spool(waiting=len(self._waiting), dropped=self.dropped)
+
+    def _wait_after(self, error: Exception) -> None:
+        if not self._reported:  # an outage is one line, not one a second
+            logger.warning("Events cannot be written and wait (%s, %s).", type(error).__name__, self.waiting)
+        self._reported = True
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 2, RETRY_LAST)
