@@ -56,25 +56,25 @@ class Stage:
 DISABLED = Stage(StageKind.DISABLED)
 INTERNAL = Stage(StageKind.INTERNAL)
 ENABLED = Stage(StageKind.ENABLED)
-LADDER = (DISABLED, INTERNAL, Stage(StageKind.PERCENTAGE, 100), Stage(StageKind.PERCENTAGE, 500), ENABLED)
+STAGES = (DISABLED, INTERNAL, Stage(StageKind.PERCENTAGE, 100), Stage(StageKind.PERCENTAGE, 500), ENABLED)
 _ORDER = (StageKind.DISABLED, StageKind.INTERNAL, StageKind.PERCENTAGE, StageKind.ENABLED)
 
 
-def height(stage: Stage) -> tuple[int, int]:
+def order_key(stage: Stage) -> tuple[int, int]:
     """Order stages: a higher one never has fewer members."""
     return _ORDER.index(stage.kind), stage.permille
 
 
-def skipped_between(before: Stage, after: Stage) -> tuple[Stage, ...]:
+def skipped_stages(before: Stage, after: Stage) -> tuple[Stage, ...]:
     """Return the stages that a step from `before` up to `after` leaves out; none for a step down."""
-    return tuple(each for each in LADDER if height(before) < height(each) < height(after))
+    return tuple(each for each in STAGES if order_key(before) < order_key(each) < order_key(after))
 
 
-def next_rung(stage: Stage) -> Stage | None:
+def next_stage(stage: Stage) -> Stage | None:
     """Return the next of the five stages above `stage`; None at the top."""
-    return next((each for each in LADDER if height(each) > height(stage)), None)
+    return next((each for each in STAGES if order_key(each) > order_key(stage)), None)
 
 
-def rung_of(stage: Stage) -> Stage:
+def standard_stage(stage: Stage) -> Stage:
     """Return which of the five stages a percentage between two of them belongs to: the lower one."""
-    return max((each for each in LADDER if height(each) <= height(stage)), key=height)
+    return max((each for each in STAGES if order_key(each) <= order_key(stage)), key=order_key)

@@ -25,7 +25,7 @@ from carecollective.accounts.services import (
 )
 from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.core.errors import DomainError, ValidationRefused
-from carecollective.web.admin_site import ForStaffToSee, NotByHand
+from carecollective.web.admin_site import ReadOnlyMixin, StaffViewMixin
 
 LINKS_AT_ONCE = 20
 
@@ -76,12 +76,12 @@ admin.site.unregister(Group)
 
 
 @admin.register(Group)
-class GroupsAdmin(NotByHand, GroupAdmin):
+class GroupsAdmin(ReadOnlyMixin, GroupAdmin):
     """The groups and what they may do, to read: they come with the migrations. Who is in one stands with the member."""
 
 
 @admin.register(User)
-class MemberAdmin(ForStaffToSee, UserAdmin):  # type: ignore[type-arg]
+class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
     """The members, those who wait for approval first."""
 
     form = MemberForm

@@ -220,7 +220,7 @@ def update_preferences(
 def approve_member(*, actor: User, member_id: UUID) -> None:
     """Let a waiting member take part; who takes part already does so by whom it was decided before.
 
-    Raises NotPermitted for oneself, for who may not sign in, and as `member_in_care_of` says; DomainNotFound.
+    Raises NotPermitted for oneself, for who may not sign in, and as `get_member_managed_by` says; DomainNotFound.
     """
     if not _somebody_else(actor, member_id).is_active:
         raise NotPermitted(_("This member may not sign in."))
@@ -240,7 +240,7 @@ def reject_member(*, actor: User, member_id: UUID, reason: str) -> None:
     )
 
 
-def member_in_care_of(actor: User, member_id: UUID) -> User:
+def get_member_managed_by(actor: User, member_id: UUID) -> User:
     """Return the member for whom staff may act at their wish.
 
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound.
@@ -325,7 +325,7 @@ def _short_text(field: str, value: Any, longest: int, refused: dict[str, list[An
 
 
 def _somebody_else(actor: User, member_id: UUID) -> User:
-    member = member_in_care_of(actor, member_id)
+    member = get_member_managed_by(actor, member_id)
     if member.pk == actor.pk:
         raise NotPermitted(_("Nobody decides about their own membership."))
     return member

@@ -115,12 +115,12 @@ def choose_password(request: HttpRequest) -> HttpResponse:
             passwords.choose_password(**link, password=form.typed("password"))
             return redirect(f"{reverse('login')}?password=new")
         refusal = attempt.error
-    holds = passwords.link_holds(**link)
+    holds = passwords.is_link_valid(**link)
     return render_page(
         request,
         "accounts/password.html",
-        {"form": form, "link_holds": holds, **link},
-        refusal=refusal or (None if holds else passwords.LinkIsOver()),
+        {"form": form, "is_link_valid": holds, **link},
+        refusal=refusal or (None if holds else passwords.PasswordLinkExpired()),
     )
 
 

@@ -33,7 +33,9 @@ from rollout.telemetry.events import Method, measured
 from rollout.versions import MessagingVersion
 
 FROZEN = _("The old messaging takes no new messages. Your conversation continues in the new messaging.")
-NOWHERE_YET = _("New conversations are paused for you at the moment. Nothing was sent; please try again later.")
+NEW_CONVERSATIONS_PAUSED = _(
+    "New conversations are paused for you at the moment. Nothing was sent; please try again later."
+)
 PAUSED_FOR_ALL = _(
     "Messaging is paused for everybody right now. It is not your fault, and we have been told. "
     "Nothing was sent; please keep your words and try again a little later."
@@ -202,7 +204,7 @@ def reopen_conversation(*, actor: User, conversation_id: UUID) -> None:
 
 
 def _why_paused() -> Any:
-    return PAUSED_FOR_ALL if nobody_can_start_now() else NOWHERE_YET
+    return PAUSED_FOR_ALL if nobody_can_start_now() else NEW_CONVERSATIONS_PAUSED
 
 
 def _frozen(actor: User, conversation_id: UUID) -> MessagingUnavailable:

@@ -8,11 +8,11 @@ from django.utils.translation import ngettext
 
 from carecollective.mail import queue
 from carecollective.mail.models import MailState, OutgoingMail
-from carecollective.web.admin_site import ForStaffToSee, NotByHand
+from carecollective.web.admin_site import ReadOnlyMixin, StaffViewMixin
 
 
 @admin.register(OutgoingMail)
-class OutgoingMailAdmin(ForStaffToSee, NotByHand, admin.ModelAdmin):  # type: ignore[type-arg]
+class OutgoingMailAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     """The dead letters, and what is still being tried. What a mail says is kept nowhere."""
 
     actions = ("try_again",)

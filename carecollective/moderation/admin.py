@@ -55,7 +55,7 @@ class ReportAdmin(ReadOnlyAdmin):
             "shown": selectors.messages_shown(
                 reader=reader, report_id=report_id, look=_number(request, "look", digits=18)
             ),
-            "looks": selectors.looks_at(reader=reader, report_id=report_id),
+            "looks": selectors.list_accesses(reader=reader, report_id=report_id),
             "outcomes": [choice for choice in Outcome.choices if choice[0] != Outcome.PENDING],
         }
         return TemplateResponse(request, "admin/moderation/report.html", context)

@@ -164,7 +164,7 @@ def _read_reports(reader: User, ending: str, values: Sequence[Any]) -> Sequence[
     ]
 
 
-def looks_at(*, reader: User, report_id: UUID) -> Sequence[Look]:
+def list_accesses(*, reader: User, report_id: UUID) -> Sequence[Look]:
     """Return who has looked at a report's message, the latest first. Raises NotPermitted unless the reader is staff."""
     _require_staff(reader)
     with acting_as(reader):

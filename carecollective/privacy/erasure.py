@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
-from carecollective.accounts.services import member_in_care_of
+from carecollective.accounts.services import get_member_managed_by
 from carecollective.core import erasure_ledger
 from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import DomainError, ValidationRefused
@@ -61,7 +61,7 @@ def erase_for_member(*, actor: User, member_id: UUID) -> None:
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound;
     LastAdministrator.
     """
-    _erase(actor=actor, member=member_in_care_of(actor, member_id))
+    _erase(actor=actor, member=get_member_managed_by(actor, member_id))
 
 
 def sweep() -> int:

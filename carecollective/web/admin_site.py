@@ -120,7 +120,7 @@ class AdminSite(admin.AdminSite):
         super().register(shown, admin_class, **options)
 
 
-class ForStaffToSee:
+class StaffViewMixin:
     """What every member of staff may look at."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -130,7 +130,7 @@ class ForStaffToSee:
         return bool(request.user.is_active and getattr(request.user, "is_staff", False))
 
 
-class NotByHand:
+class ReadOnlyMixin:
     """What nobody adds, changes or deletes in the admin."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -143,7 +143,7 @@ class NotByHand:
         return False
 
 
-class ReadOnlyAdmin(ForStaffToSee, NotByHand, admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     """What staff may look at and nobody may change here."""
 
     actions = None

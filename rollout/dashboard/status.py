@@ -44,7 +44,7 @@ from rollout.promotion import approval_proofs, drain, readiness, rollbacks, root
 from rollout.promotion.readiness import Blocker, Readiness
 from rollout.promotion.root_causes import RootCause
 from rollout.promotion.sign_offs import ChecklistItem, Signature
-from rollout.stages import DISABLED, next_rung
+from rollout.stages import DISABLED, next_stage
 from rollout.targeting import propagation, snapshot
 from rollout.targeting.cohort import v1_takes_writes
 from rollout.targeting.guard_lease import read_lease
@@ -85,7 +85,7 @@ def read_status() -> Status:
     overridden = environment_disables() or 0 < switch.serving == len(switch.held_off)
     (read_at, waits), runs = _clock(), stays.read_runs()
     since = runs[0].began if runs else None
-    guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_rung(state.stage))
+    guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_stage(state.stage))
     open_alerts, due = lifecycle.open_alerts(), root_causes.list_due()
     facts = _Facts(state, overridden, guard, found, open_alerts, due)
     health, channels, changes = _health(facts), channel_states(), tuple(list_changes())

@@ -7,7 +7,7 @@ from rollout import formatting
 from rollout.dashboard.charts import Chart, draw_trend
 from rollout.dashboard.schema import Event, Figure, Health, Status
 from rollout.models import Source
-from rollout.stages import DISABLED, ENABLED, INTERNAL, LADDER, Stage, height
+from rollout.stages import DISABLED, ENABLED, INTERNAL, STAGES, Stage, order_key
 
 HEALTH_WORDS = {
     Health.DISABLED: "Off",
@@ -103,17 +103,19 @@ def who_is_in(stage: Stage) -> str:
 
 def steps_of(status: Status) -> tuple[Step, ...]:
     """Put the five stages in a row, with the present one in its place where it is none of them."""
-    now, target = height(status.stage), status.next_step.stage if status.next_step else None
+    now, target = order_key(status.stage), status.next_step.stage if status.next_step else None
     relations = {-1: "passed", 0: "current", 1: "ahead"}
     return tuple(
         Step(
             stage=stage,
             title=title_of(stage),
             who=who_is_in(stage),
-            state="skipped" if stage in status.skipped else relations[(height(stage) > now) - (height(stage) < now)],
+            state="skipped"
+            if stage in status.skipped
+            else relations[(order_key(stage) > now) - (order_key(stage) < now)],
             is_next=stage == target,
         )
-        for stage in sorted({*LADDER, status.stage}, key=height)
+        for stage in sorted({*STAGES, status.stage}, key=order_key)
     )
 
 

@@ -21,7 +21,7 @@ from rollout.dashboard.actions import Form, Forms, act, parse_stage
 from rollout.dashboard.status import Proposal, Status, read_status
 from rollout.errors import PromotionRefused
 from rollout.promotion import root_causes
-from rollout.stages import BUCKETS, DISABLED, LADDER, Stage, height
+from rollout.stages import BUCKETS, DISABLED, STAGES, Stage, order_key
 from rollout.targeting import preview
 from rollout.targeting.cohort import explain
 from rollout.targeting.pairs import preview_pairs
@@ -116,7 +116,7 @@ def _place_of(request: HttpRequest) -> str:
 
 def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
     member = cast("User", request.user)
-    now = height(status.stage)
+    now = order_key(status.stage)
     lines = view_models.lines_of(status)
     health_word, stage_title = view_models.HEALTH_WORDS[status.health], view_models.title_of(status.stage)
     tiles = view_models.tiles_of(status)
@@ -138,8 +138,8 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
         "checklist_done": sum(item.state == "pass" for item in status.checklist),
         "blockers": list(view_models.blockers_of(status)),
         "next_choice": _titled(_ways_up(status)),
-        "higher": _titled(stage for stage in LADDER if height(stage) > now),
-        "lower": _titled(stage for stage in LADDER if stage != DISABLED and height(stage) < now),
+        "higher": _titled(stage for stage in STAGES if order_key(stage) > now),
+        "lower": _titled(stage for stage in STAGES if stage != DISABLED and order_key(stage) < now),
         "proposals": [
             ProposalCard(
                 proposal,

@@ -8,10 +8,10 @@ from enum import StrEnum
 from carecollective.core.moments import moment
 from rollout import formatting
 from rollout.gates import statistics
-from rollout.gates.proportions import Asked, Share, judge_share
+from rollout.gates.proportions import Asked, Proportion, judge_proportion
 from rollout.gates.results import DAY, Baseline, Observation, Verdict, VerdictState
 from rollout.gates.sample_ratio import judge_exposure
-from rollout.stages import DISABLED, ENABLED, INTERNAL, LADDER, Stage, StageKind, rung_of
+from rollout.stages import DISABLED, ENABLED, INTERNAL, STAGES, Stage, StageKind, standard_stage
 
 CONFIDENCE = 0.95
 RESUMED_BAKE_DAYS = 1  # how long a stage must last that was resumed after a rollback
@@ -51,7 +51,7 @@ class Criterion:
     limit: float
 
 
-_TENTH, _HALF = LADDER[2:4]
+_TENTH, _HALF = STAGES[2:4]
 CRITERIA: Mapping[Stage, tuple[Criterion, ...]] = {
     DISABLED: (),
     INTERNAL: (Criterion(Measure.SUCCESS, 0.95), Criterion(Measure.LATENCY, 500), Criterion(Measure.BAKE, 3)),
@@ -67,7 +67,7 @@ CRITERIA: Mapping[Stage, tuple[Criterion, ...]] = {
 
 def criteria_for(stage: Stage) -> tuple[Criterion, ...]:
     """Return what `stage` must show: a percentage between two of the five stages belongs to the lower one."""
-    return CRITERIA[rung_of(stage)]
+    return CRITERIA[standard_stage(stage)]
 
 
 def success_limit(stage: Stage) -> float:
@@ -127,8 +127,8 @@ def _judge_success(criterion: Criterion, seen: Observation, confidence: float) -
         counted=f"{starts.successes:,} of {formatting.count(starts.trials, 'start')} in V2 succeeded",
         clean="without a failure",
     )
-    share = Share(good=starts.successes, trials=starts.trials, least=criterion.limit, confidence=confidence)
-    return judge_share(share, seen, asked=asked, today=starts.today, refusals=starts.refusals)
+    share = Proportion(good=starts.successes, trials=starts.trials, least=criterion.limit, confidence=confidence)
+    return judge_proportion(share, seen, asked=asked, today=starts.today, refusals=starts.refusals)
 
 
 def _judge_errors(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
@@ -141,8 +141,8 @@ def _judge_errors(criterion: Criterion, seen: Observation, confidence: float) ->
         clean="without a failure",
         of_failures=True,
     )
-    share = Share(good=tally.successes, trials=tally.trials, least=1 - criterion.limit, confidence=confidence)
-    return judge_share(share, seen, asked=asked, today=tally.today, refusals=tally.refusals)
+    share = Proportion(good=tally.successes, trials=tally.trials, least=1 - criterion.limit, confidence=confidence)
+    return judge_proportion(share, seen, asked=asked, today=tally.today, refusals=tally.refusals)
 
 
 def _judge_latency(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
@@ -154,9 +154,9 @@ def _judge_latency(criterion: Criterion, seen: Observation, confidence: float) -
         counted=f"{_p95(seen)}{sends.within:,} of {formatting.count(sends.calls, 'message')} in V2 took less than {limit}",
         clean=f"under {limit}",
     )
-    share = Share(good=sends.within, trials=sends.calls, least=PERCENTILE, confidence=confidence)
+    share = Proportion(good=sends.within, trials=sends.calls, least=PERCENTILE, confidence=confidence)
     figures = {"p95_ms": sends.p95_ms, "limit_ms": criterion.limit}
-    return judge_share(share, seen, asked=asked, today=sends.today, figures=figures)
+    return judge_proportion(share, seen, asked=asked, today=sends.today, figures=figures)
 
 
 def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
@@ -179,7 +179,7 @@ def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: fl
             f"{before.stage} (p95 {formatting.milliseconds(before.p95_ms)}); {forecast.words}."
         )
     else:
-        share = Share(good=before.within, trials=before.trials, least=criterion.limit, confidence=confidence)
+        share = Proportion(good=before.within, trials=before.trials, least=criterion.limit, confidence=confidence)
         state = VerdictState.FAIL if share.disproven else VerdictState.PASS
         words = (
             f"{_p95(seen)}{'slower' if share.disproven else 'not measurably slower'} than at {before.stage}. There the p95 "

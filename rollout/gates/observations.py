@@ -14,7 +14,7 @@ from rollout.gates.results import DAY, Baseline, Exposure, Observation, Tally, T
 from rollout.gates.sequential import Detector, detect
 from rollout.gates.stays import SET_ASIDE, Run, find_resumed, read_runs
 from rollout.models import Proposal, ProposalState
-from rollout.stages import DISABLED, Stage, StageKind, height
+from rollout.stages import DISABLED, Stage, StageKind, order_key
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import INTERNAL_TESTERS, bucket
 from rollout.telemetry import metrics
@@ -106,7 +106,7 @@ def _baseline(*, stage: Stage, earlier: Sequence[Run], period: Period, confidenc
     """Find the last stay at a lower stage that says enough to compare with; failing that, the last that says anything."""
     first: Baseline | None = None
     for run in earlier:
-        if run.stage is None or run.ended is None or run.stage == DISABLED or height(run.stage) >= height(stage):
+        if run.stage is None or run.ended is None or run.stage == DISABLED or order_key(run.stage) >= order_key(stage):
             continue
         found = _measure(run.stage, Between(run.began, run.ended), period, confidence)
         if found.limit_ms is not None:

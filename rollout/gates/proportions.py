@@ -12,7 +12,7 @@ FEWEST_BAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Proportion:
     """So many good of so many, of which more than `least` should be good."""
 
     good: int
@@ -78,8 +78,8 @@ class Asked:
     of_failures: bool = False
 
 
-def judge_share(
-    share: Share,
+def judge_proportion(
+    share: Proportion,
     seen: Observation,
     *,
     asked: Asked,
@@ -127,7 +127,7 @@ def judge_share(
     )
 
 
-def _outcome(share: Share, asked: Asked) -> str:
+def _outcome(share: Proportion, asked: Asked) -> str:
     if not share.trials:
         return f"No {asked.noun} has been counted in V2 since this stage began."
     confidence = formatting.percent(share.confidence)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from carecollective.core.database import fetch_all
 from rollout.models import Source
-from rollout.stages import DISABLED, LADDER, Stage, height, rung_of
+from rollout.stages import DISABLED, STAGES, Stage, order_key, standard_stage
 
 # The longest window of an alert's rule: what led to a rollback is explained by its root cause, and counted no more.
 SET_ASIDE = timedelta(minutes=15)
@@ -103,8 +103,10 @@ def skipped_stages(runs: Sequence[Run]) -> tuple[Stage, ...]:
     """Return the stages below the present one in which the rollout did not stay on its way up."""
     if not runs or runs[0].stage is None:
         return ()
-    seen = {rung_of(run.stage) for run in _climb(runs) if run.stage}
-    return tuple(rung for rung in LADDER[1:] if height(rung) < height(rung_of(runs[0].stage)) and rung not in seen)
+    seen = {standard_stage(run.stage) for run in _climb(runs) if run.stage}
+    return tuple(
+        rung for rung in STAGES[1:] if order_key(rung) < order_key(standard_stage(runs[0].stage)) and rung not in seen
+    )
 
 
 def _climb(runs: Sequence[Run]) -> Iterator[Run]:

@@ -8,7 +8,7 @@ from rollout.alerts.rules import rule_of
 from rollout.models import Change, Source
 from rollout.models.alerts import CHANGE_KINDS, Alert, Severity
 from rollout.promotion import rollbacks
-from rollout.stages import DISABLED, Stage, height
+from rollout.stages import DISABLED, Stage, order_key
 from rollout.telemetry import metrics
 from rollout.versions import MessagingVersion
 
@@ -105,7 +105,7 @@ def _what_changed(change: Change) -> str:
         return "V1 writes were turned on" if change.to_v1_writes else "V1 writes were turned off"
     if after == str(DISABLED):
         return f"V2 was rolled back from {before} to {after}"
-    way = "up" if height(Stage.parse(after)) > height(Stage.parse(before)) else "down"
+    way = "up" if order_key(Stage.parse(after)) > order_key(Stage.parse(before)) else "down"
     return f"V2 moved {way} from {before} to {after}"
 
 

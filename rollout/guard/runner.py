@@ -135,7 +135,7 @@ class Guard:
     def __init__(self) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.inspector = Inspector()
-        self.lock = SessionLock(LOCK_KEY, prepare=_NOTICE_DEATH, when_refused=_oust_stalled)
+        self.lock = SessionLock(LOCK_KEY, prepare=_NOTICE_DEATH, when_refused=_terminate_stalled)
         self.before: tuple[datetime | None, tuple[Ending, ...]] | None = None
         self.watch = WorkerWatch()
         # By kind, what stood in the way lately and is in the log already, and what did in this look.
@@ -253,7 +253,7 @@ class Guard:
         return self.lock.is_held
 
 
-def _oust_stalled(cursor: CursorWrapper) -> None:
+def _terminate_stalled(cursor: CursorWrapper) -> None:
     """Cut off a guard that holds the lock and has not looked for long: stopped, or stuck. The next tick takes over."""
     cursor.execute(_OUST, {"key": LOCK_KEY, "seconds": STALLED_SECONDS})
     if cursor.rowcount:

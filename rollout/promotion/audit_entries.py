@@ -9,7 +9,7 @@ from django.db import connection
 
 from rollout.models import AuditEntry, Change, Proposal, ProposalState, Source
 from rollout.promotion import approval_proofs
-from rollout.stages import Stage, height
+from rollout.stages import Stage, order_key
 
 FORMER = "Former member"  # what an erasure leaves of a name
 # How often the application writes a row: once, or a second time to settle what was open.
@@ -73,7 +73,7 @@ def steps_up(lines: Sequence[Change]) -> list[Change]:
         for line in lines
         if line.from_stage
         and line.to_stage
-        and height(Stage.parse(line.to_stage)) > height(Stage.parse(line.from_stage))
+        and order_key(Stage.parse(line.to_stage)) > order_key(Stage.parse(line.from_stage))
     ]
 
 

@@ -80,10 +80,10 @@ def canonical_text(line: Change) -> str:
         line.database_role,
         line.flag_version,
     )
-    return ",".join(_measured(value) for value in values)
+    return ",".join(_length_prefixed(value) for value in values)
 
 
-def _measured(value: object) -> str:
+def _length_prefixed(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):

@@ -21,7 +21,7 @@ from rollout.errors import (
 )
 from rollout.models import Change, Proposal, ProposalState, Source
 from rollout.promotion import approval_proofs, readiness, rollbacks, services
-from rollout.stages import Stage, height
+from rollout.stages import Stage, order_key
 from rollout.targeting import snapshot
 
 
@@ -36,7 +36,7 @@ def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
     reason = services.clean_reason(reason)
     state = snapshot.read_now()
     now = state.stage
-    if height(stage) <= height(now):
+    if order_key(stage) <= order_key(now):
         raise NothingToChange(_("%(stage)s is no step up from %(now)s.") % {"stage": stage, "now": now})
     found = readiness.judge(stage=now, target=stage)
     if not found.passed:

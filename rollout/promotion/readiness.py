@@ -17,7 +17,7 @@ from rollout.plain import as_plain
 from rollout.promotion.checklist import judge_checklist
 from rollout.promotion.sign_offs import ChecklistItem, read_standing
 from rollout.promotion.stage_sign_offs import judge_stage
-from rollout.stages import DISABLED, Stage, skipped_between
+from rollout.stages import DISABLED, Stage, skipped_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _blockers(
     *,
     alerts: tuple[AlertRecord, ...],
 ) -> Iterator[Blocker]:
-    skipped = skipped_between(stage, target) if target else ()
+    skipped = skipped_stages(stage, target) if target else ()
     if skipped and not _resumes(stage, target):
         said = {"before": stage, "after": target, "skipped": ", ".join(str(rung) for rung in skipped)}
         yield Blocker("skip", _("Going from %(before)s to %(after)s would skip %(skipped)s.") % said)

@@ -16,7 +16,7 @@ from rollout.errors import ApprovalNotAccepted, NothingToChange, OverrideRefused
 from rollout.models import Change, Flag, Proposal, ProposalState, Source
 from rollout.promotion import approval_proofs, drain, readiness, rollbacks
 from rollout.promotion.readiness import Readiness
-from rollout.stages import DISABLED, ENABLED, Stage, height
+from rollout.stages import DISABLED, ENABLED, Stage, order_key
 from rollout.targeting import snapshot
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def change_stage(
         return roll_back(actor=actor, reason=reason, source=source, actor_label=actor_label)
     reason = clean_reason(reason)
     before = snapshot.read_now().stage
-    is_up = height(stage) > height(before)
+    is_up = order_key(stage) > order_key(before)
     _require(actor, "rollout.propose" if is_up or stage == before else "rollout.rollback")
     if stage == before:
         raise NothingToChange(_("The rollout is already at %(stage)s.") % {"stage": stage})

@@ -12,11 +12,11 @@ from rollout.gates.stays import find_resumed, read_runs
 from rollout.models import Flag
 from rollout.promotion import sign_offs
 from rollout.promotion.sign_offs import ChecklistItem, Item, Standing
-from rollout.stages import ENABLED, INTERNAL, LADDER, Stage, rung_of
+from rollout.stages import ENABLED, INTERNAL, STAGES, Stage, standard_stage
 from rollout.targeting.state import FLAG_NAME
 
 NO_CRITICAL_BUGS = gettext_noop("Nobody has reported a critical bug at this stage")
-_TENTH, _HALF = LADDER[2:4]
+_TENTH, _HALF = STAGES[2:4]
 
 
 def _lasted_at(stage: Stage, since: datetime | None, *, is_resumed: bool) -> datetime | None:
@@ -32,7 +32,7 @@ def _present_stay_lasted_at() -> datetime | None:
 
 
 def _present_rung() -> Stage:
-    return rung_of(Flag.objects.get(name=FLAG_NAME).current_stage())
+    return standard_stage(Flag.objects.get(name=FLAG_NAME).current_stage())
 
 
 def _item(stage: Stage, name: str, title: str) -> Item:
@@ -61,5 +61,7 @@ for _items_of_stage in ITEMS.values():
 def judge_stage(stage: Stage, *, seen: Observation, standing: Standing) -> tuple[ChecklistItem, ...]:
     """Judge what people say of the present stay at `stage`. Nothing is asked of `disabled`."""
     lasted_at = _lasted_at(stage, seen.since, is_resumed=seen.resumed_from is not None)
-    items = [replace(item, is_open=lambda: True, opens_at=lambda: lasted_at) for item in ITEMS.get(rung_of(stage), ())]
+    items = [
+        replace(item, is_open=lambda: True, opens_at=lambda: lasted_at) for item in ITEMS.get(standard_stage(stage), ())
+    ]
     return sign_offs.judge_items(tuple(items), standing=standing, since=seen.since)

@@ -28,13 +28,21 @@ from carecollective.observability import request_ids, sentry
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.telemetry import counters
-from rollout.telemetry.outcomes import FAILURE_CODES, MEMBERS_OWN, Event, Method, Outcome, is_connection_error, judge
+from rollout.telemetry.outcomes import (
+    EXPECTED_REFUSALS,
+    FAILURE_CODES,
+    Event,
+    Method,
+    Outcome,
+    is_connection_error,
+    judge,
+)
 from rollout.telemetry.writer import BATCH, MOST_WAITING, EventWriter, insert, write_now
 from rollout.versions import MessagingVersion
 
 __all__ = [
+    "EXPECTED_REFUSALS",
     "FAILURE_CODES",
-    "MEMBERS_OWN",
     "Event",
     "Measurement",
     "Method",

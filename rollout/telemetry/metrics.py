@@ -15,7 +15,7 @@ from django.db import ProgrammingError, transaction
 
 from carecollective.core.database import fetch_all
 from carecollective.postgres.roles import STATEMENT_TIMEOUT_MS
-from rollout.telemetry.outcomes import MEMBERS_OWN, Method, Outcome
+from rollout.telemetry.outcomes import EXPECTED_REFUSALS, Method, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -264,7 +264,7 @@ def errors_by_code(period: Period, *, version: str | None = None) -> tuple[CodeC
     columns = "error_code, count(*), (sum(count(*)) OVER ())::bigint"
     ending = "GROUP BY error_code ORDER BY count(*) DESC, error_code"
     return tuple(
-        CodeCount(code=code, count=count, operations=total, members_own=code in MEMBERS_OWN)
+        CodeCount(code=code, count=count, operations=total, members_own=code in EXPECTED_REFUSALS)
         for code, count, total in _select(columns, period, version=version, ending=ending)
         if code is not None
     )

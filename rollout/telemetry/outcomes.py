@@ -11,7 +11,7 @@ from carecollective.core.errors import DomainError, as_domain_error
 from rollout.versions import MessagingVersion
 
 # Refusals that are the member's own doing, or a rule at work. All other errors are failures of the system.
-MEMBERS_OWN = frozenset(
+EXPECTED_REFUSALS = frozenset(
     {
         *("conversation_exists", "conversation_inactive", "conversation_not_found", "help_request_not_found"),
         *(
@@ -90,7 +90,7 @@ def judge(error: BaseException | None) -> tuple[Outcome, str | None]:
         return Outcome.SUCCESS, None
     refusal = as_domain_error(error)
     code = refusal.code if refusal else DomainError.code
-    return (Outcome.REFUSED if code in MEMBERS_OWN else Outcome.FAILED), code
+    return (Outcome.REFUSED if code in EXPECTED_REFUSALS else Outcome.FAILED), code
 
 
 def is_connection_error(error: BaseException | None) -> bool:

@@ -12,7 +12,7 @@ from knox.models import AuthToken
 
 from carecollective.accounts.models import User
 from carecollective.accounts.sign_in.hashers import from_legacy_hash
-from carecollective.accounts.sign_in.passwords import choose_password, link_holds, send_password_link
+from carecollective.accounts.sign_in.passwords import choose_password, is_link_valid, send_password_link
 from carecollective.mail.delivery import send_waiting
 from carecollective.privacy.erasure import erase_for_member
 from tests.accounts.forms import change_member
@@ -111,11 +111,11 @@ def test_letting_a_member_in_again_opens_no_session_from_before(ada, root, signe
 
 def test_letting_a_member_in_again_opens_no_link_from_before(ada, root, signed_in):
     link, administrator = link_for(ada, root), signed_in(root)
-    assert link_holds(**link)
+    assert is_link_valid(**link)
     change_member(administrator, ada, is_active=None)
     change_member(administrator, ada)
-    assert not link_holds(**link)
-    assert link_holds(**link_for(User.objects.get(pk=ada.pk), root))
+    assert not is_link_valid(**link)
+    assert is_link_valid(**link_for(User.objects.get(pk=ada.pk), root))
 
 
 def test_a_token_is_not_issued_to_who_was_just_shut_out(ada, root, signed_in, monkeypatch):
@@ -136,7 +136,7 @@ def test_a_link_ends_with_any_sign_in(ada, root):
     link = link_for(ada, root)
     body = {"email": "ada@example.org", "password": OLD}
     assert Client().post("/api/auth/token", body, content_type="application/json").status_code == 200
-    assert not link_holds(**link)
+    assert not is_link_valid(**link)
 
 
 def test_the_first_sign_in_with_a_legacy_password_does_not_undo_a_new_one(ada, root, monkeypatch):

@@ -67,9 +67,9 @@ checklist.sign(actor=ben, item="stakeholders", part=checklist.PRODUCT)
 PROMOTE = """
 from rollout.promotion import stage_sign_offs
 from rollout.errors import PromotionRefused
-from rollout.stages import rung_of
+from rollout.stages import standard_stage
 from rollout.models import Flag
-for item in stage_sign_offs.ITEMS.get(rung_of(Flag.objects.get().current_stage()), ()):
+for item in stage_sign_offs.ITEMS.get(standard_stage(Flag.objects.get().current_stage()), ()):
     checklist.sign(actor=ben, item=item.name)
 try:
     proposed = proposals.propose(actor=ben, stage=Stage.parse("{stage}"), reason="The gates of the stage have passed")

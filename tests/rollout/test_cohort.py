@@ -24,14 +24,14 @@ def facts(*, is_staff: bool = False, is_tester: bool = False, member_id: UUID = 
 
 
 # Its 1,000 steps of 0.1 stand at their own number: LADDER[281] is percentage:28.1.
-LADDER = [
+STAGES = [
     state(stage)
     for stage in (INTERNAL, *(Stage(StageKind.PERCENTAGE, permille) for permille in range(1, 1001)), ENABLED)
 ]
 
 
 def is_in(member_id: UUID, step: int) -> bool:
-    return decide(state=LADDER[step], member=facts(member_id=member_id), override=None).version is V2
+    return decide(state=STAGES[step], member=facts(member_id=member_id), override=None).version is V2
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def test_a_member_who_is_in_at_a_stage_is_in_at_every_higher_one_and_on_the_way_
     for number in range(20):
         for is_staff, is_tester in ((False, False), (True, False), (False, True)):
             member = facts(member_id=uuid5(SOMEBODY, f"rising {number}"), is_staff=is_staff, is_tester=is_tester)
-            up = [decide(state=known, member=member, override=None) for known in LADDER]
-            down = [decide(state=known, member=member, override=None) for known in reversed(LADDER)]
+            up = [decide(state=known, member=member, override=None) for known in STAGES]
+            down = [decide(state=known, member=member, override=None) for known in reversed(STAGES)]
             inside = [decision.version is V2 for decision in up]
             assert inside == sorted(inside)
             assert inside[-1]

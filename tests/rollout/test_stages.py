@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout.stages import DISABLED, ENABLED, INTERNAL, LADDER, Stage, StageKind, height, next_rung, skipped_between
+from rollout.stages import DISABLED, ENABLED, INTERNAL, STAGES, Stage, StageKind, next_stage, order_key, skipped_stages
 
 
 def percentage(permille: int) -> Stage:
@@ -58,9 +58,9 @@ def test_what_is_not_a_stage_is_refused_with_the_accepted_forms(text: str) -> No
 
 
 def test_the_ladder_rises() -> None:
-    assert sorted(LADDER, key=height) == list(LADDER)
-    assert [next_rung(stage) for stage in LADDER] == [*LADDER[1:], None]
-    assert next_rung(percentage(250)) == percentage(500)
+    assert sorted(STAGES, key=order_key) == list(STAGES)
+    assert [next_stage(stage) for stage in STAGES] == [*STAGES[1:], None]
+    assert next_stage(percentage(250)) == percentage(500)
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_the_ladder_rises() -> None:
     ],
 )
 def test_a_step_up_skips_the_rungs_between_and_a_step_down_none(before: str, after: str, skipped: list[str]) -> None:
-    assert [str(rung) for rung in skipped_between(Stage.parse(before), Stage.parse(after))] == skipped
+    assert [str(rung) for rung in skipped_stages(Stage.parse(before), Stage.parse(after))] == skipped

@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
-from carecollective.accounts.services import member_in_care_of
+from carecollective.accounts.services import get_member_managed_by
 from carecollective.core.errors import DomainError, InvalidInput, ValidationRefused
 from carecollective.core.text import can_be_kept
 from carecollective.mail.queue import Letter, queue_mail
@@ -27,7 +27,7 @@ from carecollective.mail.queue import Letter, queue_mail
 LINK_MAIL = "password_link"
 
 
-class LinkIsOver(InvalidInput):
+class PasswordLinkExpired(InvalidInput):
     message = _(
         "This link has been used already, or it is too old. If you have just chosen a password with it, sign in with "
         "that one. Otherwise please ask staff for a new link."
@@ -56,7 +56,7 @@ def send_password_link(*, actor: User, member_id: UUID) -> None:
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound;
     NoAddress.
     """
-    member = member_in_care_of(actor, member_id)
+    member = get_member_managed_by(actor, member_id)
     if not (member.is_active and member.email):
         raise NoAddress()
     queue_mail(LINK_MAIL, member.pk)
@@ -78,7 +78,7 @@ def compose_password_link(member_id: UUID) -> Letter:
     )
 
 
-def link_holds(*, account: Any, token: Any) -> bool:
+def is_link_valid(*, account: Any, token: Any) -> bool:
     """Tell whether a link that was sent can still be used."""
     return _holder(User.objects.all(), account, token) is not None
 
@@ -87,11 +87,11 @@ def link_holds(*, account: Any, token: Any) -> bool:
 def choose_password(*, account: Any, token: Any, password: Any) -> None:
     """Take the new password of whoever holds the link. It ends their sessions and tokens, and a lock at the door.
 
-    Raises LinkIsOver; ValidationRefused naming `password`.
+    Raises PasswordLinkExpired; ValidationRefused naming `password`.
     """
     holder = _holder(User.objects.select_for_update(no_key=True), account, token)
     if holder is None:
-        raise LinkIsOver()
+        raise PasswordLinkExpired()
     if not can_be_kept(str(password)):
         raise ValidationRefused(
             {"password": [_("One of these characters cannot be used in a password. Please choose others.")]}

@@ -18,7 +18,7 @@ class AttemptHandler(AxesDatabaseHandler):  # type: ignore[misc]
             super().user_login_failed(*args, **kwargs)
 
 
-def account_of(request: HttpRequest | None, credentials: dict[str, Any] | None = None) -> str:
+def throttle_username(request: HttpRequest | None, credentials: dict[str, Any] | None = None) -> str:
     """Return the address that somebody tries to sign in with, in the one spelling under which members are found."""
     given = (credentials or {}).get("username") or (request.POST.get("username", "") if request else "")
     return str(given).strip().lower()

@@ -57,21 +57,21 @@ class Cluster:
             shutil.rmtree(leftover, ignore_errors=True)
         if self.data.cluster.exists():
             return
-        workshop = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.data.root))
+        staging_dir = Path(tempfile.mkdtemp(prefix="initdb-", dir=self.data.root))
         try:
-            self._initialise(workshop)
-            (workshop / "cluster").rename(self.data.cluster)
+            self._initialise(staging_dir)
+            (staging_dir / "cluster").rename(self.data.cluster)
         finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+            shutil.rmtree(staging_dir, ignore_errors=True)
 
-    def _initialise(self, workshop: Path) -> None:
-        password = workshop / "password"
+    def _initialise(self, staging_dir: Path) -> None:
+        password = staging_dir / "password"
         password.write_text(credentials.passwords(self.data.root)["superuser"])
         password.chmod(0o600)
-        self._give(workshop, password)
+        self._give(staging_dir, password)
         # fmt: off
         arguments = [
-            "-D", str(workshop / "cluster"), f"--username={SUPERUSER}", f"--pwfile={password}", "--auth=scram-sha-256",
+            "-D", str(staging_dir / "cluster"), f"--username={SUPERUSER}", f"--pwfile={password}", "--auth=scram-sha-256",
             "--encoding=UTF8", *_locale(), "--no-instructions",
         ]
         # fmt: on

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rollout.gates.criteria import Measure, criteria_for, evaluate
 from rollout.gates.results import Baseline, Exposure, Observation, Tally, Timings, Verdict, VerdictState
-from rollout.stages import LADDER, Stage
+from rollout.stages import STAGES, Stage
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PASS, FAIL, INSUFFICIENT = VerdictState.PASS, VerdictState.FAIL, VerdictState.INSUFFICIENT
@@ -52,7 +52,7 @@ def test_a_percentage_between_two_rungs_answers_to_the_lower_one(between, rung):
     assert criteria_for(Stage.parse(between)) == criteria_for(Stage.parse(rung))
 
 
-@pytest.mark.parametrize("rung", LADDER[1:], ids=str)
+@pytest.mark.parametrize("rung", STAGES[1:], ids=str)
 def test_no_data_never_passes_whatever_the_stage(rung):
     verdicts = evaluate(stage=rung, observation=Observation(now=NOW, since=NOW - timedelta(days=365)))
     assert [verdict.name for verdict in verdicts if verdict.passed] == ["bake"]

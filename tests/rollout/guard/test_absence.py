@@ -9,7 +9,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from carecollective.core.errors import MessagingUnavailable
-from carecollective.inbox.services import NOWHERE_YET, PAUSED_FOR_ALL, offer_help
+from carecollective.inbox.services import NEW_CONVERSATIONS_PAUSED, PAUSED_FOR_ALL, offer_help
 from rollout.alerts import lifecycle
 from rollout.alerts.notifications import deliver_waiting
 from rollout.guard import absence
@@ -211,7 +211,7 @@ def test_that_nobody_can_start_is_told_at_once(
 
 
 @pytest.mark.parametrize(("at_stage", "looked_ago", "said"), [
-    ("percentage:50", 61, PAUSED_FOR_ALL), ("disabled", 1, PAUSED_FOR_ALL), ("internal", 1, NOWHERE_YET),
+    ("percentage:50", 61, PAUSED_FOR_ALL), ("disabled", 1, PAUSED_FOR_ALL), ("internal", 1, NEW_CONVERSATIONS_PAUSED),
 ])  # fmt: skip
 def test_members_are_told_whether_it_is_them_or_everybody(
     at: At, sql: Sql, looked: Callable[[float], None], member: Make, help_request: Make, at_stage: str,

@@ -291,14 +291,14 @@ def test_the_real_web_role_that_forges_everything_is_recorded_as_outside(
 
 
 def test_the_database_orders_the_stages_as_the_program_does(db: None) -> None:
-    from rollout.stages import height
+    from rollout.stages import order_key
 
     names = ["disabled", "internal", "percentage:0.1", "percentage:10", "percentage:10.5", "percentage:100", "enabled"]
     with connection.cursor() as cursor:
         cursor.execute("SELECT rollout_stage_order(s) FROM unnest(%s::text[]) WITH ORDINALITY AS t (s, n)", [names])
         found = [row[0] for row in cursor.fetchall()]
     assert found == sorted(set(found))
-    assert [height(Stage.parse(name)) for name in names] == sorted(height(Stage.parse(name)) for name in names)
+    assert [order_key(Stage.parse(name)) for name in names] == sorted(order_key(Stage.parse(name)) for name in names)
 
 
 def test_a_forged_proposal_is_shown_as_what_it_is(shown: Evidence, ben: User, amina: User, signed_in: Any) -> None:

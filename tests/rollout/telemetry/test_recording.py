@@ -10,7 +10,7 @@ from carecollective.core import errors
 from carecollective.inbox.services import send_message
 from rollout.models.event_log import EventLog
 from rollout.telemetry import events
-from rollout.telemetry.outcomes import MEMBERS_OWN, Method, Outcome, is_connection_error, judge
+from rollout.telemetry.outcomes import EXPECTED_REFUSALS, Method, Outcome, is_connection_error, judge
 from rollout.versions import MessagingVersion
 
 pytestmark = pytest.mark.django_db
@@ -117,7 +117,7 @@ def test_inside_somebodys_transaction_a_direct_event_waits_for_its_end(settings,
     assert events.waiting() == 1
 
 
-@pytest.mark.parametrize("code", sorted(MEMBERS_OWN))
+@pytest.mark.parametrize("code", sorted(EXPECTED_REFUSALS))
 def test_the_members_own_refusals_are_warnings(code):
     refusal = errors.DomainError()
     type(refusal).code, before = code, errors.DomainError.code
