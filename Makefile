@@ -48,6 +48,7 @@ lint: setup-dev  ## Check style, types, architecture, templates, migrations and 
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(SOURCES)
 	$(VENV)/bin/lint-imports
+	PYTHONPATH=. $(PY) .ci/draw_architecture.py --check
 	find templates -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 --check {} +
 	find templates -name '*.html' -exec $(VENV)/bin/djhtml --tabwidth 2 --check {} +
 	$(PY) -m codespell_lib $(SOURCES) templates docs README.md Makefile
