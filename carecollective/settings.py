@@ -272,7 +272,8 @@ USE_TZ = True
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesBackend",
-    "carecollective.accounts.sign_in.authentication.LimitedBackend",
+    # Each session names it by this path: another one would sign everybody out.
+    "carecollective.accounts.authentication.LimitedBackend",
     # Never asked to authenticate: LimitedBackend decides. Sessions opened before it are this one's.
     "django.contrib.auth.backends.ModelBackend",
 ]
@@ -348,7 +349,7 @@ WAFFLE_CREATE_MISSING_FLAGS = False
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "carecollective.accounts.sign_in.authentication.TokenAuthentication",
+        "carecollective.accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],

@@ -8,6 +8,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from carecollective.accounts.authentication import member_of
 from carecollective.accounts.serializers import (
     OwnTokensSerializer,
     SignInSerializer,
@@ -16,7 +17,6 @@ from carecollective.accounts.serializers import (
 )
 from carecollective.accounts.services import issue_token
 from carecollective.accounts.sign_in import tokens
-from carecollective.accounts.sign_in.authentication import member_of
 from carecollective.core import errors
 from carecollective.web.api import ApiView, TooManyTries, read_fields
 from carecollective.web.openapi import refusals

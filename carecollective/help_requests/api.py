@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from carecollective.accounts.sign_in.authentication import member_of
+from carecollective.accounts.authentication import member_of
 from carecollective.core import errors
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import SEARCH_MAX, RequestFilters, find_request, list_requests

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from carecollective.accounts.sign_in.authentication import member_of
+from carecollective.accounts.authentication import member_of
 from carecollective.core import errors
 from carecollective.core.errors import ConversationExists
 from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Poll, Started, WayOn

@@ -74,7 +74,7 @@ class Child:
                 },
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
-                # Ctrl-C reaches the whole terminal; only the supervisor shall answer it.
+                # Ctrl-C reaches the whole terminal; only the supervisor answers it.
                 start_new_session=True,
                 # The database stays for as long as a child lives, even if the supervisor is killed.
                 pass_fds=(pipe, *descriptors, *(() if database is None else (database,))),

@@ -333,7 +333,7 @@ class DocsView(SpectacularSwaggerSplitView):
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """One token, which the header takes by two names: programs know `Bearer`, and `Token` was here first."""
 
-    target_class = "carecollective.accounts.sign_in.authentication.TokenAuthentication"
+    target_class = "carecollective.accounts.authentication.TokenAuthentication"
     name = ["bearer", "token"]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[Schema]:

@@ -70,7 +70,7 @@ WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %(key)s AND l.gran
   AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid
               AND a.backend_start < clock_timestamp() - make_interval(secs => %(seconds)s))
 """
-# The server shall notice within seconds that a guard's machine is gone, and free the lock. Local sockets need none of it.
+# The server must notice within seconds that a guard's machine is gone, and free the lock. Local sockets need none of it.
 _NOTICE_DEATH = ("SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1", "SET tcp_keepalives_count = 3")
 
 
@@ -157,7 +157,7 @@ class Guard:
             if not self._holds_lock():
                 return False
             self._note_absence(self.look().stage)
-            # Only now: a guard that cannot see the figures is no guard, and V2 shall go off without one.
+            # Only now: a guard that cannot see the figures is no guard, and V2 must go off without one.
             self._renew()
             rollbacks.finish()
             self.reported = self.met
@@ -224,7 +224,7 @@ class Guard:
     def _report(
         self, problem: Exception, words: str, level: int = logging.WARNING, *, with_traceback: bool = False
     ) -> None:
-        """Log what stands in the way once while it lasts, not with every look and not for all that it stands in the way of."""
+        """Log each kind of problem once while it lasts, not with every look."""
         kind = type(problem).__name__
         if kind not in self.reported:
             logger.log(level, "%s", words, exc_info=problem if with_traceback else None)

@@ -270,3 +270,8 @@ def test_members_are_made_by_the_manager_in_one_spelling():
     assert authenticate(RequestFactory().post("/"), username="Ada@example.org", password=PASSWORD) == made
     with pytest.raises(User.DoesNotExist):
         User.objects.get_by_natural_key(None)
+
+
+def test_sessions_of_earlier_releases_go_on(member, client):
+    client.force_login(member(name="Ada"), backend="carecollective.accounts.authentication.LimitedBackend")
+    assert client.get("/account").status_code == 200

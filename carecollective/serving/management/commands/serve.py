@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["prepare"]:
-            # What cannot even be imported shall change no table.
+            # A release that cannot be imported must change no table.
             self.check()
             self.prepare()
             return
