@@ -7,15 +7,14 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 from django.conf import settings
-from knox.crypto import create_token_string, hash_token
 
 from carecollective.serving.supervisor import HELPERS
 from tests import databases
-from tests.faults.site import Answer, ask
+from tests.faults.site import Answer, ask, insert_member
 from tests.postgres.support import PROJECT
 from tests.sites import free_port
 from tests.waiting import wait_for
@@ -91,16 +90,7 @@ class Processes:
 
     def add_member(self, name: str = "Ada") -> tuple[UUID, str]:
         """Add an approved member with a token."""
-        member_id, token = uuid4(), create_token_string()
-        self.rows(
-            "INSERT INTO profiles (id, name, email, verification_status) VALUES (%s, %s, %s, 'approved')",
-            member_id, name, f"{member_id}@example.org",
-        )  # fmt: skip
-        self.rows(
-            "INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)"
-            " VALUES (%s, %s, %s, now(), now() + interval '1 day')",
-            hash_token(token), token[:8], member_id,
-        )  # fmt: skip
+        member_id, token = insert_member(self.rows, name)
         self.token = self.token or token
         return member_id, token
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,17 +182,7 @@ class Site:
 
     def add_member(self, name: str) -> tuple[UUID, str]:
         """Add an approved member with a token."""
-        member_id, token = uuid4(), create_token_string()
-        self.rows(
-            "INSERT INTO profiles (id, name, email, verification_status) VALUES (%s, %s, %s, 'approved')",
-            member_id, name, f"{member_id}@example.org",
-        )  # fmt: skip
-        self.rows(
-            "INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)"
-            " VALUES (%s, %s, %s, now(), now() + interval '1 day')",
-            hash_token(token), token[:8], member_id,
-        )  # fmt: skip
-        return member_id, token
+        return insert_member(self.rows, name)
 
     def add_request(self, owner_id: UUID) -> UUID:
         return UUID(
@@ -214,6 +204,21 @@ class Site:
         assert (answer.status, answer.body.get("version")) == (201, version), answer
         key = UUID(answer.body["conversation_id"])
         return Seat(helper_id, helper_token, key, version), Seat(owner_id, owner_token, key, version)
+
+
+def insert_member(run: Callable[..., object], name: str) -> tuple[UUID, str]:
+    """Insert an approved member with a token; `run` takes a statement and its values, as the superuser."""
+    member_id, token = uuid4(), create_token_string()
+    run(
+        "INSERT INTO profiles (id, name, email, verification_status) VALUES (%s, %s, %s, 'approved')",
+        member_id, name, f"{member_id}@example.org",
+    )  # fmt: skip
+    run(
+        "INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)"
+        " VALUES (%s, %s, %s, now(), now() + interval '1 day')",
+        hash_token(token), token[:8], member_id,
+    )  # fmt: skip
+    return member_id, token
 
 
 def messages_path(seat: Seat) -> str:
