@@ -8,8 +8,8 @@ DATABASE_TESTS ?= tests/postgres tests/policies tests/migrations tests/operation
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-postgres coverage faults bench audit lint lint-deploy lint-schema format schema db-snapshot lock
-.PHONY: clean setup setup-dev
+.PHONY: help run test test-fast test-postgres coverage faults bench audit lint lint-deploy lint-schema lint-static
+.PHONY: format schema db-snapshot lock clean setup setup-dev
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
@@ -57,17 +57,19 @@ lint: setup-dev  ## Check style, types, architecture, templates, migrations and 
 	$(MANAGE) spectacular --validate --fail-on-warn --file .schema.yaml
 	@diff -u docs/openapi.yaml .schema.yaml && rm .schema.yaml || \
 		{ rm -f .schema.yaml; echo "docs/openapi.yaml is not in step with the code: run make schema."; exit 1; }
-	@$(MAKE) --no-print-directory lint-schema
+	@$(MAKE) --no-print-directory lint-static lint-schema
 	DJANGO_SECRET_KEY="$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 		DATABASE_URL=postgresql://owner:none@localhost/none ALLOWED_HOSTS=care.example \
 		CSRF_TRUSTED_ORIGINS=https://care.example \
 		$(MANAGE) check --deploy --fail-level WARNING
 
-# Both linters are pinned with all that they need, in lint/openapi: installed once, and again when its lock file changes.
+# These linters are pinned with all that they need, in lint/: installed once, and again when a lock file changes.
+lint-static:  ## Check the format and style of static/ with Biome (needs Node.js 20 or newer)
+	@$(call npm_install,lint/static)
+	lint/static/node_modules/.bin/biome check --error-on-warnings
+
 lint-schema:  ## Check docs/openapi.yaml with Redocly and Spectral (needs Node.js 20 or newer)
-	@command -v npm >/dev/null || { echo "make lint-schema needs Node.js 20 or newer with npm: install it."; exit 1; }
-	@cd lint/openapi && { cmp -s package-lock.json node_modules/.installed || \
-		{ npm ci --silent --ignore-scripts --no-audit --no-fund && cp package-lock.json node_modules/.installed; }; }
+	@$(call npm_install,lint/openapi)
 	cd lint/openapi && REDOCLY_TELEMETRY=off npx --no-install redocly lint ../../docs/openapi.yaml \
 		--config redocly.yaml --max-problems 100 --format github-actions
 	cd lint/openapi && npx --no-install spectral lint ../../docs/openapi.yaml --ruleset spectral.yaml --fail-severity hint
@@ -84,6 +86,8 @@ format: setup-dev  ## Rewrite the sources in the project's style
 	$(PY) -m ruff format .
 	-find templates -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 {} +
 	-find templates -name '*.html' -exec $(VENV)/bin/djhtml --tabwidth 2 {} +
+	@$(call npm_install,lint/static)
+	lint/static/node_modules/.bin/biome check --write
 
 schema: setup-dev  ## Write docs/openapi.yaml anew
 	$(MANAGE) spectacular --validate --fail-on-warn --file docs/openapi.yaml
@@ -135,4 +139,11 @@ rm -f $$stamp; \
 $(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(1); \
 missing="$$($(PY) -m pip check --disable-pip-version-check)" || { echo "$(1) is not complete: $$missing"; exit 1; }; \
 echo "$$wanted" > $$stamp
+endef
+
+define npm_install
+command -v npm >/dev/null || { echo "This needs Node.js 20 or newer with npm: install it."; exit 1; }; \
+cd $(1); \
+cmp -s package-lock.json node_modules/.installed || \
+	{ npm ci --silent --ignore-scripts --no-audit --no-fund && cp package-lock.json node_modules/.installed; }
 endef

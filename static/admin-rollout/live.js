@@ -55,7 +55,9 @@ function isInUse(region) {
 
 function hasChanged(control) {
   if (control.type === "radio" || control.type === "checkbox") return control.checked !== control.defaultChecked;
-  if (control instanceof HTMLSelectElement) return [...control.options].some((one) => one.selected !== one.defaultSelected);
+  if (control instanceof HTMLSelectElement) {
+    return [...control.options].some((option) => option.selected !== option.defaultSelected);
+  }
   return control.value !== control.defaultValue;
 }
 
@@ -65,7 +67,9 @@ function replace(present, fresh) {
     details.toggleAttribute("open", present.querySelector(`[id="${details.id}"]`)?.open ?? details.open);
   }
   const token = present.querySelector("[name=csrfmiddlewaretoken]")?.value;
-  for (const input of fresh.querySelectorAll("[name=csrfmiddlewaretoken]")) input.setAttribute("value", token ?? input.value);
+  for (const input of fresh.querySelectorAll("[name=csrfmiddlewaretoken]")) {
+    input.setAttribute("value", token ?? input.value);
+  }
   if (present.isEqualNode(fresh)) return;
   const focused = present.contains(document.activeElement) ? document.activeElement.id : "";
   present.className = fresh.className;

@@ -170,7 +170,13 @@ function prepareCompose() {
 if (compose) prepareCompose();
 // Unless the address or an answer leads elsewhere.
 if (!document.querySelector(":target, [autofocus]")) document.getElementById("latest").scrollIntoView();
-addEventListener("scroll", () => isAtEnd() && (arrived.hidden = true), { passive: true });
+addEventListener(
+  "scroll",
+  () => {
+    if (isAtEnd()) arrived.hidden = true;
+  },
+  { passive: true },
+);
 timer = setInterval(() => {
   if (!document.hidden) pollOnce();
 }, POLL_MS);
