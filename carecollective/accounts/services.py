@@ -131,7 +131,7 @@ def create_administrator(*, email: Any, name: Any, although_there_is_one: bool =
     Raises ValidationRefused; AdministratorExists; NotPermitted for a member who may not sign in.
     """
     if not although_there_is_one and User.objects.filter(is_superuser=True, is_active=True).exists():
-        raise AdministratorExists()
+        raise AdministratorExists
     address = str(email).strip().lower()
     member = User.objects.select_for_update(no_key=True).filter(email=address).first()
     if member is None:
@@ -271,7 +271,7 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
     # The record of failed sign-ins takes no longer address, and no member has one.
     user = authenticate(request, username=username, password=password) if len(username) <= EMAIL_MAX else None
     if getattr(request, "axes_locked_out", False):
-        raise SignInLocked()
+        raise SignInLocked
     if not isinstance(user, User):
         raise Unauthorized(_("E-mail address and password do not match."))
     with transaction.atomic():

@@ -124,7 +124,7 @@ def _move(
     if request.status == status:
         return request
     if request.is_available if allowed is None else request.status not in allowed:
-        raise StatusChangeRefused()
+        raise StatusChangeRefused
     HelpRequest.objects.filter(pk=request.pk).update(status=status, updated_at=ClockTimestamp(), **stamps)
     request.refresh_from_db()
     return request

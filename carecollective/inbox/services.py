@@ -93,7 +93,7 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
             if thread.way_on is WayOn.CONTINUED and thread.continued_as:
                 raise ConversationExists(conversation_id=thread.continued_as, version=MessagingVersion.V2)
             if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
-                raise CannotContinue()
+                raise CannotContinue
             if operation.version is not MessagingVersion.V2:
                 raise MessagingUnavailable(_why_paused())
             request = lock_help_request(thread.help_request.id)
@@ -114,7 +114,7 @@ def ask_to_continue(*, actor: User, conversation_id: UUID) -> None:
         if thread.way_on is WayOn.ASKED:
             return
         if thread.way_on is not WayOn.ASK or helper_id is None:
-            raise CannotContinue()
+            raise CannotContinue
         _wish, is_new = ContinuationRequest.objects.get_or_create(
             legacy_conversation_id=conversation_id, defaults={"requester": actor}
         )

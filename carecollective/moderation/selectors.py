@@ -107,7 +107,7 @@ def message_to_report(*, reader: User, conversation_id: UUID, message_id: UUID |
     if row is None:
         raise MessageNotFound()
     if row[0] == reader.pk:
-        raise OwnMessage()
+        raise OwnMessage
     author_id, author, content, created_at = row
     return ReportedMessage(version, author_id, author, content or "", created_at)
 

@@ -77,7 +77,7 @@ def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
         if report.author_id == actor.pk:
             raise NotPermitted()
         if report.status != Outcome.PENDING:
-            raise AlreadySettled()
+            raise AlreadySettled
         Report.objects.filter(pk=report.pk).update(status=outcome, settled_by=actor, settled_at=ClockTimestamp())
         report.refresh_from_db()
         return report

@@ -108,7 +108,7 @@ def _erase(*, actor: User, member: User, may_be_the_last: bool = False) -> None:
             # Held, so that the last two do not leave at the same moment.
             others = User.objects.select_for_update(no_key=True).filter(is_superuser=True, is_active=True)
             if not [other for other in others.order_by("pk") if other.pk != member.pk]:
-                raise LastAdministrator()
+                raise LastAdministrator
         scrub(member.pk)
         cancel_mail(member.pk)
         # Not before it is certain, and not in a rehearsal that is taken back.

@@ -58,7 +58,7 @@ def send_password_link(*, actor: User, member_id: UUID) -> None:
     """
     member = get_member_managed_by(actor, member_id)
     if not (member.is_active and member.email):
-        raise NoAddress()
+        raise NoAddress
     queue_mail(LINK_MAIL, member.pk)
 
 
@@ -91,7 +91,7 @@ def choose_password(*, account: Any, token: Any, password: Any) -> None:
     """
     holder = _holder(User.objects.select_for_update(no_key=True), account, token)
     if holder is None:
-        raise PasswordLinkExpired()
+        raise PasswordLinkExpired
     if not can_be_kept(str(password)):
         raise ValidationRefused(
             {"password": [_("One of these characters cannot be used in a password. Please choose others.")]}
