@@ -98,7 +98,7 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
         .first()
     )
     if conversation is None:
-        raise ConversationNotFound()
+        raise ConversationNotFound
     found = [_legacy_message(item) for item in [*conversation.dated, *conversation.undated]][: THREAD_PAGE + 1]
     first = [*conversation.first_undated, *conversation.first_dated][:1]
     return LegacyThread(
@@ -174,7 +174,7 @@ def _split(
         return dated, undated
     row = messages.filter(pk=anchor).only("created_at").first()
     if row is None:
-        raise MessageNotFound()
+        raise MessageNotFound
     if row.created_at is None:
         beside = undated.filter(pk__gt=anchor) if newer else undated.filter(pk__lt=anchor)
         return (dated if newer else dated.filter(pk=anchor)), beside

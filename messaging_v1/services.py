@@ -46,12 +46,12 @@ def start_legacy_conversation(*, actor: User, help_request_id: UUID, initial_mes
     with acting_as(actor):
         request = lock_help_request(help_request_id)
         if request.user_id == actor.pk:
-            raise OwnRequest()
+            raise OwnRequest
         standing = conversation_of_pair(help_request_id=request.pk, helper=actor)
         if standing is not None:
             raise ConversationExists(conversation_id=standing.pk, version=VERSION)
         if not request.is_available:
-            raise HelpRequestUnavailable()
+            raise HelpRequestUnavailable
         now = _clock()
         conversation = Conversation(
             help_request=request, created_by=actor, created_at=now, updated_at=now, last_message_at=now
@@ -84,7 +84,7 @@ def send_legacy_message(
         others = Participant.objects.filter(conversation=conversation, left_at=None).exclude(user=actor)
         other = others.order_by("joined_at", "user_id").first()
         if conversation.status not in (None, Status.ACTIVE) or other is None:
-            raise ConversationInactive()
+            raise ConversationInactive
         try:
             with transaction.atomic():
                 message = _add_message(conversation, actor, other.user_id, text, message_id)
@@ -92,7 +92,7 @@ def send_legacy_message(
             if not isinstance(error.__cause__, UniqueViolation):
                 raise
             # The id names a message that this member may not see.
-            raise IdempotencyConflict() from None
+            raise IdempotencyConflict from None
         return SentLegacyMessage(as_seen(message), other.user_id, is_new=True)
 
 
@@ -108,7 +108,7 @@ def legacy_message_sent_before(
         return None
     text = normalise_message(content, field="content")
     if (message.conversation_id, message.sender_id, message.content) != (conversation_id, actor.pk, text):
-        raise IdempotencyConflict()
+        raise IdempotencyConflict
     return SentLegacyMessage(as_seen(message), message.recipient_id, is_new=False)
 
 
@@ -116,7 +116,7 @@ def lock_legacy_conversation(pk: UUID) -> Conversation:
     """Hold a legacy conversation still until this transaction ends. Raises ConversationNotFound."""
     conversation = Conversation.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
     if conversation is None:
-        raise ConversationNotFound()
+        raise ConversationNotFound
     return conversation
 
 

@@ -15,5 +15,5 @@ def lock_conversation(pk: UUID, *, member: Member) -> Conversation:
     visible = Conversation.objects.visible_to(member)
     conversation = visible.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
     if conversation is None:
-        raise ConversationNotFound()
+        raise ConversationNotFound
     return conversation

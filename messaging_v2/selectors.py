@@ -69,7 +69,7 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
         .first()
     )
     if conversation is None:
-        raise ConversationNotFound()
+        raise ConversationNotFound
     found = [_thread_message(item) for item in vars(conversation)["latest_messages"]]
     return ConversationThread(conversation, found[:THREAD_PAGE][::-1], has_older=len(found) > THREAD_PAGE)
 
@@ -101,7 +101,7 @@ def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
 def _beyond(messages: QuerySet[Message], anchor: UUID, *, newer: bool) -> QuerySet[Message]:
     found = beyond_row(messages, anchor, field="created_at", newer=newer)
     if found is None:
-        raise MessageNotFound()
+        raise MessageNotFound
     return found
 
 

@@ -45,18 +45,18 @@ def create_conversation_atomic(
     neither open nor in progress.
     """
     if helper_id != actor.pk:
-        raise ActingAsAnother()
+        raise ActingAsAnother
     require_approved(actor)
     text = normalise_message(initial_message, field="initial_message", minimum=INITIAL_MESSAGE_MIN)
     with acting_as(actor):
         request = lock_help_request(help_request_id)
         if request.user_id == actor.pk:
-            raise OwnRequest()
+            raise OwnRequest
         standing = conversation_of_pair(help_request_id=request.pk, helper=actor)
         if standing is not None:
             raise ConversationExists(conversation_id=standing.pk, version=VERSION)
         if not request.is_available:
-            raise HelpRequestUnavailable()
+            raise HelpRequestUnavailable
         return Conversation.objects.create(
             help_request=request, requester_id=request.user_id, helper=actor, initial_message=text
         )
@@ -71,7 +71,7 @@ def send_message_v2(
     ConversationNotFound; ConversationInactive; IdempotencyConflict when the id names another message.
     """
     if sender_id != actor.pk:
-        raise ActingAsAnother()
+        raise ActingAsAnother
     require_approved(actor)
     text = normalise_message(content, field="content")
     with acting_as(actor):
@@ -81,7 +81,7 @@ def send_message_v2(
             if sent_before is not None:
                 return SentMessage(_same_message(sent_before, conversation, actor, text), is_new=False)
         if conversation.status != Status.ACTIVE:
-            raise ConversationInactive()
+            raise ConversationInactive
         try:
             with transaction.atomic():
                 given = {"pk": message_id} if message_id else {}
@@ -90,7 +90,7 @@ def send_message_v2(
             if not isinstance(error.__cause__, UniqueViolation):
                 raise
             # The id names a message that this member may not see.
-            raise IdempotencyConflict() from None
+            raise IdempotencyConflict from None
         Conversation.objects.filter(pk=conversation.pk).update(updated_at=message.created_at)
         return SentMessage(message, is_new=True)
 
@@ -103,7 +103,7 @@ def get_conversation_v2(
     Raises ActingAsAnother unless the actor is the reader; ConversationNotFound; MessageNotFound for an unknown `before`.
     """
     if reader_id != actor.pk:
-        raise ActingAsAnother()
+        raise ActingAsAnother
     with acting_as(actor):
         return read_conversation(reader=actor, conversation_id=conversation_id, before=before)
 
@@ -118,5 +118,5 @@ def set_status(*, actor: User, conversation_id: UUID, status: Status) -> None:
 
 def _same_message(message: Message, conversation: Conversation, actor: User, text: str) -> Message:
     if (message.conversation_id, message.sender_id, message.content) != (conversation.pk, actor.pk, text):
-        raise IdempotencyConflict()
+        raise IdempotencyConflict
     return message

@@ -63,18 +63,18 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
         if scheme.lower() not in (b"token", b"bearer"):
             return None
         if len(given) != 1:
-            raise AuthenticationFailed()
+            raise AuthenticationFailed
         return self.authenticate_credentials(given[0])
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, AuthToken]:
         try:
             digest = hash_token(token.decode("ascii"))
         except UnicodeDecodeError:
-            raise AuthenticationFailed() from None
+            raise AuthenticationFailed from None
         alive = Q(expiry=None) | Q(expiry__gt=ClockTimestamp())
         found = AuthToken.objects.select_related("user").filter(alive, digest=digest, user__is_active=True).first()
         if found is None:
-            raise AuthenticationFailed()
+            raise AuthenticationFailed
         return found.user, found
 
 

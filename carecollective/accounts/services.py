@@ -73,7 +73,7 @@ def require_approved(member: User) -> None:
             _("Your membership was not approved. You can read requests; offering and asking are for members.")
         )
     if not member.is_approved:
-        raise NotApproved()
+        raise NotApproved
 
 
 def sign_up(
@@ -246,12 +246,12 @@ def get_member_managed_by(actor: User, member_id: UUID) -> User:
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound.
     """
     if not (actor.is_staff and actor.is_active):
-        raise NotPermitted()
+        raise NotPermitted
     member = User.objects.filter(pk=member_id).first()
     if member is None:
-        raise DomainNotFound()
+        raise DomainNotFound
     if (member.is_staff or member.is_superuser) and not actor.is_superuser:
-        raise NotPermitted()
+        raise NotPermitted
     return member
 
 

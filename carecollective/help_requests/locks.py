@@ -13,5 +13,5 @@ def lock_help_request(pk: UUID) -> HelpRequest:
     """
     request = HelpRequest.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
     if request is None:
-        raise HelpRequestNotFound()
+        raise HelpRequestNotFound
     return request

@@ -76,5 +76,5 @@ def find_request(help_request_id: UUID) -> HelpRequest:
     """Return one request with its owner. Raises HelpRequestNotFound."""
     request = HelpRequest.objects.select_related("user").filter(pk=help_request_id).first()
     if request is None:
-        raise HelpRequestNotFound()
+        raise HelpRequestNotFound
     return request

@@ -120,7 +120,7 @@ def _move(
     """Change the status from one of those allowed, or with None from any that is not available."""
     request = lock_help_request(help_request_id)
     if request.user_id != actor.pk:
-        raise HelpRequestNotFound()
+        raise HelpRequestNotFound
     if request.status == status:
         return request
     if request.is_available if allowed is None else request.status not in allowed:

@@ -143,7 +143,7 @@ def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
         )
         row = rows.fetchone()
     if row is None:
-        raise ConversationNotFound()
+        raise ConversationNotFound
     return Location(MessagingVersion(row[0]), *row[1:])
 
 

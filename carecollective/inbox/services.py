@@ -70,7 +70,7 @@ def offer_help(*, actor: User, help_request_id: UUID, initial_message: Any) -> S
             # Held while both versions are asked: two offers at once, in whatever version, are taken one after the other.
             request = lock_help_request(help_request_id)
             if request.user_id == actor.pk:
-                raise OwnRequest()
+                raise OwnRequest
             standing = standing_conversation(helper=actor, help_request_id=help_request_id)
             if standing is not None:
                 raise ConversationExists(conversation_id=standing.conversation_id, version=standing.version)

@@ -105,7 +105,7 @@ def message_to_report(*, reader: User, conversation_id: UUID, message_id: UUID |
                 shown = shown.exclude(moderation_status__in=v1.Message.WITHHELD_BY_MODERATORS)
                 row = shown.values_list("sender_id", "sender__name", "content", "created_at").first()
     if row is None:
-        raise MessageNotFound()
+        raise MessageNotFound
     if row[0] == reader.pk:
         raise OwnMessage
     author_id, author, content, created_at = row
@@ -138,7 +138,7 @@ def find_report(*, reader: User, report_id: UUID) -> ReportSummary:
     _require_staff(reader)
     found = _read_reports(reader, "WHERE id = %s", [report_id])
     if not found:
-        raise DomainNotFound()
+        raise DomainNotFound
     return found[0]
 
 
@@ -196,4 +196,4 @@ def _author(author_id: UUID | None, names: dict[UUID, str]) -> str:
 
 def _require_staff(reader: User) -> None:
     if not (reader.is_staff and reader.is_active):
-        raise NotPermitted()
+        raise NotPermitted

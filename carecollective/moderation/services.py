@@ -52,11 +52,11 @@ def note_look(*, actor: User, report_id: UUID) -> int:
     Raises NotPermitted unless the actor is staff; DomainNotFound, also for a message that is gone.
     """
     if not (actor.is_staff and actor.is_active):
-        raise NotPermitted()
+        raise NotPermitted
     with acting_as(actor):
         ((look,),) = fetch_all("SELECT public.moderation_note_look(%s)", [report_id])
         if look is None or not messages_shown(reader=actor, report_id=report_id, look=look):
-            raise DomainNotFound()
+            raise DomainNotFound
         return int(look)
 
 
@@ -67,15 +67,15 @@ def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
     ValidationRefused.
     """
     if not (actor.is_staff and actor.is_active):
-        raise NotPermitted()
+        raise NotPermitted
     if outcome not in Outcome.values or outcome == Outcome.PENDING:
         raise ValidationRefused({"outcome": [_("Please choose what came of it.")]})
     with acting_as(actor):
         report = Report.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
         if report is None:
-            raise DomainNotFound()
+            raise DomainNotFound
         if report.author_id == actor.pk:
-            raise NotPermitted()
+            raise NotPermitted
         if report.status != Outcome.PENDING:
             raise AlreadySettled
         Report.objects.filter(pk=report.pk).update(status=outcome, settled_by=actor, settled_at=ClockTimestamp())

@@ -34,10 +34,10 @@ def request_export_for_member(*, actor: User, member_id: UUID) -> Export:
     Raises NotPermitted unless the actor is staff; DomainNotFound.
     """
     if not (actor.is_staff and actor.is_active):
-        raise NotPermitted()
+        raise NotPermitted
     member = User.objects.filter(pk=member_id, is_active=True).first()
     if member is None:
-        raise DomainNotFound()
+        raise DomainNotFound
     return _request(actor=actor, member=member)
 
 
@@ -52,7 +52,7 @@ def read_export(*, reader: User, export_id: UUID) -> bytes:
     with acting_as(reader):
         file = ExportFile.objects.filter(export=export_id, member=reader).first()
     if file is None:
-        raise DomainNotFound()
+        raise DomainNotFound
     return bytes(file.content)
 
 

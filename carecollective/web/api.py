@@ -109,9 +109,9 @@ def parse_uuid(text: str) -> UUID:
     try:
         parsed = UUID(text)
     except ValueError:
-        raise errors.InvalidInput() from None
+        raise errors.InvalidInput from None
     if str(parsed) != text.lower():
-        raise errors.InvalidInput()
+        raise errors.InvalidInput
     return parsed
 
 
@@ -127,7 +127,7 @@ def read_fields(request: Request, shape: type[serializers.Serializer[Any]]) -> d
     caller = str(request.user.pk)
     for name in ACTOR_FIELDS:
         if request.user.is_authenticated and body.get(name) is not None and str(body[name]).lower() != caller:
-            raise errors.ActingAsAnother()
+            raise errors.ActingAsAnother
     serializer = shape(data=body)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)

@@ -22,7 +22,7 @@ class StrictJSONParser(JSONParser):
                 raise ValueError("nested too deeply")
             return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            raise ParseError() from error
+            raise ParseError from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def end_token(*, actor: User, token_id: str) -> None:
     wanted = token_id if _ID.fullmatch(token_id) else "-"
     ended, _by_model = AuthToken.objects.filter(user=actor, digest__startswith=wanted).delete()
     if not ended:
-        raise DomainNotFound()
+        raise DomainNotFound
 
 
 def end_current(token: Any) -> None:
