@@ -181,14 +181,20 @@ def settled_stage(stage: Callable[..., None], site: str, connect_as: Callable[..
 
 @pytest.fixture
 def open_page(browser: Browser, site: str, signed_in: Any) -> Iterator[Callable[..., Page]]:
-    """Open a page of the site in a context of its own: `open_page("/requests", user, javascript=False)`."""
+    """Open a page of the site in a context of its own: `open_page("/requests", user, javascript=False)`.
+
+    With `clock=True` its clock can be moved on: `page.clock.fast_forward("05")` lets five seconds pass at once.
+    """
     contexts: list[BrowserContext] = []
 
     def open_one(path: str, user: User | None = None, *, viewport: Any = PHONE, **options: Any) -> Page:
         javascript = options.pop("javascript", True)
+        clock = options.pop("clock", False)
         context = browser.new_context(base_url=site, viewport=viewport, java_script_enabled=javascript, **options)
         context.set_default_timeout(10_000)
         contexts.append(context)
+        if clock:
+            context.clock.install()
         if user is not None:
             session = signed_in(user).cookies["sessionid"].value
             context.add_cookies([{"name": "sessionid", "value": session, "url": site}])

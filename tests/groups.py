@@ -1,6 +1,7 @@
 """How the tests are dealt to the workers: the slow ones first, and those of one group to one worker.
 
-Whatever opens a browser is marked so.
+The tests of a module that share a running site are a group: else each worker would start one. Whatever opens a browser is
+marked so.
 
 pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it.
 """
@@ -37,8 +38,11 @@ SLOW = (
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     # As soon as it is known: `-m` chooses before the hook below comes to its turn.
-    if "browser" in getattr(item, "fixturenames", ()):
+    fixtures = getattr(item, "fixturenames", ())
+    if "browser" in fixtures:
         item.add_marker(pytest.mark.browser)
+    if "gunicorn_address" in fixtures:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     if item.nodeid.startswith(SLOW):
         item.add_marker(pytest.mark.slow)
 

@@ -23,6 +23,7 @@ TOO_SMALL = """() => [...document.querySelectorAll(".room :is(button, summary, i
     .filter((each) => each.checkVisibility() && !["hidden", "radio"].includes(each.type))
     .filter((each) => each.getBoundingClientRect().height < 44)
     .map((each) => each.outerHTML)"""
+POLL = "05"
 OPEN_ALL = "document.querySelectorAll('details').forEach((each) => { each.open = true })"
 
 
@@ -135,17 +136,19 @@ def test_on_a_phone_alerts_and_history_come_soon_and_the_checklist_is_one_line(s
 
 def test_the_page_moves_by_itself_and_leaves_what_is_being_typed(put, open_page, ben, stage, alert):
     put("healthy")
-    page = open_page(PAGE, ben)
+    page = open_page(PAGE, ben, clock=True)
     page.locator("#reason-summary").click()
     reason = page.locator("#roll_back-reason")
     reason.fill("Half a thought")
     page.locator("#summary-creation_success").click()
     expect(page.locator("[data-region=health-word]")).to_contain_text("Healthy")
     alert("It is too slow.", kind="latency")
+    page.clock.fast_forward(POLL)
     expect(page.locator("[data-region=health-word]")).to_contain_text("Failing")
     expect(page.locator("[data-region=alerts]")).to_contain_text("It is too slow.")
     expect(page.locator("[role=status][data-region=announcement]")).to_contain_text("1 open alert.")
     stage("internal")
+    page.clock.fast_forward(POLL)
     expect(page.locator("[aria-current=step]")).to_contain_text("Internal")
     assert reason.input_value() == "Half a thought"
     assert page.locator("#table-creation_success").get_attribute("open") is not None
@@ -154,10 +157,10 @@ def test_the_page_moves_by_itself_and_leaves_what_is_being_typed(put, open_page,
 def test_what_does_not_change_is_not_drawn_anew(put, open_page, ben):
     put("healthy")
     hour = timezone.now().hour
-    page = open_page(PAGE, ben)
+    page = open_page(PAGE, ben, clock=True)
     page.evaluate("document.querySelectorAll('[data-region] *').forEach((each) => { each.isOld = true })")
     with page.expect_response("**/admin/rollout/live"):
-        pass
+        page.clock.fast_forward(POLL)
     page.wait_for_timeout(300)
     redrawn = page.evaluate(
         "[...document.querySelectorAll('[data-region]')].filter((each) => [...each.querySelectorAll('*')]"
@@ -169,16 +172,19 @@ def test_what_does_not_change_is_not_drawn_anew(put, open_page, ben):
 
 
 def test_a_reader_who_was_signed_out_is_told_and_asked_no_more(put, open_page, ben):
-    page = open_page(PAGE, ben)
+    page = open_page(PAGE, ben, clock=True)
     page.context.clear_cookies()
+    page.clock.fast_forward(POLL)
     expect(page.locator("[data-stalled]")).to_contain_text("You are signed out")
 
 
 def test_a_server_that_does_not_answer_is_told(put, open_page, ben):
-    page = open_page(PAGE, ben)
+    page = open_page(PAGE, ben, clock=True)
     page.context.set_offline(True)
+    page.clock.fast_forward(POLL)
     expect(page.locator("[data-stalled]")).to_contain_text("The server does not answer")
     page.context.set_offline(False)
+    page.clock.fast_forward(POLL)
     expect(page.locator("[data-stalled]")).to_be_hidden()
 
 
