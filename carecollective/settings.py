@@ -206,7 +206,7 @@ INSTALLED_APPS = [
     "carecollective.serving",
     "carecollective.core",
     "carecollective.postgres",
-    "carecollective.core.apps.AdminConfig",
+    "carecollective.web.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,15 +1,15 @@
 """Every address of the site. No trailing slashes; the admin keeps Django's own."""
 
-from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
 from carecollective.web import views
+from carecollective.web.admin_site import site
 
 urlpatterns = [
     path("favicon.ico", views.favicon),
-    path("admin", RedirectView.as_view(url="/admin/")),
-    path("admin/", admin.site.urls),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", site.urls),
     path("api/health", views.health_check, name="api-health"),
     path("api/health/live", views.liveness_check, name="api-health-live"),
     path("", include("carecollective.web.api_urls")),

@@ -2,33 +2,20 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import URLPattern, URLResolver, path
 from django.utils.translation import gettext as _
 
-from carecollective.web.admin_site import ReadOnlyAdmin
+from carecollective.web.admin_site import ReadOnlyAdmin, site
 from rollout.dashboard.acceptance_page import acceptance
 from rollout.dashboard.timeline import change_title
 from rollout.dashboard.views import control_room, first_page, live
 from rollout.models import Change, Source
 
-_list_urls = admin.site.get_urls
-
-
-def list_urls_with_control_room() -> list[URLPattern | URLResolver]:
-    """Put the control room first: at /admin/rollout/, where the admin would list this app's models, and behind /admin/."""
-    view = admin.site.admin_view
-    return [
-        path("", view(first_page)),
-        path("records/", view(admin.site.index), name="records"),
-        path("rollout/", view(control_room), name="rollout_control_room"),
-        path("rollout/acceptance", view(acceptance), name="rollout_acceptance"),
-        path("rollout/live", view(live), name="rollout_live"),
-        *_list_urls(),
-    ]
-
-
-# A hook on the site that all apps share, instead of a site of our own that every app would have to know.
-admin.site.get_urls = list_urls_with_control_room  # type: ignore[method-assign]
+# At /admin/rollout/ the admin would list this app's models, and at /admin/ all models.
+site.register_page("", first_page)
+site.register_page("records/", site.index, name="records")
+site.register_page("rollout/", control_room, name="rollout_control_room")
+site.register_page("rollout/acceptance", acceptance, name="rollout_acceptance")
+site.register_page("rollout/live", live, name="rollout_live")
 
 
 @admin.register(Change)

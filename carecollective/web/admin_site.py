@@ -1,7 +1,9 @@
+"""The staff site at /admin/: Django's admin with pages of our own, and what its model pages share."""
+
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -12,7 +14,7 @@ from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db import DataError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import SimpleTemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.errors import RateLimitExceeded
@@ -75,6 +77,17 @@ class AdminSite(admin.AdminSite):
     index_title = "What needs you"
     login_form = SignInForm
 
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self._pages: list[URLPattern] = []
+
+    def register_page(self, route: str, view: Callable[..., HttpResponse], name: str | None = None) -> None:
+        """Serve a page for staff below /admin/, before the pages that the admin itself has there."""
+        self._pages.append(path(route, self.admin_view(view), name=name))
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        return [*self._pages, *super().get_urls()]
+
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """Answer values in an address or form that no column can hold as a request that was not understood."""
         guarded = super().admin_view(view, cacheable)
@@ -118,6 +131,9 @@ class AdminSite(admin.AdminSite):
         given = [model_or_iterable] if isinstance(model_or_iterable, type) else list(model_or_iterable)
         shown = [model for model in given if model._meta.app_label not in HIDDEN_APPS]
         super().register(shown, admin_class, **options)
+
+
+site = cast("AdminSite", admin.site)
 
 
 class StaffViewMixin:
