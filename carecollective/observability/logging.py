@@ -154,6 +154,8 @@ def configuration() -> dict[str, Any]:
             # A malformed request is one line, from the view that answers it, and no traceback.
             "django.security": {"level": "CRITICAL"},
             "axes": {"level": "WARNING"},
+            # At INFO it logs the address of each call: an alert channel's address holds a secret.
+            "httpx": {"level": "WARNING"},
             "rollout.telemetry.events": {"handlers": ["events"], "level": "INFO", "propagate": False},
         },
     }

@@ -1,31 +1,24 @@
-"""Carries alerts to people: Slack, e-mail, Sentry and a web address of the operator's, each where it is configured.
+"""Send alerts over every configured channel: once when they open and once when they end.
 
-The worker does this, and the guard while the worker is gone; no look of the guard waits for it. Each alert is told once
-when it opens and once when it is over, over each channel, and tried again until it arrives, in words that are true at that
-moment. What is told are figures and words of ours, which hold nothing that a member wrote.
+The worker does this, and the guard while the worker is gone. A message is tried again until it arrives, and worded anew at
+each try. It holds our own figures and sentences, and nothing that a member wrote.
 """
 
-import http.client
-import json
 import logging
-import smtplib
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
-from django.db import connection, transaction
-from django.utils.translation import gettext as _
+from django.db import connection
 
+from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.deadlines import Deadline
 from carecollective.core.errors import NotPermitted
-from carecollective.observability import sentry
+from rollout.alerts import channels
+from rollout.alerts.channels import CHANNELS, Channel, NotDelivered, configured_channels
 from rollout.alerts.lifecycle import REOPENS_WITHIN, SILENCES_FOR, DeliveryRecord, describe_delivery, record_of
 from rollout.alerts.messages import Message, Present, alert_message, channel_test_message
 from rollout.alerts.rules import RULES, may_be_outdone
@@ -40,21 +33,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS = 5.0
 AT_ONCE = 20
 PAUSE_FIRST, PAUSE_LAST = 5, 900
 GIVE_UP_AFTER_HOURS = 24
 NOTIFY_WITHIN_HOURS = 24
 # How long an alert waits for a stronger one of the same cause: two looks of the guard, or some more.
 SETTLING_SECONDS_CRITICAL, SETTLING_SECONDS = 10, 30
-
-# What sets up each channel. Without a mail server, mail becomes files that reach nobody.
-VARIABLES: Mapping[str, tuple[str, ...]] = {
-    "slack": ("SLACK_WEBHOOK_URL",),
-    "email": ("ALERT_EMAILS", "EMAIL_URL"),
-    "sentry": ("SENTRY_DSN",),
-    "webhook": ("ALERT_WEBHOOK_URL",),
-}
 
 # An alert that turned V2 off is told by that rollback's own. One cause, one message: while a stronger alert of the same
 # cause goes on, the weaker one is not told.
@@ -110,10 +94,6 @@ FROM rollout_delivery GROUP BY channel
 """
 
 
-class NotDelivered(Exception):
-    """Why a channel did not take a message, in words without addresses or secrets."""
-
-
 @dataclass(frozen=True, slots=True)
 class ChannelState:
     """A way to reach people, and what last happened on it.
@@ -132,7 +112,7 @@ class ChannelState:
     @property
     def variables(self) -> tuple[str, ...]:
         """What has to be set in the environment for it."""
-        return VARIABLES[self.name]
+        return CHANNELS[self.name].variables
 
     @property
     def is_proven(self) -> bool:
@@ -142,41 +122,24 @@ class ChannelState:
         return self.failed_at is None or self.failed_at < self.delivered_at
 
 
-Channel = Callable[[Message], None]
-
-
-def channels() -> Mapping[str, Channel]:
-    """Return the channels that the environment configures, by name."""
-    return {name: send for name, (configured, send) in _known_channels().items() if configured}
-
-
-def name_variables() -> str:
-    """Name the variables of which one is enough for somebody to be told."""
-    *first, last = (variables[0] for variables in VARIABLES.values())
-    return _("%(first)s or %(last)s") % {"first": ", ".join(first), "last": last}
-
-
 def channel_states() -> tuple[ChannelState, ...]:
-    """Tell of each channel that there is, configured or not, when a message last arrived and last failed."""
-    with connection.cursor() as cursor:
-        cursor.execute(_STATES)
-        found = {row[0]: row[1:] for row in cursor.fetchall()}
+    """Return the state of every channel, configured or not."""
+    found = {row[0]: row[1:] for row in fetch_all(_STATES)}
     return tuple(
-        ChannelState(name, bool(configured), *found.get(name, (None, None, None, "", 0)))
-        for name, (configured, _send) in _known_channels().items()
+        ChannelState(name, channel.is_configured, *found.get(name, (None, None, None, "", 0)))
+        for name, channel in CHANNELS.items()
     )
 
 
 def send_test_message(*, channel: str, actor: "User | None" = None, actor_label: str = "") -> DeliveryRecord:
-    """Send a test message over a channel now, the way alerts go, and return what became of it. Tried once.
+    """Send a test message over a channel now, once, and return how that ended.
 
-    Without an actor it is trusted, as a command is. Raises NotPermitted and ChannelNotConfigured.
+    A call without an actor is trusted: it is a command's. Raises NotPermitted and ChannelNotConfigured.
     """
     if actor is not None and not actor.has_perm("rollout.view"):
         raise NotPermitted
-    send = channels().get(channel)
-    if send is None:
-        raise ChannelNotConfigured(_how_to_set_up(channel))
+    if channel not in configured_channels():
+        raise ChannelNotConfigured(channels.how_to_configure(channel))
     asked_by = actor_label or (str(actor) if actor else "Somebody at the command line")
     delivery = Delivery.objects.create(
         channel=channel,
@@ -186,41 +149,28 @@ def send_test_message(*, channel: str, actor: "User | None" = None, actor_label:
         requested_by_id=actor.pk if actor else None,
         requested_by_label=asked_by,
     )
-    attempt = _Attempt(delivery, send, channel_test_message(channel=channel, asked_by=asked_by))
-    _settle(attempt, time.monotonic() + TIMEOUT_SECONDS)
+    _send_all([(delivery, channel_test_message(channel=channel, asked_by=asked_by))])
     delivery.refresh_from_db()
     return describe_delivery(delivery)
 
 
-def _how_to_set_up(channel: str) -> str:
-    if channel not in VARIABLES:
-        said = {"name": channel, "names": ", ".join(VARIABLES)}
-        return _("There is no channel %(name)s. There are: %(names)s.") % said
-    said = {"name": channel, "variables": _(" and ").join(VARIABLES[channel])}
-    return _("%(name)s is not set up. Set %(variables)s, restart the site, and try again.") % said
-
-
 def deliver_waiting() -> int:
-    """Send what is due, all at once and within five seconds; return how much arrived. For the worker."""
-    configured = channels()
-    if not configured:
+    """Send what is due, all at once and within five seconds; return how many messages arrived. For the worker."""
+    names = list(configured_channels())
+    if not names:
         return 0
-    queue(list(configured))
-    due = _claim(list(configured))
+    queue(names)
+    due = _claim(names)
     if not due:
         return 0
     present = _read_present()
-    attempts = [
-        _Attempt(one, configured[one.channel], alert_message(record_of(one.alert), one.what, present))
-        for one in due
-        if one.alert is not None
-    ]
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    return sum(_settle(attempt, deadline) for attempt in attempts)
+    return _send_all(
+        [(one, alert_message(record_of(one.alert), one.what, present)) for one in due if one.alert is not None]
+    )
 
 
 def queue(names: list[str]) -> None:
-    """Note what is to be told, once for each alert, channel and occasion."""
+    """Queue a message for each alert that opened or ended, once for each channel."""
     silences = [(rule.kind, stronger) for rule in RULES for stronger in rule.silenced_by]
     values: dict[str, Any] = {
         "channels": names,
@@ -240,11 +190,9 @@ def queue(names: list[str]) -> None:
 
 
 def _read_present() -> Present:
-    """Read what the rollout is like now, from the row itself."""
+    """Read the present state of the rollout from its row, not from this process's copy."""
     state, override = snapshot.read_now(), settings.MESSAGING_V2_ROLLOUT
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
+    ((now,),) = fetch_all("SELECT clock_timestamp()")
     stage = DISABLED if override == DISABLED else state.stage
     return Present(
         at=now,
@@ -255,143 +203,53 @@ def _read_present() -> Present:
 
 
 class _Attempt(threading.Thread):
-    """One message on its way, cut off after TIMEOUT_SECONDS. A daemon: nobody waits for it longer, whatever holds it up."""
+    """One message on its way, cut off after TIMEOUT_SECONDS. A daemon thread: the process may end before it does."""
 
-    def __init__(self, delivery: Delivery, send: Channel, message: Message) -> None:
+    def __init__(self, delivery: Delivery, message: Message) -> None:
         super().__init__(name=f"delivery-{delivery.channel}", daemon=True)
         self.delivery = delivery
-        self._send = send
+        self.error: str | None = f"no answer within {channels.TIMEOUT_SECONDS:.0f} s"
+        self._channel = CHANNELS[delivery.channel]
         self._message = message
-        self._error: str | None = f"no answer within {TIMEOUT_SECONDS:.0f} s"
         self.start()
 
     def run(self) -> None:
-        with Deadline(TIMEOUT_SECONDS) as limit:
-            error = self._try()
+        with Deadline(channels.TIMEOUT_SECONDS) as limit:
+            error = _try_to_send(self._channel, self._message)
         if not limit.is_over:
-            self._error = error
+            self.error = error
 
-    def _try(self) -> str | None:
-        try:
-            self._send(self._message)
-        except NotDelivered as refusal:
-            return str(refusal)
-        except Exception as problem:  # noqa: BLE001 - a channel's bug is that channel's alone
-            return type(problem).__name__
-        return None
 
-    def wait(self, deadline: float) -> str | None:
-        """Return why it did not arrive; None when it did."""
-        self.join(max(0.0, deadline - time.monotonic()))
-        return self._error
+def _try_to_send(channel: Channel, message: Message) -> str | None:
+    """Return why the message did not arrive; None when it did."""
+    try:
+        channel.send(message)
+    except NotDelivered as refusal:
+        return str(refusal)
+    except Exception as problem:  # noqa: BLE001 - one channel's bug must not stop the others
+        return type(problem).__name__
+    return None
+
+
+def _send_all(messages: list[tuple[Delivery, Message]]) -> int:
+    """Send all at the same time, record how each attempt ended, and return how many arrived."""
+    attempts = [_Attempt(delivery, message) for delivery, message in messages]
+    deadline = time.monotonic() + channels.TIMEOUT_SECONDS
+    arrived = 0
+    for attempt in attempts:
+        attempt.join(max(0.0, deadline - time.monotonic()))
+        delivery, error = attempt.delivery, attempt.error
+        if error is None:
+            arrived += 1
+            Delivery.objects.filter(pk=delivery.pk).update(delivered_at=ClockTimestamp(), next_try_at=None)
+            continue
+        logger.warning("A message could not be delivered by %s (%s).", delivery.channel, error)
+        with connection.cursor() as cursor:
+            cursor.execute(_FAILED, [error, GIVE_UP_AFTER_HOURS, delivery.pk])
+    return arrived
 
 
 def _claim(names: list[str]) -> list[Delivery]:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"first": PAUSE_FIRST, "last": PAUSE_LAST, "channels": names, "at_once": AT_ONCE})
-        ids = [row[0] for row in cursor.fetchall()]
+    values = {"first": PAUSE_FIRST, "last": PAUSE_LAST, "channels": names, "at_once": AT_ONCE}
+    ids = [row[0] for row in fetch_all(_CLAIM, values)]
     return list(Delivery.objects.filter(pk__in=ids).select_related("alert").order_by("pk"))
-
-
-def _settle(attempt: _Attempt, deadline: float) -> bool:
-    """Wait for an attempt, record how it ended, and tell whether the message arrived."""
-    error = attempt.wait(deadline)
-    if error is None:
-        _mark_delivered(attempt.delivery)
-    else:
-        logger.warning("A message could not be delivered by %s (%s).", attempt.delivery.channel, error)
-        _mark_failed(attempt.delivery, error)
-    return error is None
-
-
-def _mark_delivered(delivery: Delivery) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE rollout_delivery SET delivered_at = clock_timestamp(), next_try_at = NULL WHERE id = %s",
-            [delivery.pk],
-        )
-
-
-def _mark_failed(delivery: Delivery, error: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_FAILED, [error, GIVE_UP_AFTER_HOURS, delivery.pk])
-
-
-def _known_channels() -> Mapping[str, tuple[Any, Channel]]:
-    return {
-        "slack": (settings.SLACK_WEBHOOK_URL, _send_slack),
-        "email": (settings.ALERT_EMAILS, _send_email),
-        "sentry": (settings.SENTRY_DSN, _send_sentry),
-        "webhook": (settings.ALERT_WEBHOOK_URL, _send_webhook),
-    }
-
-
-def _send_slack(message: Message) -> None:
-    _post(settings.SLACK_WEBHOOK_URL, {"text": message.text})
-
-
-def _send_webhook(message: Message) -> None:
-    _post(settings.ALERT_WEBHOOK_URL, message.facts)
-
-
-def _send_email(message: Message) -> None:
-    # A mail for each address: of one mail to several, the server may refuse some in silence.
-    refused: list[str] = []
-    try:
-        with get_connection(timeout=TIMEOUT_SECONDS) as server:
-            for address in settings.ALERT_EMAILS:
-                mail = EmailMessage(message.subject, f"{message.text}\n", to=[address], connection=server)
-                try:
-                    mail.send()
-                except smtplib.SMTPRecipientsRefused as problem:
-                    refused.append(type(problem).__name__)
-    except (OSError, smtplib.SMTPException) as problem:
-        raise NotDelivered(type(problem).__name__) from None
-    if len(refused) == len(settings.ALERT_EMAILS):
-        raise NotDelivered(refused[0])
-    if refused:
-        # The others were told, and must not be told again and again.
-        logger.error("An alert was refused for %d of %d addresses.", len(refused), len(settings.ALERT_EMAILS))
-
-
-_SENTRY_LEVELS = {"critical": "fatal", "warning": "warning"}
-
-
-def _send_sentry(message: Message) -> None:
-    import sentry_sdk  # noqa: PLC0415 -- only where it is configured
-
-    dropped = sentry.count_dropped()
-    with sentry_sdk.new_scope() as scope:
-        # The beginning and the end of all alerts of a kind are one issue there; each change is one of its own.
-        scope.fingerprint = ["rollout-alert", message.kind, *([message.key] if message.key else [])]
-        scope.set_tag("alert", message.kind)
-        scope.set_tag("stage", message.stage)
-        level = _SENTRY_LEVELS.get(message.level, "info")
-        sentry_sdk.capture_message(message.text, level=level, scope=scope)  # type: ignore[arg-type]
-    # Longer than an attempt may take: where Sentry never answers, the attempt has failed by then.
-    sentry_sdk.flush(2 * TIMEOUT_SECONDS)
-    if sentry.count_dropped() > dropped:
-        raise NotDelivered("not taken")
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **options: Any) -> None:
-        return None
-
-
-_opener = urllib.request.build_opener(_NoRedirects)
-
-
-def _post(address: str, body: Mapping[str, Any]) -> None:
-    request = urllib.request.Request(  # noqa: S310 -- settings admit http and https alone
-        address, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}, method="POST"
-    )
-    try:
-        with _opener.open(request, timeout=TIMEOUT_SECONDS):
-            pass
-    except urllib.error.HTTPError as answer:
-        with answer:
-            raise NotDelivered(f"answered {answer.code}") from None
-    except (OSError, http.client.HTTPException, ValueError) as problem:
-        reason = getattr(problem, "reason", problem)
-        raise NotDelivered(type(reason if isinstance(reason, Exception) else problem).__name__) from None

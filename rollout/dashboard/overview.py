@@ -3,8 +3,9 @@
 from django.utils.translation import gettext as _
 
 from carecollective.core.moments import moment
+from rollout.alerts.channels import name_variables
 from rollout.alerts.lifecycle import AlertRecord, recent_alerts
-from rollout.alerts.notifications import ChannelState, name_variables
+from rollout.alerts.notifications import ChannelState
 from rollout.dashboard.schema import Event, FailingCode, Overview, Served
 from rollout.gates.v1_service import SUCCESS, read_v1_since_rollback
 from rollout.models.alerts import Occasion

@@ -18,7 +18,8 @@ from django.utils.translation import gettext_noop, ngettext
 from carecollective.core.database import taken_back
 from carecollective.core.moments import moment
 from carecollective.serving.startup_checks import find_dangers
-from rollout.alerts.notifications import channel_states, name_variables
+from rollout.alerts.channels import name_variables
+from rollout.alerts.notifications import channel_states
 from rollout.alerts.rules import RULES
 from rollout.models import EventLog
 from rollout.stages import DISABLED

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.contrib.auth.hashers import make_password
 
-from rollout.alerts.notifications import TIMEOUT_SECONDS
+from rollout.alerts.channels import TIMEOUT_SECONDS
 from tests.faults.scale import BACK_WITHIN, FULL, TRIES
 from tests.faults.site import Site, kill, median
 from tests.faults.visitor import Visitor

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 from carecollective.core.errors import DomainError, TableMissing, as_domain_error
 from carecollective.core.text import one_line
 from rollout.alerts import notifications
+from rollout.alerts.channels import configured_channels
 from rollout.dashboard.rollback_report import read_report
 from rollout.dashboard.status import as_drain, as_plain, read_status
 from rollout.dashboard.timeline import describe_drain
@@ -146,7 +147,7 @@ class Command(BaseCommand):
         return facts, sentences
 
     def _test_alert(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        names = [options["channel"]] if options["channel"] else list(notifications.channels())
+        names = [options["channel"]] if options["channel"] else list(configured_channels())
         if not names:
             raise CommandError(automated_checks.no_channel())
         sent = [notifications.send_test_message(channel=name, actor_label=_operator()) for name in names]

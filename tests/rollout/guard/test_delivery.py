@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from carecollective.core.errors import NotPermitted
 from carecollective.observability import sentry
-from rollout.alerts import lifecycle, notifications
+from rollout.alerts import channels, lifecycle
 from rollout.alerts.messages import Present, alert_message
 from rollout.alerts.notifications import channel_states, deliver_waiting, send_test_message
 from rollout.alerts.rules import RULES
@@ -151,7 +151,7 @@ def test_after_a_day_it_is_given_up(
 def test_a_server_that_never_answers_holds_up_nothing_for_more_than_five_seconds(
     slack: Listener, open_alert: OpenAlert, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifications, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(channels, "TIMEOUT_SECONDS", 0.5)
     slack.hang.set()
     settings.ALERT_EMAILS = ["oncall@example.org"]
     for kind in ("guard_rollback", "changed_from_outside", "worker_absent"):
@@ -173,6 +173,15 @@ def test_an_address_where_nobody_listens_is_an_error_without_the_address(
         open_alert()
         assert deliver_waiting() == 0
     assert Delivery.objects.get().error == "ConnectionRefusedError"
+    assert "secret" not in caplog.text
+
+
+def test_a_delivered_message_leaves_no_address_in_the_log(
+    slack: Listener, open_alert: OpenAlert, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    open_alert()
+    assert deliver_waiting() == 1
     assert "secret" not in caplog.text
 
 

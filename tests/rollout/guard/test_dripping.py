@@ -6,7 +6,7 @@ import time
 import pytest
 from pytest_django import Settings
 
-from rollout.alerts import notifications
+from rollout.alerts import channels
 from rollout.alerts.notifications import deliver_waiting, send_test_message
 from rollout.models.alerts import Delivery
 from tests.dripping import dripping
@@ -19,7 +19,7 @@ TLS_RECORD = b"\x16\x03\x03\x40\x00"
 
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> float:
-    monkeypatch.setattr(notifications, "TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr(channels, "TIMEOUT_SECONDS", 1.0)
     return 1.0
 
 
