@@ -7,7 +7,7 @@ from rollout.promotion.readiness import Blocker, Readiness
 from rollout.stages import Stage
 
 
-class Evidence:
+class StandInReadiness:
     missing: tuple[str, ...] = ()
 
     def judge(self, *, stage: Stage, target: Stage | None) -> Readiness:
@@ -16,8 +16,8 @@ class Evidence:
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Evidence:
+def shown(monkeypatch: pytest.MonkeyPatch) -> StandInReadiness:
     """All that a step asks for has been shown, until `shown.missing` says otherwise."""
-    stand_in = Evidence()
+    stand_in = StandInReadiness()
     monkeypatch.setattr(readiness, "judge", stand_in.judge)
     return stand_in

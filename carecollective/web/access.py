@@ -19,7 +19,7 @@ OTHER_METHOD = "other"
 STATIC, NO_ROUTE = "static", "none"
 # Monitors ask these every few seconds: only what is not well is worth a line.
 QUIET_WHEN_WELL = frozenset({"/api/health", "/api/health/live", "/metrics"})
-BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+DURATION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 REASON = "_access_reason"
 
 # All that the processes of the site count, of whichever application.
@@ -31,7 +31,7 @@ DURATION = Histogram(
     "carecollective_http_request_duration_seconds",
     "How long answers took, by route and class of status (2xx, 3xx, 4xx, 5xx).",
     ("route", "status_class"),
-    buckets=BUCKETS,
+    buckets=DURATION_BUCKETS,
     registry=counted,
 )
 

@@ -6,7 +6,7 @@ from carecollective.core.moments import moment
 from rollout.alerts.channels import name_variables
 from rollout.alerts.lifecycle import AlertRecord, recent_alerts
 from rollout.alerts.notifications import ChannelState
-from rollout.dashboard.schema import Event, FailingCode, Overview, Served
+from rollout.dashboard.schema import Overview, Served, TimelineEntry
 from rollout.gates.v1_service import SUCCESS, read_v1_since_rollback
 from rollout.models.alerts import Occasion
 from rollout.stages import DISABLED, Stage
@@ -20,7 +20,12 @@ SHOWN = 3
 
 
 def read_overview(
-    *, stage: Stage, v1_writes: bool, v2_is_off: bool, channels: tuple[ChannelState, ...], last_change: Event | None
+    *,
+    stage: Stage,
+    v1_writes: bool,
+    v2_is_off: bool,
+    channels: tuple[ChannelState, ...],
+    last_change: TimelineEntry | None,
 ) -> Overview:
     """Read what somebody who was just woken needs first.
 
@@ -30,10 +35,7 @@ def read_overview(
     return Overview(
         served=tuple(_served(version, takes_starts=takes_starts[version]) for version in MessagingVersion),
         last_change=last_change,
-        failing=tuple(
-            FailingCode(found.code, found.version, found.count, found.last_at, found.request_ids)
-            for found in metrics.failures_by_code(FAILED_WITHIN, requests=SHOWN)[:SHOWN]
-        ),
+        failing=metrics.failures_by_code(FAILED_WITHIN, requests=SHOWN)[:SHOWN],
         told=_told(_latest_alert(), channels),
         v1_since_rollback=read_v1_since_rollback(),
     )

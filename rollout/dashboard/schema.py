@@ -14,6 +14,7 @@ from rollout.promotion.root_causes import RootCause
 from rollout.promotion.sign_offs import ChecklistItem
 from rollout.stages import Stage
 from rollout.targeting.propagation import Switch
+from rollout.telemetry.metrics import FailingCode
 
 
 class Health(StrEnum):
@@ -30,7 +31,7 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class GuardState:
     """Whether somebody watches. `v2_is_off` tells that V2 is off for want of a guard alone, whatever the stage says."""
 
     state: str  # watching, absent, never
@@ -120,7 +121,7 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class PendingProposal:
     """`stale` tells that the rollout has moved on since: it can only be withdrawn.
 
     One that is not `proven` was not made in the application, whoever it names: it can only be refused.
@@ -161,7 +162,7 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class TimelineEntry:
     """One line of the timeline, newest first."""
 
     at: datetime
@@ -188,22 +189,11 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class FailingCode:
-    """A failure of the last hour, with the latest requests that met it."""
-
-    code: str
-    version: str
-    count: int
-    last_at: datetime
-    request_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """The top of the page: what somebody who was just woken asks first."""
 
     served: tuple[Served, ...]
-    last_change: Event | None
+    last_change: TimelineEntry | None
     failing: tuple[FailingCode, ...]
     told: str  # whether people heard of the latest alert
     v1_since_rollback: ServedSince | None  # while the latest change of the stage is a rollback
@@ -221,7 +211,7 @@ class Status:
     v1_writes: bool
     overridden_by_environment: bool
     fresh: bool
-    guard: Guard
+    guard: GuardState
     skipped: tuple[Stage, ...]  # stages below the present one that an override, or somebody outside, passed over
     gates: tuple[Verdict, ...]  # of the present stage
     next_step: NextStep | None  # None at the top
@@ -231,9 +221,9 @@ class Status:
     channels: tuple[ChannelState, ...]
     stage_sign_offs: tuple[ChecklistItem, ...]  # what people say of the present stage
     checklist: tuple[ChecklistItem, ...]
-    proposals: tuple[Proposal, ...]  # pending ones
+    proposals: tuple[PendingProposal, ...]  # pending ones
     root_causes: tuple[RootCause, ...]  # due ones
     drain: Drain | None  # of the last rollback, while the rollout is at disabled
     switch: Switch
-    timeline: tuple[Event, ...]
+    timeline: tuple[TimelineEntry, ...]
     unfinished: str  # which rollback is in force and not recorded yet, and who is in the way; empty when all is done

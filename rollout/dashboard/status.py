@@ -20,16 +20,16 @@ from rollout.dashboard.schema import (
     CodeCount,
     ConversationCount,
     Drain,
-    Event,
     Figure,
     Figures,
-    Guard,
+    GuardState,
     Health,
     Holder,
     NextStep,
-    Proposal,
+    PendingProposal,
     Resume,
     Status,
+    TimelineEntry,
     TrendPoint,
 )
 from rollout.dashboard.timeline import describe_drain, list_changes, read_timeline
@@ -37,8 +37,7 @@ from rollout.gates import stays
 from rollout.gates.results import DAY, Verdict
 from rollout.gates.stays import Run
 from rollout.guard.absence import V2_TABLES_MISSING
-from rollout.models import DrainCertificate, ProposalState
-from rollout.models import Proposal as ProposalRow
+from rollout.models import DrainCertificate, Proposal, ProposalState
 from rollout.plain import as_plain
 from rollout.promotion import approval_proofs, drain, readiness, rollbacks, root_causes
 from rollout.promotion.readiness import Blocker, Readiness
@@ -58,19 +57,19 @@ __all__ = [
     "CodeCount",
     "ConversationCount",
     "Drain",
-    "Event",
     "Figure",
     "Figures",
-    "Guard",
+    "GuardState",
     "Health",
     "Holder",
     "NextStep",
-    "Proposal",
+    "PendingProposal",
     "Resume",
     "RootCause",
     "Signature",
     "Status",
     "Switch",
+    "TimelineEntry",
     "TrendPoint",
     "as_plain",
     "read_status",
@@ -132,7 +131,7 @@ class _Facts:
 
     state: RolloutState
     overridden: bool
-    guard: Guard
+    guard: GuardState
     readiness: Readiness
     alerts: tuple[AlertRecord, ...]
     root_causes: tuple[RootCause, ...]
@@ -208,7 +207,7 @@ def _clock() -> tuple[datetime, bool]:
     return now, waits
 
 
-def _guard(state: RolloutState) -> Guard:
+def _guard(state: RolloutState) -> GuardState:
     lease = read_lease()
     watching = lease is not None and lease.watching
     off = not watching and state.stage != DISABLED
@@ -221,8 +220,10 @@ def _guard(state: RolloutState) -> Guard:
     if off:
         words += " " + _("So V2 is off by itself, whatever the stage says, until one does.")
     if lease is None:
-        return Guard("never", "", None, None, off, words)
-    return Guard("watching" if watching else "absent", lease.holder, lease.renewed_at, lease.age_seconds, off, words)
+        return GuardState("never", "", None, None, off, words)
+    return GuardState(
+        "watching" if watching else "absent", lease.holder, lease.renewed_at, lease.age_seconds, off, words
+    )
 
 
 def _next_step(found: Readiness) -> NextStep | None:
@@ -248,9 +249,9 @@ def _resume(runs: Sequence[Run], found: Readiness) -> Resume | None:
     return Resume(left.stage, ready, words % {"stage": left.stage})
 
 
-def _proposals(version: int) -> tuple[Proposal, ...]:
+def _proposals(version: int) -> tuple[PendingProposal, ...]:
     return tuple(
-        Proposal(
+        PendingProposal(
             id=row.pk,
             from_stage=row.from_stage,
             to_stage=row.to_stage,
@@ -262,7 +263,7 @@ def _proposals(version: int) -> tuple[Proposal, ...]:
             stale=row.from_version != version,
             proven=approval_proofs.is_of_proposal(row),
         )
-        for row in ProposalRow.objects.filter(state=ProposalState.PENDING)
+        for row in Proposal.objects.filter(state=ProposalState.PENDING)
     )
 
 

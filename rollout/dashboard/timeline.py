@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from carecollective.core.moments import moment
 from rollout.alerts.lifecycle import recent_alerts
-from rollout.dashboard.schema import Event
+from rollout.dashboard.schema import TimelineEntry
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
 from rollout.models.alerts import Severity
 from rollout.promotion.audit_entries import find_unproven
@@ -21,7 +21,7 @@ from rollout.promotion.sign_offs import PART_TITLES, title_of_item
 LENGTH = 50
 
 
-def read_timeline(changes: Iterable[Event] | None = None) -> tuple[Event, ...]:
+def read_timeline(changes: Iterable[TimelineEntry] | None = None) -> tuple[TimelineEntry, ...]:
     """Read the latest events of all kinds; `changes` are what `list_changes` gave, where that was asked already."""
     events = [*(list_changes() if changes is None else changes), *_proposals(), *_alerts(), *_signatures(), *_drains()]
     events += _root_causes()
@@ -29,12 +29,12 @@ def read_timeline(changes: Iterable[Event] | None = None) -> tuple[Event, ...]:
     return tuple(sorted(events, key=lambda event: event.at, reverse=True)[:LENGTH])
 
 
-def _event(**parts: object) -> Event:
+def _event(**parts: object) -> TimelineEntry:
     empty: dict[str, object] = {"who": "", "source": "", "from_stage": "", "to_stage": "", "badges": ()}
-    return Event(**{**empty, **parts})  # type: ignore[arg-type]
+    return TimelineEntry(**{**empty, **parts})  # type: ignore[arg-type]
 
 
-def list_changes() -> Iterator[Event]:
+def list_changes() -> Iterator[TimelineEntry]:
     """Read the latest changes of the rollout, the newest first; a rollback that is not recorded yet is in force."""
     waiting = reversed(list_waiting().values())
     for change in islice(chain(waiting, Change.objects.all()[:LENGTH]), LENGTH):
@@ -67,7 +67,7 @@ def change_title(change: Change) -> str:
     return _("The flag was written again at %(stage)s") % {"stage": change.to_stage}
 
 
-def _proposals() -> Iterator[Event]:
+def _proposals() -> Iterator[TimelineEntry]:
     titles = {
         ProposalState.APPROVED: _("Approved: %(stage)s"),
         ProposalState.REFUSED: _("Refused: %(stage)s"),
@@ -116,7 +116,7 @@ def _proposals() -> Iterator[Event]:
             )
 
 
-def _alerts() -> Iterator[Event]:
+def _alerts() -> Iterator[TimelineEntry]:
     for alert in recent_alerts(LENGTH):
         if alert.severity == Severity.NOTICE:
             continue  # the change itself stands here
@@ -150,7 +150,7 @@ def _alerts() -> Iterator[Event]:
             )
 
 
-def _signatures() -> Iterator[Event]:
+def _signatures() -> Iterator[TimelineEntry]:
     for signed in SignOff.objects.all()[:LENGTH]:
         yield _event(
             at=signed.signed_at,
@@ -165,7 +165,7 @@ def _named(item: str, part: str) -> str:
     return f"{_(item)} ({_(part).lower()})" if part else _(item)
 
 
-def _drains() -> Iterator[Event]:
+def _drains() -> Iterator[TimelineEntry]:
     for attempt in DrainCertificate.objects.all()[:LENGTH]:
         issued = attempt.issued_at is not None
         yield _event(
@@ -205,7 +205,7 @@ def _running(holder: Mapping[str, Any], asked_at: datetime) -> str:
     return _("%(session)s for %(seconds).0f s") % {"session": session, "seconds": max(seconds, 0)}
 
 
-def _root_causes() -> Iterator[Event]:
+def _root_causes() -> Iterator[TimelineEntry]:
     for filed in list_filed(LENGTH):
         yield _event(
             at=filed.filed_at,

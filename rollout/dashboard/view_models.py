@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rollout import formatting
 from rollout.dashboard.charts import Chart, draw_trend
-from rollout.dashboard.schema import Event, Figure, Health, Status
+from rollout.dashboard.schema import Figure, Health, Status, TimelineEntry
 from rollout.models import Source
 from rollout.stages import DISABLED, ENABLED, INTERNAL, STAGES, Stage, order_key
 
@@ -71,7 +71,7 @@ class Tile:
 class Line:
     """A line of the timeline with its badges in words."""
 
-    event: Event
+    event: TimelineEntry
     title: str
     badges: tuple[tuple[str, str], ...]
     source: str
@@ -150,7 +150,7 @@ def lines_of(status: Status) -> tuple[Line, ...]:
     )
 
 
-def headline_of(event: Event) -> str:
+def headline_of(event: TimelineEntry) -> str:
     """Name what happened, with stages as people name them: 10% → Disabled."""
     if event.kind == "change" and event.from_stage and event.to_stage and event.from_stage != event.to_stage:
         return f"{title_in(event.from_stage)} → {title_in(event.to_stage)}"

@@ -18,7 +18,7 @@ from carecollective.core.errors import DomainError, ValidationRefused
 from rollout import formatting
 from rollout.dashboard import view_models
 from rollout.dashboard.actions import Form, Forms, act, parse_stage
-from rollout.dashboard.status import Proposal, Status, read_status
+from rollout.dashboard.status import PendingProposal, Status, read_status
 from rollout.errors import PromotionRefused
 from rollout.promotion import root_causes
 from rollout.stages import BUCKETS, DISABLED, STAGES, Stage, order_key
@@ -49,7 +49,7 @@ class Can:
 class ProposalCard:
     """A pending proposal as its reader sees it."""
 
-    proposal: Proposal
+    proposal: PendingProposal
     title: str
     from_title: str
     is_own: bool

@@ -33,7 +33,7 @@ class ServedSince:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialStart:
     """How the latest trial start in V1 ended; `error_code` is empty where it worked, `failures` those in a row."""
 
     at: datetime
@@ -55,10 +55,10 @@ def read_rolled_back_at() -> datetime | None:
     return latest.began if latest is not None and latest.is_rollback else None
 
 
-def read_trial(since: datetime) -> Trial | None:
+def read_trial(since: datetime) -> TrialStart | None:
     """Return the latest trial start in V1 that was made after a moment."""
     row = next(iter(fetch_all(_TRIAL, [since])), None)
-    return None if row is None else Trial(*row)
+    return None if row is None else TrialStart(*row)
 
 
 def read_v1_since_rollback() -> ServedSince | None:
@@ -86,7 +86,7 @@ def read_v1_since_rollback() -> ServedSince | None:
     return ServedSince(since=since, succeeded=seen.succeeded, failed=seen.failed, state=state, words=words)
 
 
-def _with_trial(trial: Trial | None, state: str, words: str, *, unused: bool) -> tuple[str, str]:
+def _with_trial(trial: TrialStart | None, state: str, words: str, *, unused: bool) -> tuple[str, str]:
     """Add the latest trial to what members' own starts say. Where there are none, it stands for them."""
     if trial is None:
         return state, words

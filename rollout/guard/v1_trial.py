@@ -10,7 +10,7 @@ from carecollective.core.moments import moment
 from rollout.alerts import lifecycle
 from rollout.alerts.evidence import Finding
 from rollout.alerts.rules import rule_of
-from rollout.gates.v1_service import Trial, read_rolled_back_at, read_trial
+from rollout.gates.v1_service import TrialStart, read_rolled_back_at, read_trial
 from rollout.models.alerts import Alert
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
@@ -64,7 +64,7 @@ def try_v1() -> int:
     return 1
 
 
-def _is_due(latest: Trial | None, since: datetime) -> bool:
+def _is_due(latest: TrialStart | None, since: datetime) -> bool:
     if latest is None:
         return True
     is_often = bool(latest.error_code) or latest.at - since < AT_FIRST

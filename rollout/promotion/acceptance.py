@@ -14,7 +14,7 @@ from rollout.gates.observations import collect_observation
 from rollout.gates.stays import read_runs
 from rollout.models import Alert, Flag
 from rollout.promotion import automated_checks, sign_offs
-from rollout.promotion.automated_checks import FAIL, INSUFFICIENT, PASS, Finding
+from rollout.promotion.automated_checks import FAIL, INSUFFICIENT, PASS, CheckResult
 from rollout.promotion.readiness import confidence
 from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item
 from rollout.stages import ENABLED
@@ -23,10 +23,10 @@ from rollout.targeting.state import FLAG_NAME
 
 OBSERVED_DAYS = 14
 NOT_ENABLED = gettext_noop("The rollout is not at enabled.")
-_judges_of_v1: list[Callable[[], Finding]] = []
+_judges_of_v1: list[Callable[[], CheckResult]] = []
 
 
-def judge_v1_with(judge: Callable[[], Finding]) -> None:
+def judge_v1_with(judge: Callable[[], CheckResult]) -> None:
     """Leave it to an app above this one to read V1 conversations, as their members do."""
     _judges_of_v1[:] = [judge]
 
@@ -36,36 +36,36 @@ def judge_acceptance() -> tuple[ChecklistItem, ...]:
     return sign_offs.judge_items(ITEMS, since=_enabled_since())
 
 
-def find_deployed() -> Finding:
+def find_deployed() -> CheckResult:
     """Look whether everybody is in V2."""
     stage = Flag.objects.get(name=FLAG_NAME).current_stage()
     if stage != ENABLED:
-        return Finding(INSUFFICIENT, _("The rollout is at %(stage)s.") % {"stage": stage})
+        return CheckResult(INSUFFICIENT, _("The rollout is at %(stage)s.") % {"stage": stage})
     if environment_disables():
-        return Finding(FAIL, _("MESSAGING_V2_ROLLOUT=disabled holds it off."))
-    return Finding(PASS, _("The rollout is at enabled."))
+        return CheckResult(FAIL, _("MESSAGING_V2_ROLLOUT=disabled holds it off."))
+    return CheckResult(PASS, _("The rollout is at enabled."))
 
 
-def find_success() -> Finding:
+def find_success() -> CheckResult:
     """Hold the starts at enabled against 99%."""
     return _find_by_gate(Criterion(Measure.SUCCESS, 0.99))
 
 
-def find_latency() -> Finding:
+def find_latency() -> CheckResult:
     """Hold the sends at enabled against 500 ms."""
     return _find_by_gate(Criterion(Measure.LATENCY, 500))
 
 
-def find_errors() -> Finding:
+def find_errors() -> CheckResult:
     """Hold the failures at enabled against 1%."""
     return _find_by_gate(Criterion(Measure.ERRORS, 0.01))
 
 
-def find_observed() -> Finding:
+def find_observed() -> CheckResult:
     """Look whether the stage lasted two weeks, and whether a critical alert opened in them."""
     since = _enabled_since()
     if since is None:
-        return Finding(INSUFFICIENT, _(NOT_ENABLED))
+        return CheckResult(INSUFFICIENT, _(NOT_ENABLED))
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (now,) = cursor.fetchone()
@@ -77,20 +77,20 @@ def find_observed() -> Finding:
             "%(count)d critical alerts opened since %(since)s.",
             critical,
         )
-        return Finding(FAIL, words % {"count": critical, "since": moment(start)})
+        return CheckResult(FAIL, words % {"count": critical, "since": moment(start)})
     days = (now - since) / timedelta(days=1)
     if days < OBSERVED_DAYS:
-        return Finding(
+        return CheckResult(
             INSUFFICIENT, _("%(days).1f of %(asked)d days at enabled.") % {"days": days, "asked": OBSERVED_DAYS}
         )
-    return Finding(PASS, _("%(days)d days at enabled, and no critical alert in the last 14.") % {"days": days})
+    return CheckResult(PASS, _("%(days)d days at enabled, and no critical alert in the last 14.") % {"days": days})
 
 
-def find_v1() -> Finding:
+def find_v1() -> CheckResult:
     """Read V1 conversations as their members do."""
     for judge in _judges_of_v1:
         return judge()
-    return Finding(INSUFFICIENT, _("Nothing here reads V1 conversations."))
+    return CheckResult(INSUFFICIENT, _("Nothing here reads V1 conversations."))
 
 
 def _enabled_since() -> datetime | None:
@@ -132,9 +132,9 @@ ITEMS = (
 sign_offs.register(ITEMS)
 
 
-def _find_by_gate(criterion: Criterion) -> Finding:
+def _find_by_gate(criterion: Criterion) -> CheckResult:
     if _enabled_since() is None:
-        return Finding(INSUFFICIENT, _(NOT_ENABLED))
+        return CheckResult(INSUFFICIENT, _(NOT_ENABLED))
     sure = confidence()
     verdict = criteria.judge(criterion, collect_observation(confidence=sure), sure)
-    return Finding(verdict.state.value, verdict.words)
+    return CheckResult(verdict.state.value, verdict.words)

@@ -66,20 +66,20 @@ TRIAL = {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     state: str  # pass, fail, insufficient
     words: str
 
 
-_judges_of_schema: list[Callable[[], Finding]] = []
+_judges_of_schema: list[Callable[[], CheckResult]] = []
 
 
-def judge_schema_with(judge: Callable[[], Finding]) -> None:
+def judge_schema_with(judge: Callable[[], CheckResult]) -> None:
     """Leave the schema to an app above this one, which knows more of what was agreed."""
     _judges_of_schema[:] = [judge]
 
 
-def find_schema() -> Finding:
+def find_schema() -> CheckResult:
     """Look for everything that V2's models promise, in the database's own catalogue."""
     for judge in _judges_of_schema:
         return judge()
@@ -96,23 +96,25 @@ def find_schema() -> Finding:
         cursor.execute(MISSING_PARTS, names)
         missing = [name for (name,) in cursor.fetchall()]
     if missing:
-        return Finding(FAIL, _("Missing: %(names)s. %(remedy)s") % {"names": ", ".join(missing), "remedy": _(MISSING)})
+        return CheckResult(
+            FAIL, _("Missing: %(names)s. %(remedy)s") % {"names": ", ".join(missing), "remedy": _(MISSING)}
+        )
     counted = {kind: len(found) for kind, found in names.items()}
-    return Finding(
+    return CheckResult(
         PASS,
         _("%(tables)d tables with %(columns)d columns, %(constraints)d constraints, %(indexes)d indexes.") % counted,
     )
 
 
-def find_policies() -> Finding:
+def find_policies() -> CheckResult:
     """Look for ways around row-level security, as the site does when it starts."""
     dangers = [danger.sentence for danger in find_dangers()]
     if dangers:
-        return Finding(FAIL, dangers[0])
-    return Finding(PASS, _("The site's role owns nothing and bypasses nothing, and every policy is in place."))
+        return CheckResult(FAIL, dangers[0])
+    return CheckResult(PASS, _("The site's role owns nothing and bypasses nothing, and every policy is in place."))
 
 
-def find_backup() -> Finding:
+def find_backup() -> CheckResult:
     """Look for the newest manifest in BACKUP_DIR and judge its age by the database's clock."""
     folder: Path = settings.BACKUP_DIR
     now = _clock()
@@ -120,31 +122,33 @@ def find_backup() -> Finding:
         ((now - finished_at).total_seconds() / 3600, was_restored) for finished_at, was_restored in _manifests(folder)
     )
     if not ages:
-        return Finding(INSUFFICIENT, _("There is no backup with a manifest yet."))
+        return CheckResult(INSUFFICIENT, _("There is no backup with a manifest yet."))
     recent = [(hours, was_restored) for hours, was_restored in ages if hours <= BACKUP_HOURS]
     restored = next((hours for hours, was_restored in recent if was_restored), None)
     if restored is not None:
-        return Finding(PASS, _("A backup is %(hours).1f hours old and was restored to try it.") % {"hours": restored})
+        return CheckResult(
+            PASS, _("A backup is %(hours).1f hours old and was restored to try it.") % {"hours": restored}
+        )
     said = {"hours": ages[0][0], "limit": BACKUP_HOURS}
     if not recent:
-        return Finding(FAIL, _("The newest backup is %(hours).1f hours old; at most %(limit)d are allowed.") % said)
-    return Finding(
+        return CheckResult(FAIL, _("The newest backup is %(hours).1f hours old; at most %(limit)d are allowed.") % said)
+    return CheckResult(
         INSUFFICIENT, _("The newest backup is %(hours).1f hours old, and nobody has restored it yet.") % said
     )
 
 
-def find_flag() -> Finding:
+def find_flag() -> CheckResult:
     """Look at the flag's row: it must exist, and be at disabled as long as nobody has been let in."""
     state = snapshot.read_now()
     if state == NO_FLAG:
         # A migration made it once, with the salt that deals the members. Another row would deal them anew.
-        return Finding(FAIL, _("The flag's row is missing. Only a backup has it: manage.py restore."))
+        return CheckResult(FAIL, _("The flag's row is missing. Only a backup has it: manage.py restore."))
     if state.stage == DISABLED:
-        return Finding(PASS, _("The flag exists and is at disabled."))
-    return Finding(PASS, _("The flag exists; the rollout is under way at %(stage)s.") % {"stage": state.stage})
+        return CheckResult(PASS, _("The flag exists and is at disabled."))
+    return CheckResult(PASS, _("The flag exists; the rollout is under way at %(stage)s.") % {"stage": state.stage})
 
 
-def find_metrics() -> Finding:
+def find_metrics() -> CheckResult:
     """Look for recorded operations; where nobody has done anything for an hour, try whether one could be recorded."""
     with connection.cursor() as cursor:
         cursor.execute(RECENT_EVENTS)
@@ -155,36 +159,38 @@ def find_metrics() -> Finding:
             "%(count)d operations were recorded in the last hour, the last at %(last)s.",
             recent,
         )
-        return Finding(PASS, words % {"count": recent, "last": moment(last_at, "second")})
+        return CheckResult(PASS, words % {"count": recent, "last": moment(last_at, "second")})
     refused = _try_recording()
     if refused:
-        return Finding(
+        return CheckResult(
             FAIL, _("Nothing was recorded in the last hour, and a trial failed: %(why)s.") % {"why": refused}
         )
-    return Finding(PASS, _("Nobody started or sent anything in the last hour; a trial record was taken and removed."))
+    return CheckResult(
+        PASS, _("Nobody started or sent anything in the last hour; a trial record was taken and removed.")
+    )
 
 
-def find_alert_rules() -> Finding:
+def find_alert_rules() -> CheckResult:
     """Look for the rules, for a guard that evaluates them, and for a channel on which a test message arrived."""
     rules = len(RULES)
     if not rules:
-        return Finding(FAIL, _("No alert rules are loaded."))
+        return CheckResult(FAIL, _("No alert rules are loaded."))
     lease = read_lease()
     if lease is None or not lease.watching:
-        return Finding(
+        return CheckResult(
             FAIL,
             _("%(rules)d rules are loaded, and no guard has evaluated them in the last minute.") % {"rules": rules},
         )
     states = [state for state in channel_states() if state.configured]
     if not states:
-        return Finding(FAIL, no_channel())
+        return CheckResult(FAIL, no_channel())
     proven = [state.name for state in states if state.is_proven]
     said = {"rules": rules, "names": ", ".join(proven or [state.name for state in states])}
     if not proven:
-        return Finding(
+        return CheckResult(
             INSUFFICIENT, _("Alerts would go out by %(names)s. Send a test message and check that it arrived.") % said
         )
-    return Finding(PASS, _("A guard evaluates %(rules)d rules. A test message arrived by %(names)s.") % said)
+    return CheckResult(PASS, _("A guard evaluates %(rules)d rules. A test message arrived by %(names)s.") % said)
 
 
 def no_channel() -> str:
@@ -193,12 +199,12 @@ def no_channel() -> str:
     return said % {"variables": name_variables()}
 
 
-def find_plan() -> Finding:
+def find_plan() -> CheckResult:
     """Look for the page that says how to roll back."""
     page = settings.BASE_DIR / PLAN
     if not page.is_file() or "rollout rollback" not in page.read_text():
-        return Finding(FAIL, _("%(page)s is missing or does not say how to roll back.") % {"page": PLAN})
-    return Finding(PASS, _("The plan is in %(page)s.") % {"page": PLAN})
+        return CheckResult(FAIL, _("%(page)s is missing or does not say how to roll back.") % {"page": PLAN})
+    return CheckResult(PASS, _("The plan is in %(page)s.") % {"page": PLAN})
 
 
 def _manifests(folder: Path) -> Iterator[tuple[datetime, bool]]:

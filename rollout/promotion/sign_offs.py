@@ -15,7 +15,7 @@ from carecollective.core.errors import NotPermitted
 from carecollective.core.moments import moment
 from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
 from rollout.models import SignOff
-from rollout.promotion.automated_checks import Finding
+from rollout.promotion.automated_checks import CheckResult
 from rollout.releases import current_release
 
 # The time, and when V2 was last taken from members: what was vouched for before has been shown to be wrong. A rollback that
@@ -73,7 +73,7 @@ class Item:
 
     name: str
     title: str
-    judge: Callable[[], Finding] | None = None
+    judge: Callable[[], CheckResult] | None = None
     parts: tuple[str, ...] = ()
     is_open: Callable[[], bool] = lambda: True
     opens_at: Callable[[], datetime | None] = lambda: None

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from carecollective.web.access import BUCKETS, counted
+from carecollective.web.access import DURATION_BUCKETS, counted
 from rollout.telemetry.outcomes import FAILURE_CODES, Event, Method, Outcome
 from rollout.versions import MessagingVersion
 
@@ -18,7 +18,7 @@ DURATION = Histogram(
     "carecollective_operation_duration_seconds",
     "How long starts and sends took.",
     ("version", "method", "outcome"),
-    buckets=BUCKETS,
+    buckets=DURATION_BUCKETS,
     registry=counted,
 )
 CONNECTION_ERRORS = Counter(

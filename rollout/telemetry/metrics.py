@@ -123,7 +123,7 @@ class SlowCalls:
 
 
 @dataclass(frozen=True, slots=True)
-class CodeCount:
+class ErrorCount:
     """How often one error code came, out of all operations of the period."""
 
     code: str
@@ -137,7 +137,7 @@ class CodeCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Failures:
+class FailingCode:
     """How often one failure of the system came in one version, and the latest requests that met it."""
 
     code: str
@@ -259,18 +259,18 @@ def v1_creations(period: Period) -> Ratio:
     return Ratio(*row)
 
 
-def errors_by_code(period: Period, *, version: str | None = None) -> tuple[CodeCount, ...]:
+def errors_by_code(period: Period, *, version: str | None = None) -> tuple[ErrorCount, ...]:
     """List every error code of the period, refusals included and marked, the most frequent first."""
     columns = "error_code, count(*), (sum(count(*)) OVER ())::bigint"
     ending = "GROUP BY error_code ORDER BY count(*) DESC, error_code"
     return tuple(
-        CodeCount(code=code, count=count, operations=total, members_own=code in EXPECTED_REFUSALS)
+        ErrorCount(code=code, count=count, operations=total, members_own=code in EXPECTED_REFUSALS)
         for code, count, total in _select(columns, period, version=version, ending=ending)
         if code is not None
     )
 
 
-def failures_by_code(period: Period, *, requests: int = 3) -> tuple[Failures, ...]:
+def failures_by_code(period: Period, *, requests: int = 3) -> tuple[FailingCode, ...]:
     """List the system's failures by code and version, the most frequent first, each with its latest `requests`."""
     columns = (
         "error_code, coalesce(version, ''), count(*), max(timestamp),"
@@ -279,7 +279,7 @@ def failures_by_code(period: Period, *, requests: int = 3) -> tuple[Failures, ..
     ending = "GROUP BY error_code, version ORDER BY count(*) DESC, error_code, version"
     rows = _select(columns, period, given=[requests], where="log_level = 'error'", ending=ending)
     return tuple(
-        Failures(code or "unknown", version, count, last_at, tuple(ids or ()))
+        FailingCode(code or "unknown", version, count, last_at, tuple(ids or ()))
         for code, version, count, last_at, ids in rows
     )
 

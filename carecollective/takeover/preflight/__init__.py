@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from django.db import DatabaseError, connection, transaction
 
 from carecollective.takeover.preflight.columns import find_columns_of_another_shape, find_requests_of_nobody
-from carecollective.takeover.preflight.findings import Finding
+from carecollective.takeover.preflight.findings import PreflightFinding
 from carecollective.takeover.preflight.names import find_names_in_use, find_restrictions_of_nobody
 from carecollective.takeover.preflight.policies import (
     find_policies_in_the_way,
@@ -15,7 +15,7 @@ from carecollective.takeover.preflight.policies import (
 from carecollective.takeover.preflight.tables import find_missing_tables
 from carecollective.takeover.preflight.triggers import find_conversations_left_behind, find_triggers_in_the_way
 
-Check = Callable[[], Iterable[Finding]]
+Check = Callable[[], Iterable[PreflightFinding]]
 # Each reads Django's connection and yields what it finds. A new check is one function in a module here, and one line.
 CHECKS: Sequence[Check] = (
     find_missing_tables,
@@ -31,9 +31,9 @@ CHECKS: Sequence[Check] = (
 )
 
 
-def run_preflight() -> Sequence[Finding]:
+def run_preflight() -> Sequence[PreflightFinding]:
     """Run every check in one read-only transaction. A check that fails is a finding too. Outside any transaction."""
-    found: list[Finding] = []
+    found: list[PreflightFinding] = []
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -46,11 +46,11 @@ def run_preflight() -> Sequence[Finding]:
     return found
 
 
-def _could_not_check(check: Check, error: DatabaseError) -> Finding:
+def _could_not_check(check: Check, error: DatabaseError) -> PreflightFinding:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     # The function's name says what it looks for: find_missing_tables.
     looked_for = getattr(check, "__name__", "find_it").removeprefix("find_").replace("_", " ")
-    return Finding(
+    return PreflightFinding(
         problem=f"The database could not be searched for {looked_for}: {reason}.",
         remedy="Let the owner role read every table of the legacy database, and run the check again.",
     )

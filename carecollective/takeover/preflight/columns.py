@@ -9,7 +9,7 @@ from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
 from carecollective.help_requests.models import Category, Urgency
 from carecollective.help_requests.models import Status as RequestStatus
-from carecollective.takeover.preflight.findings import Finding
+from carecollective.takeover.preflight.findings import PreflightFinding
 
 UUID, TEXT, MOMENT, YES_NO, CLOCK = "uuid", "text", "timestamp with time zone", "boolean", "time without time zone"
 
@@ -156,7 +156,7 @@ SELECT EXISTS (
 """
 
 
-def find_columns_of_another_shape() -> Iterator[Finding]:
+def find_columns_of_another_shape() -> Iterator[PreflightFinding]:
     """Look at each column that the site uses, and at those that it does not know and yet would have to fill."""
     for table, wanted in COLUMNS.items():
         found = read_columns(table)
@@ -170,20 +170,20 @@ def find_columns_of_another_shape() -> Iterator[Finding]:
         if table.startswith("public."):
             yield from _find_columns_to_fill(table, found, wanted)
         if (key := PRIMARY_KEYS.get(table)) and not fetch_all(_IS_UNIQUE, [key, table])[0][0]:
-            yield Finding(
+            yield PreflightFinding(
                 f"The column {table}.{key} is no primary key.",
                 f"As the owner: ALTER TABLE {table} ADD PRIMARY KEY ({key});",
             )
 
 
-def find_requests_of_nobody() -> Iterator[Finding]:
+def find_requests_of_nobody() -> Iterator[PreflightFinding]:
     """Look for requests whose owner is no member: no page could show them."""
     if not {"user_id"} <= read_columns("public.help_requests").keys() or not read_columns("public.profiles"):
         return
     nobodys = "NOT EXISTS (SELECT FROM public.profiles p WHERE p.id::text = r.user_id::text)"
     ((count,),) = fetch_all(f"SELECT count(*) FROM public.help_requests r WHERE {nobodys}")  # noqa: S608 -- our own text
     if count:
-        yield Finding(
+        yield PreflightFinding(
             f"Of public.help_requests, {count} rows name in user_id nobody who is in public.profiles.",
             f"As the owner, give them an owner or delete them: DELETE FROM public.help_requests r WHERE {nobodys};",  # noqa: S608
         )
@@ -194,7 +194,7 @@ def read_columns(table: str) -> Mapping[str, Found]:
     return {row[0]: Found(*row[1:]) for row in fetch_all(_FOUND, [table])}
 
 
-def _missing(table: str, name: str, column: Wanted) -> Finding:
+def _missing(table: str, name: str, column: Wanted) -> PreflightFinding:
     default = f" DEFAULT '{column.written[0]}'" if column.written and name != "verification_status" else ""
     if name == "verification_status":
         remedy = (
@@ -202,29 +202,29 @@ def _missing(table: str, name: str, column: Wanted) -> Finding:
         )
     else:
         remedy = f"As the owner: ALTER TABLE {table} ADD COLUMN {name} {column.type}{default};"
-    return Finding(f"The column {table}.{name} ({column.type}) is missing.", remedy)
+    return PreflightFinding(f"The column {table}.{name} ({column.type}) is missing.", remedy)
 
 
-def _compare(table: str, name: str, column: Wanted, found: Found) -> Iterator[Finding]:
+def _compare(table: str, name: str, column: Wanted, found: Found) -> Iterator[PreflightFinding]:
     fits = found.category in "SE" if column.type == TEXT else found.type == column.type
     if not fits:
         yield _other_type(table, name, column, found)
         return
     if column.nullable and found.is_required:
-        yield Finding(
+        yield PreflightFinding(
             f"The column {table}.{name} ({found.type}) must not be empty, and the site leaves it so.",
             f"As the owner: ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL;",
         )
     if found.words is not None:
         for word in column.compared:
             if word not in found.words:
-                yield Finding(
+                yield PreflightFinding(
                     f"The column {table}.{name} is of the type {found.type}, which has no '{word}'.",
                     f"As its owner: ALTER TYPE {found.type} ADD VALUE '{word}';",
                 )
         return
     if found.size is not None and found.size < max([column.size, *map(len, column.written)]):
-        yield Finding(
+        yield PreflightFinding(
             f"The column {table}.{name} ({found.type}) takes {found.size} characters, and the site writes more.",
             f"As the owner: ALTER TABLE {table} ALTER COLUMN {name} TYPE text;",
         )
@@ -232,7 +232,7 @@ def _compare(table: str, name: str, column: Wanted, found: Found) -> Iterator[Fi
         yield from _find_checks_in_the_way(table, name, column, found)
 
 
-def _find_checks_in_the_way(table: str, name: str, column: Wanted, found: Found) -> Iterator[Finding]:
+def _find_checks_in_the_way(table: str, name: str, column: Wanted, found: Found) -> Iterator[PreflightFinding]:
     written = [*column.written, *(["x" * column.size] if column.size else [])]
     if not written:
         return
@@ -247,13 +247,13 @@ def _find_checks_in_the_way(table: str, name: str, column: Wanted, found: Found)
             words = ", ".join(
                 f"'{word}'" if word in column.written else f"{column.size} characters" for (word,) in refused
             )
-            yield Finding(
+            yield PreflightFinding(
                 f"The check {check} on {table}.{name} does not let the site write {words}.",
                 f"As the owner: ALTER TABLE {table} DROP CONSTRAINT {quote(check)};",
             )
 
 
-def _other_type(table: str, name: str, column: Wanted, found: Found) -> Finding:
+def _other_type(table: str, name: str, column: Wanted, found: Found) -> PreflightFinding:
     match column.type:
         case "boolean":
             using = f"{name} <> 0" if found.category == "N" else f"{name}::text::boolean"
@@ -269,23 +269,25 @@ def _other_type(table: str, name: str, column: Wanted, found: Found) -> Finding:
         why = " together with each column that refers to it; keys, policies and views that use them are made anew afterwards"
     elif "AT TIME ZONE" in using:
         why = ", with the time zone that the legacy system meant"
-    return Finding(
+    return PreflightFinding(
         f"The column {table}.{name} is of the type {found.type}, and the site needs {column.type}.",
         f"As the owner{why}: {change}",
     )
 
 
-def _find_columns_to_fill(table: str, found: Mapping[str, Found], wanted: Mapping[str, Wanted]) -> Iterator[Finding]:
+def _find_columns_to_fill(
+    table: str, found: Mapping[str, Found], wanted: Mapping[str, Wanted]
+) -> Iterator[PreflightFinding]:
     for name, column in found.items():
         is_ours = f"{table.removeprefix('public.')}.{name}" in load_snapshot().ours["Columns"]
         if name not in wanted and not is_ours and column.is_required and not column.default:
-            yield Finding(
+            yield PreflightFinding(
                 f"The column {table}.{name} ({column.type}) must be filled, and the site does not know it.",
                 f"As the owner: ALTER TABLE {table} ALTER COLUMN {name} DROP NOT NULL;",
             )
     for name, default in LEFT_TO_DEFAULTS.get(table, {}).items():
         if name in found and not found[name].default.startswith(f"'{default}'"):
-            yield Finding(
+            yield PreflightFinding(
                 f"The column {table}.{name} has no default '{default}', and the site leaves it to that.",
                 f"As the owner: ALTER TABLE {table} ALTER COLUMN {name} SET DEFAULT '{default}';",
             )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PreflightFinding:
     """Something in the legacy database that the takeover meets.
 
     `problem` is one sentence that names the table, column, policy or trigger. `remedy` is one sentence that says who has

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
-from carecollective.takeover.preflight.findings import Finding
+from carecollective.takeover.preflight.findings import PreflightFinding
 from carecollective.takeover.shut_out import list_unreadable_restrictions
 
 ASIDE = "before_care_collective"
@@ -18,38 +18,38 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%s) AND a.att
 _FUNCTIONS = "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1"
 
 
-def find_names_in_use() -> Iterator[Finding]:
+def find_names_in_use() -> Iterator[PreflightFinding]:
     """Look for tables of an earlier attempt at the new messaging, and for every other name that a migration will use."""
     if _is_migrated():
         return
     ours = load_snapshot()
     for (table,) in fetch_all(_TABLES):
         if table in ours.own_tables:
-            yield Finding(
+            yield PreflightFinding(
                 f"There is already a table public.{table}, and the site makes one of that name.",
                 "As the owner, set it aside, where its rows stay as they are for SQL to read:"
                 f" CREATE SCHEMA IF NOT EXISTS {ASIDE}; ALTER TABLE public.{table} SET SCHEMA {ASIDE};",
             )
     for table, column, kind in fetch_all(_COLUMNS, [sorted(ours.legacy_tables)]):
         if f"{table}.{column}" in ours.ours["Columns"]:
-            yield Finding(
+            yield PreflightFinding(
                 f"There is already a column public.{table}.{column} ({kind}), and the site adds one of that name.",
                 "As the owner, set it aside, where its values stay as they are:"
                 f" ALTER TABLE public.{table} RENAME COLUMN {column} TO legacy_{column};",
             )
     for (function,) in fetch_all(_FUNCTIONS):
         if function in ours.ours["Functions"]:
-            yield Finding(
+            yield PreflightFinding(
                 f"There is already a function public.{function}, and the site makes one of that name.",
                 f"As the owner, set it aside: CREATE SCHEMA IF NOT EXISTS {ASIDE};"
                 f" ALTER FUNCTION public.{function} SET SCHEMA {ASIDE};",
             )
 
 
-def find_restrictions_of_nobody() -> Iterator[Finding]:
+def find_restrictions_of_nobody() -> Iterator[PreflightFinding]:
     """Look for tables that seem to say who was shut out, and do not say it of a member."""
     for table in list_unreadable_restrictions():
-        yield Finding(
+        yield PreflightFinding(
             f"The table {table} seems to hold restrictions, and has no column user_id, member_id, profile_id or account_id.",
             'Look into it, and after the takeover untick "may sign in" in the admin for each member whom it shuts out.',
             stops=False,

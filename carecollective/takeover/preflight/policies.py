@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from carecollective.core.database import fetch_all
-from carecollective.takeover.preflight.findings import Finding
+from carecollective.takeover.preflight.findings import PreflightFinding
 
 # What our web role reads or writes itself, and the three of them on which the site asks for row-level security.
 TABLES = (
@@ -40,16 +40,16 @@ WHERE a.grantee = 0 AND n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm
 """
 
 
-def find_tables_open_to_all() -> Iterator[Finding]:
+def find_tables_open_to_all() -> Iterator[PreflightFinding]:
     """Look for rights of everybody's, the site's role included: with one, the site does not start."""
     for table, rights in fetch_all(_OPEN_TO_ALL):
-        yield Finding(
+        yield PreflightFinding(
             f"Everybody on the server has {rights} on {table}, and the site does not start while that is so.",
             f"As the owner: REVOKE {rights} ON {table} FROM PUBLIC;",
         )
 
 
-def find_policies_in_the_way() -> Iterator[Finding]:
+def find_policies_in_the_way() -> Iterator[PreflightFinding]:
     """Look for policies for everybody that restrict, or that come back to their own table and so fail for every role.
 
     All others are dropped by the server where our own policy says `true`.
@@ -65,35 +65,35 @@ def find_policies_in_the_way() -> Iterator[Finding]:
             continue
         remedy = f'As the owner, leave it to the legacy roles alone: ALTER POLICY "{name}" ON {called} TO {theirs};'
         if not permits:
-            yield Finding(
+            yield PreflightFinding(
                 f"The policy {name} on {called} restricts every role, so that the site would see or write less.", remedy
             )
         # One for writing may read its table, unless whoever reads that is asked something in turn, as by our gate.
         elif (is_for_reading or relname in SECURED or reads.get(table)) and any(
             table in _reached(start, reads) for start in asked
         ):
-            yield Finding(
+            yield PreflightFinding(
                 f"The policy {name} on {called} reads {called} again, which the server refuses for every role that it holds.",
                 remedy,
             )
 
 
-def find_tables_out_of_reach() -> Iterator[Finding]:
+def find_tables_out_of_reach() -> Iterator[PreflightFinding]:
     """Look for tables that the owner role does not own, or does not see whole, and for V1 tables without security."""
     for table, is_on, is_held, owner, is_ours in fetch_all(_SECURITY, [list(TABLES)]):
         if not is_ours:
-            yield Finding(
+            yield PreflightFinding(
                 f"The table {table} belongs to {owner}, so that the takeover may not change it.",
                 f"As an administrator: ALTER TABLE public.{table} OWNER TO the role in DATABASE_URL;"
                 " or restore the dump again with --no-owner as that role.",
             )
         elif is_held:
-            yield Finding(
+            yield PreflightFinding(
                 f"Row-level security is forced on {table}, so that the takeover itself does not see every row.",
                 f"As the owner: ALTER TABLE public.{table} NO FORCE ROW LEVEL SECURITY;",
             )
         if table in SECURED and not is_on:
-            yield Finding(
+            yield PreflightFinding(
                 f"Row-level security is off on {table}, and the site does not start without it.",
                 f"As the owner: ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY;",
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
 from carecollective.postgres import ROLE_NAMES
-from carecollective.takeover.preflight.findings import Finding
+from carecollective.takeover.preflight.findings import PreflightFinding
 
 # What the site writes as itself. An erasure writes elsewhere too, on the owner's rights.
 WRITTEN = (
@@ -64,7 +64,7 @@ _COLUMNS = re.compile(r"(?:^|,)\s*(\w+)\s*=")
 _CALLS = re.compile(r'(?<![\w".])(?:("?\w+"?)\.)?("?\w+"?)\s*\(')
 
 
-def find_triggers_in_the_way() -> Iterator[Finding]:
+def find_triggers_in_the_way() -> Iterator[PreflightFinding]:
     """Read the source of each trigger's function, and of what it calls, for rights that the site's role will not have.
 
     What a source does not say in plain statements is found by the takeover's own rehearsal.
@@ -73,7 +73,7 @@ def find_triggers_in_the_way() -> Iterator[Finding]:
     for name, table, function in fetch_all(_TRIGGERS, [list(WRITTEN)]):
         called, *_rest = fetch_all(_FUNCTION, [function])[0]
         if wants := sorted(set(_wants(function, granted, set()))):
-            yield Finding(
+            yield PreflightFinding(
                 f"The trigger {name} on {table} runs as whoever writes, and its function needs {', '.join(wants)},"
                 " which the site's role does not have.",
                 f"As the owner of the function: ALTER FUNCTION {called} SECURITY DEFINER SET search_path = public, pg_temp;",
@@ -119,12 +119,12 @@ def _lacks(written: str, right: str, columns: tuple[str, ...], granted: Mapping[
         yield f"{right} on {table}"
 
 
-def find_conversations_left_behind() -> Iterator[Finding]:
+def find_conversations_left_behind() -> Iterator[PreflightFinding]:
     """Look for the trigger, whatever its name, that brings a conversation up when a message arrives."""
     if not fetch_all("SELECT WHERE to_regclass('public.messages') IS NOT NULL"):
         return
     if not any("last_message_at" in (source or "") for (source,) in fetch_all(_ON_MESSAGES)):
-        yield Finding(
+        yield PreflightFinding(
             "No trigger on messages keeps conversations.last_message_at, so that a new message would not bring its"
             " conversation to the top.",
             f"As the owner: {KEEPS_ORDER}",

@@ -11,7 +11,7 @@ from carecollective.accounts.models import User
 from rollout.alerts.notifications import ChannelState
 from rollout.models import Flag
 from rollout.promotion import automated_checks, checklist, stage_sign_offs
-from rollout.promotion.automated_checks import Finding
+from rollout.promotion.automated_checks import CheckResult
 from rollout.stages import INTERNAL
 from rollout.targeting.state import FLAG_NAME
 
@@ -34,7 +34,7 @@ def sound(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the tests' own superuser session and its missing backup would spoil is in order; nobody else judges the schema."""
     monkeypatch.setattr(automated_checks, "_judges_of_schema", [])
     monkeypatch.setattr(automated_checks, "find_dangers", lambda: iter(()))
-    found = Finding("pass", "The newest backup is 2.0 hours old and was restored to try it.")
+    found = CheckResult("pass", "The newest backup is 2.0 hours old and was restored to try it.")
     items = [
         item if item.name != "backup" else checklist.Item(item.name, item.title, lambda: found)
         for item in checklist.ITEMS

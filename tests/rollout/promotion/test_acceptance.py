@@ -19,7 +19,7 @@ from rollout.errors import ChannelNotConfigured, ItemUnknown, RoleMissing, Signe
 from rollout.models import Alert, Change, SignOff
 from rollout.promotion import acceptance, automated_checks
 from rollout.promotion.acceptance import judge_acceptance
-from rollout.promotion.automated_checks import Finding, find_alert_rules
+from rollout.promotion.automated_checks import CheckResult, find_alert_rules
 from rollout.promotion.checklist import ENGINEERING, PRODUCT, sign
 from tests.operators import MakeStaff
 from tests.roles import as_role
@@ -144,7 +144,7 @@ def test_a_failing_start_in_ten_is_no_acceptance(observed: None) -> None:
 
 
 def test_v1_that_cannot_be_read_is_no_acceptance(observed: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptance, "_judges_of_v1", [lambda: Finding("fail", "Nobody could open it.")])
+    monkeypatch.setattr(acceptance, "_judges_of_v1", [lambda: CheckResult("fail", "Nobody could open it.")])
     assert states()["v1"] == "fail"
 
 

@@ -10,11 +10,11 @@ from rollout.promotion import proposals
 from rollout.promotion.checklist import ENGINEERING, PRODUCT, sign
 from rollout.stages import INTERNAL
 from tests.operators import MakeStaff
-from tests.readiness import Evidence
+from tests.readiness import StandInReadiness
 
 
 def test_of_four_who_approve_at_once_one_moves_the_rollout(
-    committed_db: None, shown: Evidence, operators: MakeStaff
+    committed_db: None, shown: StandInReadiness, operators: MakeStaff
 ) -> None:
     proposal = proposals.propose(actor=operators(), stage=INTERNAL, reason="The staff are ready")
     approvers, recorded = [operators() for _ in range(4)], Change.objects.count()

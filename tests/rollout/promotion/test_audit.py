@@ -20,7 +20,7 @@ from rollout.promotion.root_causes import file_root_cause, list_due
 from rollout.promotion.services import roll_back
 from rollout.stages import INTERNAL
 from tests import databases
-from tests.readiness import Evidence
+from tests.readiness import StandInReadiness
 
 pytestmark = pytest.mark.django_db
 
@@ -161,7 +161,7 @@ def test_a_record_from_before_the_chain_is_chained_by_the_migration(
 
 
 @pytest.fixture
-def settled(stage: Callable[..., None], shown: Evidence, ben: User, amina: User) -> None:
+def settled(stage: Callable[..., None], shown: StandInReadiness, ben: User, amina: User) -> None:
     """Something was proposed and refused, certified, signed for, and explained."""
     proposal = proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     proposals.refuse(actor=amina, proposal_id=proposal.pk, reason="Not yet")

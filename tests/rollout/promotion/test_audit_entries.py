@@ -16,14 +16,14 @@ from rollout.promotion.root_causes import file_root_cause, list_due
 from rollout.promotion.services import change_stage, recorded_as, roll_back
 from rollout.stages import INTERNAL, Stage
 from tests.operators import MakeStaff
-from tests.readiness import Evidence
+from tests.readiness import StandInReadiness
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def history(shown: Evidence, ben: User, amina: User, operators: MakeStaff) -> None:
+def history(shown: StandInReadiness, ben: User, amina: User, operators: MakeStaff) -> None:
     """A refusal, an approval, an override, a rollback with its root cause, a signature, and a message that arrived."""
     first = proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     proposals.refuse(actor=amina, proposal_id=first.pk, reason="Not yet")

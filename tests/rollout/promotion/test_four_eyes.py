@@ -15,7 +15,7 @@ from rollout.promotion import approval_proofs, audit_log, proposals
 from rollout.promotion.services import change_stage, recorded_as, roll_back
 from rollout.stages import INTERNAL, Stage
 from tests.operators import MakeStaff
-from tests.readiness import Evidence
+from tests.readiness import StandInReadiness
 
 pytestmark = pytest.mark.django_db
 
@@ -86,14 +86,16 @@ def test_a_made_up_proof_proves_nothing(ben: User, amina: User) -> None:
     assert_from_outside(step_up_as(amina))
 
 
-def test_a_true_proposal_with_a_forged_approval_is_from_outside(shown: Evidence, ben: User, amina: User) -> None:
+def test_a_true_proposal_with_a_forged_approval_is_from_outside(
+    shown: StandInReadiness, ben: User, amina: User
+) -> None:
     proposal = proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     forge_approval(proposal, amina, decision_proof=proposal.proof)
     assert_from_outside(step_up_as(amina))
 
 
 def test_a_proposal_that_was_forged_is_not_approved_in_the_control_room(
-    shown: Evidence, ben: User, amina: User
+    shown: StandInReadiness, ben: User, amina: User
 ) -> None:
     proposal = forge_proposal(ben.pk)
     recorded = Change.objects.count()
@@ -103,32 +105,32 @@ def test_a_proposal_that_was_forged_is_not_approved_in_the_control_room(
     assert (proposal.state, Change.objects.count()) == ("pending", recorded)
 
 
-def test_a_true_proposal_is_not_copied(shown: Evidence, ben: User, amina: User) -> None:
+def test_a_true_proposal_is_not_copied(shown: StandInReadiness, ben: User, amina: User) -> None:
     proposal = proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     proposals.withdraw(actor=ben, proposal_id=proposal.pk)
     with pytest.raises(IntegrityError, match="rollout_proposal_proof_is_used_once"), transaction.atomic():
         forge_proposal(ben.pk, proof=proposal.proof)
 
 
-def approved(shown: Evidence, ben: User, amina: User) -> Proposal:
+def approved(shown: StandInReadiness, ben: User, amina: User) -> Proposal:
     proposal = proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     change = proposals.approve(actor=amina, proposal_id=proposal.pk)
     assert (change.source, change.actor_id) == ("admin", amina.pk)
     return Proposal.objects.get(pk=proposal.pk)
 
 
-def test_an_approval_is_used_once(shown: Evidence, ben: User, amina: User) -> None:
+def test_an_approval_is_used_once(shown: StandInReadiness, ben: User, amina: User) -> None:
     approved(shown, ben, amina)
     roll_back(actor=amina, reason="Errors", source=Source.ADMIN)
     assert_from_outside(step_up_as(amina))
 
 
-def test_an_approval_of_another_stage_does_not_count(shown: Evidence, ben: User, amina: User) -> None:
+def test_an_approval_of_another_stage_does_not_count(shown: StandInReadiness, ben: User, amina: User) -> None:
     approved(shown, ben, amina)
     assert_from_outside(step_up_as(amina, to="percentage:10"), to="percentage:10")
 
 
-def test_an_approval_of_another_version_does_not_count(shown: Evidence, ben: User, amina: User) -> None:
+def test_an_approval_of_another_version_does_not_count(shown: StandInReadiness, ben: User, amina: User) -> None:
     flag = Flag.objects.get()
     step = {"from_stage": "disabled", "to_stage": "internal", "from_version": flag.version + 7, "proposer_id": ben.pk}
     proposal = forge_proposal(ben.pk, from_version=flag.version + 7, proof=proof_of(**step))
@@ -193,19 +195,19 @@ def test_an_approval_in_the_name_of_a_third_is_from_outside(ben: User, amina: Us
     assert_from_outside(step_up_as(operators(name="Chidi")))
 
 
-def test_an_override_takes_a_superuser_with_a_proof(shown: Evidence, operators: MakeStaff) -> None:
+def test_an_override_takes_a_superuser_with_a_proof(shown: StandInReadiness, operators: MakeStaff) -> None:
     boss = operators(name="Boss", is_superuser=True)
     change = change_stage(actor=boss, stage=TEN, reason="Now", source=Source.ADMIN, override=True)
     assert (change.source, change.override, change.actor_id) == ("admin", True, boss.pk)
 
 
-def test_an_override_from_the_command_line_is_recorded_as_such(shown: Evidence, db: None) -> None:
+def test_an_override_from_the_command_line_is_recorded_as_such(shown: StandInReadiness, db: None) -> None:
     call_command("rollout", "stage", "internal", "--override", "--reason", "At night", verbosity=0)
     change = Change.objects.latest("pk")
     assert (change.source, change.override, change.actor_id) == ("command", True, None)
 
 
-def test_a_forged_override_is_from_outside(shown: Evidence, operators: MakeStaff) -> None:
+def test_a_forged_override_is_from_outside(shown: StandInReadiness, operators: MakeStaff) -> None:
     boss = operators(name="Boss", is_superuser=True)
     for actor, source in ((boss, "admin"), (None, "command")):
         forge_proposal(actor.pk if actor else None, state="approved", override=True, decided_at="2026-01-01T00:00:00Z")
@@ -228,7 +230,9 @@ def test_a_step_down_and_v1_writes_need_no_approval(stage: Any, amina: User) -> 
     assert (change.source, change.actor_id) == ("admin", amina.pk)
 
 
-def test_with_another_secret_key_nothing_is_moved(shown: Evidence, ben: User, amina: User, settings: Any) -> None:
+def test_with_another_secret_key_nothing_is_moved(
+    shown: StandInReadiness, ben: User, amina: User, settings: Any
+) -> None:
     settings.SECRET_KEY = "another key than the database was given"
     proposal = proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     recorded = Change.objects.count()
@@ -239,7 +243,7 @@ def test_with_another_secret_key_nothing_is_moved(shown: Evidence, ben: User, am
 
 
 def test_a_new_secret_key_takes_over_and_what_was_approved_before_stays_proven(
-    shown: Evidence, ben: User, amina: User, settings: Any, beyond_policies: Any
+    shown: StandInReadiness, ben: User, amina: User, settings: Any, beyond_policies: Any
 ) -> None:
     approved(shown, ben, amina)
     settings.SECRET_KEY = "another key that migrate brings to the database"
@@ -301,12 +305,14 @@ def test_the_database_orders_the_stages_as_the_program_does(db: None) -> None:
     assert [order_key(Stage.parse(name)) for name in names] == sorted(order_key(Stage.parse(name)) for name in names)
 
 
-def test_a_forged_proposal_is_shown_as_what_it_is(shown: Evidence, ben: User, amina: User, signed_in: Any) -> None:
+def test_a_forged_proposal_is_shown_as_what_it_is(
+    shown: StandInReadiness, ben: User, amina: User, signed_in: Any
+) -> None:
     forge_proposal(ben.pk)
     assert "This was not proposed in the control room" in signed_in(amina).get("/admin/rollout/").content.decode()
 
 
-def test_a_true_proposal_is_not_called_forged(shown: Evidence, ben: User, amina: User, signed_in: Any) -> None:
+def test_a_true_proposal_is_not_called_forged(shown: StandInReadiness, ben: User, amina: User, signed_in: Any) -> None:
     proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     assert "This was not proposed in the control room" not in signed_in(amina).get("/admin/rollout/").content.decode()
 
@@ -324,7 +330,7 @@ def test_a_rollback_by_command_does_not_pass_for_the_guards(
     assert "carecollective_guard (used by the command for a rollback; not the guard)" in shown
 
 
-def test_the_timeline_says_of_a_forged_approval_what_it_is(shown: Evidence, ben: User, amina: User) -> None:
+def test_the_timeline_says_of_a_forged_approval_what_it_is(shown: StandInReadiness, ben: User, amina: User) -> None:
     approved(shown, ben, amina)
     forged = forge_proposal(ben.pk, to="enabled", proposed_at="2020-01-01T00:00:00Z")
     forge_approval(forged, amina)

@@ -19,7 +19,7 @@ from rollout.promotion import proposals, readiness
 from rollout.promotion.services import roll_back
 from rollout.stages import DISABLED, INTERNAL, Stage
 from tests.operators import MakeStaff
-from tests.readiness import Evidence
+from tests.readiness import StandInReadiness
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ TEN = Stage.parse("percentage:10")
 
 
 @pytest.fixture
-def proposal(shown: Evidence, ben: User) -> Proposal:
+def proposal(shown: StandInReadiness, ben: User) -> Proposal:
     return proposals.propose(actor=ben, stage=INTERNAL, reason="The staff are ready")
 
 
@@ -55,7 +55,7 @@ def test_one_proposes_and_another_approves_and_the_record_names_both(
     assert proposal.evidence == {"confidence": 0.95, "gates": [], "checklist": {}, "sends": nothing_sent}
 
 
-def test_reaching_enabled_by_approval_freezes_v1(shown: Evidence, ben: User, amina: User, stage: Any) -> None:
+def test_reaching_enabled_by_approval_freezes_v1(shown: StandInReadiness, ben: User, amina: User, stage: Any) -> None:
     stage("percentage:50")
     proposal = proposals.propose(actor=ben, stage=Stage.parse("enabled"), reason="All of us")
     proposals.approve(actor=amina, proposal_id=proposal.pk)
@@ -63,7 +63,7 @@ def test_reaching_enabled_by_approval_freezes_v1(shown: Evidence, ben: User, ami
     assert (flag.stage, flag.v1_writes) == ("enabled", False)
 
 
-def test_nobody_approves_their_own_proposal_not_even_a_superuser(shown: Evidence, operators: MakeStaff) -> None:
+def test_nobody_approves_their_own_proposal_not_even_a_superuser(shown: StandInReadiness, operators: MakeStaff) -> None:
     alone = operators(name="Alone", is_superuser=True)
     proposal = proposals.propose(actor=alone, stage=INTERNAL, reason="Trust me")
     with pytest.raises(SamePerson):
@@ -89,7 +89,7 @@ def test_a_proposal_for_an_older_state_is_refused_and_changes_nothing(
     assert (stage(), state(proposal), Change.objects.count()) == ("disabled", "stale", recorded)
 
 
-def test_a_proposal_without_the_evidence_is_refused_naming_what_is_missing(shown: Evidence, ben: User) -> None:
+def test_a_proposal_without_the_evidence_is_refused_naming_what_is_missing(shown: StandInReadiness, ben: User) -> None:
     shown.missing = ("12 more clean starts.", "The backup is too old.")
     with pytest.raises(PromotionRefused) as refusal:
         proposals.propose(actor=ben, stage=INTERNAL, reason="Let us go")
@@ -97,7 +97,9 @@ def test_a_proposal_without_the_evidence_is_refused_naming_what_is_missing(shown
     assert not Proposal.objects.exists()
 
 
-def test_the_evidence_is_asked_for_again_at_the_approval(shown: Evidence, proposal: Proposal, amina: User) -> None:
+def test_the_evidence_is_asked_for_again_at_the_approval(
+    shown: StandInReadiness, proposal: Proposal, amina: User
+) -> None:
     shown.missing = ("An alert is open.",)
     recorded = Change.objects.count()
     with pytest.raises(PromotionRefused) as refusal:
@@ -106,7 +108,9 @@ def test_the_evidence_is_asked_for_again_at_the_approval(shown: Evidence, propos
     assert (stage(), state(proposal), Change.objects.count()) == ("disabled", "pending", recorded)
 
 
-def test_a_proposal_falls_with_its_proposer(shown: Evidence, proposal: Proposal, ben: User, amina: User) -> None:
+def test_a_proposal_falls_with_its_proposer(
+    shown: StandInReadiness, proposal: Proposal, ben: User, amina: User
+) -> None:
     User.objects.filter(pk=ben.pk).update(is_active=False)
     with pytest.raises(PromotionRefused) as refusal:
         proposals.approve(actor=amina, proposal_id=proposal.pk)
@@ -115,7 +119,7 @@ def test_a_proposal_falls_with_its_proposer(shown: Evidence, proposal: Proposal,
 
 
 def test_who_was_shut_out_while_the_evidence_was_judged_approves_nothing(
-    shown: Evidence, proposal: Proposal, amina: User, monkeypatch: pytest.MonkeyPatch
+    shown: StandInReadiness, proposal: Proposal, amina: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = shown.judge
 
@@ -129,7 +133,7 @@ def test_who_was_shut_out_while_the_evidence_was_judged_approves_nothing(
     assert (stage(), state(proposal)) == ("disabled", "pending")
 
 
-def test_only_a_step_up_is_proposed(shown: Evidence, ben: User, stage: Any) -> None:
+def test_only_a_step_up_is_proposed(shown: StandInReadiness, ben: User, stage: Any) -> None:
     stage("internal")
     for target in (INTERNAL, DISABLED):
         with pytest.raises(NothingToChange):
@@ -137,7 +141,7 @@ def test_only_a_step_up_is_proposed(shown: Evidence, ben: User, stage: Any) -> N
     assert not Proposal.objects.exists()
 
 
-def test_a_proposal_needs_a_reason(shown: Evidence, ben: User) -> None:
+def test_a_proposal_needs_a_reason(shown: StandInReadiness, ben: User) -> None:
     with pytest.raises(ValidationRefused):
         proposals.propose(actor=ben, stage=INTERNAL, reason=" ")
     assert not Proposal.objects.exists()
@@ -177,7 +181,7 @@ def test_what_was_decided_is_not_decided_again(proposal: Proposal, ben: User, am
     assert (stage(), state(proposal)) == ("disabled", "refused")
 
 
-def test_a_proposal_that_does_not_exist_is_not_found(amina: User, shown: Evidence) -> None:
+def test_a_proposal_that_does_not_exist_is_not_found(amina: User, shown: StandInReadiness) -> None:
     with pytest.raises(ProposalNotFound):
         proposals.approve(actor=amina, proposal_id=1_000_000)
 

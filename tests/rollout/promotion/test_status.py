@@ -21,7 +21,7 @@ from rollout.promotion.root_causes import file_root_cause, list_due
 from rollout.promotion.services import change_stage, roll_back
 from rollout.stages import DISABLED, INTERNAL
 from tests.operators import MakeStaff
-from tests.readiness import Evidence
+from tests.readiness import StandInReadiness
 
 pytestmark = pytest.mark.django_db
 
@@ -118,7 +118,7 @@ def test_after_a_rollback_the_form_is_due_until_it_is_filed(stage: Any, ben: Use
 
 
 def test_the_timeline_tells_the_story_newest_first(
-    shown: Evidence, ben: User, amina: User, operators: MakeStaff, stage: Any
+    shown: StandInReadiness, ben: User, amina: User, operators: MakeStaff, stage: Any
 ) -> None:
     proposal = proposals.propose(actor=ben, stage=INTERNAL, reason="The staff are ready")
     proposals.approve(actor=amina, proposal_id=proposal.pk)
@@ -138,7 +138,9 @@ def test_the_timeline_tells_the_story_newest_first(
     assert "40 more clean starts." in events[2].words
 
 
-def test_a_pending_proposal_is_shown_and_an_overtaken_one_as_such(shown: Evidence, ben: User, stage: Any) -> None:
+def test_a_pending_proposal_is_shown_and_an_overtaken_one_as_such(
+    shown: StandInReadiness, ben: User, stage: Any
+) -> None:
     proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     (waiting,) = read_status().proposals
     assert (waiting.to_stage, waiting.proposer, waiting.stale) == ("internal", "Ben", False)
@@ -198,7 +200,7 @@ def test_reading_changes_nothing_and_asks_a_bounded_number_of_questions(stage: A
     assert len(second) <= len(first) <= 75
 
 
-def test_the_command_puts_it_in_sentences(stage: Any, ben: User, shown: Evidence) -> None:
+def test_the_command_puts_it_in_sentences(stage: Any, ben: User, shown: StandInReadiness) -> None:
     proposals.propose(actor=ben, stage=INTERNAL, reason="Ready when you are")
     page = command("status")
     assert "Health: disabled. V2 is off for everybody." in page

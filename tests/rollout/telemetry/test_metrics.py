@@ -21,7 +21,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from carecollective.observability import metric_files
-from carecollective.web.access import BUCKETS, counted
+from carecollective.web.access import DURATION_BUCKETS, counted
 from rollout.dashboard import prometheus
 from rollout.targeting.state import UNKNOWN
 from rollout.telemetry import counters
@@ -164,7 +164,7 @@ def test_the_rules_ask_for_series_that_exist(known):
 def test_the_rules_ask_for_labels_and_buckets_that_exist(known):
     text = (OPERATIONS / "alerts.rules.yml").read_text() + (OPERATIONS / "grafana-dashboard.json").read_text()
     assert set(re.findall(r'method!?=\\?"(\w+)', text)) <= {method.value for method in Method}
-    assert set(re.findall(r'le=\\?"([\d.]+)', text)) <= {str(bucket) for bucket in BUCKETS}
+    assert set(re.findall(r'le=\\?"([\d.]+)', text)) <= {str(bucket) for bucket in DURATION_BUCKETS}
     outcomes = {one for found in re.findall(r'outcome=~?\\?"([\w|]+)', text) for one in found.split("|")}
     assert outcomes == {outcome.value for outcome in Outcome}
 

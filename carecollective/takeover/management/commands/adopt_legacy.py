@@ -11,7 +11,7 @@ from carecollective.accounts.models import User
 from carecollective.postgres import PostgresError
 from carecollective.takeover import legacy
 from carecollective.takeover.preflight import run_preflight
-from carecollective.takeover.preflight.findings import Finding
+from carecollective.takeover.preflight.findings import PreflightFinding
 from carecollective.takeover.proof import prove_site
 from carecollective.takeover.services import record_takeover, take_over
 from carecollective.takeover.what_runs import accept_changes
@@ -150,7 +150,7 @@ class Command(BaseCommand):
             self.stdout.write(f"  {label:<{width}}  {count:>6}")
 
 
-def _in_words(finding: Finding) -> str:
+def _in_words(finding: PreflightFinding) -> str:
     return f"{finding.problem} What to do: {finding.remedy}"
 
 
