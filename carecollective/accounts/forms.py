@@ -1,10 +1,10 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.web.pages import OnceForm, TypedForm
+from carecollective.web.pages import IdempotentForm, RawForm
 
 
-class SignInForm(TypedForm):
+class SignInForm(RawForm):
     email = forms.Field(
         label=_("E-mail"),
         widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True}),
@@ -15,7 +15,7 @@ class SignInForm(TypedForm):
     )
 
 
-class SignUpForm(OnceForm):
+class SignUpForm(IdempotentForm):
     name = forms.Field(
         label=_("Your name"),
         help_text=_("As your neighbours know you."),
@@ -45,7 +45,7 @@ class SignUpForm(OnceForm):
     )
 
 
-class PasswordForm(TypedForm):
+class PasswordForm(RawForm):
     password = forms.Field(
         label=_("New password"),
         help_text=_("At least 10 characters. Three or four words in a row are easy to remember."),
@@ -53,7 +53,7 @@ class PasswordForm(TypedForm):
     )
 
 
-class ProfileForm(TypedForm):
+class ProfileForm(RawForm):
     name = forms.Field(label=_("Name"), widget=forms.TextInput(attrs={"autocomplete": "name"}))
     location = forms.Field(
         label=_("Town"), required=False, widget=forms.TextInput(attrs={"autocomplete": "address-level2"})

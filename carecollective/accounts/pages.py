@@ -1,4 +1,4 @@
-"""Pages for members: who asks is the one who is signed in."""
+"""Pages for members who are signed in."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -8,7 +8,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 
 from carecollective.accounts.models import User
-from carecollective.web.pages import page
+from carecollective.web.pages import public_page
 
 P = ParamSpec("P")
 
@@ -22,9 +22,9 @@ class MemberRequest(HttpRequest):
 def member_page(
     view: Callable[Concatenate[MemberRequest, P], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """A page for members: visitors are sent to sign in and come back."""
+    """Show a page to members. Visitors sign in first and come back to it."""
 
-    @page
+    @public_page
     @wraps(view)
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:

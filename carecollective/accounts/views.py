@@ -17,7 +17,7 @@ from carecollective.accounts.models import MessagingPreferences
 from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.accounts.sign_in import passwords, tokens
 from carecollective.core.errors import DomainError, ValidationRefused
-from carecollective.web.pages import Refusable, page, render_page
+from carecollective.web.pages import CatchRefusals, public_page, render_page
 from carecollective.web.views import answer_error
 
 JOINED = urlencode({"joined": 1, "next": "/account?welcome=1"})
@@ -29,7 +29,7 @@ def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
 
 
 @sensitive_post_parameters("password")
-@page
+@public_page
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Sign a member in and lead back to where they came from, on this site only."""
     destination = _safe_next(request)
@@ -38,8 +38,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(destination)
         return _render_sign_in(request, SignInForm())
     form = SignInForm(request.POST)
-    email, password = form.typed("email").strip().lower(), form.typed("password")
-    with Refusable(form) as attempt:
+    email, password = form.raw("email").strip().lower(), form.raw("password")
+    with CatchRefusals(form) as attempt:
         if not email or not password or "\0" in email + password:
             raise ValidationRefused({"form": [_("Please give your e-mail address and your password.")]})
         # The record of failed sign-ins takes no longer address, and no member has one.
@@ -70,7 +70,7 @@ def _safe_next(request: HttpRequest) -> str:
     return resolve_url("requests")
 
 
-@page
+@public_page
 def sign_out(request: HttpRequest) -> HttpResponse:
     """Ask first: a link alone, followed by a browser in advance, signs nobody out."""
     if request.method == "POST":
@@ -80,7 +80,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters("password")
-@page
+@public_page
 def sign_up(request: HttpRequest) -> HttpResponse:
     """Take an application, and lead to the sign-in. It shows nobody whether the address is a member's."""
     if request.user.is_authenticated:
@@ -88,22 +88,22 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return render(request, "accounts/signup.html", {"form": SignUpForm()})
     form = SignUpForm(request.POST)
-    with Refusable(form) as attempt:
+    with CatchRefusals(form) as attempt:
         services.sign_up(
-            name=form.typed("name"),
-            email=form.typed("email"),
-            password=form.typed("password"),
-            location=form.typed("location"),
-            reason=form.typed("reason"),
+            name=form.raw("name"),
+            email=form.raw("email"),
+            password=form.raw("password"),
+            location=form.raw("location"),
+            reason=form.raw("reason"),
             request=request,
-            key=form.key_of("name", "email", "location", "reason"),
+            key=form.idempotency_key("name", "email", "location", "reason"),
         )
         return redirect(f"{reverse('login')}?{JOINED}")
     return render_page(request, "accounts/signup.html", {"form": form}, refusal=attempt.error)
 
 
 @sensitive_post_parameters("password", "token")
-@page
+@public_page
 def choose_password(request: HttpRequest) -> HttpResponse:
     """Let whoever holds the link that staff had sent choose a password."""
     given = request.POST if request.method == "POST" else request.GET
@@ -111,8 +111,8 @@ def choose_password(request: HttpRequest) -> HttpResponse:
     form, refusal = PasswordForm(), None
     if request.method == "POST":
         form = PasswordForm(request.POST)
-        with Refusable(form) as attempt:
-            passwords.choose_password(**link, password=form.typed("password"))
+        with CatchRefusals(form) as attempt:
+            passwords.choose_password(**link, password=form.raw("password"))
             return redirect(f"{reverse('login')}?password=new")
         refusal = attempt.error
     holds = passwords.is_link_valid(**link)
@@ -142,7 +142,7 @@ def show_account(request: MemberRequest) -> HttpResponse:
     if request.method == "POST" and request.POST.get("form") == "preferences":
         preferences_form = PreferencesForm(request.POST, label_suffix="")
         if preferences_form.is_valid():
-            with Refusable(preferences_form) as attempt:
+            with CatchRefusals(preferences_form) as attempt:
                 services.update_preferences(actor=member, **preferences_form.cleaned_data)
                 return redirect(f"{request.path}?saved=preferences")
             refusal = attempt.error
@@ -150,10 +150,8 @@ def show_account(request: MemberRequest) -> HttpResponse:
             refusal = ValidationRefused({"quiet_hours_start": [_("Please check the times.")]})
     elif request.method == "POST":
         profile_form = ProfileForm(request.POST)
-        with Refusable(profile_form) as attempt:
-            services.update_profile(
-                actor=member, name=profile_form.typed("name"), location=profile_form.typed("location")
-            )
+        with CatchRefusals(profile_form) as attempt:
+            services.update_profile(actor=member, name=profile_form.raw("name"), location=profile_form.raw("location"))
             return redirect(f"{request.path}?saved=profile")
         refusal = attempt.error
     context = {
@@ -185,6 +183,6 @@ def sign_out_everywhere(request: MemberRequest) -> HttpResponse:
     return redirect("logout")
 
 
-@page
+@public_page
 def show_help(request: HttpRequest) -> HttpResponse:
     return render(request, "help.html")

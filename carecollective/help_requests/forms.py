@@ -3,10 +3,10 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
-from carecollective.web.pages import OnceForm, TypedForm
+from carecollective.web.pages import IdempotentForm, RawForm
 
 
-class HelpRequestForm(OnceForm):
+class HelpRequestForm(IdempotentForm):
     title = forms.Field(
         label=_("What do you need?"),
         help_text=_("A few words, for example: Milk and bread by Friday."),
@@ -32,7 +32,7 @@ class HelpRequestForm(OnceForm):
     )
 
 
-class FiltersForm(TypedForm):
+class FiltersForm(RawForm):
     q = forms.Field(
         label=_("Search"), required=False, widget=forms.TextInput(attrs={"type": "search", "aria-label": _("Search")})
     )

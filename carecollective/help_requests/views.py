@@ -14,10 +14,10 @@ from carecollective.help_requests import selectors, services
 from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
 from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.selectors import RequestFilters
-from carecollective.web.pages import Refusable, page, parse_cursor, render_page
+from carecollective.web.pages import CatchRefusals, parse_cursor, public_page, render_page
 
 
-@page
+@public_page
 def list_help_requests(request: HttpRequest) -> HttpResponse:
     """Show help requests, newest first: the open ones, unless the address asks for others."""
     asked = {"status": Status.OPEN.value} | request.GET.dict()
@@ -61,14 +61,14 @@ def ask_for_help(request: MemberRequest) -> HttpResponse:
     if request.method != "POST":
         return render_page(request, "help_requests/new.html", {"form": HelpRequestForm()})
     form = HelpRequestForm(request.POST)
-    with Refusable(form) as attempt:
+    with CatchRefusals(form) as attempt:
         posted = services.post_request(
             actor=request.user,
-            title=form.typed("title"),
-            description=form.typed("description"),
-            category=form.typed("category") or Category.OTHER,
-            urgency=form.typed("urgency") or Urgency.NORMAL,
-            key=form.key_of("title", "description", "category", "urgency"),
+            title=form.raw("title"),
+            description=form.raw("description"),
+            category=form.raw("category") or Category.OTHER,
+            urgency=form.raw("urgency") or Urgency.NORMAL,
+            key=form.idempotency_key("title", "description", "category", "urgency"),
         )
         return redirect("request-detail", posted.pk)
     return render_page(request, "help_requests/new.html", {"form": form}, refusal=attempt.error)

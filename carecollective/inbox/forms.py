@@ -2,10 +2,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
-from carecollective.web.pages import OnceForm, TypedForm
+from carecollective.web.pages import IdempotentForm, RawForm
 
 
-class OfferForm(TypedForm):
+class OfferForm(RawForm):
     """The first message of a conversation."""
 
     initial_message = forms.Field(
@@ -15,7 +15,7 @@ class OfferForm(TypedForm):
     )
 
 
-class MessageForm(OnceForm):
+class MessageForm(IdempotentForm):
     """One message. Going back shows a new form with the words of the last message still in it: `last_sent` names that one."""
 
     last_sent = forms.Field(required=False, widget=forms.HiddenInput)

@@ -25,7 +25,7 @@ from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.records import MessageRecord, Thread
 from carecollective.web.api import parse_uuid
 from carecollective.web.middleware import is_speculative
-from carecollective.web.pages import Refusable, page, parse_cursor, render_page
+from carecollective.web.pages import CatchRefusals, parse_cursor, public_page, render_page
 from rollout.versions import MessagingVersion
 
 # The same words sent again after going back, in this time, are the same message.
@@ -33,7 +33,7 @@ SAME_WITHIN = timedelta(hours=1)
 JUST_SENT = "just-sent"
 
 
-@page
+@public_page
 def show_request(request: HttpRequest, help_request_id: UUID) -> HttpResponse:
     """Show one request; its owner sees the offers, others offer help here."""
     help_request = find_request(help_request_id)
@@ -47,10 +47,10 @@ def show_request(request: HttpRequest, help_request_id: UUID) -> HttpResponse:
 def offer_help(request: HttpRequest, help_request: HelpRequest, actor: User) -> HttpResponse:
     """Start the conversation and lead there; offering twice leads to the one that stands."""
     form = OfferForm(request.POST)
-    with Refusable(form) as attempt:
+    with CatchRefusals(form) as attempt:
         try:
             started = services.offer_help(
-                actor=actor, help_request_id=help_request.pk, initial_message=form.typed("initial_message")
+                actor=actor, help_request_id=help_request.pk, initial_message=form.raw("initial_message")
             )
         except ConversationExists as standing:
             return redirect("thread", standing.conversation_id)
@@ -108,13 +108,13 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     if request.method != "POST":
         return _render_thread(request, conversation_id, MessageForm())
     form = MessageForm(request.POST)
-    with Refusable(form, content="message") as attempt:
+    with CatchRefusals(form, content="message") as attempt:
         sent = services.send_message(
             actor=request.user,
             conversation_id=conversation_id,
-            content=form.typed("message"),
-            message_id=form.key_of("message"),
-            last_sent=parse_uuid(form.typed("last_sent")) if form.typed("last_sent") else None,
+            content=form.raw("message"),
+            message_id=form.idempotency_key("message"),
+            last_sent=parse_uuid(form.raw("last_sent")) if form.raw("last_sent") else None,
         )
         # Whoever is led on from here may say the same again on purpose; whoever goes back, may not know that it was sent.
         messages.info(request, str(sent.message.id), extra_tags=JUST_SENT)
@@ -128,12 +128,12 @@ def continue_in_v2(request: MemberRequest, conversation_id: UUID) -> HttpRespons
     if request.method != "POST":
         return redirect("thread", conversation_id)
     form = OfferForm(request.POST)
-    with Refusable(form) as attempt:
+    with CatchRefusals(form) as attempt:
         try:
             started = services.continue_in_v2(
                 actor=request.user,
                 conversation_id=conversation_id,
-                initial_message=form.typed("initial_message"),
+                initial_message=form.raw("initial_message"),
             )
         except ConversationExists as standing:
             return redirect("thread", standing.conversation_id)

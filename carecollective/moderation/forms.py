@@ -2,10 +2,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.moderation.models import WORDS_MAX, Reason
-from carecollective.web.pages import TypedForm
+from carecollective.web.pages import RawForm
 
 
-class ReportForm(TypedForm):
+class ReportForm(RawForm):
     """What is wrong with a message, and in the reporter's own words why."""
 
     reason = forms.Field(

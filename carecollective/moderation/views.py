@@ -10,7 +10,7 @@ from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.moderation import selectors, services
 from carecollective.moderation.forms import ReportForm
 from carecollective.web.api import parse_uuid
-from carecollective.web.pages import Refusable, render_page
+from carecollective.web.pages import CatchRefusals, render_page
 
 
 @member_page
@@ -22,13 +22,13 @@ def report_message(request: MemberRequest, conversation_id: UUID) -> HttpRespons
     form = ReportForm(request.POST) if request.method == "POST" else ReportForm()
     refusal = None
     if request.method == "POST":
-        with Refusable(form) as attempt:
+        with CatchRefusals(form) as attempt:
             services.report_message(
                 actor=request.user,
                 conversation_id=conversation_id,
                 message_id=message_id,
-                reason=form.typed("reason"),
-                words=form.typed("words"),
+                reason=form.raw("reason"),
+                words=form.raw("words"),
             )
             return redirect(f"{reverse('thread', args=[conversation_id])}?reported=1")
         refusal = attempt.error

@@ -5,12 +5,12 @@ from django.core.signing import BadSignature, Signer
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
-from carecollective.web.pages import TypedForm
+from carecollective.web.pages import RawForm
 
 _signer = Signer(salt="privacy.erasure")
 
 
-class ErasureForm(TypedForm):
+class ErasureForm(RawForm):
     """The password once more, so that a phone left on a table erases nobody.
 
     `leaving` names the member whose page this is, signed: after a second click nobody is signed in any more.
@@ -31,6 +31,6 @@ class ErasureForm(TypedForm):
     def member_id(self) -> UUID | None:
         """Return whose page the form was on, or None where nothing proves it."""
         try:
-            return UUID(_signer.unsign(self.typed("leaving")))
+            return UUID(_signer.unsign(self.raw("leaving")))
         except BadSignature:
             return None

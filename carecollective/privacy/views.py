@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.privacy import erasure, exports
 from carecollective.privacy.forms import ErasureForm
-from carecollective.web.pages import Refusable, page, render_page
+from carecollective.web.pages import CatchRefusals, public_page, render_page
 
 
 @member_page
@@ -38,7 +38,7 @@ def download_export(request: MemberRequest, export_id: UUID) -> HttpResponse:
 
 
 @sensitive_post_parameters("password")
-@page
+@public_page
 def erase_account(request: HttpRequest) -> HttpResponse:
     """Erase the member, once they have confirmed it with their password, and lead to the goodbye."""
     # In this order: whoever is signed out by their other click has left by then.
@@ -52,14 +52,14 @@ def _erase_account(request: MemberRequest) -> HttpResponse:
     if request.method != "POST":
         return render_page(request, "privacy/erase.html", {"form": ErasureForm.of(request.user)})
     form = ErasureForm(request.POST)
-    with Refusable(form) as attempt:
-        erasure.erase_self(request=request, actor=request.user, password=form.typed("password"))
+    with CatchRefusals(form) as attempt:
+        erasure.erase_self(request=request, actor=request.user, password=form.raw("password"))
         logout(request)
         return redirect("account-erased")
     return render_page(request, "privacy/erase.html", {"form": form}, refusal=attempt.error)
 
 
-@page
+@public_page
 def say_goodbye(request: HttpRequest) -> HttpResponse:
     """Say goodbye to who has left; who is signed in has not."""
     if request.user.is_authenticated:

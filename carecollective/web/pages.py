@@ -1,4 +1,4 @@
-"""What every page shares: refusals answered as pages, and forms that keep what was typed."""
+"""What every page shares: refusals shown as pages, and forms that keep what was typed."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -20,10 +20,10 @@ from carecollective.web.views import answer_error
 P = ParamSpec("P")
 
 
-def page(
+def public_page(
     view: Callable[Concatenate[HttpRequest, P], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """Answer what the view's services refuse as a page with its sentence and status; a visitor is asked to sign in."""
+    """Show a refusal of the view as a page with its message and status. Visitors are asked to sign in."""
 
     @wraps(view)
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
@@ -37,8 +37,8 @@ def page(
     return answer
 
 
-class TypedForm(forms.Form):
-    """A form that shows its fields and keeps what was typed. It judges nothing: the services do, for pages and API alike."""
+class RawForm(forms.Form):
+    """A form without validation of its own: the services validate, for pages and API alike."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("label_suffix", "")
@@ -48,39 +48,39 @@ class TypedForm(forms.Form):
         self._errors = ErrorDict()
         self.cleaned_data = {}
 
-    def typed(self, name: str) -> str:
-        """Return what was sent for a field, as it came."""
+    def raw(self, name: str) -> str:
+        """Return what was typed into a field, unchanged."""
         return str(self.data.get(name, ""))
 
 
-class OnceForm(TypedForm):
-    """A form with an idempotency key, so that the database takes the same form once however often it is sent."""
+class IdempotentForm(RawForm):
+    """A form that can be sent twice without being stored twice."""
 
     id = forms.Field(initial=uuid4, widget=forms.HiddenInput)
 
-    def key_of(self, *fields: str) -> UUID | None:
-        """Return the key of what these fields hold, or None for a form without a key. Raises InvalidInput for a made-up one.
+    def idempotency_key(self, *fields: str) -> UUID | None:
+        """Return a key made of the form's id and these fields, or None without an id. Raises InvalidInput.
 
-        A browser that goes back may keep the form's key: other words in it are something else.
+        The fields are part of it because a browser that goes back may send the same id with another text.
         """
-        if not self.typed("id"):
+        if not self.raw("id"):
             return None
-        words = "\0".join(self.typed(field) for field in fields)
-        return uuid5(parse_uuid(self.typed("id")), words.encode("utf-8", "replace").decode())
+        content = "\0".join(self.raw(field) for field in fields)
+        return uuid5(parse_uuid(self.raw("id")), content.encode("utf-8", "replace").decode())
 
 
-class Refusable:
-    """A block in which a refusal goes into `form`, beside the field it is about, instead of up.
+class CatchRefusals:
+    """Catch a refusal in the block and show it in `form`, beside the field that it is about.
 
-    `fields` renames what the service calls differently from the form. After the block, `error` is the refusal or None.
+    `fields` maps the service's names of fields to the form's. After the block, `error` is the refusal or None.
     """
 
     def __init__(self, form: forms.Form, **fields: str) -> None:
         self.form = form
-        self.fields = fields
+        self.form_fields = fields
         self.error: DomainError | None = None
 
-    def __enter__(self) -> "Refusable":
+    def __enter__(self) -> "CatchRefusals":
         return self
 
     def __exit__(
@@ -93,17 +93,17 @@ class Refusable:
         if not isinstance(self.error, ValidationRefused):
             self.form.add_error(None, str(self.error.message))
             return True
-        for name, sentences in self.error.fields.items():
-            field = self.fields.get(name, name)
-            for sentence in sentences:
-                self.form.add_error(field if field in self.form.fields else None, str(sentence))
+        for name, found in self.error.fields.items():
+            field = self.form_fields.get(name, name)
+            for message in found:
+                self.form.add_error(field if field in self.form.fields else None, str(message))
         return True
 
 
 def render_page(
     request: HttpRequest, template: str, context: dict[str, Any], *, refusal: DomainError | None = None
 ) -> HttpResponse:
-    """Render a page, with the status of the refusal that it shows."""
+    """Render a page, with the status and headers of the refusal that it shows."""
     response = render(request, template, context, status=refusal.status if refusal else 200)
     if refusal:
         for name, value in answer_headers(refusal).items():
@@ -112,6 +112,6 @@ def render_page(
 
 
 def parse_cursor(request: HttpRequest) -> Cursor | None:
-    """Return the place that the address asks for. Raises ValidationRefused for one that is no cursor."""
+    """Return the place in a list that `?cursor=` names. Raises ValidationRefused."""
     text = request.GET.get("cursor", "")
     return Cursor.parse(text) if text else None

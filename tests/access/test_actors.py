@@ -159,7 +159,7 @@ def test_the_reading_sees_each_way_to_say_who_acts(source: str) -> None:
     [
         "request.POST['sender_id']",
         "request.data.get('helper_id')",
-        "form.typed('actor')",
+        "form.raw('actor')",
         "form.cleaned_data.pop('member', None)",
         "request.GET.getlist('user_id')",
         "for name in ('helper_id', 'requester_id'): given[name]",
