@@ -30,7 +30,6 @@ DAYS = timedelta(days=1)
 def site(copy: Copy, at: Callable[[str], None], django_db_blocker: Any) -> Iterator[str]:
     """A copy of the world that Django works on as the site's worker does."""
     name = copy("drilled")
-    ask(name, "DELETE FROM operations_restoretrial")  # of other tests, in the world that this is a copy of
     connection.close()
     at(name)
     with django_db_blocker.unblock():

@@ -38,7 +38,9 @@ CREATE TRIGGER on_auth_user_created AFTER INSERT ON auth.users FOR EACH ROW EXEC
 CREATE PUBLICATION supabase_realtime FOR TABLE messages;
 CREATE SCHEMA realtime; CREATE TABLE realtime.messages (id int);
 """
-HARMLESS = re.compile(r'already exists|must be owner of schema public|publication|event trigger|extension "')
+HARMLESS = re.compile(
+    r'already exists|must be owner of schema public|publication|event trigger|extension "|unrecognized configuration parameter'
+)
 
 
 def commands() -> list[str]:
