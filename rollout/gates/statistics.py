@@ -1,12 +1,12 @@
-"""Exact bounds on a share, and the chi-square test. Written out here because a guard asks them every few seconds.
+"""Exact confidence bounds on a proportion (Clopper and Pearson), and the chi-square test of two cells.
 
-The regularized incomplete beta and gamma functions follow the continued fractions and the series of Abramowitz and
-Stegun (6.5.29, 6.5.31, 26.5.8), summed by Lentz's method.
+The regularized incomplete beta function is the continued fraction 26.5.8 of Abramowitz and Stegun, summed by Lentz's
+method: the guard asks for bounds every few seconds, and needs no further library for it.
 """
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 _TINY = 1e-300
 _PRECISION = 1e-15
@@ -15,10 +15,7 @@ _HALVINGS = 60
 
 
 def lower_bound(*, successes: int, trials: int, confidence: float = 0.95) -> float:
-    """Return the share that the true one exceeds with this confidence (Clopper and Pearson, one side).
-
-    No trial says nothing: 0 of 0 is bounded by 0.
-    """
+    """Return the one-sided lower confidence bound of the success rate; 0 when there was no trial."""
     _check(successes, trials, confidence)
     if successes == 0:
         return 0.0
@@ -26,19 +23,19 @@ def lower_bound(*, successes: int, trials: int, confidence: float = 0.95) -> flo
 
 
 def upper_bound(*, successes: int, trials: int, confidence: float = 0.95) -> float:
-    """Return the share that the true one stays below with this confidence; 1 when there was no trial."""
+    """Return the one-sided upper confidence bound of the success rate; 1 when there was no trial."""
     _check(successes, trials, confidence)
     return 1 - lower_bound(successes=trials - successes, trials=trials, confidence=confidence)
 
 
 def proves_at_least(*, successes: int, trials: int, share: float, confidence: float = 0.95) -> bool:
-    """Tell whether the lower bound reaches `share`, without searching for the bound."""
+    """Tell whether the lower bound reaches `share`; cheaper than computing the bound."""
     _check(successes, trials, confidence)
     return successes > 0 and at_least(successes, trials, share) <= 1 - confidence
 
 
 def trials_needed(*, failures: int, share: float, confidence: float = 0.95) -> int:
-    """Return how many trials with no more failures than these prove that `share` of them succeed."""
+    """Return how many trials, with these failures among them, prove that `share` of all succeed."""
     if not 0 < share < 1:
         raise ValueError("A share is proven only between 0 and 1.")
     enough = failures + 1
@@ -53,9 +50,9 @@ def trials_needed(*, failures: int, share: float, confidence: float = 0.95) -> i
 
 
 def quantile_rank(*, trials: int, quantile: float, confidence: float = 0.95) -> int | None:
-    """Return which of the sorted trials the true quantile does not exceed with this confidence; None of too few.
+    """Return the rank, from 1, of the sorted trial that bounds the true quantile from above; None of too few trials.
 
-    Counts from 1, and asks nothing of how the trials are distributed.
+    It holds for any distribution of the trials.
     """
     # The quantile lies above the trial of rank r exactly when r or more of the trials lie below it.
     ranks = range(1, trials + 1)
@@ -64,7 +61,7 @@ def quantile_rank(*, trials: int, quantile: float, confidence: float = 0.95) -> 
 
 
 def at_least(successes: int, trials: int, share: float) -> float:
-    """Return the probability of so many successes or more, when each trial succeeds with probability `share`."""
+    """Return the probability of at least `successes`, when each trial succeeds with probability `share`."""
     if successes <= 0:
         return 1.0
     if successes > trials:
@@ -72,21 +69,15 @@ def at_least(successes: int, trials: int, share: float) -> float:
     return regularized_beta(successes, trials - successes + 1, share)
 
 
-def chi_square(*, observed: Sequence[float], expected: Sequence[float]) -> tuple[float, float]:
-    """Return Pearson's statistic and its p-value, with one degree of freedom less than there are cells."""
-    if len(observed) != len(expected) or len(observed) < 2:
-        raise ValueError("A chi-square test compares two cells or more.")
+def chi_square(*, observed: tuple[float, float], expected: tuple[float, float]) -> tuple[float, float]:
+    """Return Pearson's statistic of two cells and its p-value, with one degree of freedom."""
     statistic = sum((seen - due) ** 2 / due for seen, due in zip(observed, expected, strict=True))
-    return statistic, chi_square_survival(statistic=statistic, degrees=len(observed) - 1)
+    return statistic, chi_square_p_value(statistic)
 
 
-def chi_square_survival(*, statistic: float, degrees: int) -> float:
-    """Return the probability that chance alone gives a chi-square statistic above this one."""
-    if degrees < 1:
-        raise ValueError("A chi-square distribution has one degree of freedom or more.")
-    if statistic <= 0:
-        return 1.0
-    return _upper_gamma(degrees / 2, statistic / 2)
+def chi_square_p_value(statistic: float) -> float:
+    """Return the probability that chance gives a larger statistic, with one degree of freedom."""
+    return math.erfc(math.sqrt(statistic / 2))
 
 
 def regularized_beta(a: float, b: float, x: float) -> float:
@@ -98,47 +89,29 @@ def regularized_beta(a: float, b: float, x: float) -> float:
     front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
     # The fraction converges fast only on its own side of the distribution's mean.
     if x < (a + 1) / (a + b + 2):
-        return front / (a * _continued_fraction(1.0, _beta_terms(a, b, x)))
-    return 1 - front / (b * _continued_fraction(1.0, _beta_terms(b, a, 1 - x)))
+        return front / (a * _beta_fraction(a, b, x))
+    return 1 - front / (b * _beta_fraction(b, a, 1 - x))
 
 
-def _upper_gamma(a: float, x: float) -> float:
-    front = math.exp(a * math.log(x) - x - math.lgamma(a))
-    if x >= a + 1:
-        return front / _continued_fraction(x + 1 - a, _gamma_terms(a, x))
-    term = total = 1 / a
-    for n in range(1, _LONGEST):
-        term *= x / (a + n)
-        total += term
-        if term < total * _PRECISION:
-            return 1 - front * total
-    raise ArithmeticError("The series did not converge.")
-
-
-def _beta_terms(a: float, b: float, x: float) -> Iterator[tuple[float, float]]:
-    for m in range(_LONGEST):
-        if m:
-            yield m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)), 1.0
-        yield -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)), 1.0
-
-
-def _gamma_terms(a: float, x: float) -> Iterator[tuple[float, float]]:
-    for n in range(1, _LONGEST):
-        yield n * (a - n), x + 2 * n + 1 - a
-
-
-def _continued_fraction(first: float, terms: Iterator[tuple[float, float]]) -> float:
-    """Evaluate first + n1 / (d1 + n2 / (d2 + …)) from pairs of numerators and denominators."""
-    value = numerator = first or _TINY
+def _beta_fraction(a: float, b: float, x: float) -> float:
+    """Evaluate the continued fraction 1 + n1 / (1 + n2 / (1 + …)) of the incomplete beta function."""
+    value = numerator = 1.0
     denominator = 0.0
-    for over, under in terms:
-        denominator = 1 / ((under + over * denominator) or _TINY)
-        numerator = (under + over / numerator) or _TINY
+    for term in _beta_terms(a, b, x):
+        denominator = 1 / ((1 + term * denominator) or _TINY)
+        numerator = (1 + term / numerator) or _TINY
         step = numerator * denominator
         value *= step
         if abs(step - 1) < _PRECISION:
             return value
     raise ArithmeticError("The fraction did not converge.")
+
+
+def _beta_terms(a: float, b: float, x: float) -> Iterator[float]:
+    for m in range(_LONGEST):
+        if m:
+            yield m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        yield -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
 
 
 def _solve(too_high: Callable[[float], bool]) -> float:
