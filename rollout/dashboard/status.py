@@ -47,9 +47,8 @@ from rollout.stages import DISABLED, next_stage
 from rollout.targeting import propagation, snapshot
 from rollout.targeting.cohort import v1_takes_writes
 from rollout.targeting.guard_lease import read_lease
-from rollout.targeting.preview import environment_disables
 from rollout.targeting.propagation import Switch
-from rollout.targeting.state import RolloutState
+from rollout.targeting.state import RolloutState, environment_disables
 
 __all__ = [
     "Blocker",

@@ -24,7 +24,6 @@ from rollout.promotion import root_causes
 from rollout.stages import BUCKETS, DISABLED, STAGES, Stage, order_key
 from rollout.targeting import preview
 from rollout.targeting.cohort import explain
-from rollout.targeting.pairs import preview_pairs
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
@@ -200,5 +199,5 @@ def _stage_asked_for(request: HttpRequest) -> dict[str, Any]:
     return typed | {
         "preview": preview.preview(stage),
         "preview_title": view_models.title_of(stage),
-        "pairs": preview_pairs(stage),
+        "pairs": preview.preview_pairs(stage),
     }

@@ -18,8 +18,7 @@ from rollout.promotion.automated_checks import FAIL, INSUFFICIENT, PASS, CheckRe
 from rollout.promotion.readiness import confidence
 from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item
 from rollout.stages import ENABLED
-from rollout.targeting.preview import environment_disables
-from rollout.targeting.state import FLAG_NAME
+from rollout.targeting.state import FLAG_NAME, environment_disables
 
 OBSERVED_DAYS = 14
 NOT_ENABLED = gettext_noop("The rollout is not at enabled.")

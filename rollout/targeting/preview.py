@@ -1,19 +1,27 @@
-"""What people ask about the rollout before and after they move it."""
+"""What a stage would change before it is chosen, and why one member is in V2 or not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from carecollective.accounts.models import User, VerificationStatus
-from rollout.stages import DISABLED, Stage
+from carecollective.core.database import fetch_all
+from carecollective.help_requests.models import AVAILABLE, HelpRequest
+from rollout import formatting
+from rollout.stages import Stage
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import INTERNAL_TESTERS, Decision, MemberFacts, decide, decision_for
+from rollout.targeting.state import RolloutState
 from rollout.versions import MessagingVersion
 
 SAMPLE = 10
+PAIRS_SEEN = """
+SELECT DISTINCT asked.user_id, event.user_id
+FROM public.application_logs AS event JOIN public.help_requests AS asked ON asked.id = event.help_request_id
+WHERE event.method = 'startHelpConversation' AND event.event = 'success' AND event.user_id <> asked.user_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,7 @@ class PreviewMember:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Who would come into V2, and who would go, if the rollout moved to `stage` now. `members` could start something."""
+    """Who would enter and who would leave V2 at `stage`, of the `members` who can start a conversation."""
 
     stage: Stage
     current: Stage
@@ -48,6 +56,30 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class PairPreview:
+    """How a stage would split requester-helper pairs. `seen` pairs have talked; the others could."""
+
+    both_in: int
+    mixed: int
+    both_out: int
+    seen: bool
+
+    @property
+    def total(self) -> int:
+        return self.both_in + self.mixed + self.both_out
+
+    @property
+    def shares(self) -> tuple[tuple[str, int, str], ...]:
+        """Title, number and percentage of each kind."""
+        kinds = (
+            ("Both in V2", self.both_in),
+            ("One in V2, one in V1", self.mixed),
+            ("Both in V1", self.both_out),
+        )
+        return tuple((title, count, formatting.percent(count / (self.total or 1))) for title, count in kinds)
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """The decision for the one member behind an e-mail address."""
 
@@ -56,21 +88,13 @@ class Explanation:
     decision: Decision
 
 
-def environment_disables() -> bool:
-    """Tell whether MESSAGING_V2_ROLLOUT=disabled overrides whatever the database says."""
-    return settings.MESSAGING_V2_ROLLOUT == DISABLED
-
-
 def preview(stage: Stage) -> Preview:
     """List the members who would enter or leave V2 at `stage`, whatever keeps V2 off today."""
-    now = replace(snapshot.current(), fresh=True, guarded=True, installed=True)
-    then = replace(now, stage=stage)
+    now, then = _healthy_state(), _healthy_state(stage)
     members, entering, leaving = 0, [], []
-    for member, facts in members_who_may_start():
+    for member, facts in _eligible_members():
         members += 1
-        was, will_be = (
-            decide(state=state, member=facts, override=None).version is MessagingVersion.V2 for state in (now, then)
-        )
+        was, will_be = _is_in(facts, now), _is_in(facts, then)
         if will_be and not was:
             entering.append(member)
         elif was and not will_be:
@@ -78,16 +102,50 @@ def preview(stage: Stage) -> Preview:
     return Preview(stage, now.stage, members, tuple(entering), tuple(leaving))
 
 
+def preview_pairs(stage: Stage) -> PairPreview:
+    """Count how `stage` splits the pairs that talked; where no event is kept, those that open requests allow."""
+    state = _healthy_state(stage)
+    is_in = {facts.id: _is_in(facts, state) for _member, facts in _eligible_members()}
+    seen = [is_in[asked] + is_in[helper] for asked, helper in fetch_all(PAIRS_SEEN) if {asked, helper} <= is_in.keys()]
+    if seen:
+        return PairPreview(both_in=seen.count(2), mixed=seen.count(1), both_out=seen.count(0), seen=True)
+    return _preview_possible_pairs(is_in)
+
+
+def _preview_possible_pairs(is_in: dict[UUID, bool]) -> PairPreview:
+    """Pair everybody who has an open request with everybody else."""
+    requesters = HelpRequest.objects.filter(status__in=AVAILABLE).order_by("user_id").values_list("user_id", flat=True)
+    places = [is_in[key] for key in requesters.distinct() if key in is_in]
+    requesters_in, members_in = sum(places), sum(is_in.values())
+    requesters_out, members_out = len(places) - requesters_in, len(is_in) - members_in
+    return PairPreview(
+        both_in=requesters_in * max(members_in - 1, 0),
+        mixed=requesters_in * members_out + requesters_out * members_in,
+        both_out=requesters_out * max(members_out - 1, 0),
+        seen=False,
+    )
+
+
 def explain_member(email: str) -> Explanation | None:
-    """Decide for the member with this e-mail address as a request of theirs would; None when there is none."""
+    """Decide for the member with this e-mail address, as for a request of theirs; None when there is none."""
     member = User.objects.filter(email__iexact=email.strip()).first()
     if member is None:
         return None
     return Explanation(name=member.get_full_name(), email=str(member.email), decision=decision_for(member))
 
 
-def members_who_may_start() -> Iterator[tuple[PreviewMember, MemberFacts]]:
-    """Yield who can start a conversation at all: active and approved members, the oldest first."""
+def _healthy_state(stage: Stage | None = None) -> RolloutState:
+    """Return the rollout at `stage`, or as it is, with nothing that keeps V2 off."""
+    now = snapshot.current()
+    return replace(now, stage=stage or now.stage, fresh=True, guarded=True, installed=True)
+
+
+def _is_in(facts: MemberFacts, state: RolloutState) -> bool:
+    return decide(state=state, member=facts, override=None).version is MessagingVersion.V2
+
+
+def _eligible_members() -> Iterator[tuple[PreviewMember, MemberFacts]]:
+    """Yield the active and approved members, who can start a conversation, the oldest first."""
     tester = User.groups.through.objects.filter(user_id=OuterRef("pk"), group__name=INTERNAL_TESTERS)
     rows: Iterator[tuple[UUID, str, str | None, bool, bool]] = (
         User.objects.filter(is_active=True, verification_status=VerificationStatus.APPROVED)

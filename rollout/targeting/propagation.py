@@ -13,14 +13,13 @@ from secrets import token_hex
 from typing import Any
 
 import psycopg
-from django.conf import settings
 from django.db import connection
 
 from carecollective.core.moments import moment
 from carecollective.postgres.bounded import BoundedConnection
 from rollout import formatting
-from rollout.stages import DISABLED
 from rollout.targeting.connections import connection_parameters
+from rollout.targeting.state import environment_disables
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ def acknowledge(follower: "psycopg.Connection[Any]", *, version: int) -> None:
         with follower.transaction():
             # A locked table must not make the process deaf to the flag itself.
             follower.execute("SET LOCAL lock_timeout = '200ms'")
-            follower.execute(TELL, [process_key(), version, settings.MESSAGING_V2_ROLLOUT == DISABLED])
+            follower.execute(TELL, [process_key(), version, environment_disables()])
             follower.execute(PRUNE, [GONE_SECONDS, process_key()])
     except psycopg.Error as error:
         logger.debug("This process could not acknowledge version %s (%s).", version, type(error).__name__)

@@ -1,4 +1,8 @@
+"""The rollout's state as a process reads it."""
+
 from dataclasses import dataclass
+
+from django.conf import settings
 
 from rollout.stages import DISABLED, Stage
 
@@ -29,3 +33,8 @@ class RolloutState:
 # What holds where there is no row, or none that can be read: as on the day before the rollout.
 UNKNOWN = RolloutState(stage=DISABLED, v1_writes=True, salt="", version=0, fresh=False)
 MISSING = RolloutState(stage=DISABLED, v1_writes=True, salt="", version=0, fresh=True)
+
+
+def environment_disables() -> bool:
+    """Tell whether MESSAGING_V2_ROLLOUT=disabled overrides the database."""
+    return settings.MESSAGING_V2_ROLLOUT == DISABLED

@@ -27,6 +27,7 @@ from carecollective.core.errors import ConversationExists
 from carecollective.observability import request_ids, sentry
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
+from rollout.targeting.state import environment_disables
 from rollout.telemetry import counters
 from rollout.telemetry.outcomes import (
     EXPECTED_REFUSALS,
@@ -188,7 +189,7 @@ def flush(timeout: float = FLUSH_AT_EXIT) -> bool:
 
 def known_stage() -> str | None:
     """Return the stage that this process acts upon, if it follows the rollout; without a query."""
-    if settings.MESSAGING_V2_ROLLOUT == DISABLED:
+    if environment_disables():
         return str(DISABLED)
     return str(snapshot.current().stage) if settings.ROLLOUT_SNAPSHOT == "thread" else None
 

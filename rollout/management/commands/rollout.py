@@ -24,6 +24,7 @@ from rollout.stages import DISABLED, Stage
 from rollout.targeting import preview as targeting_preview
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import explain
+from rollout.targeting.state import environment_disables
 
 OVERRIDDEN = "MESSAGING_V2_ROLLOUT=disabled overrides this: V2 stays off until it is unset."
 
@@ -236,7 +237,7 @@ def _operator() -> str:
 
 
 def _notice() -> list[str]:
-    return [OVERRIDDEN] if targeting_preview.environment_disables() else []
+    return [OVERRIDDEN] if environment_disables() else []
 
 
 def _facts_of(change: Change) -> dict[str, Any]:
