@@ -10,9 +10,9 @@ from django.db import OperationalError, connection
 
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.core.database import acting_as, taken_back
-from carecollective.core.errors import MessageNotFound
 from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Urgency
 from carecollective.help_requests.services import post_request
+from carecollective.messaging.errors import MessageNotFound
 from messaging_v1.selectors import conversation_of_pair, read_conversation
 from messaging_v1.services import send_legacy_message, start_legacy_conversation
 

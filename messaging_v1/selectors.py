@@ -12,8 +12,8 @@ from django.db.models.functions import JSONObject
 from django.utils.translation import gettext as _
 
 from carecollective.core.database import Member
-from carecollective.core.errors import ConversationNotFound, MessageNotFound
 from carecollective.core.pagination import Cursor, beyond
+from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from messaging_v1.models import Conversation, Message, Participant
 
 THREAD_PAGE = 50

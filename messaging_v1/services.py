@@ -10,16 +10,15 @@ from psycopg.errors import UniqueViolation
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
 from carecollective.core.database import acting_as
-from carecollective.core.errors import (
+from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
+from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
+from carecollective.help_requests.locks import lock_help_request
+from carecollective.messaging.errors import (
     ConversationExists,
     ConversationInactive,
     ConversationNotFound,
-    HelpRequestUnavailable,
     IdempotencyConflict,
-    OwnRequest,
 )
-from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
-from carecollective.help_requests.locks import lock_help_request
 from messaging_v1.models import Conversation, Message, Participant, Status
 from messaging_v1.selectors import LegacyMessage, as_seen, conversation_of_pair
 

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from carecollective.core.database import Member
-from carecollective.core.errors import ConversationNotFound
+from carecollective.messaging.errors import ConversationNotFound
 from messaging_v2.models import Conversation
 
 

@@ -11,8 +11,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import JSONObject
 
 from carecollective.core.database import Member
-from carecollective.core.errors import ConversationNotFound, MessageNotFound
 from carecollective.core.pagination import beyond_row
+from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from messaging_v2.models import Conversation, Message
 
 THREAD_PAGE = 50

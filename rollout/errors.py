@@ -10,7 +10,6 @@ class PromotionRefused(DomainError):
     """The step up lacks something. `missing` names it, one sentence each."""
 
     code = "promotion_refused"
-    status = 409
     message = _("The rollout is not ready for this step.")
 
     def __init__(self, message: Any = None, *, missing: Sequence[str] = ()) -> None:
@@ -26,7 +25,6 @@ class ProposalStale(DomainError):
     """The rollout has moved on since the proposal was made."""
 
     code = "proposal_stale"
-    status = 409
     message = _("The rollout has changed since this was proposed, so it was not approved. Propose it anew.")
 
 
@@ -34,7 +32,6 @@ class ProposalUnproven(DomainError):
     """The row is there, and the application did not write it, or did so with another key."""
 
     code = "proposal_unproven"
-    status = 409
     message = _(
         "This proposal was not made in the control room, or before the site's secret key changed. "
         "Ask whoever stands under it. Refuse it; then it can be proposed again."
@@ -45,7 +42,6 @@ class ApprovalNotAccepted(DomainError):
     """The database would have recorded the step as from outside the application, so it was undone."""
 
     code = "approval_not_accepted"
-    status = 409
     message = _(
         "The database does not recognise this approval, so nothing was changed. Was DJANGO_SECRET_KEY changed? "
         "Run manage.py migrate, restart the site, and try again."
@@ -54,19 +50,16 @@ class ApprovalNotAccepted(DomainError):
 
 class ProposalPending(DomainError):
     code = "proposal_pending"
-    status = 409
     message = _("Another proposal is waiting. Decide or withdraw that one first.")
 
 
 class ProposalSettled(DomainError):
     code = "proposal_settled"
-    status = 409
     message = _("This proposal has been decided already.")
 
 
 class ProposalNotFound(DomainError):
     code = "not_found"
-    status = 404
     message = _("We could not find this proposal.")
 
 
@@ -90,7 +83,6 @@ class RollbackNotWritten(DomainError):
     """The database took no rollback. V2 is as it was."""
 
     code = "rollback_not_written"
-    status = 503
     message = _(
         "V2 is as it was. Try again, or set MESSAGING_V2_ROLLOUT=disabled and restart the site: that needs no database."
     )
@@ -98,25 +90,21 @@ class RollbackNotWritten(DomainError):
 
 class NothingToCertify(DomainError):
     code = "nothing_to_certify"
-    status = 409
     message = _("The rollout is not at disabled, so starts in V2 are as they should be.")
 
 
 class RootCauseNotFound(DomainError):
     code = "not_found"
-    status = 404
     message = _("We could not find this form.")
 
 
 class RootCauseFiled(DomainError):
     code = "root_cause_filed"
-    status = 409
     message = _("This form has been filed already.")
 
 
 class AlertNotFound(DomainError):
     code = "not_found"
-    status = 404
     message = _("We could not find this alert.")
 
 
@@ -124,12 +112,10 @@ class ChannelNotConfigured(DomainError):
     """No message can go over a channel that the environment does not configure. The message names what to set."""
 
     code = "channel_not_configured"
-    status = 409
 
 
 class ItemUnknown(DomainError):
     code = "not_found"
-    status = 404
     message = _("There is no such item to sign at this stage.")
 
 
@@ -137,4 +123,3 @@ class SignedTooEarly(DomainError):
     """The signature is for a time that is not over. The message says from when it can be given."""
 
     code = "signed_too_early"
-    status = 409

@@ -25,14 +25,7 @@ from knox.settings import knox_settings
 from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
 from carecollective.accounts.taken_address import tell_member
 from carecollective.core.database import ClockTimestamp
-from carecollective.core.errors import (
-    DomainNotFound,
-    NotApproved,
-    NotPermitted,
-    RateLimitExceeded,
-    Unauthorized,
-    ValidationRefused,
-)
+from carecollective.core.errors import DomainNotFound, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
 from carecollective.core.rate_limits import count_client_use, sign_ups
 from carecollective.core.text import can_be_kept, normalise, one_line
 
@@ -43,6 +36,12 @@ REASON_MAX = 500
 # What staff may change of a member: columns of the row, and what is linked with it.
 CHANGED_BY_STAFF = ("name", "location", "is_active", "is_staff", "is_superuser")
 LINKED_BY_STAFF = ("groups", "user_permissions")
+
+
+class NotApproved(NotPermitted):
+    message = _(
+        "Your membership is waiting for approval. You can read requests; offering and asking open once approved."
+    )
 
 
 class AdministratorExists(NotPermitted):

@@ -1,8 +1,10 @@
-"""Refusals as types, and their one translation into an answer."""
+"""Refusals that no single app words, and the translation of other exceptions into one.
+
+Each app words its own refusals beside its services. `carecollective/web/api.py` holds the HTTP status of each code.
+"""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
@@ -15,7 +17,6 @@ class DomainError(Exception):
     """A refusal worded for a person, with a code for programs. Raised by services, never by views."""
 
     code: ClassVar[str] = "internal_server_error"
-    status: ClassVar[int] = 500
     message: Any = _("Something went wrong on our side.")
 
     def __init__(self, message: Any = None, *, retry_after: int | None = None, **extra: Any) -> None:
@@ -30,7 +31,6 @@ class ValidationRefused(DomainError):
     """What was typed cannot be taken; `fields` maps each field to its sentences."""
 
     code = "validation_error"
-    status = 400
 
     def __init__(self, fields: dict[str, list[Any]]) -> None:
         self.fields = fields
@@ -39,103 +39,30 @@ class ValidationRefused(DomainError):
 
 class InvalidInput(DomainError):
     code = "invalid_input"
-    status = 400
     message = _("That address is not complete or not correct.")
-
-
-class OwnRequest(InvalidInput):
-    message = _("You cannot offer help on your own request")
-
-
-class HelpRequestUnavailable(DomainError):
-    code = "help_request_unavailable"
-    status = 400
-    message = _("This request is no longer open. Thank you for offering.")
 
 
 class Unauthorized(DomainError):
     code = "unauthorized"
-    status = 401
     message = _("Please sign in first.")
 
 
 class NotPermitted(DomainError):
     code = "permission_denied"
-    status = 403
     message = _("You are not allowed to do that.")
-
-
-class NotApproved(NotPermitted):
-    message = _(
-        "Your membership is waiting for approval. You can read requests; offering and asking open once approved."
-    )
 
 
 class ActingAsAnother(NotPermitted):
     message = _("You can only do this in your own name.")
 
 
-class HelpRequestNotFound(DomainError):
-    code = "help_request_not_found"
-    status = 404
-    message = _("We could not find this help request.")
-
-
-class ConversationNotFound(DomainError):
-    code = "conversation_not_found"
-    status = 404
-    message = _("We could not find this conversation.")
-
-
-class MessageNotFound(DomainError):
-    code = "message_not_found"
-    status = 404
-    message = _("We could not find this message.")
-
-
-class ConversationExists(DomainError):
-    """The conversation that the pair already has about the request; `version` is "v1" or "v2"."""
-
-    code = "conversation_exists"
-    status = 409
-    message = _("You are already talking about this request.")
-
-    def __init__(self, *, conversation_id: UUID, version: str) -> None:
-        self.conversation_id = conversation_id
-        self.version = version
-        super().__init__(conversation_id=conversation_id, version=version)
-
-
-class ConversationInactive(DomainError):
-    code = "conversation_inactive"
-    status = 409
-    message = _("This conversation is closed, so it takes no new messages.")
-
-
-class IdempotencyConflict(DomainError):
-    code = "idempotency_conflict"
-    status = 409
-    message = _("This message id has already been used for another message.")
-
-
 class RateLimitExceeded(DomainError):
     code = "rate_limit_exceeded"
-    status = 429
     message = _("That was a lot in a short time. Please wait a little and try again.")
-
-
-class MessagingUnavailable(DomainError):
-    code = "messaging_unavailable"
-    status = 503
-    message = _("Messaging is paused for a moment. Nothing was sent; please try again later.")
-
-    def __init__(self, message: Any = None, *, retry_after: int = 300, **extra: Any) -> None:
-        super().__init__(message, retry_after=retry_after, **extra)
 
 
 class DatabaseAway(DomainError):
     code = "database_error"
-    status = 503
     message = _("We cannot reach our records right now. Nothing was saved; please try again in a moment.")
 
 
@@ -189,13 +116,11 @@ def as_domain_error(exception: BaseException) -> DomainError | None:
 
 class DomainNotFound(DomainError):
     code = "not_found"
-    status = 404
     message = _("There is nothing at this address.")
 
 
 class MethodNotAllowed(DomainError):
     code = "method_not_allowed"
-    status = 405
     message = _("This address does not take that kind of request.")
 
 
@@ -205,32 +130,28 @@ class MalformedRequest(InvalidInput):
 
 class RequestTimeout(DomainError):
     code = "request_timeout"
-    status = 408
     message = _("This took too long to reach us. Please check your connection and try again.")
 
 
 class BodyTooLarge(DomainError):
     code = "request_too_large"
-    status = 413
     message = _("This is too much to send at once. Please make it shorter and try again.")
 
 
 class AddressTooLong(BodyTooLarge):
-    status = 414
     message = _("This address is too long. Please make what you search for shorter.")
 
 
 class HeadersTooLarge(BodyTooLarge):
-    status = 431
     message = _("Your browser sent too much along with this request. Please delete this site’s cookies and try again.")
 
 
 class ExpectationFailed(MalformedRequest):
-    status = 417
+    """The header `Expect` asks for something else than 100-continue."""
 
 
 class UnknownTransferCoding(MalformedRequest):
-    status = 501
+    """The header `Transfer-Encoding` names a coding that the server does not know."""
 
 
 def envelope(error: DomainError) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from carecollective.accounts.authentication import member_of
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
+from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import SEARCH_MAX, RequestFilters, find_request, list_requests
 from carecollective.help_requests.serializers import (
@@ -60,7 +62,7 @@ class HelpRequestsView(ApiView):
             201: HelpRequestSerializer,
             **refusals(
                 errors.ValidationRefused({"title": ["Please say in a few words what you need."]}),
-                errors.NotApproved(),
+                NotApproved(),
                 errors.ActingAsAnother(),
             ),
         },
@@ -85,7 +87,7 @@ class HelpRequestView(ApiView):
         description="Open or not, to every member.",
         tags=["help requests"],
         parameters=[path_id("help_request_id")],
-        responses={200: HelpRequestSerializer, **refusals(errors.InvalidInput(), errors.HelpRequestNotFound())},
+        responses={200: HelpRequestSerializer, **refusals(errors.InvalidInput(), HelpRequestNotFound())},
     )
     def get(self, request: Request, help_request_id: str) -> Response:
         return Response(render(find_request(parse_uuid(help_request_id))))

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from carecollective.core.errors import HelpRequestNotFound
+from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.models import HelpRequest
 
 

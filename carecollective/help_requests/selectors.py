@@ -8,9 +8,10 @@ from django.db.models import F, Func, Q, TextField, Value
 from django.db.models.lookups import Contains
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.errors import HelpRequestNotFound, ValidationRefused
+from carecollective.core.errors import ValidationRefused
 from carecollective.core.pagination import Cursor, Page, beyond, paginate
 from carecollective.core.text import can_be_kept
+from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.models import OTHER, Category, HelpRequest, Status, Urgency
 
 SEARCH_MAX = 100

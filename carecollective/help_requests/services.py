@@ -11,8 +11,9 @@ from psycopg.errors import UniqueViolation
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
 from carecollective.core.database import ClockTimestamp
-from carecollective.core.errors import DomainError, HelpRequestNotFound, ValidationRefused
+from carecollective.core.errors import ValidationRefused
 from carecollective.core.text import normalise
+from carecollective.help_requests.errors import HelpRequestNotFound, StatusChangeRefused
 from carecollective.help_requests.locks import lock_help_request
 from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Status, Urgency
 
@@ -20,12 +21,6 @@ TITLE_MAX = 120
 DESCRIPTION_MAX = 2000
 LIFETIME_DAYS = 30
 SAME_WITHIN_SECONDS = 3600
-
-
-class StatusChangeRefused(DomainError):
-    code = "help_request_unavailable"
-    status = 400
-    message = _("This request has already been changed. Please reload the page.")
 
 
 def post_request(

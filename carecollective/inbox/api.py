@@ -14,8 +14,9 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from carecollective.accounts.authentication import member_of
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
-from carecollective.core.errors import ConversationExists
+from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
 from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Poll, Started, WayOn
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.serializers import (
@@ -37,12 +38,20 @@ from carecollective.inbox.services import (
     offer_help,
     send_message,
 )
+from carecollective.messaging.errors import (
+    ConversationExists,
+    ConversationInactive,
+    ConversationNotFound,
+    IdempotencyConflict,
+    MessageNotFound,
+    MessagingUnavailable,
+)
 from carecollective.web.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
 from carecollective.web.openapi import CURSOR, LOCATION, RATE_LIMIT, path_id, refusals
 from rollout.versions import MessagingVersion
 
 CONVERSATION_ID = path_id("conversation_id")
-NOT_YOURS = (errors.InvalidInput(), errors.ConversationNotFound())
+NOT_YOURS = (errors.InvalidInput(), ConversationNotFound())
 
 
 def refusals_to_start(not_allowed: errors.DomainError, not_found: errors.DomainError) -> dict[int, OpenApiResponse]:
@@ -51,13 +60,13 @@ def refusals_to_start(not_allowed: errors.DomainError, not_found: errors.DomainE
         errors.ValidationRefused({"initial_message": ["Please write a little more: at least 10 characters."]}),
         errors.InvalidInput(),
         not_allowed,
-        errors.HelpRequestUnavailable(),
-        errors.NotApproved(),
+        HelpRequestUnavailable(),
+        NotApproved(),
         errors.ActingAsAnother(),
         not_found,
         ConversationExists(conversation_id=UUID("8e6f7a70-5c0e-4d3a-9a53-1d1f5b6c2f10"), version=MessagingVersion.V2),
         errors.RateLimitExceeded(retry_after=1200),
-        errors.MessagingUnavailable(),
+        MessagingUnavailable(),
     )
 
 
@@ -105,7 +114,7 @@ class StartConversationView(ApiView):
         request=OfferSerializer,
         responses={
             201: StartedSerializer,
-            **refusals_to_start(errors.OwnRequest(), errors.HelpRequestNotFound()),
+            **refusals_to_start(OwnRequest(), HelpRequestNotFound()),
         },
     )
     def post(self, request: Request, help_request_id: str) -> Response:
@@ -141,7 +150,7 @@ class ConversationView(ApiView):
             CONVERSATION_ID,
             OpenApiParameter("before", OpenApiTypes.UUID, description="Only messages older than this one."),
         ],
-        responses={200: ThreadSerializer, **refusals(*NOT_YOURS, errors.MessageNotFound())},
+        responses={200: ThreadSerializer, **refusals(*NOT_YOURS, MessageNotFound())},
         examples=[V2_THREAD],
     )
     def get(self, request: Request, conversation_id: str) -> Response:
@@ -183,7 +192,7 @@ class MessagesView(ApiView):
         responses={
             200: NewerMessagesSerializer,
             304: OpenApiResponse(description="Nothing has changed since that ETag."),
-            **refusals(*NOT_YOURS, errors.MessageNotFound()),
+            **refusals(*NOT_YOURS, MessageNotFound()),
         },
         examples=[V2_POLL],
     )
@@ -211,13 +220,13 @@ class MessagesView(ApiView):
             **refusals(
                 errors.ValidationRefused({"content": ["Please write a message first."]}),
                 errors.InvalidInput(),
-                errors.NotApproved(),
+                NotApproved(),
                 errors.ActingAsAnother(),
-                errors.ConversationNotFound(),
-                errors.ConversationInactive(),
-                errors.IdempotencyConflict(),
+                ConversationNotFound(),
+                ConversationInactive(),
+                IdempotencyConflict(),
                 errors.RateLimitExceeded(retry_after=20),
-                errors.MessagingUnavailable(),
+                MessagingUnavailable(),
                 ThreadFrozen(way_on=WayOn.CONTINUE, continued_as=None, may_thaw=False),
             ),
         },
@@ -256,7 +265,7 @@ class ContinueView(ApiView):
         request=OfferSerializer,
         responses={
             201: StartedSerializer,
-            **refusals_to_start(CannotContinue(), errors.ConversationNotFound()),
+            **refusals_to_start(CannotContinue(), ConversationNotFound()),
         },
     )
     def post(self, request: Request, conversation_id: str) -> Response:
@@ -278,7 +287,7 @@ class AskView(ApiView):
         request=None,
         responses={
             204: OpenApiResponse(description="The helper is told."),
-            **refusals(*NOT_YOURS, CannotContinue(), errors.NotApproved(), errors.ActingAsAnother()),
+            **refusals(*NOT_YOURS, CannotContinue(), NotApproved(), errors.ActingAsAnother()),
         },
     )
     def post(self, request: Request, conversation_id: str) -> Response:

@@ -12,7 +12,6 @@ import messaging_v1.selectors as v1
 import messaging_v2.selectors as v2
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
-from carecollective.core.errors import ConversationNotFound
 from carecollective.core.pagination import UNDATED, Cursor, Page, paginate
 from carecollective.core.text import normalise_message
 from carecollective.help_requests.models import HelpRequest
@@ -31,6 +30,7 @@ from carecollective.inbox.records import (
     Thread,
     WayOn,
 )
+from carecollective.messaging.errors import ConversationNotFound
 from messaging_v2.services import get_conversation_v2
 from rollout.targeting.cohort import v1_writes_are_on, v2_is_installed
 from rollout.versions import MessagingVersion

@@ -9,7 +9,8 @@ from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
 from carecollective.core import rate_limits
 from carecollective.core.database import acting_as
-from carecollective.core.errors import ConversationExists, InvalidInput, MessagingUnavailable, OwnRequest
+from carecollective.core.errors import InvalidInput
+from carecollective.help_requests.errors import OwnRequest
 from carecollective.help_requests.locks import lock_help_request
 from carecollective.inbox.models import ContinuationRequest, NotificationKind
 from carecollective.inbox.notifications import notify
@@ -22,6 +23,7 @@ from carecollective.inbox.selectors import (
     open_thread,
     standing_conversation,
 )
+from carecollective.messaging.errors import ConversationExists, MessagingUnavailable
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
 from messaging_v2.models import Status
 from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status

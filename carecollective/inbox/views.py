@@ -17,13 +17,14 @@ from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.pages import MemberRequest, member_page
-from carecollective.core.errors import ConversationExists, DomainError, InvalidInput
+from carecollective.core.errors import DomainError, InvalidInput
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import find_request
 from carecollective.inbox import selectors, services
 from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.records import MessageRecord, Thread
-from carecollective.web.api import parse_uuid
+from carecollective.messaging.errors import ConversationExists
+from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.middleware import is_speculative
 from carecollective.web.pages import CatchRefusals, parse_cursor, public_page, render_page
 from rollout.versions import MessagingVersion
@@ -65,7 +66,7 @@ def _render_request(
         "help_request": help_request,
         "form": form,
         "is_offering": form.is_bound or "offer" in request.GET,
-        "may_pass": refusal is not None and refusal.status >= 500,
+        "may_pass": refusal is not None and status_of(refusal) >= 500,
         "sign_in_address": redirect_to_login(_offer_address(help_request.pk)).url,
     }
     if isinstance(request.user, User):

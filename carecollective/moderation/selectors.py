@@ -13,8 +13,9 @@ import messaging_v1.models as v1
 import messaging_v2.models as v2
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as, fetch_all
-from carecollective.core.errors import DomainNotFound, InvalidInput, MessageNotFound, NotPermitted
+from carecollective.core.errors import DomainNotFound, InvalidInput, NotPermitted
 from carecollective.inbox.selectors import locate
+from carecollective.messaging.errors import MessageNotFound
 from carecollective.moderation.models import Look, Outcome, Reason
 from rollout.versions import MessagingVersion
 

@@ -30,7 +30,6 @@ SWEEP_AFTER_SECONDS = 120
 
 class LastAdministrator(DomainError):
     code = "permission_denied"
-    status = 403
     message = _("You are the last administrator. Please make somebody else one first.")
 
 

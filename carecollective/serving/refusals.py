@@ -32,6 +32,7 @@ class RefusalWriter:
         """Return the whole answer, as a page or, for an address under /api/, as JSON. The connection closes after it."""
         from carecollective.observability import request_ids  # noqa: PLC0415 -- as below
         from carecollective.web import access  # noqa: PLC0415 -- as below
+        from carecollective.web.api import status_of  # noqa: PLC0415 -- as below
 
         refusal = _as_domain_error(error)
         is_page = first_line.startswith((b"GET /", b"POST /", b"HEAD /")) and b" /api/" not in first_line
@@ -39,11 +40,12 @@ class RefusalWriter:
         if kind not in self._kept:
             self._kept[kind] = self._ask_application(refusal, is_page=is_page)
         head, body = self._kept[kind]
+        status = status_of(refusal)
         adopted = request_ids.adopt(request_id)
-        access.count_answer(access.OTHER_METHOD, access.NO_ROUTE, refusal.status, 0.0)
+        access.count_answer(access.OTHER_METHOD, access.NO_ROUTE, status, 0.0)
         if not isinstance(error, (RequestTimeout, NoMoreData)):
             # Who was too slow or has gone is no news, and there may be hundreds of them.
-            logger.info("Refused a request: %s %s", refusal.status, type(error).__name__)
+            logger.info("Refused a request: %s %s", status, type(error).__name__)
         body = body.replace(_REQUEST_ID.encode(), adopted.encode())
         head = head.replace(_REQUEST_ID, adopted)
         return f"{head}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode("latin-1") + body

@@ -10,11 +10,11 @@ from django.db.models import QuerySet
 
 from carecollective.accounts.models import MessagingPreferences, User
 from carecollective.core.database import connected_as
-from carecollective.core.errors import ConversationNotFound
 from carecollective.core.pagination import Cursor
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.records import MessageRecord
 from carecollective.inbox.selectors import list_conversations, open_thread
+from carecollective.messaging.errors import ConversationNotFound
 from carecollective.operations.verification.structure import check_structure
 from carecollective.serving.startup_checks import find_dangers
 from carecollective.settings import role_url

@@ -25,6 +25,55 @@ MALFORMED = _("This is not the JSON object that this address takes.")
 ACTOR_FIELDS = ("helper_id", "requester_id", "sender_id", "user_id")
 
 
+# The HTTP status of each refusal, by its code.
+STATUS_BY_CODE = {
+    "invalid_input": 400,
+    "validation_error": 400,
+    "help_request_unavailable": 400,
+    "unauthorized": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "help_request_not_found": 404,
+    "conversation_not_found": 404,
+    "message_not_found": 404,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "conversation_exists": 409,
+    "conversation_inactive": 409,
+    "idempotency_conflict": 409,
+    "promotion_refused": 409,
+    "proposal_stale": 409,
+    "proposal_unproven": 409,
+    "proposal_pending": 409,
+    "proposal_settled": 409,
+    "approval_not_accepted": 409,
+    "nothing_to_change": 409,
+    "nothing_to_certify": 409,
+    "root_cause_filed": 409,
+    "channel_not_configured": 409,
+    "signed_too_early": 409,
+    "request_too_large": 413,
+    "rate_limit_exceeded": 429,
+    "internal_server_error": 500,
+    "messaging_unavailable": 503,
+    "database_error": 503,
+    "rollback_not_written": 503,
+}
+# What the server refuses before it is a request: HTTP has a more exact status than that of the code.
+STATUS_BY_TYPE: dict[type[errors.DomainError], int] = {
+    errors.AddressTooLong: 414,
+    errors.ExpectationFailed: 417,
+    errors.HeadersTooLarge: 431,
+    errors.UnknownTransferCoding: 501,
+}
+
+
+def status_of(error: errors.DomainError | type[errors.DomainError]) -> int:
+    """Return the HTTP status that a refusal is answered with."""
+    kind = error if isinstance(error, type) else type(error)
+    return STATUS_BY_TYPE.get(kind) or STATUS_BY_CODE[kind.code]
+
+
 class AlwaysJSON(DefaultContentNegotiation):
     """Whatever the caller would rather have: an answer that is read beats a refusal over its format."""
 
@@ -63,8 +112,8 @@ def answer_exception(exception: Exception, context: dict[str, Any]) -> Response:
         logger.error("Unhandled exception in the API", exc_info=exception)
         error = InternalServerError(request_id=request_ids.current())
     set_rollback()
-    response = Response(errors.envelope(error), status=error.status, headers=errors.answer_headers(error))
-    if error.status == 401:
+    response = Response(errors.envelope(error), status=status_of(error), headers=errors.answer_headers(error))
+    if response.status_code == 401:
         response["WWW-Authenticate"] = "Token, Bearer"
     return response
 

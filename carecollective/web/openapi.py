@@ -28,13 +28,12 @@ from carecollective.core.errors import (
     DatabaseAway,
     DomainError,
     DomainNotFound,
-    HelpRequestUnavailable,
     MethodNotAllowed,
     RequestTimeout,
     Unauthorized,
     envelope,
 )
-from carecollective.web.api import InternalServerError
+from carecollective.web.api import InternalServerError, status_of
 
 Schema = dict[str, Any]
 
@@ -74,9 +73,7 @@ ERROR_DETAIL: Schema = {
 }
 
 # Besides those of the operations: what any address can answer, before an operation is found or its body read.
-CODES_OF_ANY_ADDRESS = {
-    error.code for error in (DomainNotFound, MethodNotAllowed, RequestTimeout, BodyTooLarge, HelpRequestUnavailable)
-}
+CODES_OF_ANY_ADDRESS = {error.code for error in (DomainNotFound, MethodNotAllowed, RequestTimeout, BodyTooLarge)}
 
 CHECK: Schema = {
     "type": "object",
@@ -205,7 +202,7 @@ def refusals(*errors: DomainError) -> dict[int, OpenApiResponse]:
     """
     by_status: dict[int, list[DomainError]] = defaultdict(list)
     for error in errors:
-        by_status[error.status].append(error)
+        by_status[status_of(error)].append(error)
     if 503 in by_status:
         by_status[503].append(DatabaseAway())
     return {
@@ -240,7 +237,7 @@ def complete_schema(result: Schema, generator: Any, request: Any, public: bool) 
         for operation in operations.values():
             _complete_operation(operation)
     for error in (*COMMON, TOO_LARGE):
-        _complete_response(str(error.status), common[type(error).__name__])
+        _complete_response(str(status_of(error)), common[type(error).__name__])
     monitored = {path: {"get": operation} for path, operation in MONITORED.items()}
     result["paths"] = dict(sorted({**result["paths"], **monitored}.items()))
     components = result["components"]
@@ -293,9 +290,9 @@ def _complete_operation(operation: Schema) -> None:
     for status, response in responses.items():
         _complete_response(status, response)
     for error in COMMON:
-        if error.status != 401 or any(operation.get("security", [])):
+        if status_of(error) != 401 or any(operation.get("security", [])):
             reference = {"$ref": f"#/components/responses/{type(error).__name__}"}
-            responses.setdefault(str(error.status), reference)
+            responses.setdefault(str(status_of(error)), reference)
     if "requestBody" in operation:
         responses.setdefault("413", {"$ref": "#/components/responses/BodyTooLarge"})
     operation["responses"] = dict(sorted(responses.items()))

@@ -14,7 +14,7 @@ from django.shortcuts import render
 
 from carecollective.core.errors import DomainError, Unauthorized, ValidationRefused, answer_headers, as_domain_error
 from carecollective.core.pagination import Cursor
-from carecollective.web.api import parse_uuid
+from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.views import answer_error
 
 P = ParamSpec("P")
@@ -104,7 +104,7 @@ def render_page(
     request: HttpRequest, template: str, context: dict[str, Any], *, refusal: DomainError | None = None
 ) -> HttpResponse:
     """Render a page, with the status and headers of the refusal that it shows."""
-    response = render(request, template, context, status=refusal.status if refusal else 200)
+    response = render(request, template, context, status=status_of(refusal) if refusal else 200)
     if refusal:
         for name, value in answer_headers(refusal).items():
             response[name] = value

@@ -17,7 +17,7 @@ from carecollective.core import errors
 from carecollective.observability import request_ids
 from carecollective.web import health
 from carecollective.web.access import give_reason
-from carecollective.web.api import InternalServerError
+from carecollective.web.api import InternalServerError, status_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +28,13 @@ def answer_error(request: HttpRequest, error: errors.DomainError) -> HttpRespons
     """Answer a refusal as a page, or in the API's envelope under /api/."""
     response: HttpResponse
     if request.path.startswith("/api/"):
-        response = JsonResponse(errors.envelope(error), status=error.status)
+        response = JsonResponse(errors.envelope(error), status=status_of(error))
     else:
         response = render(
             request,
             "error.html",
             {"error": error, "request_id": request_ids.current()},
-            status=error.status,
+            status=status_of(error),
         )
     for name, value in errors.answer_headers(error).items():
         response[name] = value

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import chain
 from uuid import UUID
 
-from carecollective.core.errors import ConversationExists, RateLimitExceeded
+from carecollective.core.errors import RateLimitExceeded
+from carecollective.messaging.errors import ConversationExists
 from rollout import formatting
 from rollout.alerts.evidence import NOTHING, Evidence, Finding, Rule
 from rollout.gates import statistics

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from carecollective.core.errors import DomainError
+from carecollective.web.api import status_of
 from rollout.dashboard.actions import act
 from rollout.dashboard.views import Can
 from rollout.promotion.acceptance import judge_acceptance
@@ -46,5 +47,5 @@ def acceptance(request: HttpRequest) -> HttpResponse:
         "refusal": refusal,
     }
     return TemplateResponse(
-        request, "admin/rollout/acceptance.html", context, status=refusal.status if refusal else 200
+        request, "admin/rollout/acceptance.html", context, status=status_of(refusal) if refusal else 200
     )

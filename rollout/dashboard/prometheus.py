@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from carecollective.core import errors
 from carecollective.observability import metric_files
 from carecollective.web.access import counted
+from carecollective.web.api import status_of
 from rollout.alerts.rules import RULES, rule_of
 from rollout.stages import StageKind
 from rollout.targeting import snapshot
@@ -136,7 +137,7 @@ class RolloutCollector(Collector):
 def metrics(request: HttpRequest) -> HttpResponse:
     """Answer Prometheus, and nobody else."""
     if not _may_read(request):
-        return JsonResponse(errors.envelope(errors.NotPermitted()), status=errors.NotPermitted.status)
+        return JsonResponse(errors.envelope(errors.NotPermitted()), status=status_of(errors.NotPermitted))
     return HttpResponse(render(), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from carecollective.core import retention
 from carecollective.core.errors import DomainError, ValidationRefused
+from carecollective.web.api import status_of
 from rollout import formatting
 from rollout.dashboard import view_models
 from rollout.dashboard.actions import Form, Forms, act, parse_stage
@@ -102,7 +103,7 @@ def _render(request: HttpRequest, refusal: DomainError | None = None) -> HttpRes
         "refusal": refusal,
         "missing": refusal.missing if isinstance(refusal, PromotionRefused) else (),
     }
-    status = refusal.status if refusal else 200
+    status = status_of(refusal) if refusal else 200
     return TemplateResponse(request, "admin/rollout/control_room.html", context, status=status)
 
 

@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import connection
 
 from carecollective.core.database import Member
-from carecollective.core.errors import ConversationExists
+from carecollective.messaging.errors import ConversationExists
 from carecollective.observability import request_ids, sentry
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot

@@ -13,6 +13,7 @@ from knox.models import AuthToken
 
 from carecollective.accounts.models import MessagingPreferences, User
 from carecollective.accounts.services import (
+    NotApproved,
     approve_member,
     issue_token,
     prune_sessions_and_tokens,
@@ -57,7 +58,7 @@ def test_who_joins_waits_for_approval():
     assert found.password.startswith("argon2$")
     assert (str(found), found.get_full_name(), found.get_short_name()) == ("Ada Lovelace", "Ada Lovelace", "Ada")
     assert found.messaging_preferences.email_notifications
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         require_approved(found)
 
 
@@ -168,7 +169,7 @@ def test_staff_approve_and_reject(member, staff):
 )
 def test_who_is_not_approved_is_told_how_it_stands(member, status, words):
     ada = member(verification_status=status)
-    with refused(errors.NotApproved, "permission_denied", 403) as refusal:
+    with refused(NotApproved, "permission_denied", 403) as refusal:
         require_approved(ada)
     assert words in str(refusal.value.message)
 

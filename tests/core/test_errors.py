@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 from uuid import uuid4
 
 import pytest
@@ -7,26 +8,37 @@ from django.db import DatabaseError, InterfaceError, OperationalError, Programmi
 from django.http import Http404
 from psycopg import errors as postgres_errors
 
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
+from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
+from carecollective.messaging.errors import (
+    ConversationExists,
+    ConversationInactive,
+    ConversationNotFound,
+    IdempotencyConflict,
+    MessageNotFound,
+    MessagingUnavailable,
+)
+from carecollective.web.api import STATUS_BY_CODE, status_of
 
 # The contract's table, word for word.
 CONTRACT = {
     errors.ValidationRefused: ("validation_error", 400),
     errors.InvalidInput: ("invalid_input", 400),
-    errors.OwnRequest: ("invalid_input", 400),
-    errors.HelpRequestUnavailable: ("help_request_unavailable", 400),
+    OwnRequest: ("invalid_input", 400),
+    HelpRequestUnavailable: ("help_request_unavailable", 400),
     errors.Unauthorized: ("unauthorized", 401),
     errors.NotPermitted: ("permission_denied", 403),
-    errors.NotApproved: ("permission_denied", 403),
+    NotApproved: ("permission_denied", 403),
     errors.ActingAsAnother: ("permission_denied", 403),
-    errors.HelpRequestNotFound: ("help_request_not_found", 404),
-    errors.ConversationNotFound: ("conversation_not_found", 404),
-    errors.MessageNotFound: ("message_not_found", 404),
-    errors.ConversationExists: ("conversation_exists", 409),
-    errors.ConversationInactive: ("conversation_inactive", 409),
-    errors.IdempotencyConflict: ("idempotency_conflict", 409),
+    HelpRequestNotFound: ("help_request_not_found", 404),
+    ConversationNotFound: ("conversation_not_found", 404),
+    MessageNotFound: ("message_not_found", 404),
+    ConversationExists: ("conversation_exists", 409),
+    ConversationInactive: ("conversation_inactive", 409),
+    IdempotencyConflict: ("idempotency_conflict", 409),
     errors.RateLimitExceeded: ("rate_limit_exceeded", 429),
-    errors.MessagingUnavailable: ("messaging_unavailable", 503),
+    MessagingUnavailable: ("messaging_unavailable", 503),
     errors.DatabaseAway: ("database_error", 503),
     errors.DomainError: ("internal_server_error", 500),
 }
@@ -34,13 +46,22 @@ CONTRACT = {
 
 @pytest.mark.parametrize("kind", CONTRACT, ids=lambda kind: kind.__name__)
 def test_every_refusal_has_the_contracts_code_and_status(kind):
-    assert (kind.code, kind.status) == CONTRACT[kind]
+    assert (kind.code, status_of(kind)) == CONTRACT[kind]
     assert str(kind.message).strip().endswith((".", "request"))
+
+
+def test_the_table_of_statuses_holds_every_code_and_no_other():
+    import_module("carecollective.urls")  # and with it every app
+    assert {kind.code for kind in _all_kinds(errors.DomainError)} == set(STATUS_BY_CODE)
+
+
+def _all_kinds(kind):
+    return {kind}.union(*map(_all_kinds, kind.__subclasses__()))
 
 
 def test_a_refusal_in_json_is_the_envelope():
     key = uuid4()
-    refusal = errors.ConversationExists(conversation_id=key, version="v2")
+    refusal = ConversationExists(conversation_id=key, version="v2")
     answer = errors.envelope(refusal)
     assert answer == {
         "success": False,
@@ -73,7 +94,7 @@ def test_a_sentence_of_its_own_takes_the_place_of_the_usual_one():
 
 def test_retry_after_is_a_header_where_there_is_one():
     assert errors.answer_headers(errors.RateLimitExceeded(retry_after=42)) == {"Retry-After": "42"}
-    assert errors.answer_headers(errors.MessagingUnavailable()) == {"Retry-After": "300"}
+    assert errors.answer_headers(MessagingUnavailable()) == {"Retry-After": "300"}
     assert errors.answer_headers(errors.Unauthorized()) == {}
 
 
@@ -85,7 +106,7 @@ def caused(error, cause):
 @pytest.mark.parametrize(
     ("exception", "code"),
     [
-        (errors.ConversationInactive(), "conversation_inactive"),
+        (ConversationInactive(), "conversation_inactive"),
         (Http404(), "not_found"),
         (PermissionDenied(), "permission_denied"),
         (OperationalError("server closed the connection"), "database_error"),
@@ -111,4 +132,4 @@ def test_a_fault_of_ours_is_not_passed_off_as_a_refusal(exception):
 
 
 def test_methods_that_an_address_does_not_take_are_a_refusal_too():
-    assert (errors.MethodNotAllowed.code, errors.MethodNotAllowed.status) == ("method_not_allowed", 405)
+    assert (errors.MethodNotAllowed.code, status_of(errors.MethodNotAllowed)) == ("method_not_allowed", 405)

@@ -4,6 +4,7 @@ import pytest
 
 from carecollective.core.errors import ValidationRefused
 from carecollective.core.text import normalise, normalise_message
+from carecollective.web.api import status_of
 
 INVISIBLE = {
     "zero width space": "\u200b",
@@ -38,7 +39,7 @@ UNBALANCED = {
 def refusal_of(value, **options):
     with pytest.raises(ValidationRefused) as refused:
         normalise_message(value, field="content", **options)
-    assert (refused.value.code, refused.value.status) == ("validation_error", 400)
+    assert (refused.value.code, status_of(refused.value)) == ("validation_error", 400)
     assert list(refused.value.fields) == ["content"]
     return str(refused.value.message)
 

@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from carecollective.core import errors
 from carecollective.core.pagination import Cursor
+from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import RequestFilters, find_request, list_requests
 from tests.messaging.refusals import refused
@@ -161,5 +162,5 @@ def test_one_request_is_found_with_its_owner(help_request):
     with CaptureQueriesContext(connection) as queries:
         assert find_request(request.pk).user == request.user
     assert len(queries) == 1
-    with refused(errors.HelpRequestNotFound, "help_request_not_found", 404):
+    with refused(HelpRequestNotFound, "help_request_not_found", 404):
         find_request(uuid4())

@@ -4,11 +4,12 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
+from carecollective.help_requests.errors import HelpRequestNotFound, StatusChangeRefused
 from carecollective.help_requests.locks import lock_help_request
 from carecollective.help_requests.models import HelpRequest, Status
 from carecollective.help_requests.services import (
-    StatusChangeRefused,
     cancel_request,
     complete_request,
     expire_requests,
@@ -55,14 +56,14 @@ def test_a_description_is_not_needed(member, description):
 @pytest.mark.parametrize("verification", ["pending", "rejected"])
 def test_a_member_who_is_not_approved_asks_nothing(member, verification):
     waiting = member(verification_status=verification)
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         post(waiting)
 
 
 @pytest.mark.parametrize("verification", ["pending", "rejected"])
 def test_a_member_who_is_not_approved_any_more_asks_nothing_again(member, help_request, verification):
     request = help_request(status="completed", user=member(verification_status=verification))
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         reopen_request(actor=request.user, help_request_id=request.pk)
     assert stored(request).status == "completed"
 
@@ -149,7 +150,7 @@ def test_nobody_moves_anothers_request(help_request, member, staff, move):
     request = help_request(status="completed" if move is reopen_request else "open")
     answers = []
     for actor, key in ((member(), request.pk), (staff(), request.pk), (member(), uuid4())):
-        with refused(errors.HelpRequestNotFound, "help_request_not_found", 404) as refusal:
+        with refused(HelpRequestNotFound, "help_request_not_found", 404) as refusal:
             move(actor=actor, help_request_id=key)
         answers.append(errors.envelope(refusal.value))
     assert answers[0] == answers[1] == answers[2]
@@ -176,5 +177,5 @@ def test_an_ongoing_request_has_no_end(help_request):
 
 
 def test_there_is_nothing_to_lock_about_a_request_that_does_not_exist(db):
-    with refused(errors.HelpRequestNotFound, "help_request_not_found", 404):
+    with refused(HelpRequestNotFound, "help_request_not_found", 404):
         lock_help_request(uuid4())

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from carecollective.core.errors import DomainError
+from carecollective.web.api import status_of
 
 
 @contextmanager
@@ -16,7 +17,7 @@ def refused(kind: type[DomainError], code: str, status: int) -> Iterator[Any]:
     before = contents()
     with pytest.raises(DomainError) as refusal:
         yield refusal
-    assert (type(refusal.value), refusal.value.code, refusal.value.status) == (kind, code, status)
+    assert (type(refusal.value), refusal.value.code, status_of(refusal.value)) == (kind, code, status)
     assert contents() == before
 
 

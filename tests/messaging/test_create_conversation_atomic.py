@@ -5,8 +5,11 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, transaction
 
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
+from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
 from carecollective.help_requests.models import Status as RequestStatus
+from carecollective.messaging.errors import ConversationExists
 from messaging_v2.models import Conversation, Status
 from messaging_v2.services import create_conversation_atomic, set_status
 from tests.messaging.refusals import refused
@@ -38,7 +41,7 @@ def test_help_can_be_offered_while_a_request_is_open_or_in_progress(helper, help
 @pytest.mark.parametrize("status", [RequestStatus.COMPLETED, RequestStatus.CANCELLED, RequestStatus.CLOSED])
 def test_a_request_that_is_over_takes_no_offer(helper, help_request, status):
     request = help_request(status=status)
-    with refused(errors.HelpRequestUnavailable, "help_request_unavailable", 400):
+    with refused(HelpRequestUnavailable, "help_request_unavailable", 400):
         create(helper, request)
 
 
@@ -56,7 +59,7 @@ def test_not_even_staff_offer_in_anothers_name(helper, staff, groceries):
 @pytest.mark.parametrize("verification", ["pending", "rejected"])
 def test_a_member_who_is_not_approved_offers_nothing(member, groceries, verification):
     waiting = member(verification_status=verification)
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         create(waiting, groceries)
 
 
@@ -86,32 +89,32 @@ def test_ten_to_a_thousand_characters_are_taken(helper, groceries, text):
 
 
 def test_a_request_that_does_not_exist_is_not_found(helper):
-    with refused(errors.HelpRequestNotFound, "help_request_not_found", 404):
+    with refused(HelpRequestNotFound, "help_request_not_found", 404):
         create_conversation_atomic(actor=helper, help_request_id=uuid4(), helper_id=helper.pk, initial_message=OFFER)
 
 
 def test_nobody_helps_with_their_own_request(owner, groceries):
-    with refused(errors.OwnRequest, "invalid_input", 400) as refusal:
+    with refused(OwnRequest, "invalid_input", 400) as refusal:
         create(owner, groceries)
     assert str(refusal.value.message) == "You cannot offer help on your own request"
 
 
 def test_a_second_offer_is_answered_with_the_first(helper, groceries, conversation):
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         create(helper, groceries, "Another way of saying it.")
     assert (refusal.value.conversation_id, refusal.value.version) == (conversation.pk, "v2")
 
 
 def test_a_closed_conversation_still_is_the_pairs_only_one(helper, groceries, conversation):
     set_status(actor=helper, conversation_id=conversation.pk, status=Status.CLOSED)
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         create(helper, groceries)
     assert refusal.value.conversation_id == conversation.pk
 
 
 def test_the_conversation_that_stands_is_named_even_when_the_request_is_over(helper, groceries, conversation):
     type(groceries).objects.filter(pk=groceries.pk).update(status=RequestStatus.COMPLETED)
-    with refused(errors.ConversationExists, "conversation_exists", 409):
+    with refused(ConversationExists, "conversation_exists", 409):
         create(helper, groceries)
 
 

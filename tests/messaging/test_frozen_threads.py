@@ -4,6 +4,7 @@ from uuid import uuid4
 
 import pytest
 
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.inbox.models import ContinuationRequest, Notification, NotificationKind
 from carecollective.inbox.records import ReadOnlyReason, WayOn
@@ -16,6 +17,7 @@ from carecollective.inbox.services import (
     offer_help,
     send_message,
 )
+from carecollective.messaging.errors import ConversationExists, ConversationNotFound, MessagingUnavailable
 from tests.messaging.refusals import nothing_written, refused
 
 GO_ON = "Let us go on talking here."
@@ -96,7 +98,7 @@ def test_continuing_opens_a_conversation_about_the_same_request(helper, owner, g
 
 def test_continuing_twice_leads_to_the_one_conversation(helper, owner, thread):
     started = go_on(helper, thread)
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         go_on(helper, thread)
     assert (refusal.value.conversation_id, refusal.value.version) == (started.conversation_id, "v2")
     with refused(CannotContinue, "invalid_input", 400):
@@ -104,11 +106,11 @@ def test_continuing_twice_leads_to_the_one_conversation(helper, owner, thread):
 
 
 def test_offering_leads_to_the_frozen_conversation_until_it_was_continued(helper, groceries, thread):
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         offer_help(actor=helper, help_request_id=groceries.pk, initial_message=GO_ON)
     assert refusal.value.conversation_id == thread
     started = go_on(helper, thread)
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         offer_help(actor=helper, help_request_id=groceries.pk, initial_message=GO_ON)
     assert refusal.value.conversation_id == started.conversation_id
 
@@ -135,7 +137,7 @@ def test_after_a_rollback_both_threads_go_on(helper, owner, thread, stage):
 def test_a_helper_out_of_the_cohort_has_to_wait(helper, thread, stage):
     stage("internal", v1_writes=False)
     assert look(helper, thread).way_on is WayOn.CONTINUE
-    with refused(errors.MessagingUnavailable, "messaging_unavailable", 503):
+    with refused(MessagingUnavailable, "messaging_unavailable", 503):
         go_on(helper, thread)
 
 
@@ -147,14 +149,14 @@ def test_a_message_that_cannot_be_taken_continues_nothing(helper, thread):
 def test_a_member_who_is_not_approved_continues_nothing(helper, thread):
     helper.verification_status = "rejected"
     helper.save(update_fields=["verification_status"])
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         go_on(helper, thread)
 
 
 def test_outsiders_find_nothing_to_continue(outsider, thread):
     for call in (ask_to_continue, continue_in_v2):
         given = {"initial_message": GO_ON} if call is continue_in_v2 else {}
-        with refused(errors.ConversationNotFound, "conversation_not_found", 404):
+        with refused(ConversationNotFound, "conversation_not_found", 404):
             call(actor=outsider, conversation_id=thread, **given)
 
 
@@ -238,7 +240,7 @@ def test_a_repeat_of_what_was_stored_before_the_freeze_is_answered(request, who,
 def test_a_member_who_is_not_approved_any_more_asks_nobody_to_go_on(owner, thread):
     owner.verification_status = "rejected"
     owner.save(update_fields=["verification_status"])
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         ask_to_continue(actor=owner, conversation_id=thread)
     assert not ContinuationRequest.objects.exists()
     assert not Notification.objects.filter(kind=NotificationKind.ASKED_TO_CONTINUE).exists()

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from carecollective.core import errors
 from carecollective.core.database import acting_as
+from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from messaging_v2.selectors import THREAD_PAGE, conversations_about, messages_after
 from messaging_v2.services import create_conversation_atomic, get_conversation_v2, send_message_v2
 from tests.messaging.refusals import refused
@@ -43,7 +44,7 @@ def test_nobody_reads_in_anothers_name(helper, outsider, conversation):
 def test_an_unknown_conversation_and_anothers_get_the_same_answer(outsider, staff, conversation):
     answers = []
     for reader, key in ((outsider, uuid4()), (outsider, conversation.pk), (staff(), conversation.pk)):
-        with refused(errors.ConversationNotFound, "conversation_not_found", 404) as refusal:
+        with refused(ConversationNotFound, "conversation_not_found", 404) as refusal:
             read(reader, conversation, conversation_id=key)
         answers.append(errors.envelope(refusal.value))
     assert answers[0] == answers[1] == answers[2]
@@ -76,7 +77,7 @@ def test_what_lies_before_a_strangers_message_is_not_told(owner, conversation, m
     )
     key = fill(theirs, stranger, 1)[0].pk
     for before in (uuid4(), key):
-        with refused(errors.MessageNotFound, "message_not_found", 404):
+        with refused(MessageNotFound, "message_not_found", 404):
             read(owner, conversation, before=before)
 
 

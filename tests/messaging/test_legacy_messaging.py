@@ -8,9 +8,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.core.database import acting_as
+from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
 from carecollective.help_requests.models import Status as RequestStatus
+from carecollective.messaging.errors import (
+    ConversationExists,
+    ConversationInactive,
+    ConversationNotFound,
+    IdempotencyConflict,
+    MessageNotFound,
+)
 from messaging_v1 import selectors
 from messaging_v1.models import Conversation, Message, Participant
 from messaging_v1.services import send_legacy_message, start_legacy_conversation
@@ -57,9 +66,9 @@ def test_a_member_who_is_not_approved_starts_and_sends_nothing(helper, groceries
     made = start(helper, groceries)
     helper.verification_status = verification
     helper.save(update_fields=["verification_status"])
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         start(helper, groceries)
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         send(helper, made.pk)
 
 
@@ -79,25 +88,25 @@ def test_a_message_that_cannot_be_taken_is_refused_by_name(helper, groceries, co
 
 
 def test_a_request_that_does_not_exist_is_not_found(helper):
-    with refused(errors.HelpRequestNotFound, "help_request_not_found", 404):
+    with refused(HelpRequestNotFound, "help_request_not_found", 404):
         start_legacy_conversation(actor=helper, help_request_id=uuid4(), initial_message=OFFER)
 
 
 def test_nobody_helps_with_their_own_request(owner, groceries):
-    with refused(errors.OwnRequest, "invalid_input", 400):
+    with refused(OwnRequest, "invalid_input", 400):
         start(owner, groceries)
 
 
 @pytest.mark.parametrize("status", [RequestStatus.COMPLETED, RequestStatus.CANCELLED, RequestStatus.CLOSED])
 def test_a_request_that_is_over_takes_no_offer(helper, help_request, status):
     request = help_request(status=status)
-    with refused(errors.HelpRequestUnavailable, "help_request_unavailable", 400):
+    with refused(HelpRequestUnavailable, "help_request_unavailable", 400):
         start(helper, request)
 
 
 def test_a_second_offer_is_answered_with_the_first(helper, groceries):
     made = start(helper, groceries)
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         start(helper, groceries)
     assert (refusal.value.conversation_id, refusal.value.version) == (made.pk, "v1")
 
@@ -106,7 +115,7 @@ def test_of_a_duplicate_pair_the_livelier_one_stands(helper, owner, groceries, l
     old = legacy_conversation(helper, owner, groceries, ["One message."])
     new = legacy_conversation(helper, owner, groceries, ["One message.", "And an answer."])
     assert old != new
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         start(helper, groceries)
     assert refusal.value.conversation_id == new
 
@@ -145,7 +154,7 @@ def test_an_unknown_conversation_and_anothers_get_the_same_answer(
     answers = []
     for reader, found in ((outsider, uuid4()), (outsider, key), (staff(), key)):
         for call in (read, send):
-            with refused(errors.ConversationNotFound, "conversation_not_found", 404) as refusal:
+            with refused(ConversationNotFound, "conversation_not_found", 404) as refusal:
                 call(reader, found)
             answers.append(errors.envelope(refusal.value))
     assert all(answer == answers[0] for answer in answers)
@@ -154,13 +163,13 @@ def test_an_unknown_conversation_and_anothers_get_the_same_answer(
 def test_who_left_neither_reads_nor_writes_any_more(helper, owner, groceries, legacy_conversation):
     key = legacy_conversation(helper, owner, groceries, left=[owner])
     for call in (read, send):
-        with refused(errors.ConversationNotFound, "conversation_not_found", 404):
+        with refused(ConversationNotFound, "conversation_not_found", 404):
             call(owner, key)
 
 
 def test_nobody_writes_to_someone_who_left(helper, owner, groceries, legacy_conversation):
     key = legacy_conversation(helper, owner, groceries, left=[owner])
-    with refused(errors.ConversationInactive, "conversation_inactive", 409):
+    with refused(ConversationInactive, "conversation_inactive", 409):
         send(helper, key)
 
 
@@ -168,7 +177,7 @@ def test_nobody_writes_to_someone_who_left(helper, owner, groceries, legacy_conv
 def test_a_closed_or_blocked_conversation_takes_nothing(helper, owner, groceries, legacy_conversation, status):
     key = legacy_conversation(helper, owner, groceries, status=status)
     for sender in (helper, owner):
-        with refused(errors.ConversationInactive, "conversation_inactive", 409):
+        with refused(ConversationInactive, "conversation_inactive", 409):
             send(sender, key)
 
 
@@ -195,7 +204,7 @@ def test_an_id_that_names_another_message_is_a_conflict(
         "stranger": (outsider, legacy_conversation(outsider, owner, elsewhere), "Thank you!"),
     }[other]
     send(owner, key, "Thank you!", message_id)
-    with refused(errors.IdempotencyConflict, "idempotency_conflict", 409):
+    with refused(IdempotencyConflict, "idempotency_conflict", 409):
         send(sender, place, content, message_id)
 
 
@@ -296,9 +305,9 @@ def test_an_unknown_message_is_no_place_to_read_from(
     key = legacy_conversation(helper, owner, groceries)
     elsewhere = read(owner, legacy_conversation(outsider, owner, help_request(user=owner))).messages[0].id
     for unknown in (uuid4(), elsewhere):
-        with refused(errors.MessageNotFound, "message_not_found", 404):
+        with refused(MessageNotFound, "message_not_found", 404):
             read(owner, key, before=unknown)
-        with refused(errors.MessageNotFound, "message_not_found", 404), acting_as(owner):
+        with refused(MessageNotFound, "message_not_found", 404), acting_as(owner):
             selectors.messages_after(conversation_id=key, after=unknown, limit=5)
 
 

@@ -2,10 +2,18 @@
 
 import pytest
 
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
+from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
 from carecollective.inbox.models import Notification, NotificationKind
 from carecollective.inbox.selectors import conversation_about, list_conversations, offers_on, open_thread
 from carecollective.inbox.services import close_conversation, offer_help, reopen_conversation, send_message
+from carecollective.messaging.errors import (
+    ConversationExists,
+    ConversationInactive,
+    ConversationNotFound,
+    MessagingUnavailable,
+)
 from rollout.targeting.cohort import INTERNAL_TESTERS
 from tests.messaging.refusals import refused
 
@@ -45,7 +53,7 @@ def test_the_helpers_cohort_decides(
             )
     stage(stage_name, v1_writes=v1_writes)
     if version is None:
-        with refused(errors.MessagingUnavailable, "messaging_unavailable", 503) as refusal:
+        with refused(MessagingUnavailable, "messaging_unavailable", 503) as refusal:
             offer(helper, groceries)
         assert refusal.value.retry_after
         return
@@ -75,7 +83,7 @@ def test_a_conversation_keeps_its_version_whichever_way_the_flag_moves(
     stage(before)
     started = offer(helper, groceries)
     stage(after, v1_writes=True)
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         offer(helper, groceries)
     assert (refusal.value.conversation_id, refusal.value.version) == (started.conversation_id, version)
     for member in (helper, owner):
@@ -107,7 +115,7 @@ def test_a_legacy_conversation_is_given_back_instead_of_a_second_one(
 ):
     key = legacy_conversation(helper, owner, groceries, status=status)
     stage("enabled")
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         offer(helper, groceries)
     assert (refusal.value.conversation_id, refusal.value.version) == (key, "v1")
 
@@ -128,15 +136,15 @@ def test_an_orphan_of_the_legacy_failure_stands_in_nobodys_way(
 def test_the_refusals_are_the_same_in_both_versions(helper, owner, member, help_request, groceries, stage, stage_name):
     stage(stage_name)
     over, waiting = help_request(status="completed"), member(verification_status="pending")
-    with refused(errors.OwnRequest, "invalid_input", 400):
+    with refused(OwnRequest, "invalid_input", 400):
         offer(owner, groceries)
-    with refused(errors.HelpRequestUnavailable, "help_request_unavailable", 400):
+    with refused(HelpRequestUnavailable, "help_request_unavailable", 400):
         offer(helper, over)
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         offer(waiting, groceries)
     with refused(errors.ValidationRefused, "validation_error", 400):
         offer(helper, groceries, "too short")
-    with refused(errors.HelpRequestNotFound, "help_request_not_found", 404):
+    with refused(HelpRequestNotFound, "help_request_not_found", 404):
         offer_help(actor=helper, help_request_id=helper.pk, initial_message=OFFER)
 
 
@@ -144,7 +152,7 @@ def test_a_request_that_is_over_still_leads_to_the_conversation_about_it(helper,
     stage("enabled")
     started = offer(helper, groceries)
     type(groceries).objects.filter(pk=groceries.pk).update(status="completed")
-    with refused(errors.ConversationExists, "conversation_exists", 409) as refusal:
+    with refused(ConversationExists, "conversation_exists", 409) as refusal:
         offer(helper, groceries)
     assert refusal.value.conversation_id == started.conversation_id
 
@@ -168,7 +176,7 @@ def test_a_conversation_of_the_new_messaging_is_closed_and_opened_again(helper, 
     key = offer(helper, groceries).conversation_id
     close_conversation(actor=owner, conversation_id=key)
     assert open_thread(reader=helper, conversation_id=key, mark_read=False).read_only == "closed"
-    with refused(errors.ConversationInactive, "conversation_inactive", 409):
+    with refused(ConversationInactive, "conversation_inactive", 409):
         send_message(actor=helper, conversation_id=key, content="Hello?")
     reopen_conversation(actor=helper, conversation_id=key)
     assert send_message(actor=helper, conversation_id=key, content="Hello!").is_new
@@ -177,7 +185,7 @@ def test_a_conversation_of_the_new_messaging_is_closed_and_opened_again(helper, 
 def test_a_legacy_conversation_is_closed_by_nobody_of_ours(helper, groceries, stage):
     stage("disabled")
     key = offer(helper, groceries).conversation_id
-    with refused(errors.ConversationNotFound, "conversation_not_found", 404):
+    with refused(ConversationNotFound, "conversation_not_found", 404):
         close_conversation(actor=helper, conversation_id=key)
 
 

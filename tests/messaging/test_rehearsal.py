@@ -10,8 +10,9 @@ from django.core import mail
 from django.db import Error, connection, transaction
 
 from carecollective.accounts.models import User
-from carecollective.core.errors import ConversationNotFound, DomainError, MessageNotFound
+from carecollective.core.errors import DomainError
 from carecollective.help_requests.models import HelpRequest
+from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from messaging_v1.rehearsal import rehearse_conversation
 from messaging_v1.services import start_legacy_conversation
 from rollout.dashboard import prometheus

@@ -5,8 +5,10 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, transaction
 
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.help_requests.models import Status as RequestStatus
+from carecollective.messaging.errors import ConversationInactive, ConversationNotFound, IdempotencyConflict
 from messaging_v2.models import Conversation, Message, Status
 from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
 from tests.messaging.refusals import nothing_written, refused
@@ -49,7 +51,7 @@ def test_nobody_sends_in_anothers_name(helper, owner, conversation):
 def test_a_member_whose_approval_was_taken_back_sends_nothing(owner, conversation, verification):
     owner.verification_status = verification
     owner.save(update_fields=["verification_status"])
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         send(owner, conversation)
 
 
@@ -68,7 +70,7 @@ def test_one_to_a_thousand_characters_are_taken(owner, conversation, content):
 def test_an_unknown_conversation_and_anothers_get_the_same_answer(outsider, conversation):
     answers = []
     for key in (uuid4(), conversation.pk):
-        with refused(errors.ConversationNotFound, "conversation_not_found", 404) as refusal:
+        with refused(ConversationNotFound, "conversation_not_found", 404) as refusal:
             send(outsider, conversation, conversation_id=key)
         answers.append(errors.envelope(refusal.value))
     assert answers[0] == answers[1]
@@ -76,13 +78,13 @@ def test_an_unknown_conversation_and_anothers_get_the_same_answer(outsider, conv
 
 def test_not_even_staff_write_into_anothers_conversation(staff, conversation):
     boss = staff()
-    with refused(errors.ConversationNotFound, "conversation_not_found", 404):
+    with refused(ConversationNotFound, "conversation_not_found", 404):
         send(boss, conversation)
 
 
 def test_a_closed_conversation_takes_nothing_until_it_is_opened_again(owner, helper, conversation):
     set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
-    with refused(errors.ConversationInactive, "conversation_inactive", 409):
+    with refused(ConversationInactive, "conversation_inactive", 409):
         send(helper, conversation)
     set_status(actor=helper, conversation_id=conversation.pk, status=Status.ACTIVE)
     assert send(helper, conversation).is_new
@@ -95,7 +97,7 @@ def test_closing_what_is_closed_changes_nothing(owner, conversation):
 
 
 def test_an_outsider_closes_nothing(outsider, conversation):
-    with refused(errors.ConversationNotFound, "conversation_not_found", 404):
+    with refused(ConversationNotFound, "conversation_not_found", 404):
         set_status(actor=outsider, conversation_id=conversation.pk, status=Status.CLOSED)
 
 
@@ -120,14 +122,14 @@ def test_a_repeat_is_answered_even_after_the_conversation_was_closed(owner, help
 def test_the_same_id_with_other_content_is_a_conflict(owner, conversation):
     key = uuid4()
     send(owner, conversation, "Thank you!", message_id=key)
-    with refused(errors.IdempotencyConflict, "idempotency_conflict", 409):
+    with refused(IdempotencyConflict, "idempotency_conflict", 409):
         send(owner, conversation, "Thank you, really!", message_id=key)
 
 
 def test_the_same_id_by_the_other_side_is_a_conflict(owner, helper, conversation):
     key = uuid4()
     send(owner, conversation, "Thank you!", message_id=key)
-    with refused(errors.IdempotencyConflict, "idempotency_conflict", 409):
+    with refused(IdempotencyConflict, "idempotency_conflict", 409):
         send(helper, conversation, "Thank you!", message_id=key)
 
 
@@ -140,7 +142,7 @@ def test_the_same_id_in_another_conversation_is_a_conflict(owner, helper, conver
         initial_message="And this one too.",
     )
     send(owner, conversation, "Thank you!", message_id=key)
-    with refused(errors.IdempotencyConflict, "idempotency_conflict", 409):
+    with refused(IdempotencyConflict, "idempotency_conflict", 409):
         send(owner, another, "Thank you!", message_id=key)
 
 
@@ -153,7 +155,7 @@ def test_an_id_that_strangers_have_used_is_a_conflict_and_shows_nothing(owner, c
         initial_message="Between the two of us.",
     )
     send(stranger, theirs, "Thank you!", message_id=key)
-    with refused(errors.IdempotencyConflict, "idempotency_conflict", 409) as refusal:
+    with refused(IdempotencyConflict, "idempotency_conflict", 409) as refusal:
         send(owner, conversation, "Thank you!", message_id=key)
     assert refusal.value.extra == {}
 

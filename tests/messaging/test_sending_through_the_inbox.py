@@ -4,11 +4,19 @@ from uuid import uuid4
 
 import pytest
 
+from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.core.models import RateLimitHit
+from carecollective.help_requests.errors import HelpRequestUnavailable
 from carecollective.inbox.models import Notification, NotificationKind
 from carecollective.inbox.selectors import messages_after
 from carecollective.inbox.services import offer_help, send_message
+from carecollective.messaging.errors import (
+    ConversationExists,
+    ConversationNotFound,
+    IdempotencyConflict,
+    MessageNotFound,
+)
 from tests.messaging.refusals import nothing_written, refused
 
 OFFER = "Hello, I can bring them on Monday."
@@ -66,7 +74,7 @@ def test_a_repeat_stores_tells_and_counts_nothing(owner, started, version):
 def test_an_id_used_for_another_message_is_a_conflict(helper, owner, started, version, other):
     key, message_id = started(version), uuid4()
     send(owner, key, "Thank you!", message_id)
-    with refused(errors.IdempotencyConflict, "idempotency_conflict", 409):
+    with refused(IdempotencyConflict, "idempotency_conflict", 409):
         send(owner if other == "content" else helper, key, "Thank you!" if other == "sender" else "Thanks", message_id)
 
 
@@ -75,7 +83,7 @@ def test_an_unknown_conversation_and_anothers_get_the_same_answer(outsider, star
     key, answers = started(version), []
     for found in (uuid4(), key):
         for content in ("Hello", ""):
-            with refused(errors.ConversationNotFound, "conversation_not_found", 404) as refusal:
+            with refused(ConversationNotFound, "conversation_not_found", 404) as refusal:
                 send(outsider, found, content)
             answers.append(errors.envelope(refusal.value))
     assert all(answer == answers[0] for answer in answers)
@@ -87,7 +95,7 @@ def test_refusals_are_the_same_in_both_versions(owner, started, version):
     with refused(errors.ValidationRefused, "validation_error", 400):
         send(owner, key, "\u200b")
     owner.verification_status = "pending"
-    with refused(errors.NotApproved, "permission_denied", 403):
+    with refused(NotApproved, "permission_denied", 403):
         send(owner, key)
 
 
@@ -98,9 +106,9 @@ def test_a_poller_gets_what_came_after(helper, owner, outsider, started, version
     assert messages_after(reader=helper, conversation_id=key, after=first.id).messages == [second]
     assert messages_after(reader=helper, conversation_id=key, after=second.id).messages == []
     assert messages_after(reader=owner, conversation_id=key, after=None).messages[-2:] == [first, second]
-    with refused(errors.MessageNotFound, "message_not_found", 404):
+    with refused(MessageNotFound, "message_not_found", 404):
         messages_after(reader=helper, conversation_id=key, after=uuid4())
-    with refused(errors.ConversationNotFound, "conversation_not_found", 404):
+    with refused(ConversationNotFound, "conversation_not_found", 404):
         messages_after(reader=outsider, conversation_id=key, after=first.id)
 
 
@@ -138,7 +146,7 @@ def test_new_conversations_in_both_versions_share_one_limit(helper, help_request
         with refused(errors.RateLimitExceeded, "rate_limit_exceeded", 429) as refusal:
             offer_help(actor=helper, help_request_id=request.pk, initial_message=OFFER)
         assert 3590 <= refusal.value.retry_after <= 3600
-    with refused(errors.ConversationExists, "conversation_exists", 409):
+    with refused(ConversationExists, "conversation_exists", 409):
         offer_help(actor=helper, help_request_id=first.pk, initial_message=OFFER)
 
 
@@ -147,9 +155,9 @@ def test_only_what_was_written_counts(helper, owner, groceries, help_request, st
     offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
     over = help_request(status="completed")
     for request, text, kind in (
-        (groceries, OFFER, errors.ConversationExists),
+        (groceries, OFFER, ConversationExists),
         (help_request(), "too short", errors.ValidationRefused),
-        (over, OFFER, errors.HelpRequestUnavailable),
+        (over, OFFER, HelpRequestUnavailable),
     ):
         with pytest.raises(kind):
             offer_help(actor=helper, help_request_id=request.pk, initial_message=text)

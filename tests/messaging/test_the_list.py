@@ -8,10 +8,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from carecollective.core import errors
 from carecollective.inbox.models import ReadPointer
 from carecollective.inbox.selectors import list_conversations, open_thread
 from carecollective.inbox.services import mark_read, offer_help, send_message
+from carecollective.messaging.errors import ConversationNotFound
 from messaging_v2.services import send_message_v2
 from rollout.targeting import snapshot
 from tests.messaging.conftest import AUTUMN
@@ -149,7 +149,7 @@ def test_the_pointer_never_goes_back(owner, helper, conversation, beyond_policie
 
 def test_nobody_marks_anothers_conversation(outsider, conversation):
     for key in (conversation.pk, uuid4()):
-        with refused(errors.ConversationNotFound, "conversation_not_found", 404):
+        with refused(ConversationNotFound, "conversation_not_found", 404):
             mark_read(actor=outsider, conversation_id=key)
 
 

@@ -9,10 +9,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from carecollective.accounts.models import User
-from carecollective.core.errors import ConversationExists, ConversationNotFound, MessagingUnavailable
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.selectors import list_conversations, messages_after, offers_on, open_thread
 from carecollective.inbox.services import offer_help, send_message
+from carecollective.messaging.errors import ConversationExists, ConversationNotFound, MessagingUnavailable
 from rollout.alerts import lifecycle
 from rollout.guard import absence
 from rollout.targeting.cohort import Reason, decision_for

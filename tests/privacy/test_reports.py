@@ -8,9 +8,10 @@ from django.contrib import admin
 from django.db import DatabaseError, connection, transaction
 
 from carecollective.core.database import acting_as
-from carecollective.core.errors import ConversationNotFound, MessageNotFound, NotPermitted, ValidationRefused
+from carecollective.core.errors import NotPermitted, ValidationRefused
 from carecollective.inbox.selectors import open_thread
 from carecollective.inbox.services import offer_help, send_message
+from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from carecollective.moderation import selectors, services
 from carecollective.moderation.models import Look, Report
 from tests.privacy.stored import reread, stored

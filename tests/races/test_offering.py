@@ -5,11 +5,12 @@ from threading import local
 
 import pytest
 
-from carecollective.core.errors import ConversationExists, RateLimitExceeded
+from carecollective.core.errors import RateLimitExceeded
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services
 from carecollective.inbox.records import Started
 from carecollective.inbox.services import offer_help
+from carecollective.messaging.errors import ConversationExists
 from rollout.targeting.cohort import decision_for
 from rollout.versions import MessagingVersion
 from tests.races.crowd import MOST, TRIALS, TRIALS_OF

@@ -6,11 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from carecollective.core.errors import DomainError, IdempotencyConflict, RateLimitExceeded
+from carecollective.core.errors import DomainError, RateLimitExceeded
 from carecollective.help_requests.services import complete_request, reopen_request
 from carecollective.inbox.records import Sent
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.services import close_conversation, offer_help, reopen_conversation, send_message
+from carecollective.messaging.errors import IdempotencyConflict
 from tests.races.crowd import MOST, TRIALS, TRIALS_OF
 
 OFFER = "Hello, I can bring them on Monday."

@@ -9,10 +9,10 @@ from django.contrib.auth.hashers import check_password
 from django.test import Client, RequestFactory
 
 from carecollective.accounts.models import User
-from carecollective.core.errors import ConversationNotFound
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.selectors import list_conversations, open_thread
 from carecollective.inbox.services import offer_help
+from carecollective.messaging.errors import ConversationNotFound
 from carecollective.takeover.legacy import SAMPLE
 from tests.takeover.conftest import LONG_PASSWORD
 

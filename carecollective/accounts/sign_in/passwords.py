@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import get_member_managed_by
-from carecollective.core.errors import DomainError, InvalidInput, ValidationRefused
+from carecollective.core.errors import InvalidInput, ValidationRefused
 from carecollective.core.text import can_be_kept
 from carecollective.mail.queue import Letter, queue_mail
 
@@ -34,9 +34,7 @@ class PasswordLinkExpired(InvalidInput):
     )
 
 
-class NoAddress(DomainError):
-    code = "invalid_input"
-    status = 400
+class NoAddress(InvalidInput):
     message = _("This member cannot sign in, or has no e-mail address: there is nowhere to send a link to.")
 
 

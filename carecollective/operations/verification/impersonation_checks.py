@@ -9,7 +9,8 @@ from psycopg.errors import InsufficientPrivilege
 
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.core.database import acting_as, taken_back
-from carecollective.core.errors import ActingAsAnother, ConversationNotFound, DomainError
+from carecollective.core.errors import ActingAsAnother, DomainError
+from carecollective.messaging.errors import ConversationNotFound
 from carecollective.operations.verification.checks import Check, compare
 from messaging_v1.models import Conversation as LegacyConversation
 from messaging_v1.services import send_legacy_message

@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from carecollective.core.errors import MessagingUnavailable
 from carecollective.inbox.services import NEW_CONVERSATIONS_PAUSED, PAUSED_FOR_ALL, offer_help
+from carecollective.messaging.errors import MessagingUnavailable
 from rollout.alerts import lifecycle
 from rollout.alerts.notifications import deliver_waiting
 from rollout.guard import absence

@@ -15,10 +15,12 @@ from django.db import OperationalError, connection, connections
 
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
-from carecollective.core.errors import DomainError, MessagingUnavailable, as_domain_error
+from carecollective.core.errors import DomainError, as_domain_error
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services as inbox
 from carecollective.inbox.services import offer_help
+from carecollective.messaging.errors import MessagingUnavailable
+from carecollective.web.api import status_of
 from messaging_v2.services import create_conversation_atomic
 from rollout.dashboard.status import read_status
 from rollout.errors import NothingToCertify
@@ -283,7 +285,7 @@ def test_a_start_that_cannot_read_the_flag_is_refused_for_now_and_does_not_fall_
             offer_help(actor=helper, help_request_id=request.pk, initial_message=OFFER)
     refusal = as_domain_error(failure.value)
     assert refusal is not None
-    assert refusal.status == 503
+    assert status_of(refusal) == 503
 
 
 @pytest.mark.slow

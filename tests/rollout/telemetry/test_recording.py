@@ -8,6 +8,7 @@ from psycopg import errors as postgres_errors
 
 from carecollective.core import errors
 from carecollective.inbox.services import send_message
+from carecollective.messaging.errors import ConversationExists
 from rollout.models.event_log import EventLog
 from rollout.telemetry import events
 from rollout.telemetry.outcomes import EXPECTED_REFUSALS, Method, Outcome, is_connection_error, judge
@@ -50,7 +51,7 @@ def test_a_second_offer_is_a_refusal_that_names_the_standing_conversation(offer,
     stage("enabled")
     actor, request = member(), help_request()
     started = offer(actor=actor, help_request_id=request.pk)
-    with pytest.raises(errors.ConversationExists):
+    with pytest.raises(ConversationExists):
         offer(actor=actor, help_request_id=request.pk)
     refused = events.recorded()[-1]
     assert (refused.outcome, refused.error_code, refused.log_level) == (Outcome.REFUSED, "conversation_exists", "warn")
