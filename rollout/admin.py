@@ -5,9 +5,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from carecollective.web.admin_site import ReadOnlyAdmin, site
-from rollout.dashboard.acceptance_page import acceptance
 from rollout.dashboard.timeline import change_title
-from rollout.dashboard.views import control_room, first_page, live
+from rollout.dashboard.views import acceptance, control_room, first_page, live
 from rollout.models import Change, Source
 
 # At /admin/rollout/ the admin would list this app's models, and at /admin/ all models.

@@ -1,4 +1,4 @@
-"""The control room at /admin/rollout/: draws the status and hands each button to the service behind it."""
+"""The pages at /admin/rollout/: the control room with its buttons, and the final acceptance."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,23 +7,24 @@ from typing import TYPE_CHECKING, Any, cast
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from carecollective.core import retention
 from carecollective.core.errors import DomainError, ValidationRefused
-from carecollective.web.api import status_of
+from carecollective.web.pages import CatchRefusals, render_page
 from rollout import formatting
 from rollout.dashboard import view_models
-from rollout.dashboard.actions import Form, Forms, act, parse_stage
+from rollout.dashboard.actions import ActionForm, Forms, parse_stage
 from rollout.dashboard.status import PendingProposal, Status, read_status
 from rollout.errors import PromotionRefused
 from rollout.promotion import root_causes
+from rollout.promotion.acceptance import judge_acceptance
+from rollout.releases import current_release
 from rollout.stages import BUCKETS, DISABLED, STAGES, Stage, order_key
-from rollout.targeting import preview
+from rollout.targeting import preview, snapshot
 from rollout.targeting.cohort import explain
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class ProposalCard:
     title: str
     from_title: str
     is_own: bool
-    refuse: Form
+    refuse: ActionForm
 
 
 @never_cache
@@ -62,13 +63,13 @@ def control_room(request: HttpRequest) -> HttpResponse:
     """Show the rollout to staff with `rollout.view`; a POST does one thing and returns here."""
     _require_view(request)
     if request.method != "POST":
-        return _render(request)
-    try:
-        said = act(request)
-    except DomainError as refusal:
-        return _render(request, refusal)
-    messages.success(request, said)
-    return redirect(reverse("admin:rollout_control_room") + _place_of(request))
+        return _render(request, Forms())
+    forms = Forms()
+    form = forms.bind(request.POST)
+    with CatchRefusals(form) as attempt:
+        messages.success(request, form.run(_staff(request)))
+        return redirect(reverse("admin:rollout_control_room") + _place_of(request))
+    return _render(request, forms, refusal=attempt.error, first_refused=form.first_refused)
 
 
 @never_cache
@@ -76,7 +77,7 @@ def control_room(request: HttpRequest) -> HttpResponse:
 def live(request: HttpRequest) -> HttpResponse:
     """Answer with the regions of the page that move by themselves, for the script to put in place."""
     _require_view(request)
-    return TemplateResponse(request, "admin/rollout/live.html", _room(request, read_status(), Forms()))
+    return render(request, "admin/rollout/live.html", _room(request, read_status(), Forms()))
 
 
 @never_cache
@@ -87,13 +88,47 @@ def first_page(request: HttpRequest) -> HttpResponse:
     return admin.site.index(request)
 
 
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def acceptance(request: HttpRequest) -> HttpResponse:
+    """Show the lines of the final acceptance; a POST signs one or takes a signature back."""
+    _require_view(request)
+    refusal: DomainError | None = None
+    if request.method == "POST":
+        form = Forms().bind(request.POST)
+        with CatchRefusals(form) as attempt:
+            messages.success(request, form.run(_staff(request)))
+            return redirect("admin:rollout_acceptance")
+        refusal = attempt.error
+    items = judge_acceptance()
+    open_count = sum(item.state != "pass" for item in items)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Final acceptance",
+        "items": items,
+        "accepted": not open_count,
+        "open_count": open_count,
+        "release": current_release(),
+        "can": Can.of(_staff(request)),
+        "status": snapshot.read_now(),
+        "post_to": reverse("admin:rollout_acceptance"),
+        "refusal": refusal,
+    }
+    return render_page(request, "admin/rollout/acceptance.html", context, refusal=refusal)
+
+
 def _require_view(request: HttpRequest) -> None:
     if not request.user.has_perm("rollout.view"):
         raise PermissionDenied
 
 
-def _render(request: HttpRequest, refusal: DomainError | None = None) -> HttpResponse:
-    forms = Forms(refusal=refusal, posted=request.POST.dict())
+def _staff(request: HttpRequest) -> "User":
+    return cast("User", request.user)
+
+
+def _render(
+    request: HttpRequest, forms: Forms, *, refusal: DomainError | None = None, first_refused: str = ""
+) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "retention": retention.read(),
@@ -101,10 +136,10 @@ def _render(request: HttpRequest, refusal: DomainError | None = None) -> HttpRes
         **_member_asked_for(request),
         **_stage_asked_for(request),
         "refusal": refusal,
+        "first_refused": first_refused,
         "missing": refusal.missing if isinstance(refusal, PromotionRefused) else (),
     }
-    status = status_of(refusal) if refusal else 200
-    return TemplateResponse(request, "admin/rollout/control_room.html", context, status=status)
+    return render_page(request, "admin/rollout/control_room.html", context, refusal=refusal)
 
 
 def _place_of(request: HttpRequest) -> str:
@@ -115,7 +150,7 @@ def _place_of(request: HttpRequest) -> str:
 
 
 def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
-    member = cast("User", request.user)
+    member = _staff(request)
     now = order_key(status.stage)
     lines = view_models.lines_of(status)
     health_word, stage_title = view_models.HEALTH_WORDS[status.health], view_models.title_of(status.stage)
