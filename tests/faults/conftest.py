@@ -5,21 +5,21 @@ from pathlib import Path
 import pytest
 
 from tests.faults.site import Seat, Site
-from tests.rollout.guard.listener import Listener, listening
+from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
 from tests.sites import CopyFirstRun
 from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="session")
-def black_hole() -> Iterator[Listener]:
+def black_hole() -> Iterator[WebhookServer]:
     """A web address that takes everything and answers nothing; the site's alerts go there all the while."""
-    with listening() as listener:
+    with webhook_server() as listener:
         listener.hang.set()
         yield listener
 
 
 @pytest.fixture(scope="session")
-def site(black_hole: Listener, copy_first_run: CopyFirstRun) -> Iterator[Site]:
+def site(black_hole: WebhookServer, copy_first_run: CopyFirstRun) -> Iterator[Site]:
     """One site for all of these tests: each leaves it well, which the next one's start proves."""
     with tempfile.TemporaryDirectory(prefix="care-faults-") as folder:
         started = Site(copy_first_run(Path(folder) / "data"), ALERT_WEBHOOK_URL=black_hole.address)

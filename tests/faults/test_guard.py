@@ -163,14 +163,14 @@ def test_a_web_address_that_never_answers_costs_the_members_nothing(site, seats,
         return [answer.seconds for answer in answers]
 
     free = timed()
-    heard = len(black_hole.heard)
+    before = len(black_hole.received)
     site.rows(
         "INSERT INTO rollout_alert (kind, severity, words, figures, stage, disabled_v2, opened_at)"
         " VALUES ('duplicates', 'warning', 'A trial.', '{}', 'disabled', false, clock_timestamp() - interval '3 s')"
         " ON CONFLICT DO NOTHING"
     )
     site.rows("UPDATE rollout_delivery SET next_try_at = clock_timestamp() WHERE delivered_at IS NULL")
-    wait_for(lambda: len(black_hole.heard) > heard, seconds=15)
+    wait_for(lambda: len(black_hole.received) > before, seconds=15)
     # Another is due while the worker waits for that one: who delivered on the way of a request would wait as long.
     site.rows("UPDATE rollout_delivery SET next_try_at = clock_timestamp() WHERE delivered_at IS NULL")
     waiting = timed()

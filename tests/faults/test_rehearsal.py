@@ -20,7 +20,7 @@ from tests.faults.site import Site, holding, kill
 from tests.faults.visitor import Visitor
 from tests.mail.smtp_server import MailServer, serving
 from tests.postgres.support import PROJECT
-from tests.rollout.guard.listener import Listener, listening
+from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
 from tests.sites import CopyFirstRun, environment_for
 from tests.waiting import wait_for
 
@@ -51,7 +51,7 @@ MEND = "DROP FUNCTION rehearsal_fails CASCADE"
 class Rehearsal:
     """A site of its own with its two people, its webhook receiver and its mail server."""
 
-    def __init__(self, site: Site, webhook: Listener, mail: MailServer) -> None:
+    def __init__(self, site: Site, webhook: WebhookServer, mail: MailServer) -> None:
         self.site, self.webhook, self.mail = site, webhook, mail
         self.amina, self.ben = (self._staff(name) for name in ("Amina", "Ben"))
         self.told: list[tuple[str, str]] = []
@@ -72,14 +72,14 @@ class Rehearsal:
 
         def came() -> bool:
             by_mail = "\n".join(f"{one['Subject']}\n{one.get_payload(decode=True).decode()}" for one in self._letters())
-            found[:] = [one["text"] for one in self.webhook.heard if all(word in one["text"] for word in words)]
+            found[:] = [one["text"] for one in self.webhook.received if all(word in one["text"] for word in words)]
             return bool(found) and all(word in by_mail for word in words)
 
         began = time.monotonic()
         try:
             wait_for(came, seconds=seconds)
         except AssertionError:
-            heard = "\n---\n".join(one["text"] for one in self.webhook.heard)
+            heard = "\n---\n".join(one["text"] for one in self.webhook.received)
             pytest.fail(f"{misfortune}: nobody was told {words}. Heard:\n{heard}")
         took = time.monotonic() - began
         self.told.append((misfortune, f"after {took:.0f} s: {found[-1]}"))
@@ -89,7 +89,7 @@ class Rehearsal:
         return [one for one in self.mail.messages if one["To"] == ON_CALL]
 
     def heard(self, kind: str, event: str = "alert.opened") -> list[dict[str, Any]]:
-        return [one for one in self.webhook.heard if (one.get("kind"), one.get("event")) == (kind, event)]
+        return [one for one in self.webhook.received if (one.get("kind"), one.get("event")) == (kind, event)]
 
     def has_heard(self, kind: str, times: int) -> bool:
         return len(self.heard(kind)) == times
@@ -144,7 +144,7 @@ class Rehearsal:
 
 @pytest.fixture
 def rehearsal(tmp_path: Path, copy_first_run: CopyFirstRun) -> Iterator[Rehearsal]:
-    with listening() as webhook, serving(MailServer()) as mail:
+    with webhook_server() as webhook, serving(MailServer()) as mail:
         site = Site(
             copy_first_run(tmp_path / "data"),
             log=tmp_path / "site.log",

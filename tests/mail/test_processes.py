@@ -13,7 +13,7 @@ from carecollective.mail.models import MailState, OutgoingMail
 from carecollective.mail.queue import queue_mail
 from carecollective.web import health
 from tests.mail.smtp_server import MailServer, hanging, serving
-from tests.rollout.guard.listener import listening
+from tests.rollout.alerts.webhook_server import webhook_server
 from tests.rollout.guard.processes import running
 from tests.waiting import wait_for
 
@@ -69,7 +69,7 @@ def test_a_hung_mail_server_holds_up_no_alert_and_is_seen(member: Callable[..., 
     queue_mail(KIND, member().pk)
     with (
         hanging() as url,
-        listening() as slack,
+        webhook_server() as slack,
         running(
             "worker",
             role="web",
@@ -84,7 +84,7 @@ def test_a_hung_mail_server_holds_up_no_alert_and_is_seen(member: Callable[..., 
             " ('v1_creation_failing', 'critical', clock_timestamp(), '8 of 10 failed.', '{}', 'percentage:10', false)"
         )
         began = time.monotonic()
-        wait_for(lambda: slack.heard, seconds=20)
+        wait_for(lambda: slack.received, seconds=20)
         assert time.monotonic() - began < 15
         assert OutgoingMail.objects.get().state == MailState.WAITING
         assert health.read().checks["worker"]["seconds_since_beat"] < 10

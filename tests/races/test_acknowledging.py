@@ -7,7 +7,7 @@ from typing import Any
 from django.db import connection
 
 from rollout.alerts import lifecycle
-from tests.rollout.guard.test_alerts import note
+from tests.rollout.alerts.test_lifecycle import note
 
 Make = Callable[..., Any]
 

@@ -1,64 +1,11 @@
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from typing import Any
 
 import pytest
 
 from rollout.guard.runner import Guard
 from rollout.targeting.state import FLAG_NAME
 from tests.roles import as_role
-
-Happened = Callable[..., None]
-Sql = Callable[..., Any]
-BeyondPolicies = Callable[[], AbstractContextManager[Any]]
-
-
-@pytest.fixture
-def sql(db: None, beyond_policies: BeyondPolicies) -> Sql:
-    """Run a statement as the superuser, and return the first row it answers."""
-
-    def run(statement: str, *values: Any) -> Any:
-        with beyond_policies() as cursor:
-            cursor.execute(statement, values)
-            return cursor.fetchone() if cursor.description else None
-
-    return run
-
-
-@pytest.fixture
-def happened(sql: Sql) -> Happened:
-    """Record operations as the application would have: `happened(5, level="error")`. By default they succeeded just now.
-
-    They are by so many `members` in turn; by nobody who is known where that is 0.
-    """
-
-    def record(
-        count: int = 1,
-        *,
-        method: str = "startHelpConversation",
-        version: str | None = "v2",
-        level: str = "info",
-        code: str | None = None,
-        ms: float = 40.0,
-        seconds_ago: float = 0.0,
-        apart: float = 0.0,
-        connection_error: bool = False,
-        members: int = 0,
-    ) -> None:
-        code = code or {"info": None, "warn": "validation_error", "error": "database_error"}[level]
-        sql(
-            """
-            INSERT INTO application_logs (key, timestamp, service, method, event, log_level, error_code, version, stage,
-              duration_ms, request_id, connection_error, user_id)
-            SELECT gen_random_uuid(), clock_timestamp() - make_interval(secs => %s + %s * n), 'MessagingService', %s,
-              CASE %s WHEN 'info' THEN 'success' ELSE 'error' END, %s, %s, %s, 'percentage:10', %s, 'test', %s,
-              CASE WHEN %s > 0 THEN md5((n %% greatest(%s, 1))::text)::uuid END
-            FROM generate_series(1, %s) AS n
-            """,
-            seconds_ago, apart, method, level, level, code, version, ms, connection_error, members, members, count,
-        )  # fmt: skip
-
-    return record
+from tests.rollout.conftest import Sql
 
 
 @pytest.fixture
@@ -80,13 +27,6 @@ def as_guard(db: None) -> Iterator[None]:
     """Act as the guard's own role, which may do no more than it needs."""
     with as_role("guard"):
         yield
-
-
-@pytest.fixture
-def as_role_for_test(db: None) -> Iterator[Callable[[str], None]]:
-    """Act as a role until the test ends."""
-    with ExitStack() as stack:
-        yield lambda role: stack.enter_context(as_role(role))
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from rollout.guard.absence import WorkerWatch, check_guard
 from rollout.guard.runner import Guard
 from rollout.stages import DISABLED, INTERNAL, Stage
 from tests.roles import as_role
-from tests.rollout.guard.conftest import Sql
-from tests.rollout.guard.listener import Listener, listening
+from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
+from tests.rollout.conftest import Sql
 
 Make = Callable[..., Any]
 At = Callable[..., None]
@@ -33,8 +33,8 @@ def up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def slack(settings: Settings) -> Iterator[Listener]:
-    with listening() as server:
+def slack(settings: Settings) -> Iterator[WebhookServer]:
+    with webhook_server() as server:
         settings.SLACK_WEBHOOK_URL = server.address
         yield server
 
@@ -88,7 +88,7 @@ def test_the_guards_absence_is_told_while_it_lasts(
 
 
 def test_the_alert_names_the_stage_and_ends_when_the_guard_is_back(
-    at: At, looked: Callable[[float], None], slack: Listener
+    at: At, looked: Callable[[float], None], slack: WebhookServer
 ) -> None:
     at("percentage:10")
     looked(600)
@@ -194,7 +194,7 @@ def test_that_nobody_can_start_a_conversation_is_critical_and_one_alert(
 
 
 def test_that_nobody_can_start_is_told_at_once(
-    at: At, sql: Sql, looked: Callable[[float], None], slack: Listener
+    at: At, sql: Sql, looked: Callable[[float], None], slack: WebhookServer
 ) -> None:
     at("percentage:50")
     sql("UPDATE rollout_flag SET v1_writes = false")
@@ -237,7 +237,7 @@ def test_the_guard_sees_it_where_the_worker_is_gone(at: At, sql: Sql, beat: Call
 
 
 def test_the_guard_may_send_what_waits(
-    slack: Listener, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    slack: WebhookServer, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beat(300)
     with as_role("guard"):
@@ -252,7 +252,7 @@ def test_the_guard_may_send_what_waits(
 
 
 def test_a_look_waits_for_no_address_that_never_answers(
-    slack: Listener, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    slack: WebhookServer, beat: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beat(300)
 

@@ -20,8 +20,8 @@ from rollout.promotion import rollbacks
 from rollout.promotion.services import change_stage, roll_back, set_v1_writes
 from rollout.stages import Stage
 from tests.roles import as_role
-from tests.rollout.guard.conftest import Happened, Sql
-from tests.rollout.guard.listener import Listener, listening
+from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
+from tests.rollout.conftest import Happened, Sql
 
 Make = Callable[..., Any]
 At = Callable[..., None]
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.usefixtures("db")
 
 
 @pytest.fixture
-def slack(settings: Settings) -> Iterator[Listener]:
-    with listening() as server:
+def slack(settings: Settings) -> Iterator[WebhookServer]:
+    with webhook_server() as server:
         settings.SLACK_WEBHOOK_URL = server.address
         yield server
 
@@ -44,7 +44,7 @@ def deliver() -> None:
 
 
 def test_a_second_rollback_by_the_guard_is_told_in_words_of_its_own(
-    slack: Listener, at: At, happened: Happened, look: Look
+    slack: WebhookServer, at: At, happened: Happened, look: Look
 ) -> None:
     at("percentage:10")
     happened(8, level="error")
@@ -92,7 +92,7 @@ def test_each_rollback_by_the_guard_has_an_alert_of_its_own(at: At, happened: Ha
     ),
 ])  # fmt: skip
 def test_what_a_person_does_is_told_once_as_a_notice(
-    slack: Listener, at: At, staff: Make, do: Callable[[Any], Any], said: str
+    slack: WebhookServer, at: At, staff: Make, do: Callable[[Any], Any], said: str
 ) -> None:
     at("internal")
     do(staff(name="Amina"))
@@ -105,7 +105,7 @@ def test_what_a_person_does_is_told_once_as_a_notice(
     assert (notice.kind, notice.severity) == ("stage_changed", "notice")
 
 
-def test_a_rollback_from_the_command_line_is_told(slack: Listener, at: At) -> None:
+def test_a_rollback_from_the_command_line_is_told(slack: WebhookServer, at: At) -> None:
     at("internal")
     call_command("rollout", "rollback", "--reason", "It hurts.", stdout=StringIO())
     deliver()
@@ -120,7 +120,7 @@ def test_a_rollback_from_the_command_line_is_told(slack: Listener, at: At) -> No
     ("DELETE FROM rollout_flag", "The rollout's row was deleted (it was at internal)"),
 ])  # fmt: skip
 def test_a_change_by_sql_is_an_open_alert_until_somebody_acknowledges_it(
-    slack: Listener, at: At, sql: Sql, staff: Make, statement: str, said: str
+    slack: WebhookServer, at: At, sql: Sql, staff: Make, statement: str, said: str
 ) -> None:
     at("internal")
     sql(statement)
@@ -139,7 +139,7 @@ def test_a_change_by_sql_is_an_open_alert_until_somebody_acknowledges_it(
     assert [said in text for text in slack.texts] == [True]
 
 
-def test_changes_made_while_guard_and_worker_were_down_are_all_told(slack: Listener, at: At, staff: Make) -> None:
+def test_changes_made_while_guard_and_worker_were_down_are_all_told(slack: WebhookServer, at: At, staff: Make) -> None:
     at("internal")
     for turn in range(3):
         set_v1_writes(actor=staff(), on=bool(turn % 2), reason=f"Turn {turn}.", source=Source.ADMIN)
@@ -162,7 +162,7 @@ def test_changes_made_while_guard_and_worker_were_down_are_all_told(slack: Liste
     ("admin", "stage_changed", "V2 was rolled back from percentage:10 to disabled, by Amina. Reason: 8 of 8 failed."),
 ])  # fmt: skip
 def test_a_rollback_that_is_kept_from_the_record_is_told_once(
-    slack: Listener, at: At, sql: Sql, source: str, kind: str, said: str
+    slack: WebhookServer, at: At, sql: Sql, source: str, kind: str, said: str
 ) -> None:
     at("percentage:10")
     sql(
@@ -192,9 +192,9 @@ def test_the_timeline_shows_who_acknowledged_and_shows_a_change_once(at: At, sql
     assert "The rollout was changed" not in [title for title, _who in titles]
 
 
-def test_nothing_from_before_is_told_when_a_site_is_new(slack: Listener) -> None:
+def test_nothing_from_before_is_told_when_a_site_is_new(slack: WebhookServer) -> None:
     deliver()
-    assert (slack.heard, Alert.objects.count()) == ([], 0)
+    assert (slack.received, Alert.objects.count()) == ([], 0)
     assert Change.objects.exists()
 
 

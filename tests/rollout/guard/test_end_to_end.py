@@ -15,7 +15,7 @@ from knox.models import AuthToken
 from rollout.alerts import lifecycle
 from rollout.dashboard.timeline import read_timeline
 from rollout.models import Change, DrainCertificate
-from tests.rollout.guard.listener import listening
+from tests.rollout.alerts.webhook_server import webhook_server
 from tests.rollout.guard.processes import running
 from tests.waiting import wait_for
 
@@ -49,7 +49,7 @@ def test_v2_breaks_the_guard_turns_it_off_and_offers_go_on_in_v1(
         return post(f"{site}/api/messaging/help-requests/{help_request(user=owner).pk}/start-conversation", token)
 
     with (
-        listening() as slack,
+        webhook_server() as slack,
         running("guard", role="guard"),
         running("worker", role="web", TEST_SLACK_WEBHOOK_URL=slack.address),
     ):
@@ -79,7 +79,7 @@ def test_v2_breaks_the_guard_turns_it_off_and_offers_go_on_in_v1(
         assert "Error codes: database_error" in told[0]
         title = "The guard turned V2 off"
         assert {f"alert: {title}, by The guard", "change: enabled → disabled, by The guard"} <= set(story()[:4])
-        slack.heard.clear()
+        slack.received.clear()
         superuser.execute(REPAIR_V2)
         # Five quiet minutes go by.
         for _round in range(2):
@@ -93,11 +93,11 @@ def test_v2_breaks_the_guard_turns_it_off_and_offers_go_on_in_v1(
         superuser.execute(
             "UPDATE rollout_alert SET resolved_at = resolved_at - interval '6 min' WHERE kind = 'guard_rollback'"
         )
-        wait_for(lambda: slack.heard, seconds=25)
+        wait_for(lambda: slack.received, seconds=25)
         time.sleep(6)
         (over,) = slack.texts
         assert over.startswith("Resolved: No new failures for 12 minutes. V2 is off; new conversations use V1.")
-        assert TEXT not in json.dumps(slack.heard)
+        assert TEXT not in json.dumps(slack.received)
 
     change = Change.objects.first()
     assert change is not None

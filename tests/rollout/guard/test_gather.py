@@ -7,7 +7,7 @@ import pytest
 from rollout.alerts.evidence import Evidence
 from rollout.guard.runner import gather
 from tests.roles import as_role
-from tests.rollout.guard.conftest import Happened
+from tests.rollout.conftest import Happened
 
 At = Callable[..., None]
 # Events only grow older while a test runs, so that the near side of a limit has seconds to spare and the far side none.

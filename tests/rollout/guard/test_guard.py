@@ -16,7 +16,7 @@ from rollout.guard.runner import Guard
 from rollout.models import Change
 from rollout.models.alerts import Alert
 from rollout.stages import DISABLED
-from tests.rollout.guard.conftest import Happened, Sql
+from tests.rollout.conftest import Happened, Sql
 
 Look = Callable[[], None]
 At = Callable[..., None]

@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 from rollout.alerts import lifecycle
 from rollout.guard.integrity import Inspector, count_broken
 from rollout.models.alerts import Alert
-from tests.rollout.guard.conftest import Sql
+from tests.rollout.conftest import Sql
 
 CONVERSATION = """
 INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message, created_at, updated_at)

@@ -18,7 +18,7 @@ from rollout.targeting.guard_lease import read_lease
 from rollout.targeting.state import RolloutState
 from rollout.versions import MessagingVersion
 from tests.roles import as_role
-from tests.rollout.guard.conftest import Sql
+from tests.rollout.conftest import Sql
 from tests.waiting import wait_for
 
 Make = Callable[..., Any]

@@ -10,8 +10,8 @@ from rollout.alerts import lifecycle
 from rollout.alerts.notifications import deliver_waiting
 from rollout.guard.change_alerts import note_changes
 from rollout.models.alerts import Alert
-from tests.rollout.guard.conftest import Happened, Sql
-from tests.rollout.guard.listener import Listener, listening
+from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
+from tests.rollout.conftest import Happened, Sql
 
 At = Callable[..., None]
 Look = Callable[[], None]
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("db")
 
 
 @pytest.fixture
-def slack(settings: Settings) -> Iterator[Listener]:
-    with listening() as server:
+def slack(settings: Settings) -> Iterator[WebhookServer]:
+    with webhook_server() as server:
         settings.SLACK_WEBHOOK_URL = server.address
         yield server
 
@@ -42,7 +42,7 @@ def later(sql: Sql) -> Callable[[int], None]:
 
 
 def test_a_slow_database_is_told_once(
-    slack: Listener, at: At, happened: Happened, look: Look, later: Callable[[int], None]
+    slack: WebhookServer, at: At, happened: Happened, look: Look, later: Callable[[int], None]
 ) -> None:
     at("enabled")
     happened(40, method="sendMessage", ms=2500)
@@ -60,7 +60,7 @@ def test_a_slow_database_is_told_once(
 
 
 def test_a_weaker_alert_that_came_first_waits_for_the_stronger(
-    slack: Listener, at: At, happened: Happened, look: Look, later: Callable[[int], None]
+    slack: WebhookServer, at: At, happened: Happened, look: Look, later: Callable[[int], None]
 ) -> None:
     at("enabled")
     happened(40, method="sendMessage", ms=2500)
@@ -79,7 +79,7 @@ def test_a_weaker_alert_that_came_first_waits_for_the_stronger(
 
 
 def test_a_weaker_alert_by_itself_is_told(
-    slack: Listener, at: At, happened: Happened, look: Look, later: Callable[[int], None]
+    slack: WebhookServer, at: At, happened: Happened, look: Look, later: Callable[[int], None]
 ) -> None:
     at("enabled")
     happened(40, method="sendMessage", ms=2500)
@@ -91,7 +91,7 @@ def test_a_weaker_alert_by_itself_is_told(
 
 
 def test_a_flap_of_an_hour_is_one_beginning_and_one_end(
-    slack: Listener, at: At, happened: Happened, look: Look, later: Callable[[int], None]
+    slack: WebhookServer, at: At, happened: Happened, look: Look, later: Callable[[int], None]
 ) -> None:
     at("enabled")
     for _flap in range(9):

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.faults import scale
-from tests.rollout.guard.listener import listening
+from tests.rollout.alerts.webhook_server import webhook_server
 from tests.rollout.guard.processes import running
 from tests.waiting import wait_for
 
@@ -99,14 +99,14 @@ def test_without_a_worker_the_guard_tells_people_itself(
         superuser.execute(
             "INSERT INTO core_workerheartbeat (name, beat_at, stuck_tasks) VALUES ('worker', clock_timestamp(), 'a.task')"
         )
-    with listening() as slack, running("guard", role="guard", TEST_SLACK_WEBHOOK_URL=slack.address) as guard:
+    with webhook_server() as slack, running("guard", role="guard", TEST_SLACK_WEBHOOK_URL=slack.address) as guard:
         wait_for(lambda: holder() == str(guard.pid), seconds=20)
         superuser.execute("UPDATE rollout_flag SET v1_writes = false WHERE name = 'messaging_v2'")
         expected = {"V1 writes were turned off", "No member can start a conversation"}
         expected |= (
             {"The worker hangs in a.task."} if worker == "hangs" else {"The worker has never given a sign of life."}
         )
-        wait_for(lambda: len(slack.heard) >= len(expected), seconds=90)
+        wait_for(lambda: len(slack.received) >= len(expected), seconds=90)
         assert {
             text.split("\n")[0].split(",")[0].split(":")[1].strip() for text in slack.texts[: len(expected)]
         } == expected

@@ -23,7 +23,7 @@ from rollout.models import Source
 from rollout.promotion.services import roll_back
 from rollout.telemetry import events
 from tests.roles import as_role
-from tests.rollout.guard.listener import Listener, listening
+from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
 from tests.waiting import wait_for
 
 Make = Callable[..., Any]
@@ -57,8 +57,8 @@ def sql(beyond_policies: Make) -> Callable[..., None]:
 
 
 @pytest.fixture
-def slack(settings: Settings) -> Iterator[Listener]:
-    with listening() as server:
+def slack(settings: Settings) -> Iterator[WebhookServer]:
+    with webhook_server() as server:
         settings.SLACK_WEBHOOK_URL = server.address
         yield server
 
@@ -134,7 +134,7 @@ def test_page_and_command_show_the_trial(
 @in_a_transaction
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_failed_trial_is_shown_at_once_and_told_when_it_fails_again(
-    rolled_back: None, sql: Sql, slack: Listener, try_again: Callable[[], None], how: str
+    rolled_back: None, sql: Sql, slack: WebhookServer, try_again: Callable[[], None], how: str
 ) -> None:
     sql(BROKEN[how])
     assert try_v1() == 1

@@ -20,7 +20,7 @@ from rollout.guard.runner import Guard
 from rollout.models import Source
 from rollout.promotion.services import roll_back
 from tests.roles import as_role
-from tests.rollout.guard.listener import Listener, listening
+from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
 
 Make = Callable[..., Any]
 Connect = Callable[..., "psycopg.Connection[Any]"]
@@ -41,8 +41,8 @@ def superuser(committed_db: None, connect_as: Connect) -> "psycopg.Connection[An
 
 
 @pytest.fixture
-def slack(settings: Settings) -> Iterator[Listener]:
-    with listening() as server:
+def slack(settings: Settings) -> Iterator[WebhookServer]:
+    with webhook_server() as server:
         settings.SLACK_WEBHOOK_URL = server.address
         yield server
 
@@ -78,7 +78,7 @@ def look() -> None:
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_with_v1_broken_all_is_not_well_and_somebody_is_told(
-    superuser: "psycopg.Connection[Any]", stage: Make, told_until_now: Callable[[], None], slack: Listener,
+    superuser: "psycopg.Connection[Any]", stage: Make, told_until_now: Callable[[], None], slack: WebhookServer,
     member: Make, help_request: Make, how: str,
 ) -> None:  # fmt: skip
     stage("percentage:10")
@@ -102,7 +102,7 @@ def test_with_v1_broken_all_is_not_well_and_somebody_is_told(
 
 
 def test_after_a_rollback_v1_is_looked_at_and_its_failure_is_told(
-    superuser: "psycopg.Connection[Any]", stage: Make, told_until_now: Callable[[], None], slack: Listener,
+    superuser: "psycopg.Connection[Any]", stage: Make, told_until_now: Callable[[], None], slack: WebhookServer,
     member: Make, help_request: Make,
 ) -> None:  # fmt: skip
     stage("enabled")

@@ -1,4 +1,4 @@
-"""A listener on this machine in the place of Slack, or of any web address that alerts go to."""
+"""A local HTTP server that stands in for Slack and other webhooks."""
 
 import json
 import threading
@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
-class Listener(ThreadingHTTPServer):
-    """Keeps what it was sent; answers with `status`, and not at all while it is told to `hang`."""
+class WebhookServer(ThreadingHTTPServer):
+    """Keeps what it receives and answers with `status`; while `hang` is set it does not answer."""
 
     daemon_threads = True
 
@@ -19,7 +19,7 @@ class Listener(ThreadingHTTPServer):
         self.headers: dict[str, str] = {}
         self.hang = threading.Event()
         self.released = threading.Event()
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
 
     @property
     def address(self) -> str:
@@ -27,16 +27,16 @@ class Listener(ThreadingHTTPServer):
 
     @property
     def texts(self) -> list[str]:
-        return [one["text"] for one in self.heard]
+        return [one["text"] for one in self.received]
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Listener
+    server: WebhookServer
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         with suppress(ValueError):  # Sentry's are no JSON
-            self.server.heard.append(json.loads(body))
+            self.server.received.append(json.loads(body))
         if self.server.hang.is_set():
             self.server.released.wait(30)
             return
@@ -51,8 +51,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def listening() -> Iterator[Listener]:
-    server = Listener()
+def webhook_server() -> Iterator[WebhookServer]:
+    server = WebhookServer()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

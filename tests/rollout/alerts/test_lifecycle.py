@@ -15,7 +15,7 @@ from rollout.alerts.rules import rule_of
 from rollout.errors import AlertNotFound
 from rollout.models.alerts import Alert, Delivery, Severity
 from rollout.stages import INTERNAL, Stage
-from tests.rollout.guard.conftest import Sql
+from tests.rollout.conftest import Sql
 
 Make = Callable[..., Any]
 TEN = Stage.parse("percentage:10")

@@ -10,7 +10,7 @@ from rollout.alerts import channels
 from rollout.alerts.notifications import deliver_waiting, send_test_message
 from rollout.models.alerts import Delivery
 from tests.dripping import dripping
-from tests.rollout.guard.conftest import Sql
+from tests.rollout.conftest import Sql
 from tests.waiting import wait_for
 
 # The head of a record of 16,384 bytes, which a browser waits for.

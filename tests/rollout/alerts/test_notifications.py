@@ -22,15 +22,15 @@ from rollout.alerts.rules import RULES
 from rollout.errors import ChannelNotConfigured
 from rollout.models.alerts import Delivery
 from tests.mail.smtp_server import OK, MailServer, serving
-from tests.rollout.guard.conftest import Sql
-from tests.rollout.guard.listener import Listener, listening
+from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
+from tests.rollout.conftest import Sql
 
 OpenAlert = Callable[..., int]
 
 
 @pytest.fixture
-def slack(settings: Settings) -> Iterator[Listener]:
-    with listening() as server:
+def slack(settings: Settings) -> Iterator[WebhookServer]:
+    with webhook_server() as server:
         settings.SLACK_WEBHOOK_URL = server.address
         yield server
 
@@ -68,7 +68,7 @@ def resolve(sql: Sql) -> None:
 
 
 def test_slack_is_told_once_when_it_opens_and_once_when_it_is_over(
-    slack: Listener, open_alert: OpenAlert, sql: Sql
+    slack: WebhookServer, open_alert: OpenAlert, sql: Sql
 ) -> None:
     key = open_alert()
     assert deliver_waiting() == 1
@@ -96,7 +96,7 @@ def test_without_a_channel_nothing_is_queued(open_alert: OpenAlert, settings: Se
 
 
 def test_a_channel_that_refuses_is_tried_again_after_longer_and_longer_pauses(
-    slack: Listener, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
+    slack: WebhookServer, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
 ) -> None:
     open_alert()
     slack.status = 503
@@ -121,14 +121,14 @@ def test_a_channel_that_refuses_is_tried_again_after_longer_and_longer_pauses(
 
 
 def test_who_hears_of_an_alert_when_it_is_over_is_told_so_at_once_and_once(
-    slack: Listener, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
+    slack: WebhookServer, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
 ) -> None:
     open_alert()
     slack.status = 500
     deliver_waiting()
     resolve(sql)
     slack.status = 200
-    slack.heard.clear()
+    slack.received.clear()
     due_now()
     deliver_waiting()
     deliver_waiting()
@@ -138,7 +138,7 @@ def test_who_hears_of_an_alert_when_it_is_over_is_told_so_at_once_and_once(
 
 
 def test_after_a_day_it_is_given_up(
-    slack: Listener, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
+    slack: WebhookServer, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
 ) -> None:
     open_alert(seconds_ago=25 * 3600)
     slack.status = 500
@@ -149,7 +149,7 @@ def test_after_a_day_it_is_given_up(
 
 
 def test_a_server_that_never_answers_holds_up_nothing_for_more_than_five_seconds(
-    slack: Listener, open_alert: OpenAlert, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    slack: WebhookServer, open_alert: OpenAlert, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(channels, "TIMEOUT_SECONDS", 0.5)
     slack.hang.set()
@@ -177,7 +177,7 @@ def test_an_address_where_nobody_listens_is_an_error_without_the_address(
 
 
 def test_a_delivered_message_leaves_no_address_in_the_log(
-    slack: Listener, open_alert: OpenAlert, caplog: pytest.LogCaptureFixture
+    slack: WebhookServer, open_alert: OpenAlert, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     open_alert()
@@ -185,7 +185,7 @@ def test_a_delivered_message_leaves_no_address_in_the_log(
     assert "secret" not in caplog.text
 
 
-def test_a_redirect_is_not_followed(slack: Listener, open_alert: OpenAlert) -> None:
+def test_a_redirect_is_not_followed(slack: WebhookServer, open_alert: OpenAlert) -> None:
     slack.status = 302
     slack.headers = {"Location": "http://127.0.0.1:1/elsewhere"}
     open_alert()
@@ -208,11 +208,11 @@ def test_an_e_mail_goes_to_all_addresses(open_alert: OpenAlert, settings: Settin
 
 
 def test_the_operators_own_address_gets_facts(open_alert: OpenAlert, settings: Settings) -> None:
-    with listening() as server:
+    with webhook_server() as server:
         settings.ALERT_WEBHOOK_URL = server.address
         key = open_alert()
         assert deliver_waiting() == 1
-    (fact,) = server.heard
+    (fact,) = server.received
     assert fact["event"] == "alert.opened"
     assert (fact["id"], fact["kind"], fact["severity"], fact["stage"]) == (
         key, "guard_rollback", "critical", "percentage:10",
@@ -250,7 +250,7 @@ def test_sentry_is_told_with_the_kind_and_the_stage(open_alert: OpenAlert, setti
 
 
 def test_sentry_counts_as_told_only_when_it_took_the_message(db: None, settings: Settings) -> None:
-    with listening() as server, sentry_sdk.isolation_scope() as scope:
+    with webhook_server() as server, sentry_sdk.isolation_scope() as scope:
         settings.SENTRY_DSN = f"http://key@127.0.0.1:{server.server_port}/1"
         scope.set_client(
             sentry_sdk.Client(dsn=settings.SENTRY_DSN, transport=sentry.CountingTransport, default_integrations=False)
@@ -286,7 +286,7 @@ def test_one_refused_address_keeps_nobody_else_from_the_alert(
         assert send_test_message(channel="email").error == "SMTPRecipientsRefused"
 
 
-def test_a_test_message_goes_the_way_of_an_alert(db: None, slack: Listener, staff: Callable[..., Any]) -> None:
+def test_a_test_message_goes_the_way_of_an_alert(db: None, slack: WebhookServer, staff: Callable[..., Any]) -> None:
     sent = send_test_message(channel="slack", actor=staff(name="Amina"))
     assert (sent.what, sent.attempts, sent.error, sent.next_try_at) == ("test", 1, "", None)
     assert sent.delivered_at is not None
@@ -296,7 +296,9 @@ def test_a_test_message_goes_the_way_of_an_alert(db: None, slack: Listener, staf
     assert (state.configured, state.tested_at, state.failed_at) == (True, sent.delivered_at, None)
 
 
-def test_a_test_message_that_fails_is_not_tried_again(db: None, slack: Listener, due_now: Callable[[], None]) -> None:
+def test_a_test_message_that_fails_is_not_tried_again(
+    db: None, slack: WebhookServer, due_now: Callable[[], None]
+) -> None:
     slack.status = 404
     sent = send_test_message(channel="slack")
     assert (sent.delivered_at, sent.error, sent.next_try_at) == (None, "answered 404", None)
@@ -316,20 +318,22 @@ def test_a_channel_that_is_not_set_up_sends_no_test(db: None) -> None:
     ]  # fmt: skip
 
 
-def test_who_may_not_see_the_control_room_sends_no_test(db: None, slack: Listener, member: Callable[..., Any]) -> None:
+def test_who_may_not_see_the_control_room_sends_no_test(
+    db: None, slack: WebhookServer, member: Callable[..., Any]
+) -> None:
     with pytest.raises(NotPermitted):
         send_test_message(channel="slack", actor=member())
-    assert (slack.heard, Delivery.objects.count()) == ([], 0)
+    assert (slack.received, Delivery.objects.count()) == ([], 0)
 
 
 def test_what_turned_v2_off_is_told_by_the_rollback_and_not_again(
-    slack: Listener, open_alert: OpenAlert, sql: Sql
+    slack: WebhookServer, open_alert: OpenAlert, sql: Sql
 ) -> None:
     open_alert("integrity")
     sql("UPDATE rollout_alert SET disabled_v2 = true")
     open_alert("guard_rollback", seconds_ago=0)
     assert deliver_waiting() == 1
-    assert slack.heard[0]["text"].startswith("Critical: ")
+    assert slack.received[0]["text"].startswith("Critical: ")
     assert Delivery.objects.get().alert.kind == "guard_rollback"  # type: ignore[union-attr]
 
 
@@ -338,17 +342,17 @@ def test_what_turned_v2_off_is_told_by_the_rollback_and_not_again(
     ("slow_call", 10), ("latency", 30), ("duplicates", 0),
 ])  # fmt: skip
 def test_an_alert_waits_before_it_is_told_only_where_a_stronger_one_may_come(
-    slack: Listener, open_alert: OpenAlert, sql: Sql, kind: str, seconds: int
+    slack: WebhookServer, open_alert: OpenAlert, sql: Sql, kind: str, seconds: int
 ) -> None:
     open_alert(kind, seconds_ago=max(0, seconds - 2), severity="warning" if seconds == 30 else "critical")
     assert deliver_waiting() == (1 if seconds == 0 else 0)
     sql("UPDATE rollout_alert SET opened_at = opened_at - interval '3 s'")
     deliver_waiting()
-    assert len(slack.heard) == 1
+    assert len(slack.received) == 1
 
 
 def test_the_message_says_that_v2_is_on_again_when_it_is(
-    slack: Listener, open_alert: OpenAlert, stage: Callable[[str], None]
+    slack: WebhookServer, open_alert: OpenAlert, stage: Callable[[str], None]
 ) -> None:
     open_alert(seconds_ago=1800)
     stage("percentage:50")
@@ -359,7 +363,7 @@ def test_the_message_says_that_v2_is_on_again_when_it_is(
     assert "Stage: percentage:50 now, percentage:10 when it began." in text
 
 
-def test_the_end_is_not_told_while_the_alert_may_go_on(slack: Listener, open_alert: OpenAlert, sql: Sql) -> None:
+def test_the_end_is_not_told_while_the_alert_may_go_on(slack: WebhookServer, open_alert: OpenAlert, sql: Sql) -> None:
     open_alert("slow_call")
     deliver_waiting()
     sql(
@@ -373,7 +377,7 @@ def test_the_end_is_not_told_while_the_alert_may_go_on(slack: Listener, open_ale
 
 
 def test_a_change_from_outside_is_over_when_somebody_has_acknowledged_it(
-    slack: Listener, open_alert: OpenAlert, sql: Sql, staff: Callable[..., Any]
+    slack: WebhookServer, open_alert: OpenAlert, sql: Sql, staff: Callable[..., Any]
 ) -> None:
     key = open_alert("changed_from_outside")
     deliver_waiting()
@@ -387,7 +391,7 @@ def test_a_change_from_outside_is_over_when_somebody_has_acknowledged_it(
 
 
 def test_every_kind_of_alert_makes_a_message_with_state_action_stage_time_and_link(
-    slack: Listener, open_alert: OpenAlert
+    slack: WebhookServer, open_alert: OpenAlert
 ) -> None:
     for rule in RULES:
         open_alert(rule.kind, seconds_ago=100)
