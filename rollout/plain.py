@@ -1,13 +1,21 @@
-"""Records as what JSON knows."""
+"""Records: made from rows, and turned into what JSON knows."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from rollout.stages import Stage
+
+T = TypeVar("T")
+
+
+def record_from(row: Any, shape: type[T], **others: Any) -> T:
+    """Make a record of a row: its fields of the same names, and the others as given."""
+    names = {part.name for part in fields(shape)} - others.keys()  # type: ignore[arg-type]
+    return shape(**{name: getattr(row, name) for name in names}, **others)
 
 
 def as_plain(value: Any) -> Any:

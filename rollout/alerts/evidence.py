@@ -1,4 +1,4 @@
-"""What the guard saw in one look, and the shape of a rule that judges it."""
+"""What the guard saw in one look, and the rules' data type."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,11 +22,11 @@ UNTESTED = Detector()
 class Evidence:
     """What the guard saw in one look, by the database's clock.
 
-    What judges V2, to turn it off, begins with the present stage at the earliest: `starts` and `detector`.
+    `starts` and `detector` can turn V2 off: they count nothing from before the present stage.
     The groups of `operations` and `sends` are "v1", "v2" and "both". `endings` are all of the last five minutes;
     `stage_endings` those since the stage began, five minutes at most; `endings_before` those of the stage before.
     `latest` are the latest starts and sends of each group, the latest first, since the stage began, a week at most.
-    `latest_v1_starts` tells of the last V1 starts of a day, the latest first, whether each succeeded.
+    `latest_v1_starts` says whether each of the last V1 starts of a day succeeded, the latest first.
     """
 
     at: datetime
@@ -50,10 +50,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that holds, with the figures that make it hold.
+    """A rule that fired, with the figures that made it fire.
 
-    `total` is given where the evidence stays until it is repaired: only more of it is new. `severity` is given where it is
-    not the rule's own.
+    `total` counts damage that stays until it is repaired: only a higher total is news. `severity` replaces the rule's own.
     """
 
     rule: "Rule"
@@ -68,15 +67,15 @@ Judge = Callable[["Rule", Evidence], Finding | None]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the table. It is over once nothing was found for `quiet_seconds`.
+    """One line of the table of alerts.
 
-    Without `quiet_seconds`, whoever noted it ends it; with `ends_when_acknowledged`, whoever acknowledges it. A rule
-    without a judge is for what is noted elsewhere: a change of the rollout, a process that is gone.
-    `minimum` operations must have been seen, and a rate must stand on `fewest` of what is counted: two failures of five
-    are a bad rate, and chance.
-    A rule `of_stage` judges what the present stage has shown: its alert ends with the stage.
-    While an alert of a kind in `silenced_by` goes on, this rule opens and tells none of its own: one cause, one message.
-    `title` names the state, `consequence` what it means for members, `action` what to do, `over` what its end is told as.
+    Its alert ends once nothing was found for `quiet_seconds`; if that is None, the code that raised it ends it, or with
+    `ends_when_acknowledged` the person who acknowledges it. A rule without a judge is for what other code finds: a change
+    of the rollout, a process that is gone.
+    `minimum` is how many operations must have been seen, `fewest` how many bad ones: two failures of five may be chance.
+    With `of_stage`, the rule judges the present stage only, and its alert ends with the stage.
+    While an alert of a kind in `silenced_by` is open, this rule opens none: one cause, one message.
+    `title` names the state, `consequence` what it means for members, `action` what to do, `over` how its end is told.
     """
 
     kind: str
@@ -96,3 +95,8 @@ class Rule:
     quiet_seconds: int | None = ONE_MINUTE
     ends_when_acknowledged: bool = False
     silenced_by: tuple[str, ...] = ()
+
+    @property
+    def waits_for_stronger(self) -> bool:
+        """Whether its alert waits a moment before people are told: a stronger one of the same cause may follow."""
+        return bool(self.silenced_by) or self.disables_v2

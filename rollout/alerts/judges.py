@@ -1,4 +1,4 @@
-"""One function for each rule: whether the evidence makes it hold, and in which words. Pure."""
+"""One function for each rule: does it fire, and on which figures? Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +34,7 @@ LATEST_STARTS, LATEST_ENDINGS = 3, 100
 NEARLY_ALL, NEARLY_ALL_OF = 0.9, 20
 # One member who goes too fast, or tries the same all day, is no sign of a fault; several are.
 SEVERAL_MEMBERS = 3
-# They are judged anew after each operation, and from many places back: chance alone may do it so seldom.
+# p-values. They are tiny because the test is repeated after each operation and over many window lengths.
 CHANCE, CHANCE_OF_REPEATS = 1e-5, 1e-8
 
 

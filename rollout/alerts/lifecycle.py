@@ -1,4 +1,4 @@
-"""Alerts as they open, stay and end. Guard and worker write them; pages, the API and the timeline read them."""
+"""Alerts: how they open, go on and end, and the records that pages, the API and messages are made from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from django.db import IntegrityError, transaction
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
 from carecollective.core.moments import moment
-from rollout.alerts.evidence import ONE_MINUTE, Finding
+from rollout.alerts.evidence import Finding
 from rollout.alerts.rules import rule_of
 from rollout.errors import AlertNotFound
-from rollout.models.alerts import Alert, Delivery, Occasion, Severity
+from rollout.models.alerts import Alert, Occasion, Severity
+from rollout.plain import record_from
 from rollout.stages import Stage
 
 if TYPE_CHECKING:
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 
 ABSENCE = "guard_absent"
 CONTROL_ROOM = "/admin/rollout/"
-# A stronger alert stands for a weaker one for so long after it was last seen: until the weaker one's window has gone by.
+# How long after it was last seen an alert still silences a weaker one: until the weaker one's window has passed.
 SILENCES_FOR = timedelta(minutes=6)
-# The end of an alert is told after so long; until then it may go on.
+# How long an ended alert may still go on; people are told of its end only after that.
 REOPENS_WITHIN = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """One message over one channel: whether it arrived and when, or why it has not yet."""
+    """One message over one channel: when it arrived, or why it has not yet."""
 
     id: int
     channel: str
@@ -45,7 +46,7 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True)
 class AlertRecord:
-    """An alert as people are told of it. `deliveries` answer "was somebody told?"."""
+    """An alert with its rule's texts and its messages. What people read of an alert is made from this."""
 
     id: int
     kind: str
@@ -76,13 +77,13 @@ class AlertRecord:
 
     @property
     def told_at(self) -> datetime | None:
-        """When the first person was told that it began; None as long as nobody was."""
+        """When the first message about its beginning arrived; None while none has."""
         told = [one.delivered_at for one in self.deliveries if one.what == Occasion.OPENED and one.delivered_at]
         return min(told, default=None)
 
 
 def open_alerts() -> tuple[AlertRecord, ...]:
-    """Return the open alerts, the critical ones first, the latest of each first."""
+    """Return the open alerts, by severity and then the latest first."""
     return _records(Alert.objects.filter(resolved_at=None).order_by("severity", "-id"))
 
 
@@ -93,51 +94,27 @@ def recent_alerts(limit: int = 50) -> tuple[AlertRecord, ...]:
 
 def _records(found: "QuerySet[Alert]") -> tuple[AlertRecord, ...]:
     return tuple(
-        record_of(one, deliveries=tuple(describe_delivery(sent) for sent in one.deliveries.all()))
+        alert_record(one, deliveries=tuple(record_from(sent, DeliveryRecord) for sent in one.deliveries.all()))
         for one in found.prefetch_related("deliveries")
     )
 
 
-def record_of(alert: Alert, *, deliveries: tuple[DeliveryRecord, ...] = ()) -> AlertRecord:
-    """Return an alert as people are told of it."""
+def alert_record(alert: Alert, *, deliveries: tuple[DeliveryRecord, ...] = ()) -> AlertRecord:
+    """Put an alert and its rule into one record."""
     rule = rule_of(alert.kind)
-    return AlertRecord(
-        id=alert.pk,
-        kind=alert.kind,
-        key=alert.key,
-        severity=alert.severity,
-        title=rule.title if rule else alert.kind,
-        action=rule.action if rule else "",
-        opened_at=alert.opened_at,
-        last_seen_at=alert.last_seen_at,
-        resolved_at=alert.resolved_at,
-        words=alert.words,
-        figures=alert.figures,
-        stage=alert.stage,
-        disabled_v2=alert.disabled_v2,
-        acknowledged_at=alert.acknowledged_at,
+    return record_from(
+        alert,
+        AlertRecord,
+        title=rule.title,
+        action=rule.action,
         acknowledged_by=alert.acknowledged_by_label,
         deliveries=deliveries,
     )
 
 
-def describe_delivery(sent: Delivery) -> DeliveryRecord:
-    """Return a delivery as the control room shows it."""
-    return DeliveryRecord(
-        id=sent.pk,
-        channel=sent.channel,
-        what=sent.what,
-        attempts=sent.attempts,
-        delivered_at=sent.delivered_at,
-        failed_at=sent.failed_at,
-        error=sent.error,
-        next_try_at=sent.next_try_at,
-    )
-
-
 @transaction.atomic
 def acknowledge(*, actor: "User", alert_id: int) -> AlertRecord:
-    """Record that somebody has got this alert; the first one stays on the record.
+    """Record that somebody takes care of this alert. Only the first person is recorded.
 
     Ends the alert where its rule says so. Raises NotPermitted without the permission to see the control room, and
     AlertNotFound.
@@ -150,25 +127,24 @@ def acknowledge(*, actor: "User", alert_id: int) -> AlertRecord:
     Alert.objects.filter(pk=alert_id, acknowledged_at=None).update(
         acknowledged_at=ClockTimestamp(), acknowledged_by_id=actor.pk, acknowledged_by_label=str(actor)
     )
-    rule = rule_of(alert.kind)
-    if rule and rule.ends_when_acknowledged:
+    if rule_of(alert.kind).ends_when_acknowledged:
         Alert.objects.filter(pk=alert_id, resolved_at=None).update(resolved_at=ClockTimestamp())
     (record,) = _records(Alert.objects.filter(pk=alert_id))
     return record
 
 
-def note(finding: Finding, *, stage: Stage, key: str = "") -> Alert:
-    """Open an alert for a finding or keep the open one of this key going, and return it.
+def raise_alert(finding: Finding, *, stage: Stage, key: str = "") -> Alert:
+    """Open an alert for a finding, or keep the open one going, and return it.
 
-    One that ended a moment ago goes on: a flap is one alert. While an alert that silences this kind goes on, that one
-    stands for it and is left as it is.
+    An alert that ended a moment ago goes on: a flap is one alert. While a stronger alert of the same cause is open, that
+    one is returned, unchanged.
     """
     rule, now = finding.rule, ClockTimestamp()
     severity = finding.severity or rule.severity
     standing = Alert.objects.filter(resolved_at=None)
     own = standing.filter(kind=rule.kind, key=key).first()
-    if own is not None and _is_another(own, severity=severity, stage=stage, of_stage=rule.of_stage):
-        end(own.kind, key=own.key)
+    if own is not None and _needs_another(own, severity=severity, stage=stage, of_stage=rule.of_stage):
+        resolve(own.kind, key=own.key)
         own = None
     if own is None:
         stronger = standing.filter(kind__in=rule.silenced_by, last_seen_at__gt=now - SILENCES_FOR)
@@ -197,17 +173,17 @@ def note(finding: Finding, *, stage: Stage, key: str = "") -> Alert:
     return own
 
 
-def _is_another(alert: Alert, *, severity: Severity, stage: Stage, of_stage: bool) -> bool:
-    """Tell whether a finding is news to an open alert: worse than it, or of another stage."""
+def _needs_another(alert: Alert, *, severity: Severity, stage: Stage, of_stage: bool) -> bool:
+    """Tell whether a finding needs an alert of its own: it is worse, or of another stage."""
     is_worse = severity is Severity.CRITICAL and alert.severity != Severity.CRITICAL
     return is_worse or (of_stage and alert.stage != str(stage))
 
 
 def _reopen(finding: Finding, *, severity: Severity, stage: Stage, key: str) -> Alert | None:
-    """Let an alert go on that ended so lately that nobody was told of its end; None if there is none."""
+    """Reopen an alert that ended so recently that nobody was told; None if there is none."""
     ended = Alert.objects.filter(kind=finding.rule.kind, key=key, resolved_at__gt=ClockTimestamp() - REOPENS_WITHIN)
     lately = ended.order_by("-id").first()
-    if lately is None or _is_another(lately, severity=severity, stage=stage, of_stage=finding.rule.of_stage):
+    if lately is None or _needs_another(lately, severity=severity, stage=stage, of_stage=finding.rule.of_stage):
         return None
     lately.resolved_at, lately.worsened_at = None, ClockTimestamp()
     lately.words, lately.figures = finding.words, dict(finding.figures)
@@ -215,15 +191,15 @@ def _reopen(finding: Finding, *, severity: Severity, stage: Stage, key: str) -> 
         with transaction.atomic():
             lately.save(update_fields=["resolved_at", "worsened_at", "words", "figures"])
     except IntegrityError:
-        # Somebody else has opened one meanwhile; that one is found next.
+        # Another process has opened one meanwhile; the caller finds it.
         return None
     return lately
 
 
 def calls_for_action(finding: Finding, *, alert: Alert | None, stage_since: datetime | None) -> bool:
-    """Tell whether a finding is news to this stage.
+    """Tell whether a finding is new since this stage began.
 
-    Evidence that stays until it is repaired was known to whoever moved the rollout after it: only more of it counts.
+    Damage stays until it is repaired: whoever changed the stage after it knew of it, so only more of it counts.
     """
     if finding.total is None or alert is None or stage_since is None:
         return True
@@ -231,21 +207,20 @@ def calls_for_action(finding: Finding, *, alert: Alert | None, stage_since: date
 
 
 def mark_disabled(alert: Alert) -> None:
-    """Keep with the alert that V2 went off for it."""
+    """Record that V2 was turned off because of this alert."""
     Alert.objects.filter(pk=alert.pk).update(disabled_v2=True)
 
 
-def end(kind: str, *, key: str = "") -> bool:
-    """End the open alert of a kind and key; return whether there was one."""
+def resolve(kind: str, *, key: str = "") -> bool:
+    """End the open alert of a kind and key. Return whether there was one."""
     return bool(Alert.objects.filter(kind=kind, key=key, resolved_at=None).update(resolved_at=ClockTimestamp()))
 
 
 def resolve_quiet() -> int:
-    """End the alerts of which nothing was seen for as long as their rule waits; return how many."""
+    """End the alerts that were quiet for as long as their rule asks. Return how many."""
     resolved = 0
     for kind in Alert.objects.filter(resolved_at=None).order_by("kind").values_list("kind", flat=True).distinct():
-        rule = rule_of(kind)
-        quiet_seconds = rule.quiet_seconds if rule else ONE_MINUTE
+        quiet_seconds = rule_of(kind).quiet_seconds
         if quiet_seconds is None:
             continue
         quiet = timedelta(seconds=quiet_seconds)
@@ -255,7 +230,7 @@ def resolve_quiet() -> int:
 
 
 def record_absence(*, began_at: datetime, until: datetime, stage: Stage) -> Alert:
-    """Record that no guard watched between two moments: end the alert of it, or keep one that is over."""
+    """Record that no guard watched between two moments: end the open alert, or add one that is over."""
     words = (
         f"No guard watched the rollout from {moment(began_at, 'second')} to {moment(until, 'second')}. "
         "V2 was off by itself for as long."
@@ -267,11 +242,9 @@ def record_absence(*, began_at: datetime, until: datetime, stage: Stage) -> Aler
         open_one.resolved_at = open_one.last_seen_at = ClockTimestamp()
         open_one.save(update_fields=["words", "figures", "resolved_at", "last_seen_at"])
         return open_one
-    rule = rule_of(ABSENCE)
-    assert rule is not None  # noqa: S101 (a line of our own table)
     return Alert.objects.create(
         kind=ABSENCE,
-        severity=rule.severity,
+        severity=rule_of(ABSENCE).severity,
         opened_at=began_at,
         last_seen_at=until,
         worsened_at=began_at,

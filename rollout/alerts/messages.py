@@ -1,4 +1,4 @@
-"""What people are sent about an alert, worded for the moment at which it is sent. Pure: no clock, no database."""
+"""The text of each alert message, true at the moment at which it is sent. Pure: no clock, no database."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as every channel may send it. `level` is critical, warning, notice, resolved or test."""
+    """One message, for every channel. `level` is critical, warning, notice, resolved or test."""
 
     subject: str
     text: str
@@ -48,7 +48,7 @@ class Message:
 
 
 def alert_message(alert: AlertRecord, what: str, present: Present) -> Message:
-    """Word the beginning or the end of an alert: state, consequence, action, then stage, time, codes and a link."""
+    """Write the message for the beginning or the end of an alert: state, consequence, action, details."""
     is_end = what == Occasion.RESOLVED
     first, rest = _end(alert, present) if is_end else _beginning(alert, present)
     text = "\n".join([f"{_occasion(alert, is_end)}: {first}", *rest, _details(alert, present), link(alert.path)])
@@ -83,7 +83,7 @@ def alert_message(alert: AlertRecord, what: str, present: Present) -> Message:
 
 
 def channel_test_message(*, channel: str, asked_by: str) -> Message:
-    """Word a message that only shows that the channel works."""
+    """Write a message that only shows that the channel works."""
     text = (
         f"Test: alerts of the rollout arrive here by {channel}. {asked_by} asked for this message. Nothing to do.\n"
         f"{link(CONTROL_ROOM)}"
@@ -104,11 +104,10 @@ def _occasion(alert: AlertRecord, is_end: bool) -> str:
 
 
 def _beginning(alert: AlertRecord, present: Present) -> tuple[str, list[str]]:
-    rule = rule_of(alert.kind)
     if alert.severity != "notice" and alert.resolved_at is not None and alert.resolved_at <= present.at:
         return alert.words, [f"It is over since {clock(alert.resolved_at)}. {present.words}"]
-    consequence = f"{rule.consequence} " if rule and rule.consequence else ""
-    return alert.words, [f"{consequence}{present.words}", f"What to do: {alert.action}"]
+    consequence = " ".join(filter(None, [rule_of(alert.kind).consequence, present.words]))
+    return alert.words, [consequence, f"What to do: {alert.action}"]
 
 
 def _end(alert: AlertRecord, present: Present) -> tuple[str, list[str]]:
@@ -118,12 +117,11 @@ def _end(alert: AlertRecord, present: Present) -> tuple[str, list[str]]:
 
 def _over(alert: AlertRecord, present: Present) -> str:
     rule = rule_of(alert.kind)
-    if alert.acknowledged_at is not None and rule is not None and rule.ends_when_acknowledged:
+    if alert.acknowledged_at is not None and rule.ends_when_acknowledged:
         return f"{alert.title}: acknowledged by {alert.acknowledged_by} at {clock(alert.acknowledged_at)}."
-    over = rule.over if rule else "It is over"
-    if rule is not None and rule.quiet_seconds is not None:
-        return f"{over} for {duration(present.at - alert.last_seen_at)}."
-    return f"{over} since {clock(alert.resolved_at or present.at)}."
+    if rule.quiet_seconds is not None:
+        return f"{rule.over} for {duration(present.at - alert.last_seen_at)}."
+    return f"{rule.over} since {clock(alert.resolved_at or present.at)}."
 
 
 def _details(alert: AlertRecord, present: Present) -> str:
@@ -136,13 +134,13 @@ def _details(alert: AlertRecord, present: Present) -> str:
 
 
 def clock(at: datetime) -> str:
-    """Word a moment to the second, the same for every reader."""
+    """Format a moment to the second, in UTC."""
     at = at.astimezone(UTC)
     return f"{at:%H:%M:%S} UTC on {at.day} {at:%B %Y}"
 
 
 def duration(passed: timedelta) -> str:
-    """Word a time that has passed, to the minute."""
+    """Format a duration, to the minute."""
     minutes = max(1, round(passed.total_seconds() / 60))
     if minutes >= 120:
         return f"{round(minutes / 60)} hours"

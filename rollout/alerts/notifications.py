@@ -19,11 +19,12 @@ from carecollective.core.deadlines import Deadline
 from carecollective.core.errors import NotPermitted
 from rollout.alerts import channels
 from rollout.alerts.channels import CHANNELS, Channel, NotDelivered, configured_channels
-from rollout.alerts.lifecycle import REOPENS_WITHIN, SILENCES_FOR, DeliveryRecord, describe_delivery, record_of
+from rollout.alerts.lifecycle import REOPENS_WITHIN, SILENCES_FOR, DeliveryRecord, alert_record
 from rollout.alerts.messages import Message, Present, alert_message, channel_test_message
-from rollout.alerts.rules import RULES, may_be_outdone
+from rollout.alerts.rules import RULES
 from rollout.errors import ChannelNotConfigured
 from rollout.models.alerts import Delivery, Occasion
+from rollout.plain import record_from
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import nobody_can_start
@@ -37,11 +38,10 @@ AT_ONCE = 20
 PAUSE_FIRST, PAUSE_LAST = 5, 900
 GIVE_UP_AFTER_HOURS = 24
 NOTIFY_WITHIN_HOURS = 24
-# How long an alert waits for a stronger one of the same cause: two looks of the guard, or some more.
+# How long an alert waits for a stronger one of the same cause: at least two looks of the guard.
 SETTLING_SECONDS_CRITICAL, SETTLING_SECONDS = 10, 30
 
-# An alert that turned V2 off is told by that rollback's own. One cause, one message: while a stronger alert of the same
-# cause goes on, the weaker one is not told.
+# One cause, one message: an alert that turned V2 off is covered by the rollback's own, and a weaker one by a stronger.
 _QUEUE_OPENED = """
 INSERT INTO rollout_delivery (alert_id, channel, what, attempts, error)
 SELECT a.id, wanted.channel, 'opened', 0, ''
@@ -58,8 +58,7 @@ WHERE (a.resolved_at IS NULL OR a.resolved_at > clock_timestamp() - make_interva
       AND s.last_seen_at > coalesce(a.resolved_at, clock_timestamp()) - %(silences_for)s)
 ON CONFLICT (alert_id, channel, what) DO NOTHING
 """
-# Who was not told of the beginning, or was told of it when it was over, is not told of the end. Nor is anybody before it
-# is sure: an alert may go on, and a worse one may have taken its place.
+# The end is told only to channels that were told of the beginning while it lasted, and only once the alert cannot go on.
 _QUEUE_RESOLVED = """
 INSERT INTO rollout_delivery (alert_id, channel, what, attempts, error)
 SELECT a.id, told.channel, 'resolved', 0, '' FROM rollout_alert a
@@ -70,7 +69,7 @@ WHERE a.resolved_at < clock_timestamp() - %(reopens_within)s AND a.severity <> '
       AND later.opened_at < a.resolved_at + %(reopens_within)s)
 ON CONFLICT (alert_id, channel, what) DO NOTHING
 """
-# Claimed by moving the next try ahead, so that a worker that ends half-way leaves it to the next.
+# A claim moves the next try ahead: if this process ends half-way, another tries again then.
 _CLAIM = """
 UPDATE rollout_delivery SET attempts = attempts + 1,
   next_try_at = clock_timestamp() + make_interval(secs => least(%(first)s * 2 ^ least(attempts, 20), %(last)s))
@@ -96,7 +95,7 @@ FROM rollout_delivery GROUP BY channel
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """A way to reach people, and what last happened on it.
+    """A channel and what last happened on it.
 
     `tested_at` is when a test message last arrived. `error` says why the last failure failed.
     """
@@ -111,12 +110,12 @@ class ChannelState:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """What has to be set in the environment for it."""
+        """The environment variables that configure it."""
         return CHANNELS[self.name].variables
 
     @property
     def is_proven(self) -> bool:
-        """Tell whether a test message arrived, and nothing has failed since the last that did."""
+        """Whether a test message arrived, and the latest message did too."""
         if not self.configured or self.tested_at is None or self.delivered_at is None:
             return False
         return self.failed_at is None or self.failed_at < self.delivered_at
@@ -151,7 +150,7 @@ def send_test_message(*, channel: str, actor: "User | None" = None, actor_label:
     )
     _send_all([(delivery, channel_test_message(channel=channel, asked_by=asked_by))])
     delivery.refresh_from_db()
-    return describe_delivery(delivery)
+    return record_from(delivery, DeliveryRecord)
 
 
 def deliver_waiting() -> int:
@@ -165,7 +164,7 @@ def deliver_waiting() -> int:
         return 0
     present = _read_present()
     return _send_all(
-        [(one, alert_message(record_of(one.alert), one.what, present)) for one in due if one.alert is not None]
+        [(one, alert_message(alert_record(one.alert), one.what, present)) for one in due if one.alert is not None]
     )
 
 
@@ -176,7 +175,7 @@ def queue(names: list[str]) -> None:
         "channels": names,
         "hours": NOTIFY_WITHIN_HOURS,
         "kinds": [rule.kind for rule in RULES],
-        "waits": [may_be_outdone(rule) for rule in RULES],
+        "waits": [rule.waits_for_stronger for rule in RULES],
         "weaker": [weaker for weaker, _stronger in silences],
         "stronger": [stronger for _weaker, stronger in silences],
         "critical": SETTLING_SECONDS_CRITICAL,

@@ -1,23 +1,10 @@
-"""When people are alerted, and when V2 goes off by itself: the playbook's table with what it lacks."""
-
-from collections.abc import Iterator
+"""The table of alert rules: when people are alerted, and when V2 goes off by itself."""
 
 from rollout.alerts import judges
 from rollout.alerts.evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding, Rule
 from rollout.models.alerts import Severity
 
-
-def evaluate(evidence: Evidence) -> tuple[Finding, ...]:
-    """Judge the evidence by every rule; what turns V2 off comes first."""
-    return tuple(finding for rule in RULES if rule.judge and (finding := rule.judge(rule, evidence)) is not None)
-
-
-def rule_of(kind: str) -> Rule | None:
-    """Find a rule by its kind; None for one of earlier days."""
-    return _BY_KIND.get(kind)
-
-
-# The stronger ones of each cause, the strongest first.
+# The alerts of one cause, the strongest first: each silences those after it.
 _V2_FAILS = ("guard_rollback", "creation_failing", "failures_in_sequence")
 _STARTS_FAIL = ("v1_creation_failing", *_V2_FAILS)
 _DATABASE = (*_STARTS_FAIL, "connection_errors", "slow_call")
@@ -28,14 +15,9 @@ RESTORE_V2 = (
 LOOK_AT_CODES = "Look at the errors by code, then at the database."
 
 
-def _table() -> Iterator[Rule]:
-    yield from _what_turns_v2_off()
-    yield from _what_members_feel()
-    yield from _what_is_noted_elsewhere()
-
-
-def _what_turns_v2_off() -> Iterator[Rule]:
-    yield Rule(
+RULES = (
+    # What turns V2 off.
+    Rule(
         kind="integrity",
         severity=Severity.CRITICAL,
         title="A conversation is broken",
@@ -45,8 +27,8 @@ def _what_turns_v2_off() -> Iterator[Rule]:
         over="No broken conversation is left",
         judge=judges.broken_conversations,
         disables_v2=True,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="creation_failing",
         severity=Severity.CRITICAL,
         title="Conversations cannot be started in V2",
@@ -62,8 +44,8 @@ def _what_turns_v2_off() -> Iterator[Rule]:
         of_stage=True,
         quiet_seconds=FIVE_MINUTES,
         silenced_by=_V2_FAILS[:1],
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="failures_in_sequence",
         severity=Severity.CRITICAL,
         title="V2 fails more often than chance allows",
@@ -76,11 +58,9 @@ def _what_turns_v2_off() -> Iterator[Rule]:
         of_stage=True,
         quiet_seconds=FIVE_MINUTES,
         silenced_by=_V2_FAILS[:2],
-    )
-
-
-def _what_members_feel() -> Iterator[Rule]:
-    yield Rule(
+    ),
+    # What members feel.
+    Rule(
         kind="v1_creation_failing",
         severity=Severity.CRITICAL,
         title="Conversations cannot be started in V1",
@@ -94,8 +74,8 @@ def _what_members_feel() -> Iterator[Rule]:
         minimum=3,
         fewest=3,
         quiet_seconds=FIVE_MINUTES,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="connection_errors",
         severity=Severity.CRITICAL,
         title="The database cannot be reached",
@@ -106,8 +86,8 @@ def _what_members_feel() -> Iterator[Rule]:
         window_seconds=ONE_MINUTE,
         threshold=10,
         silenced_by=_STARTS_FAIL,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="slow_call",
         severity=Severity.CRITICAL,
         title="A call took too long",
@@ -117,8 +97,8 @@ def _what_members_feel() -> Iterator[Rule]:
         judge=judges.slow_calls,
         threshold=SLOW_MS,
         silenced_by=(*_STARTS_FAIL, "connection_errors"),
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="error_rate",
         severity=Severity.WARNING,
         title="Operations fail",
@@ -129,8 +109,8 @@ def _what_members_feel() -> Iterator[Rule]:
         threshold=0.05,
         minimum=20,
         silenced_by=_DATABASE,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="latency",
         severity=Severity.WARNING,
         title="Sending is slow",
@@ -141,8 +121,8 @@ def _what_members_feel() -> Iterator[Rule]:
         threshold=1000.0,
         minimum=20,
         silenced_by=(*_DATABASE, "error_rate"),
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="refusals",
         severity=Severity.WARNING,
         title="Members are refused more often than before",
@@ -158,8 +138,8 @@ def _what_members_feel() -> Iterator[Rule]:
         fewest=10,
         of_stage=True,
         silenced_by=("members_cannot_start",),
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="duplicates",
         severity=Severity.WARNING,
         title="The same conversation is started again and again",
@@ -170,8 +150,8 @@ def _what_members_feel() -> Iterator[Rule]:
         window_seconds=FIFTEEN_MINUTES,
         threshold=0.10,
         minimum=20,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="creation_low",
         severity=Severity.WARNING,
         title="Some conversations cannot be started in V2",
@@ -185,8 +165,8 @@ def _what_members_feel() -> Iterator[Rule]:
         fewest=3,
         of_stage=True,
         silenced_by=(*_DATABASE, "error_rate"),
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="v1_creation_low",
         severity=Severity.WARNING,
         title="Some conversations cannot be started in V1",
@@ -199,11 +179,9 @@ def _what_members_feel() -> Iterator[Rule]:
         minimum=20,
         fewest=3,
         silenced_by=(*_DATABASE, "error_rate"),
-    )
-
-
-def _what_is_noted_elsewhere() -> Iterator[Rule]:
-    yield Rule(
+    ),
+    # What is found elsewhere, and has no judge here.
+    Rule(
         kind="members_cannot_start",
         severity=Severity.CRITICAL,
         title="Nobody can start a conversation",
@@ -212,8 +190,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         action="Start the guard, or turn V1 writes on in the control room.",
         over="Members can start conversations again",
         quiet_seconds=None,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="v2_tables_missing",
         severity=Severity.CRITICAL,
         title="V2's tables are missing",
@@ -222,8 +200,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         action=RESTORE_V2,
         over="V2's tables are there again",
         quiet_seconds=None,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="guard_absent",
         severity=Severity.WARNING,
         title="No guard watches the rollout",
@@ -234,8 +212,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         window_seconds=ONE_MINUTE,
         quiet_seconds=None,
         silenced_by=("members_cannot_start",),
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="worker_absent",
         severity=Severity.WARNING,
         title="The worker is gone or hangs",
@@ -245,8 +223,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         over="The worker works again",
         window_seconds=ONE_MINUTE,
         quiet_seconds=None,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="mail_failing",
         severity=Severity.WARNING,
         title="Mail to members does not go out",
@@ -256,8 +234,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         over="Mail goes out again",
         quiet_seconds=None,
         silenced_by=("worker_absent",),
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="mail_given_up",
         severity=Severity.WARNING,
         title="Mail to a member was given up",
@@ -266,8 +244,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         action="See to whom and why at /admin/mail/outgoingmail/, and try again there once the cause is gone.",
         over="No mail was given up for 24 hours, or it was tried again",
         quiet_seconds=None,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="restore_drill_failed",
         severity=Severity.WARNING,
         title="A backup could not be restored",
@@ -276,8 +254,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         action="Make another and try it: `manage.py backup`, then `manage.py restore latest --verify`.",
         over="A backup was restored in a trial",
         quiet_seconds=None,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="restore_drill_overdue",
         severity=Severity.WARNING,
         title="No backup was tried for too long",
@@ -287,8 +265,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         over="A backup was restored in a trial",
         quiet_seconds=None,
         silenced_by=("restore_drill_failed", "worker_absent"),
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="guard_rollback",
         severity=Severity.CRITICAL,
         title="The guard turned V2 off",
@@ -296,8 +274,8 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         action="See that V1 serves members. Find the cause and file it in the control room before V2 is turned on again.",
         over="No new failures",
         quiet_seconds=FIVE_MINUTES,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="changed_from_outside",
         severity=Severity.CRITICAL,
         title="The rollout was changed from outside",
@@ -305,20 +283,28 @@ def _what_is_noted_elsewhere() -> Iterator[Rule]:
         action="Find out who made it. Acknowledge it in the control room, or roll back.",
         quiet_seconds=None,
         ends_when_acknowledged=True,
-    )
-    yield Rule(
+    ),
+    Rule(
         kind="stage_changed",
         severity=Severity.NOTICE,
         title="The rollout was changed",
         condition="every change of the rollout by a person",
         action="Nothing to do, if you know of it.",
-    )
-
-
-def may_be_outdone(rule: Rule) -> bool:
-    """Tell whether a stronger alert of the same cause may follow, so that this one waits a moment before it is told."""
-    return bool(rule.silenced_by) or rule.disables_v2
-
-
-RULES = tuple(_table())
+    ),
+)
 _BY_KIND = {rule.kind: rule for rule in RULES}
+
+
+def evaluate(evidence: Evidence) -> tuple[Finding, ...]:
+    """Judge the evidence by every rule; what turns V2 off comes first."""
+    return tuple(finding for rule in RULES if rule.judge and (finding := rule.judge(rule, evidence)) is not None)
+
+
+def is_known(kind: str) -> bool:
+    """Tell whether a rule has this kind; an earlier release may have had others."""
+    return kind in _BY_KIND
+
+
+def rule_of(kind: str) -> Rule:
+    """Return the rule of a kind; for an unknown kind, a bare rule that is titled by it."""
+    return _BY_KIND.get(kind) or Rule(kind=kind, severity=Severity.WARNING, title=kind, condition="", action="")

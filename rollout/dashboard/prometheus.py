@@ -19,7 +19,7 @@ from carecollective.core import errors
 from carecollective.observability import metric_files
 from carecollective.web.access import counted
 from carecollective.web.api import status_of
-from rollout.alerts.rules import RULES, rule_of
+from rollout.alerts.rules import RULES, is_known
 from rollout.stages import StageKind
 from rollout.targeting import snapshot
 from rollout.targeting.guard_lease import read_lease
@@ -101,7 +101,7 @@ class RolloutCollector(Collector):
             found = cursor.fetchall()
         opened = {(rule.kind, str(rule.severity)): 0 for rule in RULES if rule.severity != "notice"}
         for kind, severity, count in found:
-            known = kind if rule_of(kind) else "other"
+            known = kind if is_known(kind) else "other"
             opened[known, severity] = opened.get((known, severity), 0) + count
         alerts = GaugeMetricFamily(
             "carecollective_open_alerts", "Open alerts, by what they are about.", labels=["kind", "severity"]

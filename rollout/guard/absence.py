@@ -41,7 +41,7 @@ def check_guard() -> int:
 def _check_lease(state: RolloutState, up_for: float) -> int:
     lease = read_lease()
     if lease is not None and lease.watching:
-        lifecycle.end("guard_absent")
+        lifecycle.resolve("guard_absent")
         return 0
     # Seen by this very process for long enough: a site that was switched off overnight is no alarm in the morning.
     silent = up_for if lease is None else min(lease.age_seconds, up_for)
@@ -66,7 +66,7 @@ def _check_lease(state: RolloutState, up_for: float) -> int:
 def check_tables(state: RolloutState) -> int:
     """Alert at once while V2's tables are missing: somebody dropped them beneath the site."""
     if state.installed:
-        lifecycle.end("v2_tables_missing")
+        lifecycle.resolve("v2_tables_missing")
         return 0
     _note("v2_tables_missing", V2_TABLES_MISSING, stage=state.stage)
     return 1
@@ -75,7 +75,7 @@ def check_tables(state: RolloutState) -> int:
 def check_starts(state: RolloutState, *, up_for: float) -> int:
     """Alert at once while neither messaging takes a new conversation of anybody."""
     if not nobody_can_start(state=state, override=settings.MESSAGING_V2_ROLLOUT):
-        lifecycle.end("members_cannot_start")
+        lifecycle.resolve("members_cannot_start")
         return 0
     if not state.guarded and up_for < STARTING_SECONDS:
         return 0
@@ -106,7 +106,7 @@ class WorkerWatch:
         age, stuck = (None, []) if row is None else (row[0], row[1].split())
         silent = up_for if age is None else min(age, up_for)
         if age is not None and age < health.WORKER_SILENCE_SECONDS and not stuck:
-            lifecycle.end("worker_absent")
+            lifecycle.resolve("worker_absent")
             return
         if silent >= health.WORKER_SILENCE_SECONDS or stuck:
             self._run_beside(_deliver)
@@ -154,5 +154,4 @@ def _try_v1() -> None:
 
 def _note(kind: str, words: str, *, stage: Stage, severity: Severity | None = None) -> None:
     rule = rule_of(kind)
-    assert rule is not None  # noqa: S101 (a line of our own table)
-    lifecycle.note(Finding(rule, words, {}, severity=severity), stage=stage)
+    lifecycle.raise_alert(Finding(rule, words, {}, severity=severity), stage=stage)

@@ -39,9 +39,8 @@ def _describe_given_up(queue: QueueState) -> str:
 
 def _note(kind: str, words: str, total: int) -> bool:
     if not words:
-        lifecycle.end(kind)
+        lifecycle.resolve(kind)
         return False
     rule = rule_of(kind)
-    assert rule is not None  # noqa: S101 (a line of our own table)
-    lifecycle.note(Finding(rule, words, {"total": total}, total=total), stage=snapshot.read_now().stage)
+    lifecycle.raise_alert(Finding(rule, words, {"total": total}, total=total), stage=snapshot.read_now().stage)
     return True

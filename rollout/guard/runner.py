@@ -213,7 +213,7 @@ class Guard:
 
     def _note(self, finding: Finding, stage: Stage) -> Alert | None:
         try:
-            return lifecycle.note(finding, stage=stage)
+            return lifecycle.raise_alert(finding, stage=stage)
         except Error as problem:
             if not finding.rule.disables_v2:
                 raise
@@ -237,7 +237,7 @@ class Guard:
         if lease is None or lease.renewed_at is None or lease.watching:
             return
         if stage == DISABLED:
-            lifecycle.end(lifecycle.ABSENCE)
+            lifecycle.resolve(lifecycle.ABSENCE)
             return
         began_at = lease.renewed_at + timedelta(seconds=GUARD_LEASE_SECONDS)
         until = lease.renewed_at + timedelta(seconds=lease.age_seconds)

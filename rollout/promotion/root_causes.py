@@ -13,6 +13,7 @@ from carecollective.core.errors import NotPermitted, ValidationRefused
 from rollout.errors import RootCauseFiled, RootCauseNotFound
 from rollout.models import Change
 from rollout.models import RootCause as Form
+from rollout.plain import record_from
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
@@ -96,19 +97,14 @@ def _with_changes(forms: list[Form]) -> tuple[RootCause, ...]:
 
 
 def _as_record(form: Form, change: Change) -> RootCause:
-    return RootCause(
-        id=form.pk,
+    return record_from(
+        form,
+        RootCause,
         from_stage=change.from_stage or "",
         rolled_back_at=change.at,
         rolled_back_by=change.actor_label,
         rollback_reason=change.reason,
-        what=form.what,
-        why=form.why,
-        fix=form.fix,
-        who=form.who,
-        due=form.due,
         filed_by=form.filed_by_label,
-        filed_at=form.filed_at,
     )
 
 

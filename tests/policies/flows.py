@@ -164,10 +164,9 @@ def use_the_control_room(recording: Recording, request: Request) -> None:
         drain._report(Flag.objects.get(name=FLAG_NAME).version)
         audit_log.verify()
         rule = rule_of("mail_failing")
-        assert rule
         found = Finding(rule, "No mail goes out.", {"total": 1}, total=1)
-        alert = lifecycle.note(found, stage=snapshot.current().stage)
-        lifecycle.note(replace(found, figures={"total": 2}, total=2), stage=snapshot.current().stage)
+        alert = lifecycle.raise_alert(found, stage=snapshot.current().stage)
+        lifecycle.raise_alert(replace(found, figures={"total": 2}, total=2), stage=snapshot.current().stage)
         press(first, "acknowledge", alert=alert.pk)
         second.get(PAGE)
 

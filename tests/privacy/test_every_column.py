@@ -131,8 +131,9 @@ def zerlina_as_staff(zerlina, staff, shown, settings, beyond_policies):
     root_causes.file_root_cause(actor=zerlina, root_cause_id=form.pk, due=form_due(), **answers)
     change_stage(actor=zerlina, stage=INTERNAL, reason="Over all", source=Source.ADMIN, override=True)
     rule = rule_of("mail_given_up")
-    assert rule
-    lifecycle.acknowledge(actor=zerlina, alert_id=lifecycle.note(Finding(rule, "One mail", {}), stage=DISABLED).pk)
+    lifecycle.acknowledge(
+        actor=zerlina, alert_id=lifecycle.raise_alert(Finding(rule, "One mail", {}), stage=DISABLED).pk
+    )
     send_test_message(channel="slack", actor=zerlina)
     change_alerts.note_changes()
     with beyond_policies() as cursor:

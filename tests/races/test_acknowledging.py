@@ -7,14 +7,14 @@ from typing import Any
 from django.db import connection
 
 from rollout.alerts import lifecycle
-from tests.rollout.alerts.test_lifecycle import note
+from tests.rollout.alerts.test_lifecycle import raise_alert
 
 Make = Callable[..., Any]
 
 
 def test_of_two_who_acknowledge_at_once_one_is_on_the_record(committed_db: None, staff: Make) -> None:
     people = [staff(name="Amina"), staff(name="Ben")]
-    alert = note("slow_call")
+    alert = raise_alert("slow_call")
     together, found = threading.Barrier(2), []
 
     def acknowledge(person: Any) -> None:

@@ -36,8 +36,8 @@ def run_due_drill() -> int:
     """
     backups = list(_finished_backups()) if settings.RESTORE_DRILL_DAYS else []
     if not backups:
-        lifecycle.end(FAILED)
-        lifecycle.end(OVERDUE)
+        lifecycle.resolve(FAILED)
+        lifecycle.resolve(OVERDUE)
         return 0
     record = _read()
     dump = _find_due(backups, record)
@@ -86,11 +86,10 @@ def _alert(backups: list[tuple[datetime, Path]], record: TrialRecord) -> None:
             overdue += " They are encrypted, and this host has no key for them."
     for kind, words in ((FAILED, failed), (OVERDUE, overdue)):
         if not words:
-            lifecycle.end(kind)
+            lifecycle.resolve(kind)
             continue
         rule = rule_of(kind)
-        assert rule is not None  # noqa: S101 (a line of our own table)
-        lifecycle.note(Finding(rule, words, {}), stage=snapshot.read_now().stage)
+        lifecycle.raise_alert(Finding(rule, words, {}), stage=snapshot.read_now().stage)
 
 
 def _read() -> TrialRecord:

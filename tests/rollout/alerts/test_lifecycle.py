@@ -25,57 +25,59 @@ pytestmark = pytest.mark.usefixtures("db")
 
 def finding(kind: str, words: str = "Something happened.") -> Finding:
     rule = rule_of(kind)
-    assert rule is not None
     return Finding(rule, words, {"codes": {"database_error": 8, "conversation_exists": 1}})
 
 
-def note(kind: str, *, key: str = "") -> Alert:
-    return lifecycle.note(finding(kind), stage=INTERNAL, key=key)
+def raise_alert(kind: str, *, key: str = "") -> Alert:
+    return lifecycle.raise_alert(finding(kind), stage=INTERNAL, key=key)
 
 
 @pytest.mark.parametrize("role", ["web", "guard"])
 def test_guard_and_worker_note_and_end_alerts(as_role_for_test: Callable[[str], None], role: str) -> None:
     as_role_for_test(role)
-    note("worker_absent")
-    note("worker_absent")
+    raise_alert("worker_absent")
+    raise_alert("worker_absent")
     (alert,) = lifecycle.open_alerts()
     assert (alert.kind, alert.key, alert.resolved_at) == ("worker_absent", "", None)
-    assert lifecycle.end("worker_absent")
-    assert not lifecycle.end("worker_absent")
+    assert lifecycle.resolve("worker_absent")
+    assert not lifecycle.resolve("worker_absent")
     assert lifecycle.open_alerts() == ()
 
 
 def test_alerts_of_one_kind_with_different_keys_stand_beside_each_other() -> None:
-    assert note("guard_rollback", key="12").pk == note("guard_rollback", key="12").pk
-    note("guard_rollback", key="13")
+    assert raise_alert("guard_rollback", key="12").pk == raise_alert("guard_rollback", key="12").pk
+    raise_alert("guard_rollback", key="13")
     assert {alert.key for alert in lifecycle.open_alerts()} == {"12", "13"}
 
 
 def test_what_is_about_a_stage_ends_with_it() -> None:
-    first = lifecycle.note(finding("creation_low", "Of internal."), stage=INTERNAL)
-    second = lifecycle.note(finding("creation_low", "Of 10%."), stage=TEN)
+    first = lifecycle.raise_alert(finding("creation_low", "Of internal."), stage=INTERNAL)
+    second = lifecycle.raise_alert(finding("creation_low", "Of 10%."), stage=TEN)
     first.refresh_from_db()
     assert (first.resolved_at is not None, second.words, second.stage) == (True, "Of 10%.", "percentage:10")
-    assert lifecycle.note(finding("slow_call"), stage=INTERNAL).pk == lifecycle.note(finding("slow_call"), stage=TEN).pk
+    assert (
+        lifecycle.raise_alert(finding("slow_call"), stage=INTERNAL).pk
+        == lifecycle.raise_alert(finding("slow_call"), stage=TEN).pk
+    )
 
 
 def test_what_gets_worse_is_told_anew() -> None:
-    first = note("guard_absent")
-    worse = lifecycle.note(replace(finding("guard_absent"), severity=Severity.CRITICAL), stage=INTERNAL)
+    first = raise_alert("guard_absent")
+    worse = lifecycle.raise_alert(replace(finding("guard_absent"), severity=Severity.CRITICAL), stage=INTERNAL)
     first.refresh_from_db()
     assert (first.resolved_at is not None, worse.severity, worse.pk != first.pk) == (True, "critical", True)
-    assert note("guard_absent").pk == worse.pk
+    assert raise_alert("guard_absent").pk == worse.pk
 
 
 def test_a_change_has_one_alert_for_ever() -> None:
-    note("guard_rollback", key="12")
-    lifecycle.end("guard_rollback", key="12")
+    raise_alert("guard_rollback", key="12")
+    lifecycle.resolve("guard_rollback", key="12")
     with pytest.raises(IntegrityError, match="rollout_alert_one_for_each_change"), transaction.atomic():
-        note("stage_changed", key="12")
+        raise_alert("stage_changed", key="12")
 
 
 def test_an_alert_says_what_it_is_about_and_who_was_told() -> None:
-    alert = note("guard_rollback", key="12")
+    alert = raise_alert("guard_rollback", key="12")
     told_at = datetime.fromisoformat("2026-03-01T03:00:00+00:00")
     Delivery.objects.create(alert=alert, channel="slack", what="opened", delivered_at=told_at, next_try_at=None)
     Delivery.objects.create(alert=alert, channel="email", what="opened", error="TimeoutError", failed_at=told_at)
@@ -93,14 +95,14 @@ def test_open_alerts_take_one_query_and_their_deliveries_another(
 ) -> None:
     with django_assert_num_queries(1):
         lifecycle.open_alerts()
-    note("guard_rollback", key="1")
-    note("guard_rollback", key="2")
+    raise_alert("guard_rollback", key="1")
+    raise_alert("guard_rollback", key="2")
     with django_assert_num_queries(2):
         lifecycle.open_alerts()
 
 
 def test_who_acknowledges_first_stays_on_the_record(staff: Make) -> None:
-    alert = note("slow_call")
+    alert = raise_alert("slow_call")
     first = lifecycle.acknowledge(actor=staff(name="Amina"), alert_id=alert.pk)
     again = lifecycle.acknowledge(actor=staff(name="Ben"), alert_id=alert.pk)
     assert (first.acknowledged_by, first.resolved_at) == ("Amina", None)
@@ -109,7 +111,7 @@ def test_who_acknowledges_first_stays_on_the_record(staff: Make) -> None:
 
 
 def test_a_change_from_outside_ends_with_its_acknowledgement_and_not_before(staff: Make, sql: Sql) -> None:
-    alert = note("changed_from_outside", key="7")
+    alert = raise_alert("changed_from_outside", key="7")
     sql(
         "UPDATE rollout_alert SET last_seen_at = last_seen_at - interval '30 days', opened_at = opened_at - interval '30 days'"
     )
@@ -119,7 +121,7 @@ def test_a_change_from_outside_ends_with_its_acknowledgement_and_not_before(staf
 
 
 def test_who_may_not_see_the_control_room_acknowledges_nothing(member: Make) -> None:
-    alert = note("changed_from_outside", key="7")
+    alert = raise_alert("changed_from_outside", key="7")
     with pytest.raises(NotPermitted):
         lifecycle.acknowledge(actor=member(), alert_id=alert.pk)
     alert.refresh_from_db()

@@ -88,7 +88,6 @@ def test_every_rule_of_the_one_table_stands_in_the_other() -> None:
 @pytest.mark.parametrize(("alert", "kind"), KINDS.items())
 def test_thresholds_samples_windows_and_operations_are_the_guards(alert: str, kind: str) -> None:
     found, rule = asked()[alert], rule_of(kind)
-    assert rule is not None
     bare = re.sub(r"\{.*?\}", "", ONLY_WHILE_V2_IS_ON.sub("", found["expr"]))
     compared = Counter((sign, float(limit)) for sign, limit in re.findall(r"([<>]=?|==)\s*([\d.]+)", bare))
     assert compared == dict.fromkeys(limits(rule), 2 if kind in BY_VERSION_AND_TOGETHER else 1)
@@ -102,7 +101,6 @@ def test_thresholds_samples_windows_and_operations_are_the_guards(alert: str, ki
 
 def test_what_is_slow_is_what_the_guard_calls_slow() -> None:
     rule = rule_of("slow_call")
-    assert rule is not None
     (bound,) = re.findall(r'le="([\d.]+)"', asked()["CallOverFiveSeconds"]["expr"])
     assert float(bound) == rule.threshold / 1000
 
