@@ -1,12 +1,11 @@
 """What Prometheus reads at /metrics: counters of every process of the site, and the rollout's state as the database has it."""
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -16,6 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from carecollective.core import errors
+from carecollective.core.database import fetch_all
 from carecollective.observability import metric_files
 from carecollective.web.access import counted
 from carecollective.web.api import status_of
@@ -24,112 +24,84 @@ from rollout.stages import StageKind
 from rollout.targeting import snapshot
 from rollout.targeting.guard_lease import read_lease
 from rollout.telemetry import metrics as operations_metrics
-from rollout.versions import MessagingVersion
 
 
 class RolloutCollector(Collector):
-    """The rollout's state, read at each scrape; without the database only `carecollective_database_up 0` is left of it."""
+    """The rollout's state, read at each scrape. Without the database only `carecollective_database_up 0` is left."""
 
     def collect(self) -> Iterator[Metric]:
         try:
-            found = [*self._of_flag(), *self._of_conversations(), *self._of_alerts(), *self._of_helpers()]
+            found = [*_of_flag(), *_of_conversations(), *_of_alerts(), *_of_helpers()]
             up = 1
         except DatabaseError:
             found, up = [], 0
-        yield GaugeMetricFamily("carecollective_database_up", "Whether the database answered.", value=up)
+        yield _gauge("carecollective_database_up", "Whether the database answered.", up)
         age = snapshot.age_seconds()
         if age is not None:
-            yield GaugeMetricFamily(
-                "carecollective_snapshot_age_seconds",
-                "How old the answering process's view of the rollout is.",
-                value=age,
+            yield _gauge(
+                "carecollective_snapshot_age_seconds", "How old the answering process's view of the rollout is.", age
             )
         yield from found
 
-    def _of_flag(self) -> Iterator[Metric]:
-        state = snapshot.current()
-        stages = GaugeMetricFamily(
-            "carecollective_rollout_stage", "1 for the stage that the rollout is in.", labels=["stage"]
-        )
-        for kind in StageKind:
-            stages.add_metric([kind.value], float(state.stage.kind is kind))
-        yield stages
-        shares = {StageKind.ENABLED: 100.0, StageKind.PERCENTAGE: state.stage.permille / 10}
-        yield GaugeMetricFamily(
-            "carecollective_rollout_percent",
-            "The share of members in V2 by percentage, 0 to 100.",
-            value=shares.get(state.stage.kind, 0.0),
-        )
-        yield GaugeMetricFamily(
-            "carecollective_rollout_v1_writes", "Whether V1 takes new messages.", value=float(state.v1_writes)
-        )
 
-    def _of_conversations(self) -> Iterator[Metric]:
-        found = operations_metrics.active_conversations(hours=24)
-        active = GaugeMetricFamily(
-            "carecollective_conversations_active", "Active conversations by version.", labels=["version"]
-        )
-        new = GaugeMetricFamily(
-            "carecollective_conversations_new_this_week",
-            "Active conversations opened in the last 7 days, by version.",
-            labels=["version"],
-        )
-        recent = GaugeMetricFamily(
-            "carecollective_conversations_new_today",
-            "Conversations opened in the last 24 hours, by version.",
-            labels=["version"],
-        )
-        for conversations in found:
-            active.add_metric([conversations.version], conversations.active)
-            new.add_metric([conversations.version], conversations.new_this_week)
-            recent.add_metric([conversations.version], conversations.new)
-        yield from (active, new, recent)
-        total = sum(conversations.new for conversations in found)
-        v2 = sum(conversations.new for conversations in found if conversations.version == MessagingVersion.V2)
-        if total:
-            yield GaugeMetricFamily(
-                "carecollective_adoption_ratio",
-                "The share of V2 in the conversations opened in the last 24 hours; absent where none was.",
-                value=v2 / total,
-            )
+def _gauge(name: str, description: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, description, value=value)
 
-    def _of_alerts(self) -> Iterator[Metric]:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT kind, severity, count(*) FROM rollout_alert WHERE resolved_at IS NULL GROUP BY kind, severity"
-            )
-            found = cursor.fetchall()
-        opened = {(rule.kind, str(rule.severity)): 0 for rule in RULES if rule.severity != "notice"}
-        for kind, severity, count in found:
-            known = kind if is_known(kind) else "other"
-            opened[known, severity] = opened.get((known, severity), 0) + count
-        alerts = GaugeMetricFamily(
-            "carecollective_open_alerts", "Open alerts, by what they are about.", labels=["kind", "severity"]
-        )
-        for labels, count in sorted(opened.items()):
-            alerts.add_metric(labels, count)
-        yield alerts
 
-    def _of_helpers(self) -> Iterator[Metric]:
-        """Tell when the guard and the worker were last heard."""
-        lease = read_lease()
-        if lease is not None and lease.renewed_at is not None:
-            yield GaugeMetricFamily(
-                "carecollective_guard_lease_age_seconds",
-                "How long ago the guard last gave a sign of life.",
-                value=lease.age_seconds,
-            )
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float FROM core_workerheartbeat WHERE name = 'worker'"
-            )
-            row = cursor.fetchone()
-        if row is not None:
-            yield GaugeMetricFamily(
-                "carecollective_worker_heartbeat_age_seconds",
-                "How long ago the worker last gave a sign of life.",
-                value=row[0],
-            )
+def _gauges(name: str, description: str, labels: list[str], values: Iterable[tuple[list[str], float]]) -> Metric:
+    family = GaugeMetricFamily(name, description, labels=labels)
+    for of_labels, value in values:
+        family.add_metric(of_labels, value)
+    return family
+
+
+def _of_flag() -> Iterator[Metric]:
+    state = snapshot.current()
+    stages = [([kind.value], float(state.stage.kind is kind)) for kind in StageKind]
+    yield _gauges("carecollective_rollout_stage", "1 for the stage that the rollout is in.", ["stage"], stages)
+    shares = {StageKind.ENABLED: 100.0, StageKind.PERCENTAGE: state.stage.permille / 10}
+    share = shares.get(state.stage.kind, 0.0)
+    yield _gauge("carecollective_rollout_percent", "The share of members in V2 by percentage, 0 to 100.", share)
+    yield _gauge("carecollective_rollout_v1_writes", "Whether V1 takes new messages.", float(state.v1_writes))
+
+
+def _of_conversations() -> Iterator[Metric]:
+    found = operations_metrics.active_conversations(hours=24)
+    for name, description, field in (
+        ("active", "Active conversations by version.", "active"),
+        ("new_this_week", "Active conversations opened in the last 7 days, by version.", "new_this_week"),
+        ("new_today", "Conversations opened in the last 24 hours, by version.", "new"),
+    ):
+        values = [([one.version], getattr(one, field)) for one in found]
+        yield _gauges(f"carecollective_conversations_{name}", description, ["version"], values)
+    adopted = operations_metrics.adoption(found)
+    if adopted.share is not None:
+        description = "The share of V2 in the conversations opened in the last 24 hours; absent where none was."
+        yield _gauge("carecollective_adoption_ratio", description, adopted.share)
+
+
+def _of_alerts() -> Iterator[Metric]:
+    opened = {(rule.kind, str(rule.severity)): 0 for rule in RULES if rule.severity != "notice"}
+    query = "SELECT kind, severity, count(*) FROM rollout_alert WHERE resolved_at IS NULL GROUP BY kind, severity"
+    for kind, severity, count in fetch_all(query):
+        known = kind if is_known(kind) else "other"
+        opened[known, severity] = opened.get((known, severity), 0) + count
+    values = [(list(labels), count) for labels, count in sorted(opened.items())]
+    yield _gauges("carecollective_open_alerts", "Open alerts, by what they are about.", ["kind", "severity"], values)
+
+
+def _of_helpers() -> Iterator[Metric]:
+    """Tell when the guard and the worker gave their last sign of life."""
+    lease = read_lease()
+    if lease is not None and lease.renewed_at is not None:
+        description = "How long ago the guard last gave a sign of life."
+        yield _gauge("carecollective_guard_lease_age_seconds", description, lease.age_seconds)
+    for (age,) in fetch_all(
+        "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float FROM core_workerheartbeat WHERE name = 'worker'"
+    ):
+        yield _gauge(
+            "carecollective_worker_heartbeat_age_seconds", "How long ago the worker last gave a sign of life.", age
+        )
 
 
 @require_safe

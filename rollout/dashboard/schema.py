@@ -168,12 +168,12 @@ class TimelineEntry:
     at: datetime
     kind: str  # change, proposal, alert, sign_off, root_cause, drain
     title: str
-    words: str
-    who: str
-    source: str  # admin, command, guard, environment, outside, or empty
-    from_stage: str
-    to_stage: str
-    badges: tuple[str, ...]  # override, outside, guard, waiting, critical, warning, resolved
+    words: str = ""
+    who: str = ""
+    source: str = ""  # admin, command, guard, environment, outside, or empty
+    from_stage: str = ""
+    to_stage: str = ""
+    badges: tuple[str, ...] = ()  # override, outside, guard, waiting, critical, warning, resolved
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,70 +9,51 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from carecollective.core.database import fetch_all
+from carecollective.core.moments import moment
 from rollout import formatting
 from rollout.alerts import lifecycle
-from rollout.alerts.lifecycle import AlertRecord
-from rollout.alerts.notifications import channel_states
+from rollout.alerts.channels import name_variables
+from rollout.alerts.lifecycle import AlertRecord, recent_alerts
+from rollout.alerts.notifications import ChannelState, channel_states
 from rollout.alerts.rules import RESTORE_V2
 from rollout.dashboard.metric_cards import read_figures
-from rollout.dashboard.overview import read_overview
 from rollout.dashboard.schema import (
-    CodeCount,
-    ConversationCount,
     Drain,
-    Figure,
-    Figures,
     GuardState,
     Health,
     Holder,
     NextStep,
+    Overview,
     PendingProposal,
     Resume,
+    Served,
     Status,
     TimelineEntry,
-    TrendPoint,
 )
 from rollout.dashboard.timeline import describe_drain, list_changes, read_timeline
 from rollout.gates import stays
 from rollout.gates.results import DAY, Verdict
 from rollout.gates.stays import Run
+from rollout.gates.v1_service import SUCCESS, read_v1_since_rollback
 from rollout.guard.absence import V2_TABLES_MISSING
 from rollout.models import DrainCertificate, Proposal, ProposalState
-from rollout.plain import as_plain
+from rollout.models.alerts import Occasion
+from rollout.plain import record_from
 from rollout.promotion import approval_proofs, drain, readiness, rollbacks, root_causes
-from rollout.promotion.readiness import Blocker, Readiness
+from rollout.promotion.readiness import Readiness
 from rollout.promotion.root_causes import RootCause
-from rollout.promotion.sign_offs import ChecklistItem, Signature
-from rollout.stages import DISABLED, next_stage
+from rollout.stages import DISABLED, Stage, next_stage
 from rollout.targeting import propagation, snapshot
 from rollout.targeting.cohort import v1_takes_writes
 from rollout.targeting.guard_lease import read_lease
-from rollout.targeting.propagation import Switch
 from rollout.targeting.state import RolloutState, environment_disables
+from rollout.telemetry import metrics
+from rollout.telemetry.metrics import Window
+from rollout.versions import MessagingVersion
 
-__all__ = [
-    "Blocker",
-    "ChecklistItem",
-    "CodeCount",
-    "ConversationCount",
-    "Drain",
-    "Figure",
-    "Figures",
-    "GuardState",
-    "Health",
-    "Holder",
-    "NextStep",
-    "PendingProposal",
-    "Resume",
-    "RootCause",
-    "Signature",
-    "Status",
-    "Switch",
-    "TimelineEntry",
-    "TrendPoint",
-    "as_plain",
-    "read_status",
-]
+SERVED_WITHIN = Window(300)
+FAILED_WITHIN = Window(3600)
+SHOWN = 3
 
 
 def read_status() -> Status:
@@ -92,7 +73,7 @@ def read_status() -> Status:
         read_at=read_at,
         health=health,
         words=_words(health, facts),
-        overview=read_overview(
+        overview=_overview(
             stage=state.stage,
             v1_writes=v1_writes,
             v2_is_off=overridden or state.holds_v2_off or not state.fresh,
@@ -250,15 +231,10 @@ def _resume(runs: Sequence[Run], found: Readiness) -> Resume | None:
 
 def _proposals(version: int) -> tuple[PendingProposal, ...]:
     return tuple(
-        PendingProposal(
-            id=row.pk,
-            from_stage=row.from_stage,
-            to_stage=row.to_stage,
-            from_version=row.from_version,
-            reason=row.reason,
-            proposer_id=row.proposer_id,
+        record_from(
+            row,
+            PendingProposal,
             proposer=row.proposer_label,
-            proposed_at=row.proposed_at,
             stale=row.from_version != version,
             proven=approval_proofs.is_of_proposal(row),
         )
@@ -273,15 +249,76 @@ def _drain(state: RolloutState) -> Drain | None:
 
 def as_drain(attempt: DrainCertificate) -> Drain:
     """Put an attempt at a drain certificate into the tree's words."""
-    return Drain(
-        flag_version=attempt.flag_version,
+    return record_from(
+        attempt,
+        Drain,
         certified=attempt.issued_at is not None,
-        asked_at=attempt.asked_at,
-        issued_at=attempt.issued_at,
-        waited_ms=attempt.waited_ms,
         holders=tuple(
             Holder(one["pid"], one["application"], datetime.fromisoformat(one["since"]) if one["since"] else None)
             for one in attempt.holders
         ),
         words=describe_drain(attempt),
     )
+
+
+def _overview(
+    *,
+    stage: Stage,
+    v1_writes: bool,
+    v2_is_off: bool,
+    channels: tuple[ChannelState, ...],
+    last_change: TimelineEntry | None,
+) -> Overview:
+    """Read what somebody who was just woken needs first.
+
+    `v2_is_off` tells that nobody can start in V2, whatever `stage` says.
+    """
+    takes_starts = {MessagingVersion.V1: v1_writes, MessagingVersion.V2: stage != DISABLED and not v2_is_off}
+    return Overview(
+        served=tuple(_served(version, takes_starts=takes_starts[version]) for version in MessagingVersion),
+        last_change=last_change,
+        failing=metrics.failures_by_code(FAILED_WITHIN, requests=SHOWN)[:SHOWN],
+        told=_told(_latest_alert(), channels),
+        v1_since_rollback=read_v1_since_rollback(),
+    )
+
+
+def _latest_alert() -> AlertRecord | None:
+    """Return the latest alert that is to be told: a weaker one of the same cause waits behind a stronger, untold."""
+    latest = recent_alerts(10)
+    return next((one for one in latest if one.deliveries), next(iter(latest), None))
+
+
+def _told(latest: AlertRecord | None, channels: tuple[ChannelState, ...]) -> str:
+    """Say whether the latest alert reached somebody, and over which channels."""
+    set_up = [channel.name for channel in channels if channel.configured]
+    if not set_up:
+        return _("Nobody. No channel is set up: set %(variables)s.") % {"variables": name_variables()}
+    if latest is None:
+        return _("No alert yet. Alerts go to: %(channels)s.") % {"channels": ", ".join(set_up)}
+    told = [sent.channel for sent in latest.deliveries if sent.what == Occasion.OPENED and sent.delivered_at]
+    said = {"title": latest.title, "channels": ", ".join(told)}
+    if latest.told_at:
+        at = moment(latest.told_at, "second")
+        return _("Yes, by %(channels)s at %(at)s: %(title)s.") % {**said, "at": at}
+    failed = [f"{sent.channel} ({sent.error})" for sent in latest.deliveries if sent.error]
+    if failed:
+        return _("Not yet: %(title)s. Failed: %(failed)s.") % {**said, "failed": ", ".join(failed)}
+    return _("Not yet: %(title)s. It is on its way.") % said
+
+
+def _served(version: MessagingVersion, *, takes_starts: bool) -> Served:
+    seen = metrics.creation_success(SERVED_WITHIN, version=version)
+    if not seen.denominator:
+        state, words = ("none", _("No starts")) if takes_starts else ("off", _("Off"))
+    else:
+        state = _state(seen.failed, seen.succeeded / seen.denominator)
+        words = _("%(good)d of %(all)d") % {"good": seen.succeeded, "all": seen.denominator}
+    return Served(version, takes_starts, seen.succeeded, seen.failed, state, words)
+
+
+def _state(failed: int, share: float) -> str:
+    """Judge as the tiles do: one failure of a few starts is chance, a second is none."""
+    if share >= SUCCESS:
+        return "pass"
+    return "fail" if failed > 1 else "insufficient"

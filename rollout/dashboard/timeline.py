@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -29,11 +30,6 @@ def read_timeline(changes: Iterable[TimelineEntry] | None = None) -> tuple[Timel
     return tuple(sorted(events, key=lambda event: event.at, reverse=True)[:LENGTH])
 
 
-def _event(**parts: object) -> TimelineEntry:
-    empty: dict[str, object] = {"who": "", "source": "", "from_stage": "", "to_stage": "", "badges": ()}
-    return TimelineEntry(**{**empty, **parts})  # type: ignore[arg-type]
-
-
 def list_changes() -> Iterator[TimelineEntry]:
     """Read the latest changes of the rollout, the newest first; a rollback that is not recorded yet is in force."""
     waiting = reversed(list_waiting().values())
@@ -41,7 +37,7 @@ def list_changes() -> Iterator[TimelineEntry]:
         badges = [change.source] if change.source in (Source.OUTSIDE, Source.GUARD) else []
         badges += ["override"] if change.override else []
         badges += [] if change.is_recorded else ["waiting"]
-        yield _event(
+        yield TimelineEntry(
             at=change.at,
             kind="change",
             title=change_title(change),
@@ -77,11 +73,10 @@ def _proposals() -> Iterator[TimelineEntry]:
     latest = list(Proposal.objects.all()[:LENGTH])
     unproven = find_unproven([proposal.pk for proposal in latest])
     for proposal in latest:
-        steps = {"kind": "proposal", "from_stage": proposal.from_stage, "to_stage": proposal.to_stage}
+        entry = partial(TimelineEntry, kind="proposal", from_stage=proposal.from_stage, to_stage=proposal.to_stage)
         said = {"stage": proposal.to_stage}
         if proposal.pk in unproven:
-            yield _event(
-                **steps,
+            yield entry(
                 at=proposal.proposed_at,
                 title=_("A proposal for %(stage)s was written past the application") % said,
                 words=_("It names %(names)s. Neither is proven to have made or approved it here.")
@@ -90,8 +85,7 @@ def _proposals() -> Iterator[TimelineEntry]:
             )
             continue
         if proposal.override:
-            yield _event(
-                **steps,
+            yield entry(
                 at=proposal.proposed_at,
                 title=_("Passed over what was missing for %(stage)s") % said,
                 words="\n".join(proposal.missing),
@@ -99,16 +93,14 @@ def _proposals() -> Iterator[TimelineEntry]:
                 badges=("override",),
             )
             continue
-        yield _event(
-            **steps,
+        yield entry(
             at=proposal.proposed_at,
             title=_("Proposed: %(stage)s") % said,
             words=proposal.reason,
             who=proposal.proposer_label,
         )
         if proposal.decided_at is not None:
-            yield _event(
-                **steps,
+            yield entry(
                 at=proposal.decided_at,
                 title=titles[ProposalState(proposal.state)] % said,
                 words=proposal.decision_reason,
@@ -121,7 +113,7 @@ def _alerts() -> Iterator[TimelineEntry]:
         if alert.severity == Severity.NOTICE:
             continue  # the change itself stands here
         acted = ("guard",) if alert.disabled_v2 else ()
-        yield _event(
+        yield TimelineEntry(
             at=alert.opened_at,
             kind="alert",
             title=alert.title,
@@ -131,19 +123,17 @@ def _alerts() -> Iterator[TimelineEntry]:
             badges=(alert.severity, *acted),
         )
         if alert.acknowledged_at is not None:
-            yield _event(
+            yield TimelineEntry(
                 at=alert.acknowledged_at,
                 kind="alert",
                 title=_("Acknowledged: %(title)s") % {"title": alert.title},
-                words="",
                 who=alert.acknowledged_by,
             )
         if alert.resolved_at is not None:
-            yield _event(
+            yield TimelineEntry(
                 at=alert.resolved_at,
                 kind="alert",
                 title=_("Resolved: %(title)s") % {"title": alert.title},
-                words="",
                 who=_("The guard"),
                 source="guard",
                 badges=("resolved",),
@@ -152,7 +142,7 @@ def _alerts() -> Iterator[TimelineEntry]:
 
 def _signatures() -> Iterator[TimelineEntry]:
     for signed in SignOff.objects.all()[:LENGTH]:
-        yield _event(
+        yield TimelineEntry(
             at=signed.signed_at,
             kind="sign_off",
             title=_("Signature withdrawn") if signed.withdrawn else _("Signed"),
@@ -168,7 +158,7 @@ def _named(item: str, part: str) -> str:
 def _drains() -> Iterator[TimelineEntry]:
     for attempt in DrainCertificate.objects.all()[:LENGTH]:
         issued = attempt.issued_at is not None
-        yield _event(
+        yield TimelineEntry(
             at=attempt.issued_at or attempt.asked_at,
             kind="drain",
             title=_("Drain certificate issued") if issued else _("No drain certificate"),
@@ -207,7 +197,8 @@ def _running(holder: Mapping[str, Any], asked_at: datetime) -> str:
 
 def _root_causes() -> Iterator[TimelineEntry]:
     for filed in list_filed(LENGTH):
-        yield _event(
+        assert filed.filed_at is not None  # noqa: S101 (list_filed)
+        yield TimelineEntry(
             at=filed.filed_at,
             kind="root_cause",
             title=_("Root cause filed for the rollback from %(stage)s") % {"stage": filed.from_stage},

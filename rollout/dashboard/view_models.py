@@ -9,25 +9,16 @@ from rollout.dashboard.schema import Figure, Health, Status, TimelineEntry
 from rollout.models import Source
 from rollout.stages import DISABLED, ENABLED, INTERNAL, STAGES, Stage, order_key
 
-HEALTH_WORDS = {
-    Health.DISABLED: "Off",
-    Health.HEALTHY: "Healthy",
-    Health.INSUFFICIENT: "Not enough yet",
-    Health.FAILING: "Failing",
-    Health.ROLLED_BACK: "Rolled back",
-    Health.GUARD_ABSENT: "Unguarded",
-    Health.OVERRIDDEN: "Held off",
-    Health.UNKNOWN: "Unknown",
-}
-HEALTH_ICONS = {
-    Health.DISABLED: "off",
-    Health.HEALTHY: "pass",
-    Health.INSUFFICIENT: "insufficient",
-    Health.FAILING: "fail",
-    Health.ROLLED_BACK: "off",
-    Health.GUARD_ABSENT: "fail",
-    Health.OVERRIDDEN: "off",
-    Health.UNKNOWN: "unknown",
+# The word and the icon of each state.
+HEALTH = {
+    Health.DISABLED: ("Off", "off"),
+    Health.HEALTHY: ("Healthy", "pass"),
+    Health.INSUFFICIENT: ("Not enough yet", "insufficient"),
+    Health.FAILING: ("Failing", "fail"),
+    Health.ROLLED_BACK: ("Rolled back", "off"),
+    Health.GUARD_ABSENT: ("Unguarded", "fail"),
+    Health.OVERRIDDEN: ("Held off", "off"),
+    Health.UNKNOWN: ("Unknown", "unknown"),
 }
 BADGES = {
     "override": "Override",

@@ -18,7 +18,8 @@ from carecollective.web.pages import CatchRefusals, render_page
 from rollout import formatting
 from rollout.dashboard import view_models
 from rollout.dashboard.actions import ActionForm, Forms, parse_stage
-from rollout.dashboard.status import PendingProposal, Status, read_status
+from rollout.dashboard.schema import PendingProposal, Status
+from rollout.dashboard.status import read_status
 from rollout.errors import PromotionRefused
 from rollout.promotion import root_causes
 from rollout.promotion.acceptance import judge_acceptance
@@ -153,7 +154,8 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
     member = _staff(request)
     now = order_key(status.stage)
     lines = view_models.lines_of(status)
-    health_word, stage_title = view_models.HEALTH_WORDS[status.health], view_models.title_of(status.stage)
+    health_word, health_icon = view_models.HEALTH[status.health]
+    stage_title = view_models.title_of(status.stage)
     tiles = view_models.tiles_of(status)
     return {
         "status": status,
@@ -161,7 +163,7 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
         "forms": forms,
         "title": f"{health_word}: {stage_title}",
         "health_word": health_word,
-        "health_icon": view_models.HEALTH_ICONS[status.health],
+        "health_icon": health_icon,
         "stage_title": stage_title,
         "is_live": status.stage != DISABLED,
         "last_change": view_models.headline_of(status.overview.last_change) if status.overview.last_change else "",

@@ -12,11 +12,12 @@ from carecollective.core.text import one_line
 from rollout.alerts import notifications
 from rollout.alerts.channels import configured_channels
 from rollout.dashboard.rollback_report import read_report
-from rollout.dashboard.status import as_drain, as_plain, read_status
+from rollout.dashboard.status import as_drain, read_status
 from rollout.dashboard.timeline import describe_drain
 from rollout.errors import PromotionRefused
 from rollout.management.status_text import sentences
 from rollout.models import Change, Source
+from rollout.plain import as_plain
 from rollout.promotion import audit_log, automated_checks, drain, services
 from rollout.promotion.acceptance import judge_acceptance
 from rollout.releases import current_release

@@ -6,7 +6,8 @@ import pytest
 
 from carecollective.accounts.models import User
 from carecollective.core.moments import moment
-from rollout.dashboard.status import Health, read_status
+from rollout.dashboard.schema import Health
+from rollout.dashboard.status import read_status
 from rollout.dashboard.view_models import tiles_of
 from rollout.gates.criteria import evaluate
 from rollout.gates.results import Observation, VerdictState

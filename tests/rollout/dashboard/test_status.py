@@ -13,9 +13,11 @@ from rest_framework.test import APIClient
 
 from carecollective.accounts.models import User
 from carecollective.inbox.services import offer_help
-from rollout.dashboard.serializers import serializer_of
-from rollout.dashboard.status import Health, Status, as_plain, read_status
+from rollout.dashboard.api import serializer_of
+from rollout.dashboard.schema import Health, Status
+from rollout.dashboard.status import read_status
 from rollout.models import Source
+from rollout.plain import as_plain
 from rollout.promotion import checklist, proposals
 from rollout.promotion.root_causes import file_root_cause, list_due
 from rollout.promotion.services import change_stage, roll_back

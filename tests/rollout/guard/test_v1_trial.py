@@ -14,7 +14,8 @@ from carecollective.serving.worker import Worker
 from carecollective.web import health
 from rollout.alerts import lifecycle
 from rollout.alerts.notifications import deliver_waiting
-from rollout.dashboard.status import Health, read_status
+from rollout.dashboard.schema import Health
+from rollout.dashboard.status import read_status
 from rollout.gates.v1_service import read_v1_since_rollback
 from rollout.guard import absence, v1_trial
 from rollout.guard.runner import Guard

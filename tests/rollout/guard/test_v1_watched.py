@@ -13,7 +13,8 @@ from carecollective.inbox.services import offer_help
 from rollout.alerts import lifecycle
 from rollout.alerts.notifications import deliver_waiting
 from rollout.dashboard import prometheus
-from rollout.dashboard.status import Health, read_status
+from rollout.dashboard.schema import Health
+from rollout.dashboard.status import read_status
 from rollout.gates.v1_service import read_v1_since_rollback
 from rollout.guard.change_alerts import note_changes
 from rollout.guard.runner import Guard

@@ -15,7 +15,8 @@ import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from rollout.dashboard.status import Health, read_status
+from rollout.dashboard.schema import Health
+from rollout.dashboard.status import read_status
 from rollout.models import Flag, Process, Rollback, Source
 from rollout.promotion.services import roll_back
 from rollout.stages import DISABLED
