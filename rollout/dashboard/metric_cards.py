@@ -1,24 +1,24 @@
-"""The playbook's metrics over the last day, as the control room shows them: each with its number, its target and its words."""
+"""The playbook's metrics over the last day, each with its value, its target and a sentence."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
 from django.utils.translation import gettext as _
 
+from carecollective.core.database import fetch_all
 from rollout import formatting
 from rollout.dashboard.schema import CodeCount, ConversationCount, Figure, Figures, TrendPoint
 from rollout.gates.criteria import latency_limit, success_limit
 from rollout.gates.proportions import FEWEST_BAD
 from rollout.stages import ENABLED, Stage
 from rollout.telemetry import metrics
-from rollout.telemetry.metrics import Ratio, Window
+from rollout.telemetry.metrics import Outcomes, Ratio, Window
 
 HOURS = 24
 DAY = Window(HOURS * 3600)
 LAST_DAY = "24 hours"
-# Refusals (warn) are the members' own: neither success nor failure, and quick for want of work.
+# Refusals (warn) are neither success nor failure, and quick because nothing was done.
 TREND = """
 SELECT hour.start,
     count(*) FILTER (WHERE is_start AND version = 'v2' AND log_level <> 'warn'),
@@ -43,9 +43,9 @@ GROUP BY hour.start ORDER BY hour.start
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure should be: as people read it, and as a test of the value.
+    """What a figure should be, in words and as a test of the value.
 
-    Under `least` operations it is not judged, and it fails from `fewest` bad ones on: 0 of 1 is chance, and so is 1 of 1.
+    Fewer than `least` operations are not judged, and it takes `fewest` bad ones to fail: 1 of 1 may be chance.
     """
 
     words: str
@@ -60,7 +60,7 @@ NONE_AT_ALL = Target("0", lambda value: value == 0)
 
 
 def read_figures(*, stage: Stage, since: datetime | None) -> Figures:
-    """Read the figures of the last 24 hours, and the charts' hourly steps."""
+    """Read the figures of the last 24 hours, and the same hour by hour for the charts."""
     conversations = metrics.active_conversations(hours=HOURS)
     return Figures(
         since=since,
@@ -79,59 +79,36 @@ def read_figures(*, stage: Stage, since: datetime | None) -> Figures:
 def _figures(stage: Stage, adopted: Ratio) -> Iterator[Figure]:
     starts, errors = metrics.creation_success(DAY), metrics.error_rate(DAY, version="v2")
     legacy, duplicates = metrics.v1_creations(DAY), metrics.duplicates(DAY)
-    # What this stage's own gate asks, or the page would call off target what the gate lets pass.
+    # The targets are those of the stage's gates, so that page and gate never disagree.
     least_good = success_limit(stage) * 100
     good = Target(f"> {least_good:g}%", lambda value: value > least_good, LEAST_SEEN, FEWEST_BAD)
     below_1 = Target("< 1%", lambda value: value < 1, LEAST_SEEN, FEWEST_BAD)
     below_10 = Target("< 10%", lambda value: value < 10, LEAST_SEEN, FEWEST_BAD)
     alone = NONE_AT_ALL if stage == ENABLED else NO_TARGET
-    yield _share(
-        "creation_success", _("Creation success in V2"), starts.numerator, starts.denominator, good, bad=starts.failed
-    )
+    yield _share("creation_success", _("Creation success in V2"), starts, good, bad=starts.failed)
     yield _send_latency(stage)
-    yield _share("adoption", _("V2 adoption"), adopted.numerator, adopted.denominator, NO_TARGET)
-    yield _share("error_rate", _("Errors in V2"), errors.numerator, errors.denominator, below_1)
-    yield _share("v1_creations", _("Conversations opened in V1"), legacy.numerator, legacy.denominator, alone)
-    yield _share("duplicates", _("Duplicate attempts"), duplicates.numerator, duplicates.denominator, below_10)
+    yield _share("adoption", _("V2 adoption"), adopted, NO_TARGET)
+    yield _share("error_rate", _("Errors in V2"), errors, below_1)
+    yield _share("v1_creations", _("Conversations opened in V1"), legacy, alone)
+    yield _share("duplicates", _("Duplicate attempts"), duplicates, below_10)
     slow = metrics.slow_calls(DAY)
-    yield _count("slow_calls", _("Calls over 5 seconds or timed out"), slow.count, slow.calls)
+    yield _count("slow_calls", _("Calls over 5 seconds or timed out"), Ratio(slow.count, slow.calls))
     lost = metrics.connection_errors(DAY)
-    yield _count("connection_errors", _("Connection errors"), lost, slow.calls)
+    yield _count("connection_errors", _("Connection errors"), Ratio(lost, slow.calls))
 
 
-def _share(
-    name: str, title: str, numerator: int, denominator: int, target: Target, *, bad: int | None = None
-) -> Figure:
+def _share(name: str, title: str, counted: Ratio | Outcomes, target: Target, *, bad: int | None = None) -> Figure:
     """Make a figure of a share. The numerator counts the bad ones, unless `bad` does."""
-    value = numerator / denominator * 100 if denominator else None
-    words = _("%(part)d of %(whole)d.") % {"part": numerator, "whole": denominator} if denominator else _("None yet.")
-    return Figure(
-        name=name,
-        title=title,
-        value=value,
-        unit="percent",
-        numerator=numerator,
-        denominator=denominator,
-        window=LAST_DAY,
-        target=target.words,
-        state=_state(value, target, seen=denominator, bad=numerator if bad is None else bad),
-        words=words,
-    )
+    part, whole = counted.numerator, counted.denominator
+    value = part / whole * 100 if whole else None
+    words = _("%(part)d of %(whole)d.") % {"part": part, "whole": whole} if whole else _("None yet.")
+    bad = part if bad is None else bad
+    return _figure(name, title, counted, target, value=value, unit="percent", words=words, bad=bad)
 
 
-def _count(name: str, title: str, found: int, of: int) -> Figure:
-    return Figure(
-        name=name,
-        title=title,
-        value=float(found),
-        unit="count",
-        numerator=found,
-        denominator=of,
-        window=LAST_DAY,
-        target=NONE_AT_ALL.words,
-        state=_state(float(found), NONE_AT_ALL),
-        words=_("%(found)d of %(of)d operations.") % {"found": found, "of": of},
-    )
+def _count(name: str, title: str, counted: Ratio) -> Figure:
+    words = _("%(found)d of %(of)d operations.") % {"found": counted.numerator, "of": counted.denominator}
+    return _figure(name, title, counted, NONE_AT_ALL, value=float(counted.numerator), unit="count", words=words)
 
 
 def _send_latency(stage: Stage) -> Figure:
@@ -141,21 +118,37 @@ def _send_latency(stage: Stage) -> Figure:
     if found.p95_ms is not None:
         said = {"calls": found.calls, "p95": formatting.milliseconds(found.p95_ms)}
         words = _("95 in 100 of %(calls)d sends took at most %(p95)s.") % said
+    counted = Ratio(found.calls, found.calls)
+    title = _("Send latency in V2 (p95)")
+    return _figure("send_p95", title, counted, target, value=found.p95_ms, unit="ms", words=words)
+
+
+def _figure(
+    name: str,
+    title: str,
+    counted: Ratio | Outcomes,
+    target: Target,
+    *,
+    value: float | None,
+    unit: str,
+    words: str,
+    bad: int = 0,
+) -> Figure:
     return Figure(
-        name="send_p95",
-        title=_("Send latency in V2 (p95)"),
-        value=found.p95_ms,
-        unit="ms",
-        numerator=found.calls,
-        denominator=found.calls,
+        name=name,
+        title=title,
+        value=value,
+        unit=unit,
+        numerator=counted.numerator,
+        denominator=counted.denominator,
         window=LAST_DAY,
         target=target.words,
-        state=_state(found.p95_ms, target, seen=found.calls),
+        state=_state(value, target, seen=counted.denominator, bad=bad),
         words=words,
     )
 
 
-def _state(value: float | None, target: Target, *, seen: int = 0, bad: int = 0) -> str:
+def _state(value: float | None, target: Target, *, seen: int, bad: int) -> str:
     if not target.words:
         return "none"
     if value is None or seen < target.least:
@@ -166,8 +159,6 @@ def _state(value: float | None, target: Target, *, seen: int = 0, bad: int = 0) 
 
 
 def _trend() -> tuple[TrendPoint, ...]:
-    """Cut the day into hours: how V2's starts ended, how long its sends took, and its share of what was opened."""
-    with connection.cursor() as cursor:
-        cursor.execute(TREND, [HOURS - 1])
-        rows = cursor.fetchall()
+    """Read hour by hour how V2's starts ended, how long its sends took, and its share of new conversations."""
+    rows = fetch_all(TREND, [HOURS - 1])
     return tuple(TrendPoint(*row[:4], *(None if value is None else float(value) for value in row[4:])) for row in rows)

@@ -68,12 +68,16 @@ def _of_flag() -> Iterator[Metric]:
 def _of_conversations() -> Iterator[Metric]:
     found = operations_metrics.active_conversations(hours=24)
     for name, description, field in (
-        ("active", "Active conversations by version.", "active"),
-        ("new_this_week", "Active conversations opened in the last 7 days, by version.", "new_this_week"),
-        ("new_today", "Conversations opened in the last 24 hours, by version.", "new"),
+        ("carecollective_conversations_active", "Active conversations by version.", "active"),
+        (
+            "carecollective_conversations_new_this_week",
+            "Active conversations opened in the last 7 days, by version.",
+            "new_this_week",
+        ),
+        ("carecollective_conversations_new_today", "Conversations opened in the last 24 hours, by version.", "new"),
     ):
         values = [([one.version], getattr(one, field)) for one in found]
-        yield _gauges(f"carecollective_conversations_{name}", description, ["version"], values)
+        yield _gauges(name, description, ["version"], values)
     adopted = operations_metrics.adoption(found)
     if adopted.share is not None:
         description = "The share of V2 in the conversations opened in the last 24 hours; absent where none was."
