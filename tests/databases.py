@@ -147,7 +147,9 @@ def _drop_what_earlier_runs_left(server: psycopg.Connection[Any]) -> None:
 
 def _fingerprint() -> str:
     digest = hashlib.sha256()
-    files = [*ROOT.glob("*/migrations/*.py"), *ROOT.glob("*/*/migrations/*.py"), ROOT / "requirements.txt"]
+    patterns = ("migrations/*.py", "sql/*.sql")
+    files = [path for pattern in patterns for path in (*ROOT.glob(f"*/{pattern}"), *ROOT.glob(f"*/*/{pattern}"))]
+    files.append(ROOT / "requirements.txt")
     for path in sorted([*files, *(ROOT / "carecollective/postgres").glob("*.py"), *ROOT.glob("*/models.py")]):
         if ".venv" not in path.parts:
             digest.update(path.read_bytes())
