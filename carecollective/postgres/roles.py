@@ -9,10 +9,9 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
+from carecollective.postgres import advisory_locks
 from carecollective.postgres.dsn import ROLE_NAMES
 
-# Any number will do, as long as nothing else of ours uses it.
-LOCK_KEY = 7_262_001
 ATTRIBUTES: Mapping[str, tuple[str, LiteralString, LiteralString]] = {
     "rolsuper": ("superuser", "SUPERUSER", "NOSUPERUSER"),
     "rolbypassrls": ("bypassrls", "BYPASSRLS", "NOBYPASSRLS"),
@@ -277,4 +276,4 @@ def _current_user(connection: Connection) -> str:
 
 
 def _wait_for_others(connection: Connection) -> None:
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.ROLES])

@@ -11,10 +11,10 @@ from django.db import Error, InterfaceError, OperationalError, close_old_connect
 from django.utils.module_loading import import_string
 
 from carecollective.core.session_lock import SessionLock
+from carecollective.postgres import advisory_locks
 
 logger = logging.getLogger(__name__)
 
-LOCK_KEY = 7_262_002
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 2.0
 # No task needs this long, but for those in WORKER_TASK_LIMITS.
@@ -107,7 +107,7 @@ class Worker:
         self.stopping = threading.Event()
         self.leading = threading.Event()
         self.threads = [TaskThread(task, leading=self.leading, stopping=self.stopping) for task in self.tasks]
-        self.lock = SessionLock(LOCK_KEY)
+        self.lock = SessionLock(advisory_locks.WORKER)
         self.last_beat = float("-inf")
         self.known_stuck: set[str] = set()
 

@@ -18,7 +18,7 @@ from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
 from carecollective.core.session_lock import SessionLock
-from carecollective.postgres import PostgresError
+from carecollective.postgres import PostgresError, advisory_locks
 from rollout.alerts import lifecycle
 from rollout.alerts.evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding
 from rollout.alerts.judges import LATEST_ENDINGS, LATEST_STARTS
@@ -41,7 +41,6 @@ from rollout.versions import MessagingVersion
 
 logger = logging.getLogger(__name__)
 
-LOCK_KEY = 7_262_010
 EVERY_SECONDS = 5.0
 STANDBY_SECONDS = 2.0
 STALLED_SECONDS = 20
@@ -135,7 +134,7 @@ class Guard:
     def __init__(self) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}"
         self.inspector = Inspector()
-        self.lock = SessionLock(LOCK_KEY, prepare=_NOTICE_DEATH, when_refused=_terminate_stalled)
+        self.lock = SessionLock(advisory_locks.GUARD, prepare=_NOTICE_DEATH, when_refused=_terminate_stalled)
         self.before: tuple[datetime | None, tuple[Ending, ...]] | None = None
         self.watch = WorkerWatch()
         # By kind, what stood in the way lately and is in the log already, and what did in this look.
@@ -255,7 +254,7 @@ class Guard:
 
 def _terminate_stalled(cursor: CursorWrapper) -> None:
     """Cut off a guard that holds the lock and has not looked for long: stopped, or stuck. The next tick takes over."""
-    cursor.execute(_OUST, {"key": LOCK_KEY, "seconds": STALLED_SECONDS})
+    cursor.execute(_OUST, {"key": advisory_locks.GUARD, "seconds": STALLED_SECONDS})
     if cursor.rowcount:
         logger.warning("The guard that holds the lock has not looked for %s s and was cut off.", STALLED_SECONDS)
 

@@ -13,6 +13,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from carecollective.core.database import ClockTimestamp, fetch_all
+from carecollective.postgres import advisory_locks
 from rollout.errors import NothingToCertify
 from rollout.models import DrainCertificate
 from rollout.stages import DISABLED
@@ -23,8 +24,6 @@ from rollout.versions import MessagingVersion
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
 
-# Any number that fits in 32 bits will do, as long as nothing else of ours uses it.
-LOCK_KEY = 7_262_012
 WAIT_MS = 1000
 
 HOLDERS = """
@@ -53,7 +52,7 @@ def enter_v2_start(*, member: "User") -> MessagingVersion | None:
     Not V2 any more when the rollout was taken back since the caller asked; the answer then is what `decide` says now.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK_KEY])
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [advisory_locks.V2_STARTS])
     # A statement of its own: one that waited for the lock still sees the flag as it was before.
     state, override = snapshot.read_now(), settings.MESSAGING_V2_ROLLOUT
     facts = gather_facts(member=member, state=state, override=override)
@@ -113,7 +112,7 @@ def _version_taken_back(*, after: timedelta = timedelta(0)) -> int | None:
 def list_holders() -> list[dict[str, Any]]:
     """List the sessions that are inside a V2 start now, the oldest first."""
     with connection.cursor() as cursor:
-        cursor.execute(HOLDERS, [LOCK_KEY])
+        cursor.execute(HOLDERS, [advisory_locks.V2_STARTS])
         rows = cursor.fetchall()
     return [
         {"pid": pid, "application": application, "since": since.isoformat() if since else None}
@@ -126,7 +125,7 @@ def _issue(flag_version: int, wait_ms: int) -> DrainCertificate:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, true), clock_timestamp()", [str(wait_ms)])
             asked_at = cursor.fetchone()[1]
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.V2_STARTS])
             cursor.execute("SELECT clock_timestamp()")
             issued_at = cursor.fetchone()[0]
         state = snapshot.read_now()

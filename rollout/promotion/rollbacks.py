@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.moments import moment
+from carecollective.postgres import advisory_locks
 from rollout.errors import RollbackNotWritten
 from rollout.models import Change, Flag, Rollback, Source
 from rollout.promotion import drain
@@ -53,7 +54,6 @@ WHERE held.granted AND held.pid IS DISTINCT FROM pg_backend_pid()
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks AS own WHERE own.pid = held.pid AND NOT own.granted)
 ORDER BY held.pid
 """
-RECORD_LOCK_KEY = 7_262_011  # of the chain of hashes; migration 0013 has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def finish() -> int:
 
 def find_blockers() -> tuple[BlockingSession, ...]:
     """List the sessions that hold what a rollback needs to be recorded and certified, the longest first."""
-    rows = fetch_all(BLOCKERS, [[RECORD_LOCK_KEY, drain.LOCK_KEY]])
+    rows = fetch_all(BLOCKERS, [[advisory_locks.AUDIT_LOG, advisory_locks.V2_STARTS]])
     found = [BlockingSession(pid, role or "", application or "", since) for pid, role, application, since in rows]
     return tuple(sorted(found, key=lambda one: (one.since is None, one.since, one.pid or 0)))
 

@@ -13,6 +13,7 @@ from carecollective.accounts.models import User
 from carecollective.core.database import fetch_all
 from carecollective.core.errors import NotPermitted
 from carecollective.core.moments import moment
+from carecollective.postgres import advisory_locks
 from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
 from rollout.models import SignOff
 from rollout.promotion.automated_checks import CheckResult
@@ -28,7 +29,6 @@ SELECT clock_timestamp(), max(back.at) FROM (
     WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
 ) AS back
 """
-SIGNING = 7262013  # the advisory lock's number
 ENGINEERING, PRODUCT = "engineering_lead", "product_owner"
 PART_TITLES = {"": "", ENGINEERING: gettext_noop("Engineering lead"), PRODUCT: gettext_noop("Product owner")}
 # A role is a group of the admin's; staff who may edit members give it.
@@ -152,7 +152,7 @@ def sign(*, actor: User, item: str, part: str = "") -> SignOff:
     with transaction.atomic():
         # One signature after another, so that nobody signs both parts at the same moment.
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SIGNING])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.SIGN_OFFS])
         standing = read_standing()
         if opens_at and standing.now < opens_at:
             raise SignedTooEarly(_can_be_signed(opens_at))

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from django.contrib.auth.hashers import make_password
 
+from carecollective.postgres import advisory_locks
 from rollout.alerts.channels import TIMEOUT_SECONDS
 from tests.faults.scale import BACK_WITHIN, FULL, TRIES
 from tests.faults.site import Site, kill, median
@@ -28,7 +29,7 @@ pytestmark = [
 ]
 
 ROOM = "/admin/rollout/"
-HOLDERS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262010 AND granted"
+HOLDERS = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {advisory_locks.GUARD} AND granted"
 STAGE = "SELECT stage FROM rollout_flag WHERE name = 'messaging_v2'"
 
 

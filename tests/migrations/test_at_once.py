@@ -9,7 +9,8 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from carecollective.core.migration_lock import LOCK_KEY, WAITING
+from carecollective.core.management.commands.migrate import WAITING
+from carecollective.postgres import advisory_locks
 from tests import databases
 from tests.waiting import wait_for
 
@@ -46,10 +47,10 @@ def start(database: str) -> "subprocess.Popen[str]":
 def test_one_migrates_and_the_others_wait(empty_database: str) -> None:
     url = databases.superuser_url(settings.DATA_DIR, empty_database)
     with psycopg.connect(url) as first, psycopg.connect(url, autocommit=True) as onlooker:
-        first.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+        first.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.MIGRATIONS])
         hosts = [start(empty_database) for _host in range(HOSTS)]
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
-        wait_for(lambda: onlooker.execute(waiting, [LOCK_KEY]).fetchone() == (HOSTS,), seconds=60)
+        wait_for(lambda: onlooker.execute(waiting, [advisory_locks.MIGRATIONS]).fetchone() == (HOSTS,), seconds=60)
         assert onlooker.execute("SELECT to_regclass('django_migrations')").fetchone() == (None,)
         first.rollback()
         said = [host.communicate(timeout=90)[0] for host in hosts]

@@ -17,7 +17,7 @@ from django.conf import settings as django_settings
 from carecollective.operations.backups.dumps import list_backups, make_backup, prune_backups, prune_partials
 from carecollective.operations.backups.manifest import path_of_manifest, reserved
 from carecollective.operations.backups.scratch import SCRATCH, prune_scratch_databases
-from carecollective.postgres import locks
+from carecollective.postgres import advisory_locks, locks
 from tests.databases import ROOT
 from tests.operations.conftest import Copy, ask, url
 from tests.waiting import wait_for
@@ -197,7 +197,7 @@ def test_the_worker_drops_what_a_killed_trial_left_and_leaves_a_running_one_alon
         assert scratch_databases(large) == 1
         process.kill()
         process.wait(10)
-    locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262008"
+    locked = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {advisory_locks.RESTORE_DRILL}"
     wait_for(lambda: ask(large, locked) == 0, seconds=10)
     assert scratch_databases(large) == 1
     assert prune_scratch_databases() == 1

@@ -19,15 +19,14 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from carecollective import postgres
+from carecollective.postgres import advisory_locks
 from carecollective.postgres.dsn import build_url, connect, parse_url
 from carecollective.postgres.embedded.credentials import passwords
 from carecollective.postgres.embedded.layout import DataDirectory
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.external_server import prepare_server
 from carecollective.postgres.pooling import refuse_shared_sessions
-from carecollective.serving.worker import LOCK_KEY as WORKER_LOCK
 from carecollective.serving.worker import Worker
-from rollout.guard.runner import LOCK_KEY as GUARD_LOCK
 from rollout.guard.runner import Guard
 from tests import databases
 from tests.faults.processes import Processes
@@ -105,7 +104,7 @@ def leaders(site: Processes) -> dict[int, int]:
     rows = site.rows(
         "SELECT objid::int, count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = ANY (%s::oid[])"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) GROUP BY objid",
-        [WORKER_LOCK, GUARD_LOCK],
+        [advisory_locks.WORKER, advisory_locks.GUARD],
     )
     return dict(rows)
 
@@ -192,7 +191,7 @@ def test_one_leads_nobody_sees_anothers_and_a_rollback_reaches_all(
     figure("another pair's conversation asked for and refused", sum(one[1] for one in talks))
 
     assert counted
-    assert all(count == {WORKER_LOCK: 1, GUARD_LOCK: 1} for count in counted)
+    assert all(count == {advisory_locks.WORKER: 1, advisory_locks.GUARD: 1} for count in counted)
     assert leading(site) == {"worker": 1, "guard": 1}
     figure("leaders of two workers, and of two guards", f"1 and 1, at each of {len(counted)} looks")
 

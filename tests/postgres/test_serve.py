@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from carecollective.postgres import advisory_locks
 from carecollective.postgres.dsn import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use
 from tests.postgres.support import MAY_MAKE_ROLES, PROJECT, ask, is_running, keeper_pid, kill, recorded_pid
@@ -186,7 +187,7 @@ def holder_of_the_lock(data_dir: Path) -> tuple[int, str] | None:
     with psycopg.connect(connection_url(data_dir, "superuser")) as connection:
         return connection.execute(
             "SELECT pid, application_name FROM pg_locks JOIN pg_stat_activity USING (pid)"
-            " WHERE locktype = 'advisory' AND objid = 7262002 AND granted"
+            f" WHERE locktype = 'advisory' AND objid = {advisory_locks.WORKER} AND granted"
         ).fetchone()
 
 

@@ -10,10 +10,9 @@ from psycopg import sql
 
 from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.errors import OperationError
+from carecollective.postgres import advisory_locks
 
 SCRATCH = "_trial_"
-# One trial at a time beside each database, so that what a killed one left behind can be told from one that runs.
-LOCK_KEY = 7_262_008
 # The worker must not hang on a database that stopped answering; dropping a database waits for a checkpoint.
 PRUNE_ANSWER_SECONDS = 60.0
 DROP_SECONDS = 60.0
@@ -67,7 +66,7 @@ def drop_database(session: Session, name: str, *, seconds: float = DROP_SECONDS)
 
 
 def _try_lock(session: Session) -> bool:
-    row = session.execute("SELECT pg_try_advisory_lock(%s)", [LOCK_KEY]).fetchone()
+    row = session.execute("SELECT pg_try_advisory_lock(%s)", [advisory_locks.RESTORE_DRILL]).fetchone()
     return bool(row and row[0])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from carecollective.postgres import advisory_locks
 from carecollective.postgres.dsn import ROLE_NAMES
 from tests.postgres.support import ask, kill
 from tests.sites import CopyFirstRun, Site, nothing_runs, processes_of
@@ -39,7 +40,7 @@ def test_the_site_has_a_guard_and_starts_another_when_it_dies(started: tuple[Sit
     wait_for(lambda: guard_of(data_dir) is not None, seconds=15)
     first = guard_of(data_dir)
     wait_for(lambda: str(ask(data_dir, WATCHED)).endswith(f":{first}"), seconds=20)
-    session = "SELECT usename::text FROM pg_stat_activity a JOIN pg_locks l USING (pid) WHERE l.objid = 7262010"
+    session = f"SELECT usename::text FROM pg_stat_activity a JOIN pg_locks l USING (pid) WHERE l.objid = {advisory_locks.GUARD}"
     assert ask(data_dir, session, role="superuser") == ROLE_NAMES["guard"]
     kill(first)
     wait_for(lambda: guard_of(data_dir) not in (None, first), seconds=15)

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from carecollective.postgres import advisory_locks
 from tests.faults import scale
 from tests.rollout.alerts.webhook_server import webhook_server
 from tests.rollout.guard.processes import running
@@ -82,7 +83,7 @@ def test_asked_to_end_it_ends_at_once_and_frees_the_lock(holder: Callable[[], st
         guard.send_signal(signal.SIGTERM)
         assert guard.wait(5) == 0
     held = superuser.execute(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7262010"
+        f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {advisory_locks.GUARD}"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     assert held.fetchone() == (0,)

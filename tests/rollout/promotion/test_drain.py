@@ -20,6 +20,7 @@ from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services as inbox
 from carecollective.inbox.services import offer_help
 from carecollective.messaging.errors import MessagingUnavailable
+from carecollective.postgres import advisory_locks
 from carecollective.web.api import status_of
 from messaging_v2.services import create_conversation_atomic
 from rollout.dashboard.status import read_status
@@ -46,7 +47,7 @@ Connect = Callable[..., "psycopg.Connection[Any]"]
 def starting(connect_as: Connect) -> Iterator["psycopg.Connection[Any]"]:
     """A session in the middle of a start in V2."""
     session = connect_as("web", application_name="a web worker")
-    session.execute(WAIT, [drain.LOCK_KEY])
+    session.execute(WAIT, [advisory_locks.V2_STARTS])
     yield session
     session.close()
 
@@ -78,7 +79,7 @@ def test_a_start_on_its_way_holds_the_certificate_up_until_it_ends(
     watching = connect_as("superuser", autocommit=True)
 
     def end_once_waited_for() -> Any:
-        wait_for(lambda: watching.execute(WAITED_FOR, [drain.LOCK_KEY]).fetchone(), seconds=20)
+        wait_for(lambda: watching.execute(WAITED_FOR, [advisory_locks.V2_STARTS]).fetchone(), seconds=20)
         ended = watching.execute("SELECT clock_timestamp()").fetchone()
         starting.rollback()
         return ended
@@ -180,7 +181,7 @@ def test_a_rollback_by_command_reports_the_switch_and_the_drain(committed_db: No
 def test_the_guard_may_ask_too(committed_db: None, connect_as: Connect) -> None:
     with connect_as("guard", autocommit=True) as guard:
         guard.execute("INSERT INTO rollout_drain_certificate (flag_version, waited_ms, holders) VALUES (1, 0, '[]')")
-        assert guard.execute(drain.HOLDERS, [drain.LOCK_KEY]).fetchall() == []
+        assert guard.execute(drain.HOLDERS, [advisory_locks.V2_STARTS]).fetchall() == []
 
 
 def test_nothing_is_certified_but_the_present_state_at_disabled(committed_db: None, stage: Any) -> None:

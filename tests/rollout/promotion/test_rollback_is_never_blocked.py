@@ -23,6 +23,7 @@ from django.test import Client
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.services import offer_help
+from carecollective.postgres import advisory_locks
 from rollout.alerts.evidence import Finding
 from rollout.alerts.rules import RULES
 from rollout.dashboard.status import read_status
@@ -71,9 +72,9 @@ def block(connect_as: Connect) -> Callable[..., list["psycopg.Connection[Any]"]]
             if "row" in what:
                 session.execute(ROW_OF_THE_FLAG.format(strength).encode())
             if "drain" in what and number == 0:
-                session.execute(LOCK, [drain.LOCK_KEY])
+                session.execute(LOCK, [advisory_locks.V2_STARTS])
             if "record" in what and number == 0:
-                session.execute(LOCK, [rollbacks.RECORD_LOCK_KEY])
+                session.execute(LOCK, [advisory_locks.AUDIT_LOG])
             held.append(session)
         return held
 
