@@ -13,7 +13,7 @@ from carecollective.postgres.dsn import (
 )
 from carecollective.postgres.embedded.binaries import bin_dir
 from carecollective.postgres.embedded.credentials import secret_key
-from carecollective.postgres.embedded.server import ensure_running, leave, lock_descriptor
+from carecollective.postgres.embedded.server import ensure_running, lock_descriptor, release
 from carecollective.postgres.errors import PostgresError
 
 __all__ = [
@@ -25,8 +25,8 @@ __all__ = [
     "database_settings",
     "derived_url",
     "ensure_running",
-    "leave",
     "lock_descriptor",
     "pooled_settings",
+    "release",
     "secret_key",
 ]

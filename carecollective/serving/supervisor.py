@@ -30,7 +30,7 @@ KILLED_SECONDS = 15.0
 HEALTH_SECONDS = 30.0
 # How long a new release may take until its web server and its helpers say that they are ready.
 READY_SECONDS = 120.0
-KEEPER_CHECK_SECONDS = 1.0
+DATABASE_CHECK_SECONDS = 1.0
 LOOK_SECONDS = 0.2
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 STEADY_SECONDS = 60.0
@@ -131,7 +131,7 @@ class Site:
         self.pauses = {helper: Pauses() for helper in HELPERS}
         self.started = dict.fromkeys(HELPERS, 0.0)
         self.due = dict.fromkeys(HELPERS, 0.0)
-        self.keeper_due = 0.0
+        self.database_check_due = 0.0
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
@@ -189,9 +189,9 @@ class Site:
             elif now >= self.due[helper]:
                 self._start_helper(helper)
         self.retiring = [child for child in self.retiring if not child.has_ended()]
-        if settings.LOCAL_MODE and now >= self.keeper_due:
+        if settings.LOCAL_MODE and now >= self.database_check_due:
             self._look_after_database()
-            self.keeper_due = now + KEEPER_CHECK_SECONDS
+            self.database_check_due = now + DATABASE_CHECK_SECONDS
 
     # Another release takes over
 

@@ -82,8 +82,8 @@ def recorded_pid(data_dir: Path) -> int | None:
         return None
 
 
-def keeper_pid(data_dir: Path) -> int | None:
-    """Find the keeper by its arguments; only /proc knows."""
+def supervisor_pid(data_dir: Path) -> int | None:
+    """Find the supervisor by its arguments; only /proc knows."""
     wanted = ["carecollective.postgres.embedded.supervisor", str(DataDirectory.at(data_dir).root)]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -97,7 +97,7 @@ def keeper_pid(data_dir: Path) -> int | None:
 
 def is_running(data_dir: Path) -> bool:
     data = DataDirectory.at(data_dir)
-    if data.root.is_dir() and is_locked(data.keeper_lock):
+    if data.root.is_dir() and is_locked(data.supervisor_lock):
         return True
     pid = recorded_pid(data_dir)
     return pid is not None and is_postmaster_of(pid, data.cluster)

@@ -15,7 +15,7 @@ from carecollective.postgres.dsn import connection_url
 from carecollective.postgres.embedded.binaries import bin_dir
 from carecollective.postgres.embedded.layout import DataDirectory
 from tests.postgres.conftest import Use
-from tests.postgres.support import ask, is_running, keeper_pid, kill, recorded_pid
+from tests.postgres.support import ask, is_running, kill, recorded_pid, supervisor_pid
 from tests.waiting import wait_for
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -78,19 +78,19 @@ def test_a_killed_postmaster_is_started_again(data_dir: Path, use: Use) -> None:
 
 
 @linux_only
-def test_a_killed_keeper_is_replaced_and_the_server_goes_on(data_dir: Path, use: Use) -> None:
+def test_a_killed_supervisor_is_replaced_and_the_server_goes_on(data_dir: Path, use: Use) -> None:
     use()
     postmaster = recorded_pid(data_dir)
-    kill(keeper_pid(data_dir))
+    kill(supervisor_pid(data_dir))
     use()
     assert recorded_pid(data_dir) == postmaster
-    assert keeper_pid(data_dir)
+    assert supervisor_pid(data_dir)
 
 
 @linux_only
-def test_keeper_and_postmaster_killed_together_come_back(data_dir: Path, use: Use) -> None:
+def test_supervisor_and_postmaster_killed_together_come_back(data_dir: Path, use: Use) -> None:
     user = use()
-    kill(keeper_pid(data_dir))
+    kill(supervisor_pid(data_dir))
     kill(recorded_pid(data_dir))
     user.kill()
     use()
@@ -110,7 +110,7 @@ def test_a_recycled_process_id_is_neither_signalled_nor_in_the_way(home: Path, d
         # Given to anything at all, and to the postmaster of another directory.
         for recycled in (stranger.pid, neighbour):
             left_behind = pid_file.read_text()
-            kill(keeper_pid(data_dir))
+            kill(supervisor_pid(data_dir))
             kill(recorded_pid(data_dir))
             user.kill()
             pid_file.write_text(left_behind.replace(left_behind.split()[0], str(recycled), 1))

@@ -16,7 +16,7 @@ import pytest
 from carecollective.postgres import advisory_locks
 from carecollective.postgres.dsn import build_url, connection_url, parse_url
 from tests.postgres.conftest import Use
-from tests.postgres.support import MAY_MAKE_ROLES, PROJECT, ask, is_running, keeper_pid, kill, recorded_pid
+from tests.postgres.support import MAY_MAKE_ROLES, PROJECT, ask, is_running, kill, recorded_pid, supervisor_pid
 from tests.sites import CopyFirstRun, Site, environment_for, nothing_runs, processes_of
 from tests.waiting import wait_for
 
@@ -113,7 +113,7 @@ def test_a_bad_setting_is_named_in_one_sentence(home: Path, serve: Serve) -> Non
     assert site.said.count("\n") == 1
 
 
-def test_it_survives_the_death_of_its_worker_its_database_and_its_keeper(prepared: Path, serve: Serve) -> None:
+def test_it_survives_the_death_of_its_worker_its_database_and_its_supervisor(prepared: Path, serve: Serve) -> None:
     site = serve()
     site.wait_until_up()
 
@@ -126,9 +126,9 @@ def test_it_survives_the_death_of_its_worker_its_database_and_its_keeper(prepare
     kill(postmaster)
     wait_for(lambda: recorded_pid(prepared) not in (None, postmaster) and site.health() == 200, seconds=15)
 
-    before = keeper_pid(prepared)
+    before = supervisor_pid(prepared)
     kill(before)
-    wait_for(lambda: keeper_pid(prepared) not in (None, before), seconds=15)
+    wait_for(lambda: supervisor_pid(prepared) not in (None, before), seconds=15)
     assert site.health() == 200
     assert site.end() == 0
     assert not is_running(prepared)

@@ -49,8 +49,8 @@ class DataDirectory:
 
     @property
     def failure(self) -> Path:
-        """Holds the sentence with which the last keeper gave up."""
-        return self.root / "keeper.failure"
+        """Holds the sentence with which the last supervisor gave up."""
+        return self.root / "supervisor.failure"
 
     @property
     def prepared(self) -> Path:
@@ -68,8 +68,8 @@ class DataDirectory:
         return self.root / "start.lock"
 
     @property
-    def keeper_lock(self) -> Path:
-        """Held by the living keeper."""
+    def supervisor_lock(self) -> Path:
+        """Held by the living supervisor."""
         return self.root / "keeper.lock"
 
     @property

@@ -25,12 +25,12 @@ _descriptors: dict[Path, int] = {}
 def ensure_running(data_dir: Path) -> None:
     """Have the server run, with its roles and its database, until this process and its forks have ended.
 
-    Costs next to nothing when called again, and then replaces a keeper that was killed.
+    Costs next to nothing when called again, and then replaces a supervisor that was killed.
     """
     data = DataDirectory.at(data_dir)
     try:
         descriptor = _descriptors.get(data.root)
-        if descriptor is not None and is_current(descriptor, data.users_lock) and is_locked(data.keeper_lock):
+        if descriptor is not None and is_current(descriptor, data.users_lock) and is_locked(data.supervisor_lock):
             return
         data.create()
         if descriptor is None or not is_current(descriptor, data.users_lock):
@@ -41,7 +41,7 @@ def ensure_running(data_dir: Path) -> None:
         raise PostgresError(f"DATA_DIR {data.root} cannot be used: {problem.strerror or problem}.") from None
 
 
-def leave(data_dir: Path) -> None:
+def release(data_dir: Path) -> None:
     """Stop using the server, and wait until it has stopped unless others use it."""
     data = DataDirectory.at(data_dir)
     descriptor = _descriptors.pop(data.root, None)
@@ -50,13 +50,13 @@ def leave(data_dir: Path) -> None:
     os.close(descriptor)
     patience = time.monotonic() + 2
     deadline = time.monotonic() + START_SECONDS
-    while data.keeper_lock.exists() and is_locked(data.keeper_lock) and time.monotonic() < deadline:
+    while data.supervisor_lock.exists() and is_locked(data.supervisor_lock) and time.monotonic() < deadline:
         probe = try_lock(data.users_lock, shared=True)
         if probe is not None:
             os.close(probe)
             if time.monotonic() > patience:
                 return
-        # Long enough that the keeper finds the lock free between two of our looks.
+        # Long enough that the supervisor finds the lock free between two of our looks.
         time.sleep(0.15)
 
 
@@ -100,11 +100,11 @@ def _bring_up(data: DataDirectory) -> None:
     deadline = time.monotonic() + START_SECONDS
     started = False
     while True:
-        kept = is_locked(data.keeper_lock)
+        kept = is_locked(data.supervisor_lock)
         if not kept:
             if started and data.failure.exists():
                 raise PostgresError(data.failure.read_text(encoding="utf-8").strip())
-            _start_keeper(data)
+            _start_supervisor(data)
             started = True
         elif data.cluster.exists() and cluster.answers():
             break
@@ -114,7 +114,7 @@ def _bring_up(data: DataDirectory) -> None:
     prepare(cluster)
 
 
-def _start_keeper(data: DataDirectory) -> None:
+def _start_supervisor(data: DataDirectory) -> None:
     data.failure.unlink(missing_ok=True)
     path = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -122,7 +122,7 @@ def _start_keeper(data: DataDirectory) -> None:
         data.log.replace(data.log.with_suffix(".log.old"))
     log = os.open(data.log, flags, 0o600)
     try:
-        keeper = subprocess.run(
+        supervisor = subprocess.run(
             [sys.executable, "-m", "carecollective.postgres.embedded.supervisor", str(data.root)],
             cwd="/",
             env={**os.environ, "PYTHONPATH": path},
@@ -134,5 +134,5 @@ def _start_keeper(data: DataDirectory) -> None:
         )
     finally:
         os.close(log)
-    if keeper.returncode != 0:
+    if supervisor.returncode != 0:
         raise PostgresError(f"The process that keeps PostgreSQL running could not start: see {data.log}.")

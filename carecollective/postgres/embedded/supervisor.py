@@ -21,11 +21,11 @@ POLL_SECONDS = 0.2
 RESTART_PAUSE_SECONDS = 5.0
 
 
-class Keeper:
-    def __init__(self, data: DataDirectory, keeper_lock: int) -> None:
+class Supervisor:
+    def __init__(self, data: DataDirectory, supervisor_lock: int) -> None:
         self.data = data
         self.cluster = Cluster(data)
-        self.keeper_lock = keeper_lock
+        self.supervisor_lock = supervisor_lock
         self.users_lock: int | None = None
         self.stopping = False
 
@@ -48,7 +48,7 @@ class Keeper:
         self.stopping = True
 
     def _is_over(self) -> bool:
-        if self.stopping or not is_current(self.keeper_lock, self.data.keeper_lock):
+        if self.stopping or not is_current(self.supervisor_lock, self.data.supervisor_lock):
             return True
         # Kept from here on: whoever comes now waits until the server has stopped, and starts it again.
         if self.users_lock is None:
@@ -79,25 +79,25 @@ class Keeper:
 
 
 def report(sentence: str) -> None:
-    print(time.strftime("%Y-%m-%d %H:%M:%S UTC [keeper]", time.gmtime()), sentence, file=sys.stderr, flush=True)
+    print(time.strftime("%Y-%m-%d %H:%M:%S UTC [supervisor]", time.gmtime()), sentence, file=sys.stderr, flush=True)
 
 
 def main() -> int:
     os.umask(0o077)
     data = DataDirectory.at(Path(sys.argv[1]))
     # A moment's patience: somebody may just be looking whether the lock is held.
-    keeper_lock = lock(data.keeper_lock, seconds=3)
-    if keeper_lock is None:
+    supervisor_lock = lock(data.supervisor_lock, seconds=3)
+    if supervisor_lock is None:
         return 0
     if os.fork():
         # The starter need not wait for us, nor find a zombie later; the fork holds the lock.
         os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    keeper = Keeper(data, keeper_lock)
-    signal.signal(signal.SIGTERM, keeper.stop)
+    supervisor = Supervisor(data, supervisor_lock)
+    signal.signal(signal.SIGTERM, supervisor.stop)
     try:
-        keeper.run()
+        supervisor.run()
     except (PostgresError, OSError) as problem:
         report(str(problem))
         data.failure.write_text(str(problem), encoding="utf-8")

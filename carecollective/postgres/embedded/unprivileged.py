@@ -33,12 +33,12 @@ def main(arguments: Sequence[str]) -> NoReturn:
             if not all(os.access(path, os.X_OK) for path in paths):
                 raise PermissionError
     except OSError:
-        # In the words of PostgreSQL's log, where the keeper looks for the reason.
+        # In the words of PostgreSQL's log, where the supervisor looks for the reason.
         sys.exit(
             f"FATAL:  root cannot run PostgreSQL as the account {uid} in {paths[-1]}: "
             "set DATA_DIR to a folder that every account may pass through, or run as another user."
         )
-    os.execv(command[0], list(command))  # noqa: S606 (the command is the keeper's own)
+    os.execv(command[0], list(command))  # noqa: S606 (the command is the supervisor's own)
 
 
 def _reaches(uid: int, gid: int, paths: Sequence[str]) -> bool:

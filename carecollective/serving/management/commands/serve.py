@@ -42,7 +42,7 @@ class Command(BaseCommand):
         finally:
             connections.close_all()
             if settings.LOCAL_MODE:
-                postgres.leave(settings.DATA_DIR)
+                postgres.release(settings.DATA_DIR)
         self.say("Stopped.")
         if code:
             raise SystemExit(code)
