@@ -142,7 +142,7 @@ SENTRY_DSN = read("SENTRY_DSN", "", sentry_address, "a Sentry address (https://k
 ROLLOUT_SNAPSHOT = os.environ.get("ROLLOUT_SNAPSHOT", "query")
 # "thread" writes events behind the request's back, in every process that follows the rollout; "direct" at once, as commands do.
 ROLLOUT_EVENTS = os.environ.get("ROLLOUT_EVENTS", "thread" if ROLLOUT_SNAPSHOT == "thread" else "direct")
-# How sure the gates must be of what they say; each verdict keeps the figure it was reached with.
+# How sure the gates must be of what they say; each result keeps the confidence it was reached with.
 RELEASE = read("RELEASE", "", str, "a name")
 ROLLOUT_CONFIDENCE = read("ROLLOUT_CONFIDENCE", 0.95, share_of_one, "a share such as 0.95")
 EVENTS_RETENTION_DAYS = read("EVENTS_RETENTION_DAYS", 30, whole_number(1, 3650), "a number of days from 1")
@@ -395,7 +395,7 @@ SPECTACULAR_SETTINGS = {
         "MessagingVersion": "carecollective.inbox.serializers.VERSIONS",
         "RolloutHealth": "rollout.dashboard.schema.Health",
         "RolloutReason": "rollout.targeting.cohort.Reason",
-        "RolloutGateState": "rollout.gates.results.VerdictState",
+        "RolloutGateState": "rollout.gates.results.CheckState",
         "WayOnAction": "carecollective.inbox.serializers.WAYS_ON",
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "tryItOutEnabled": False},

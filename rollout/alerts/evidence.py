@@ -8,12 +8,19 @@ from typing import Any
 from rollout.gates.sequential import Detector
 from rollout.models.alerts import Severity
 from rollout.stages import Stage
-from rollout.telemetry.metrics import Ending, Latency, LatestEnding, Outcomes, Ratio, SlowCalls
+from rollout.telemetry.metrics import (
+    NONE_OF_NONE,
+    NOTHING,
+    Ending,
+    Latency,
+    LatestEnding,
+    Outcomes,
+    Proportion,
+    SlowCalls,
+)
 
 FIVE_MINUTES, FIFTEEN_MINUTES, ONE_MINUTE = 300, 900, 60
 SLOW_MS = 5000.0
-NOTHING = Outcomes(succeeded=0, failed=0, refused=0)
-NONE_OF_NONE = Ratio(0, 0)
 NO_CALLS = SlowCalls(count=0, calls=0, slowest_ms=None)
 UNTESTED = Detector()
 
@@ -41,7 +48,7 @@ class Evidence:
     latest: Mapping[str, tuple[LatestEnding, ...]] = field(default_factory=dict)
     operations: Mapping[str, Outcomes] = field(default_factory=dict)
     sends: Mapping[str, Latency] = field(default_factory=dict)
-    duplicates: Ratio = NONE_OF_NONE
+    duplicates: Proportion = NONE_OF_NONE
     slow: SlowCalls = NO_CALLS
     connection_errors: int = 0
     detector: Detector = UNTESTED

@@ -9,12 +9,12 @@ from uuid import UUID
 from carecollective.core.errors import RateLimitExceeded
 from carecollective.messaging.errors import ConversationExists
 from rollout import formatting
-from rollout.alerts.evidence import NOTHING, Evidence, Finding, Rule
+from rollout.alerts.evidence import Evidence, Finding, Rule
 from rollout.gates import statistics
 from rollout.gates.sequential import HEALTHY
 from rollout.models.alerts import Severity
 from rollout.stages import DISABLED
-from rollout.telemetry.metrics import Ending, Outcomes
+from rollout.telemetry.metrics import NOTHING, Ending, Outcomes
 from rollout.telemetry.outcomes import Method, Outcome
 from rollout.versions import MessagingVersion
 
@@ -60,14 +60,14 @@ def v1_creation_failing(rule: Rule, evidence: Evidence) -> Finding | None:
 
 
 def _few_succeed(rule: Rule, evidence: Evidence, seen: Outcomes, version: MessagingVersion) -> Finding | None:
-    share = seen.share
-    if share is None or seen.denominator < rule.minimum or seen.failed < rule.fewest or share >= rule.threshold:
+    share = seen.successes.share
+    if share is None or seen.trials < rule.minimum or seen.failed < rule.fewest or share >= rule.threshold:
         return None
     words = (
-        f"{seen.failed} of {seen.denominator} new conversations failed in {version.upper()} within 5 minutes "
+        f"{seen.failed} of {seen.trials} new conversations failed in {version.upper()} within 5 minutes "
         f"({NORMALLY}): {formatting.percent(share)} succeeded, under {formatting.percent(rule.threshold)}."
     )
-    figures = {"failed": seen.failed, "operations": seen.denominator, "success": round(share, 4)}
+    figures = {"failed": seen.failed, "operations": seen.trials, "success": round(share, 4)}
     codes = count_codes(evidence.endings, version=version, method=Method.START)
     return Finding(rule, words, {**figures, "codes": codes})
 
@@ -237,19 +237,19 @@ def connection_errors(rule: Rule, evidence: Evidence) -> Finding | None:
 def error_rate(rule: Rule, evidence: Evidence) -> Finding | None:
     """Judge the failures of five minutes, in each version and in both."""
     found = [
-        (seen.errors.share, group, seen)
+        (seen.failures.share, group, seen)
         for group, seen in evidence.operations.items()
-        if seen.errors.share is not None and seen.denominator >= rule.minimum and seen.failed >= rule.fewest
+        if seen.failures.share is not None and seen.trials >= rule.minimum and seen.failed >= rule.fewest
     ]
     share, group, seen = max(found, default=(0.0, "", NOTHING), key=lambda one: one[0])
     if share <= rule.threshold:
         return None
     words = (
-        f"{seen.failed} of {seen.denominator} operations failed in {_group(group)} within 5 minutes: "
+        f"{seen.failed} of {seen.trials} operations failed in {_group(group)} within 5 minutes: "
         f"{formatting.percent(share, up=True)}, over {formatting.percent(rule.threshold)}."
     )
     codes = count_codes(evidence.endings, version=None if group == "both" else group)
-    figures = {"version": group, "failed": seen.failed, "operations": seen.denominator, "codes": codes}
+    figures = {"version": group, "failed": seen.failed, "operations": seen.trials, "codes": codes}
     return Finding(rule, words, figures)
 
 

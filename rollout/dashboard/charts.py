@@ -99,9 +99,9 @@ SERIES = (
 
 def draw_trend(trend: Sequence[TrendPoint], *, stage: Stage) -> dict[str, Chart]:
     """Draw the three charts of the last 24 hours, by the names of their figures, each with the target of the stage."""
-    least_good, slowest = success_limit(stage) * 100, latency_limit(stage)
+    limit, slowest = success_limit(stage), latency_limit(stage)
     targets: dict[str, tuple[float, str]] = {
-        "creation_success": (least_good, f"{least_good:g}%"),
+        "creation_success": (limit * 100, formatting.percent(limit)),
         "send_p95": (slowest, formatting.milliseconds(slowest)),
     }
     asked = (replace(one, target=targets[one.name][0], target_label=targets[one.name][1]) if one.name in targets else one

@@ -13,7 +13,7 @@ from rollout.gates.criteria import latency_limit, success_limit
 from rollout.gates.proportions import FEWEST_BAD
 from rollout.stages import ENABLED, Stage
 from rollout.telemetry import metrics
-from rollout.telemetry.metrics import Outcomes, Ratio, Window
+from rollout.telemetry.metrics import Proportion, Window
 
 HOURS = 24
 DAY = Window(HOURS * 3600)
@@ -66,7 +66,7 @@ def read_figures(*, stage: Stage, since: datetime | None) -> Figures:
         since=since,
         figures=tuple(_figures(stage, metrics.adoption(conversations))),
         errors_by_code=tuple(
-            CodeCount(found.code, found.count, round((found.share or 0.0) * 100, 2), found.members_own)
+            CodeCount(found.code, found.count, round(found.share * 100, 2), found.members_own)
             for found in metrics.errors_by_code(DAY)
         ),
         conversations=tuple(
@@ -76,37 +76,37 @@ def read_figures(*, stage: Stage, since: datetime | None) -> Figures:
     )
 
 
-def _figures(stage: Stage, adopted: Ratio) -> Iterator[Figure]:
-    starts, errors = metrics.creation_success(DAY), metrics.error_rate(DAY, version="v2")
+def _figures(stage: Stage, adopted: Proportion) -> Iterator[Figure]:
+    starts, operations = metrics.creation_success(DAY), metrics.outcomes(DAY, version="v2")
     legacy, duplicates = metrics.v1_creations(DAY), metrics.duplicates(DAY)
     # The targets are those of the stage's gates, so that page and gate never disagree.
-    least_good = success_limit(stage) * 100
-    good = Target(f"> {least_good:g}%", lambda value: value > least_good, LEAST_SEEN, FEWEST_BAD)
+    limit = success_limit(stage)
+    good = Target(f"> {formatting.percent(limit)}", lambda value: value > limit * 100, LEAST_SEEN, FEWEST_BAD)
     below_1 = Target("< 1%", lambda value: value < 1, LEAST_SEEN, FEWEST_BAD)
     below_10 = Target("< 10%", lambda value: value < 10, LEAST_SEEN, FEWEST_BAD)
     alone = NONE_AT_ALL if stage == ENABLED else NO_TARGET
-    yield _share("creation_success", _("Creation success in V2"), starts, good, bad=starts.failed)
+    yield _share("creation_success", _("Creation success in V2"), starts.successes, good, bad=starts.failed)
     yield _send_latency(stage)
     yield _share("adoption", _("V2 adoption"), adopted, NO_TARGET)
-    yield _share("error_rate", _("Errors in V2"), errors, below_1)
+    yield _share("error_rate", _("Errors in V2"), operations.failures, below_1)
     yield _share("v1_creations", _("Conversations opened in V1"), legacy, alone)
     yield _share("duplicates", _("Duplicate attempts"), duplicates, below_10)
     slow = metrics.slow_calls(DAY)
-    yield _count("slow_calls", _("Calls over 5 seconds or timed out"), Ratio(slow.count, slow.calls))
+    yield _count("slow_calls", _("Calls over 5 seconds or timed out"), Proportion(slow.count, slow.calls))
     lost = metrics.connection_errors(DAY)
-    yield _count("connection_errors", _("Connection errors"), Ratio(lost, slow.calls))
+    yield _count("connection_errors", _("Connection errors"), Proportion(lost, slow.calls))
 
 
-def _share(name: str, title: str, counted: Ratio | Outcomes, target: Target, *, bad: int | None = None) -> Figure:
+def _share(name: str, title: str, counted: Proportion, target: Target, *, bad: int | None = None) -> Figure:
     """Make a figure of a share. The numerator counts the bad ones, unless `bad` does."""
     part, whole = counted.numerator, counted.denominator
-    value = part / whole * 100 if whole else None
+    value = None if counted.share is None else counted.share * 100
     words = _("%(part)d of %(whole)d.") % {"part": part, "whole": whole} if whole else _("None yet.")
     bad = part if bad is None else bad
     return _figure(name, title, counted, target, value=value, unit="percent", words=words, bad=bad)
 
 
-def _count(name: str, title: str, counted: Ratio) -> Figure:
+def _count(name: str, title: str, counted: Proportion) -> Figure:
     words = _("%(found)d of %(of)d operations.") % {"found": counted.numerator, "of": counted.denominator}
     return _figure(name, title, counted, NONE_AT_ALL, value=float(counted.numerator), unit="count", words=words)
 
@@ -118,7 +118,7 @@ def _send_latency(stage: Stage) -> Figure:
     if found.p95_ms is not None:
         said = {"calls": found.calls, "p95": formatting.milliseconds(found.p95_ms)}
         words = _("95 in 100 of %(calls)d sends took at most %(p95)s.") % said
-    counted = Ratio(found.calls, found.calls)
+    counted = Proportion(found.calls, found.calls)
     title = _("Send latency in V2 (p95)")
     return _figure("send_p95", title, counted, target, value=found.p95_ms, unit="ms", words=words)
 
@@ -126,7 +126,7 @@ def _send_latency(stage: Stage) -> Figure:
 def _figure(
     name: str,
     title: str,
-    counted: Ratio | Outcomes,
+    counted: Proportion,
     target: Target,
     *,
     value: float | None,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from rollout.alerts.lifecycle import AlertRecord
 from rollout.alerts.notifications import ChannelState
-from rollout.gates.results import Verdict
+from rollout.gates.results import GateResult
 from rollout.gates.v1_service import ServedSince
 from rollout.promotion.readiness import Blocker
 from rollout.promotion.root_causes import RootCause
@@ -213,7 +213,7 @@ class Status:
     fresh: bool
     guard: GuardState
     skipped: tuple[Stage, ...]  # stages below the present one that an override, or somebody outside, passed over
-    gates: tuple[Verdict, ...]  # of the present stage
+    gates: tuple[GateResult, ...]  # of the present stage
     next_step: NextStep | None  # None at the top
     resume: Resume | None  # after a rollback
     figures: Figures

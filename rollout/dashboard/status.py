@@ -32,7 +32,7 @@ from rollout.dashboard.schema import (
 )
 from rollout.dashboard.timeline import describe_drain, list_changes, read_timeline
 from rollout.gates import stays
-from rollout.gates.results import DAY, Verdict
+from rollout.gates.results import DAY, GateResult
 from rollout.gates.stays import Run
 from rollout.gates.v1_service import SUCCESS, read_v1_since_rollback
 from rollout.guard.absence import V2_TABLES_MISSING
@@ -88,7 +88,7 @@ def read_status() -> Status:
         fresh=state.fresh,
         guard=guard,
         skipped=stays.skipped_stages(runs),
-        gates=found.verdicts,
+        gates=found.gates,
         next_step=_next_step(found),
         resume=_resume(runs, found),
         figures=read_figures(stage=state.stage, since=since),
@@ -123,7 +123,7 @@ class _Facts:
 
 
 def _health(facts: _Facts) -> Health:
-    verdicts = facts.readiness.verdicts
+    gates = facts.readiness.gates
     if not facts.state.fresh:
         return Health.UNKNOWN
     if facts.unserved or not facts.state.installed:
@@ -134,9 +134,9 @@ def _health(facts: _Facts) -> Health:
         return Health.GUARD_ABSENT
     if facts.state.stage == DISABLED:
         return Health.ROLLED_BACK if facts.root_causes else Health.DISABLED
-    if facts.alerts or any(verdict.state == "fail" for verdict in verdicts):
+    if facts.alerts or any(gate.state == "fail" for gate in gates):
         return Health.FAILING
-    if any(verdict.blocks for verdict in verdicts):
+    if any(gate.blocks for gate in gates):
         return Health.INSUFFICIENT
     return Health.HEALTHY
 
@@ -144,7 +144,7 @@ def _health(facts: _Facts) -> Health:
 def _words(health: Health, facts: _Facts) -> str:
     missing = [] if facts.state.installed else [f"{V2_TABLES_MISSING} {RESTORE_V2}"]
     failing = [*(one.words for one in facts.unserved), *missing, *(one.words for one in facts.alerts)] + [
-        f"{verdict.title}: {verdict.words}" for verdict in facts.readiness.verdicts if verdict.state == "fail"
+        f"{gate.title}: {gate.words}" for gate in facts.readiness.gates if gate.state == "fail"
     ]
     match health:
         case Health.UNKNOWN:
@@ -160,18 +160,18 @@ def _words(health: Health, facts: _Facts) -> str:
         case Health.FAILING:
             return failing[0]
         case Health.INSUFFICIENT:
-            return _("No problem seen. %(needed)s.") % {"needed": _still_needed(facts.readiness.verdicts)}
+            return _("No problem seen. %(needed)s.") % {"needed": _still_needed(facts.readiness.gates)}
         case Health.HEALTHY:
             return _("This stage has shown everything that the next one asks for.")
 
 
-def _still_needed(verdicts: tuple[Verdict, ...]) -> str:
+def _still_needed(gates: tuple[GateResult, ...]) -> str:
     """Name what the gates still wait for: 29 more starts, 2 more days."""
     missing = [
         formatting.count(math.ceil((one.needed - one.seen) / DAY), "more day")
         if one.unit == "seconds"
         else formatting.count(one.needed - one.seen, f"more {one.unit.removesuffix('s')}")
-        for one in verdicts
+        for one in gates
         if one.blocks and one.needed > one.seen
     ]
     if not missing:
@@ -309,11 +309,11 @@ def _told(latest: AlertRecord | None, channels: tuple[ChannelState, ...]) -> str
 
 def _served(version: MessagingVersion, *, takes_starts: bool) -> Served:
     seen = metrics.creation_success(SERVED_WITHIN, version=version)
-    if not seen.denominator:
+    if not seen.trials:
         state, words = ("none", _("No starts")) if takes_starts else ("off", _("Off"))
     else:
-        state = _state(seen.failed, seen.succeeded / seen.denominator)
-        words = _("%(good)d of %(all)d") % {"good": seen.succeeded, "all": seen.denominator}
+        state = _state(seen.failed, seen.succeeded / seen.trials)
+        words = _("%(good)d of %(all)d") % {"good": seen.succeeded, "all": seen.trials}
     return Served(version, takes_starts, seen.succeeded, seen.failed, state, words)
 
 

@@ -77,7 +77,7 @@ class Line:
 def title_of(stage: Stage) -> str:
     """Name a stage as people do: 10% rather than percentage:10."""
     if stage.permille:
-        return f"{stage.permille / 10:g}%"
+        return formatting.percent(stage.permille / 1000)
     return {DISABLED: "Disabled", INTERNAL: "Internal", ENABLED: "Enabled"}[stage]
 
 
@@ -166,7 +166,7 @@ def blockers_of(status: Status) -> Iterator[InTheWay]:
         if blocker.kind not in ("gate", "checklist"):
             yield InTheWay(blocker.kind, blocker.words)
     if "gate" in kinds:
-        yield _listed("gate", "gate", [verdict.title for verdict in status.gates if verdict.blocks])
+        yield _listed("gate", "gate", [gate.title for gate in status.gates if gate.blocks])
     if "checklist" in kinds:
         yield _listed("checklist", "checklist item", [item.title for item in status.checklist if item.state != "pass"])
 

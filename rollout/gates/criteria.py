@@ -1,46 +1,20 @@
-"""What each stage must show before the next one: pure functions from figures to verdicts."""
+"""What each stage must show before the next one: pure functions from an observation to results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 from carecollective.core.moments import moment
 from rollout import formatting
 from rollout.gates import statistics
-from rollout.gates.proportions import Asked, Proportion, judge_proportion
-from rollout.gates.results import DAY, Baseline, Observation, Verdict, VerdictState
-from rollout.gates.sample_ratio import judge_exposure
+from rollout.gates.proportions import ProportionTest, Wording, judge_proportion
+from rollout.gates.results import DAY, Baseline, CheckState, GateResult, Measure, Observation
+from rollout.gates.sample_ratio import judge_sample_ratio
 from rollout.stages import DISABLED, ENABLED, INTERNAL, STAGES, Stage, StageKind, standard_stage
 
 CONFIDENCE = 0.95
 RESUMED_BAKE_DAYS = 1  # how long a stage must last that was resumed after a rollback
 PERCENTILE = 0.95  # the one that the playbook's latency criteria name
-
-
-class Measure(StrEnum):
-    """What a criterion looks at; the value is the verdict's name."""
-
-    SUCCESS = "success"
-    LATENCY = "latency"
-    ERRORS = "errors"
-    LATENCY_TREND = "latency_trend"
-    V1_CREATIONS = "v1_creations"
-    BAKE = "bake"
-
-    @property
-    def heading(self) -> str:
-        return _HEADINGS[self]
-
-
-_HEADINGS = {
-    Measure.SUCCESS: "Conversations begin",
-    Measure.LATENCY: "Messages are sent quickly",
-    Measure.ERRORS: "Errors are rare",
-    Measure.LATENCY_TREND: "No slower than the stage before",
-    Measure.V1_CREATIONS: "Nothing new begins in V1",
-    Measure.BAKE: "The stage has lasted",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,103 +46,89 @@ def criteria_for(stage: Stage) -> tuple[Criterion, ...]:
 
 def success_limit(stage: Stage) -> float:
     """Return the share of starts that must succeed at the stage; 99% where its criteria name none."""
-    limits = (criterion.limit for criterion in criteria_for(stage) if criterion.measure is Measure.SUCCESS)
-    return next(limits, 0.99)
-
-
-def bake_days(stage: Stage, *, is_resumed: bool) -> float:
-    """Return how many days the stage must last; fewer where it was resumed after a rollback, none where none are asked."""
-    limits = (criterion.limit for criterion in criteria_for(stage) if criterion.measure is Measure.BAKE)
-    asked = next(limits, 0)
-    return min(asked, RESUMED_BAKE_DAYS) if is_resumed else asked
+    return _limit(stage, Measure.SUCCESS, default=0.99)
 
 
 def latency_limit(stage: Stage) -> float:
-    """Return the milliseconds that the stage's messages are held against; 500 where its criteria name none."""
-    limits = (criterion.limit for criterion in criteria_for(stage) if criterion.measure is Measure.LATENCY)
-    return next(limits, 500.0)
+    """Return the p95 limit of the stage's messages in milliseconds; 500 where its criteria name none."""
+    return _limit(stage, Measure.LATENCY, default=500.0)
 
 
-def evaluate(*, stage: Stage, observation: Observation, confidence: float = CONFIDENCE) -> tuple[Verdict, ...]:
-    """Judge what the present stage has shown, criterion by criterion; nothing is asked of `disabled`.
+def bake_days(stage: Stage, *, is_resumed: bool) -> float:
+    """Return how many days the stage must last; at most one where it was resumed after a rollback."""
+    asked = _limit(stage, Measure.BAKE, default=0)
+    return min(asked, RESUMED_BAKE_DAYS) if is_resumed else asked
 
-    The verdicts come in the order in which people read them; the stage is done when none of them `blocks`.
+
+def _limit(stage: Stage, measure: Measure, *, default: float) -> float:
+    return next((criterion.limit for criterion in criteria_for(stage) if criterion.measure is measure), default)
+
+
+def evaluate(*, stage: Stage, observation: Observation, confidence: float = CONFIDENCE) -> tuple[GateResult, ...]:
+    """Judge what the present stage has shown, criterion by criterion; `disabled` has none.
+
+    The results come in the order in which people read them; the stage is done when none of them `blocks`.
     No data never passes.
     """
-    verdicts = [judge(criterion, observation, confidence) for criterion in criteria_for(stage)]
+    results = [judge(criterion, observation, confidence) for criterion in criteria_for(stage)]
     if stage.kind is StageKind.PERCENTAGE:
-        verdicts.append(judge_exposure(stage=stage, observation=observation))
-    return tuple(verdicts)
+        results.append(judge_sample_ratio(stage=stage, observation=observation))
+    return tuple(results)
 
 
-def judge(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
+def judge(criterion: Criterion, seen: Observation, confidence: float) -> GateResult:
     """Judge one criterion."""
-    match criterion.measure:
-        case Measure.SUCCESS:
-            return _judge_success(criterion, seen, confidence)
-        case Measure.LATENCY:
-            return _judge_latency(criterion, seen, confidence)
-        case Measure.ERRORS:
-            return _judge_errors(criterion, seen, confidence)
-        case Measure.LATENCY_TREND:
-            return _judge_latency_trend(criterion, seen, confidence)
-        case Measure.V1_CREATIONS:
-            return _judge_v1_creations(criterion, seen)
-        case Measure.BAKE:
-            return _judge_bake(criterion, seen)
+    return _JUDGES[criterion.measure](criterion, seen, confidence)
 
 
-def _judge_success(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
+def _judge_success(criterion: Criterion, seen: Observation, confidence: float) -> GateResult:
     starts = seen.starts
-    asked = Asked(
-        name=criterion.measure,
-        title=criterion.measure.heading,
+    wording = Wording(
+        measure=criterion.measure,
         noun="start",
-        counted=f"{starts.successes:,} of {formatting.count(starts.trials, 'start')} in V2 succeeded",
+        counted=f"{starts.succeeded:,} of {formatting.count(starts.trials, 'start')} in V2 succeeded",
         clean="without a failure",
     )
-    share = Proportion(good=starts.successes, trials=starts.trials, least=criterion.limit, confidence=confidence)
-    return judge_proportion(share, seen, asked=asked, today=starts.today, refusals=starts.refusals)
+    test = ProportionTest(good=starts.succeeded, trials=starts.trials, least=criterion.limit, confidence=confidence)
+    return judge_proportion(test, seen, wording=wording, today=seen.starts_today, refusals=starts.refused)
 
 
-def _judge_errors(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
-    tally = seen.operations
-    asked = Asked(
-        name=criterion.measure,
-        title=criterion.measure.heading,
+def _judge_errors(criterion: Criterion, seen: Observation, confidence: float) -> GateResult:
+    ended = seen.operations
+    wording = Wording(
+        measure=criterion.measure,
         noun="operation",
-        counted=f"{tally.failures:,} of {formatting.count(tally.trials, 'operation')} (starts and messages) in V2 failed",
+        counted=f"{ended.failed:,} of {formatting.count(ended.trials, 'operation')} (starts and messages) in V2 failed",
         clean="without a failure",
         of_failures=True,
     )
-    share = Proportion(good=tally.successes, trials=tally.trials, least=1 - criterion.limit, confidence=confidence)
-    return judge_proportion(share, seen, asked=asked, today=tally.today, refusals=tally.refusals)
+    test = ProportionTest(good=ended.succeeded, trials=ended.trials, least=1 - criterion.limit, confidence=confidence)
+    return judge_proportion(test, seen, wording=wording, today=seen.operations_today, refusals=ended.refused)
 
 
-def _judge_latency(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
+def _judge_latency(criterion: Criterion, seen: Observation, confidence: float) -> GateResult:
     sends, limit = seen.sends, formatting.milliseconds(criterion.limit)
-    asked = Asked(
-        name=criterion.measure,
-        title=criterion.measure.heading,
+    wording = Wording(
+        measure=criterion.measure,
         noun="message",
         counted=f"{_p95(seen)}{sends.within:,} of {formatting.count(sends.calls, 'message')} in V2 took less than {limit}",
         clean=f"under {limit}",
     )
-    share = Proportion(good=sends.within, trials=sends.calls, least=PERCENTILE, confidence=confidence)
+    test = ProportionTest(good=sends.within, trials=sends.calls, least=PERCENTILE, confidence=confidence)
     figures = {"p95_ms": sends.p95_ms, "limit_ms": criterion.limit}
-    return judge_proportion(share, seen, asked=asked, today=sends.today, figures=figures)
+    return judge_proportion(test, seen, wording=wording, today=sends.today, figures=figures)
 
 
-def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: float) -> Verdict:
-    """Fail what is surely slower than the stage before.
+def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: float) -> GateResult:
+    """Fail when V2 is proven slower than at the stage before.
 
-    That stage was only a sample, too: the comparison is with the time that its true p95 surely did not exceed.
+    That stage was only a sample too: the comparison is with the upper confidence bound of its p95.
     """
     sends, before = seen.sends, seen.baseline
     needed = statistics.trials_needed(failures=0, share=criterion.limit, confidence=confidence)
     missing = max(needed - sends.calls, 0)
     forecast = seen.forecast(missing=missing, today=sends.today)
-    state = VerdictState.INSUFFICIENT
+    state = CheckState.INSUFFICIENT
     if before is None or before.p95_ms is None or before.limit_ms is None:
         name = f"the stage before ({before.stage})" if before else "any stage before"
         on_record = formatting.count(before.calls if before else 0, "message")
@@ -179,15 +139,15 @@ def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: fl
             f"{before.stage} (p95 {formatting.milliseconds(before.p95_ms)}); {forecast.words}."
         )
     else:
-        share = Proportion(good=before.within, trials=before.trials, least=criterion.limit, confidence=confidence)
-        state = VerdictState.FAIL if share.disproven else VerdictState.PASS
+        test = ProportionTest(good=before.within, trials=before.trials, least=criterion.limit, confidence=confidence)
+        state = CheckState.FAIL if test.disproven else CheckState.PASS
         words = (
-            f"{_p95(seen)}{'slower' if share.disproven else 'not measurably slower'} than at {before.stage}. There the p95 "
+            f"{_p95(seen)}{'slower' if test.disproven else 'not measurably slower'} than at {before.stage}. There the p95 "
             f"was {formatting.milliseconds(before.p95_ms)}: at most {formatting.milliseconds(before.limit_ms)} "
             f"({formatting.percent(confidence)} sure). {before.within:,} of {formatting.count(before.trials, 'message')} took "
             "no longer than that."
         )
-    return Verdict(
+    return GateResult(
         name=criterion.measure,
         title=criterion.measure.heading,
         state=state,
@@ -195,8 +155,8 @@ def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: fl
         seen=sends.calls,
         needed=sends.calls + missing,
         unit="messages",
-        expected_at=forecast.at if missing else None,
-        eta_seconds=forecast.seconds if missing else None,
+        expected_at=forecast.at,
+        eta_seconds=forecast.seconds,
         figures={"p95_ms": sends.p95_ms, "trials": sends.calls, "confidence": confidence, **_figures_of(before)},
     )
 
@@ -213,34 +173,33 @@ def _figures_of(before: Baseline | None) -> dict[str, str | float | None]:
     }
 
 
-def _judge_v1_creations(criterion: Criterion, seen: Observation) -> Verdict:
-    begun = formatting.count(seen.creations, "conversation")
-    if seen.v1_creations > criterion.limit:
-        state = VerdictState.FAIL
-        words = f"{seen.v1_creations:,} of {begun} began in V1 since this stage did, and none should."
-    elif seen.creations:
-        state, words = VerdictState.PASS, f"None of {begun} began in V1 since this stage did."
+def _judge_v1_creations(criterion: Criterion, seen: Observation, confidence: float) -> GateResult:
+    in_v1, total = seen.v1_creations.numerator, seen.v1_creations.denominator
+    begun = formatting.count(total, "conversation")
+    if in_v1 > criterion.limit:
+        state, words = CheckState.FAIL, f"{in_v1:,} of {begun} began in V1 since this stage did, and none should."
+    elif total:
+        state, words = CheckState.PASS, f"None of {begun} began in V1 since this stage did."
     else:
-        state = VerdictState.INSUFFICIENT
-        words = "No conversations counted yet."
+        state, words = CheckState.INSUFFICIENT, "No conversations counted yet."
         if seen.creations_in_grace:
             words = (
                 f"{formatting.count(seen.creations_in_grace, 'conversation')} began in this stage's first minute, which does "
                 "not count: what was under way in V1 may end in it. None has begun since."
             )
-    return Verdict(
+    return GateResult(
         name=criterion.measure,
         title=criterion.measure.heading,
         state=state,
         words=words,
-        seen=seen.creations,
-        needed=max(seen.creations, 1),
+        seen=total,
+        needed=max(total, 1),
         unit="conversations",
-        figures={"v1_creations": seen.v1_creations, "creations": seen.creations},
+        figures={"v1_creations": in_v1, "creations": total},
     )
 
 
-def _judge_bake(criterion: Criterion, seen: Observation) -> Verdict:
+def _judge_bake(criterion: Criterion, seen: Observation, confidence: float) -> GateResult:
     asked_days = min(criterion.limit, RESUMED_BAKE_DAYS) if seen.resumed_from else criterion.limit
     asked = timedelta(days=asked_days)
     lasted = seen.now - seen.since if seen.since else timedelta()
@@ -254,10 +213,10 @@ def _judge_bake(criterion: Criterion, seen: Observation) -> Verdict:
         words = f"In this stage since {moment(seen.since)}; the {days} asked are over at {moment(at, up=True)}."
     if seen.resumed_from:
         words += f" Resumed after a rollback whose root cause is filed; it first began at {moment(seen.resumed_from)}."
-    return Verdict(
+    return GateResult(
         name=criterion.measure,
         title=criterion.measure.heading,
-        state=VerdictState.PASS if over else VerdictState.INSUFFICIENT,
+        state=CheckState.PASS if over else CheckState.INSUFFICIENT,
         words=words,
         seen=max(int(lasted.total_seconds()), 0),
         needed=int(asked_days * DAY),
@@ -270,3 +229,13 @@ def _judge_bake(criterion: Criterion, seen: Observation) -> Verdict:
 
 def _p95(seen: Observation) -> str:
     return "" if seen.sends.p95_ms is None else f"p95 {formatting.milliseconds(seen.sends.p95_ms)}; "
+
+
+_JUDGES = {
+    Measure.SUCCESS: _judge_success,
+    Measure.LATENCY: _judge_latency,
+    Measure.ERRORS: _judge_errors,
+    Measure.LATENCY_TREND: _judge_latency_trend,
+    Measure.V1_CREATIONS: _judge_v1_creations,
+    Measure.BAKE: _judge_bake,
+}

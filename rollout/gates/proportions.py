@@ -1,4 +1,4 @@
-"""A share of good trials held against the least that is asked for: proven, disproven, or not enough seen yet."""
+"""Gates on a proportion: proven, disproven, or not enough seen yet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from typing import Any
 
 from rollout import formatting
 from rollout.gates import statistics
-from rollout.gates.results import Observation, Verdict, VerdictState
+from rollout.gates.results import CheckState, GateResult, Measure, Observation
 
 FEWEST_BAD = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Proportion:
-    """So many good of so many, of which more than `least` should be good."""
+class ProportionTest:
+    """A test that more than `least` of the trials are good, at a confidence."""
 
     good: int
     trials: int
@@ -26,14 +26,14 @@ class Proportion:
 
     @property
     def proven(self) -> bool:
-        """Tell whether the exact lower bound reaches what is asked."""
+        """Tell whether the exact lower bound reaches `least`."""
         return statistics.proves_at_least(
             successes=self.good, trials=self.trials, share=self.least, confidence=self.confidence
         )
 
     @property
     def disproven(self) -> bool:
-        """Tell whether even the exact upper bound stays below what is asked."""
+        """Tell whether even the exact upper bound stays below `least`."""
         return statistics.proves_at_least(
             successes=self.bad, trials=self.trials, share=1 - self.least, confidence=self.confidence
         )
@@ -52,26 +52,25 @@ class Proportion:
         return statistics.upper_bound(successes=self.good, trials=self.trials, confidence=self.confidence)
 
     @property
-    def state(self) -> VerdictState:
-        """Judge: between proof and disproof there is not enough, unless a clean run of this length would have passed.
+    def state(self) -> CheckState:
+        """Judge: proven passes; two bad trials fail when disproven, or when as many clean trials would have passed.
 
-        One bad trial of one disproves 95%, and is chance all the same: it takes two to fail.
+        A single bad trial may be chance, even one of one.
         """
         if self.proven:
-            return VerdictState.PASS
+            return CheckState.PASS
         if self.bad < FEWEST_BAD:
-            return VerdictState.INSUFFICIENT
+            return CheckState.INSUFFICIENT
         clean = statistics.trials_needed(failures=0, share=self.least, confidence=self.confidence)
         below = self.trials >= clean and self.good < self.least * self.trials
-        return VerdictState.FAIL if below or self.disproven else VerdictState.INSUFFICIENT
+        return CheckState.FAIL if below or self.disproven else CheckState.INSUFFICIENT
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How a criterion on a share is worded; `of_failures` words it by the bad ones: less than 1%, say."""
+class Wording:
+    """How a gate on a proportion is worded; with `of_failures`, by the bad trials: less than 1%, for example."""
 
-    name: str
-    title: str
+    measure: Measure
     noun: str
     counted: str
     clean: str
@@ -79,64 +78,62 @@ class Asked:
 
 
 def judge_proportion(
-    share: Proportion,
+    test: ProportionTest,
     seen: Observation,
     *,
-    asked: Asked,
+    wording: Wording,
     today: int,
     refusals: int = 0,
     figures: Mapping[str, Any] | None = None,
-) -> Verdict:
-    """Word the judgement on a share, with when the missing trials will have come."""
-    state = share.state
-    missing = max(share.needed - share.trials, 0) if state is VerdictState.INSUFFICIENT else 0
+) -> GateResult:
+    """Judge a proportion, and estimate when the missing trials will have come."""
+    state = test.state
+    missing = max(test.needed - test.trials, 0) if state is CheckState.INSUFFICIENT else 0
     forecast = seen.forecast(missing=missing, today=today)
-    words = _outcome(share, asked)
-    if state is VerdictState.INSUFFICIENT:
-        more = (
-            formatting.count(missing, f"more {asked.noun}") if share.trials else formatting.count(missing, asked.noun)
-        )
-        words += f" It takes {more} {asked.clean} to prove it; {forecast.words}."
+    words = _describe(test, wording)
+    if missing:
+        noun = f"more {wording.noun}" if test.trials else wording.noun
+        words += f" It takes {formatting.count(missing, noun)} {wording.clean} to prove it; {forecast.words}."
     if refusals:
         words += (
             f" {formatting.count(refusals, 'refusal')} that {'was' if refusals == 1 else 'were'} the members' own doing "
             f"{'counts' if refusals == 1 else 'count'} as neither."
         )
-    return Verdict(
-        name=asked.name,
-        title=asked.title,
+    return GateResult(
+        name=wording.measure,
+        title=wording.measure.heading,
         state=state,
         words=words,
-        seen=share.trials,
-        needed=share.trials + missing,
-        unit=f"{asked.noun}s",
-        expected_at=forecast.at if missing else None,
-        eta_seconds=forecast.seconds if missing else None,
+        seen=test.trials,
+        needed=test.trials + missing,
+        unit=f"{wording.noun}s",
+        expected_at=forecast.at,
+        eta_seconds=forecast.seconds,
         figures={
-            "good": share.good,
-            "trials": share.trials,
+            "good": test.good,
+            "trials": test.trials,
             "refusals": refusals,
-            "rate": share.good / share.trials if share.trials else None,
-            "lower_bound": share.lower,
-            "upper_bound": share.upper,
-            "least": share.least,
-            "confidence": share.confidence,
+            "rate": test.good / test.trials if test.trials else None,
+            "lower_bound": test.lower,
+            "upper_bound": test.upper,
+            "least": test.least,
+            "confidence": test.confidence,
             "today": today,
             **(figures or {}),
         },
     )
 
 
-def _outcome(share: Proportion, asked: Asked) -> str:
-    if not share.trials:
-        return f"No {asked.noun} has been counted in V2 since this stage began."
-    confidence = formatting.percent(share.confidence)
-    if asked.of_failures:
-        rate = formatting.percent(share.bad / share.trials, up=True)
-        bound = f"at most {formatting.percent(1 - share.lower, up=True)}"
-        wanted = f"less than {formatting.percent(1 - share.least)} is asked"
+def _describe(test: ProportionTest, wording: Wording) -> str:
+    if not test.trials:
+        return f"No {wording.noun} has been counted in V2 since this stage began."
+    confidence = formatting.percent(test.confidence)
+    if wording.of_failures:
+        rate = formatting.percent(test.bad / test.trials, up=True)
+        bound = f"at most {formatting.percent(1 - test.lower, up=True)}"
+        wanted = f"less than {formatting.percent(1 - test.least)} is asked"
     else:
-        rate = formatting.percent(share.good / share.trials)
-        bound = f"at least {formatting.percent(share.lower)}"
-        wanted = f"more than {formatting.percent(share.least)} is asked"
-    return f"{asked.counted} ({rate}): {bound} with {confidence} confidence, and {wanted}."
+        rate = formatting.percent(test.good / test.trials)
+        bound = f"at least {formatting.percent(test.lower)}"
+        wanted = f"more than {formatting.percent(test.least)} is asked"
+    return f"{wording.counted} ({rate}): {bound} with {confidence} confidence, and {wanted}."

@@ -1,4 +1,4 @@
-"""What a gate is given and what it answers: frozen figures in, frozen verdicts out."""
+"""What a gate is given, and what it answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,31 +8,58 @@ from typing import Any
 
 from carecollective.core.moments import moment
 from rollout.stages import Stage
+from rollout.telemetry.metrics import NONE_OF_NONE, NOTHING, Outcomes, Proportion
 
 DAY = 86_400
-_OUR_TIME = 20 * 365 * DAY
+_LONGEST_FORECAST = 20 * 365 * DAY
 
 
-class VerdictState(StrEnum):
-    """The three answers of a gate. Only PASS promotes."""
+class CheckState(StrEnum):
+    """The three answers of a check. Only PASS promotes."""
 
     PASS = "pass"  # noqa: S105
     FAIL = "fail"
     INSUFFICIENT = "insufficient"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one criterion says, in words for people and in figures for the record.
+class Measure(StrEnum):
+    """What a gate looks at; the value is the name of its result."""
 
-    `seen` and `needed` count in `unit` (operations, members or seconds). `expected_at` is when the missing ones will
-    have come at today's traffic; None when nothing is missing or nothing comes.
-    An `advisory` one stands in nobody's way for want of data.
+    SUCCESS = "success"
+    LATENCY = "latency"
+    ERRORS = "errors"
+    LATENCY_TREND = "latency_trend"
+    V1_CREATIONS = "v1_creations"
+    BAKE = "bake"
+    SAMPLE_RATIO = "exposure"
+
+    @property
+    def heading(self) -> str:
+        return _HEADINGS[self]
+
+
+_HEADINGS = {
+    Measure.SUCCESS: "Conversations begin",
+    Measure.LATENCY: "Messages are sent quickly",
+    Measure.ERRORS: "Errors are rare",
+    Measure.LATENCY_TREND: "No slower than the stage before",
+    Measure.V1_CREATIONS: "Nothing new begins in V1",
+    Measure.BAKE: "The stage has lasted",
+    Measure.SAMPLE_RATIO: "The right share of members is in",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """The answer of one gate, as a sentence for people and as figures for the record.
+
+    `seen` and `needed` count in `unit`. `expected_at` is when the missing ones will have come at today's traffic; None
+    when nothing is missing or nothing comes. An `advisory` gate does not block while its data is insufficient.
     """
 
     name: str
     title: str
-    state: VerdictState
+    state: CheckState
     words: str
     seen: int
     needed: int
@@ -44,36 +71,19 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        return self.state is VerdictState.PASS
+        return self.state is CheckState.PASS
 
     @property
     def blocks(self) -> bool:
         """Tell whether it keeps the rollout from being promoted."""
-        return self.state is VerdictState.FAIL or (self.state is VerdictState.INSUFFICIENT and not self.advisory)
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Operations counted by how they ended; `today` counts the successes and failures of the traffic period.
-
-    `refusals` are the members' own doing (a double click, a closed request): neither successes nor failures.
-    """
-
-    successes: int = 0
-    failures: int = 0
-    refusals: int = 0
-    today: int = 0
-
-    @property
-    def trials(self) -> int:
-        return self.successes + self.failures
+        return self.state is CheckState.FAIL or (self.state is CheckState.INSUFFICIENT and not self.advisory)
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
     """Calls counted by how long they took; `within` took less than the limit in milliseconds.
 
-    `p95_at_most_ms` is the time that the true p95 is proven not to exceed; None of too few calls.
+    `p95_at_most_ms` is the upper confidence bound of the p95; None of too few calls.
     """
 
     calls: int = 0
@@ -86,7 +96,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """The stage before, to compare with: its p95, and the time which that p95 is proven not to exceed.
+    """The stage before, to compare with: its p95, and the upper confidence bound of that p95.
 
     `within` of `trials` calls of the present stage took no longer than `limit_ms`.
     """
@@ -100,8 +110,8 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
-class Exposure:
-    """Members whom the percentage alone decides, by the version in which they were seen to start a conversation.
+class SeenMembers:
+    """Members whom the percentage alone decides, by the version in which they started a conversation.
 
     `misplaced` ones were seen in a version that their bucket does not give them.
     """
@@ -112,46 +122,49 @@ class Exposure:
     today: int = 0
 
     @property
-    def members(self) -> int:
+    def total(self) -> int:
         return self.in_v2 + self.in_v1
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that the gates may know of a stage. `since` is when it began, `now` the database's clock.
+    """All that the gates know of a stage. `since` is when it began, `now` the database's clock.
 
-    Tallies and timings are V2's alone; `creations` counts successful starts in both versions, `creations_in_grace` those
-    of the first minute, in which what was under way in V1 may still end there. `resumed_from` is when the stage had begun
-    before a rollback, where it was resumed.
+    `starts`, `operations` and `sends` are V2's alone; those of today are the last `traffic_seconds`. `v1_creations` are the
+    successful starts in V1 out of those in both versions; `creations_in_grace` are those of the stage's first minute, when
+    V1 may still finish what it had begun. `resumed_from` is when the stage first began, where a rollback interrupted it.
     """
 
     now: datetime
     since: datetime | None
     traffic_seconds: float = float(DAY)
-    starts: Tally = Tally()
-    operations: Tally = Tally()
+    starts: Outcomes = NOTHING
+    starts_today: int = 0
+    operations: Outcomes = NOTHING
+    operations_today: int = 0
     sends: Timings = Timings()
     baseline: Baseline | None = None
-    v1_creations: int = 0
-    creations: int = 0
+    v1_creations: Proportion = NONE_OF_NONE
     creations_in_grace: int = 0
     resumed_from: datetime | None = None
-    exposure: Exposure = Exposure()
+    members: SeenMembers = SeenMembers()
 
     def forecast(self, *, missing: int, today: int) -> "Forecast":
-        """Say when so many more will have come at today's traffic."""
-        seconds = missing / today * self.traffic_seconds if today > 0 else _OUR_TIME
-        if seconds < _OUR_TIME:
+        """Estimate when the `missing` ones will have come at today's traffic."""
+        if not missing:
+            return Forecast()
+        seconds = missing / today * self.traffic_seconds if today > 0 else _LONGEST_FORECAST
+        if seconds < _LONGEST_FORECAST:
             at = self.now + timedelta(seconds=seconds)
             return Forecast(seconds, at, f"at today's traffic by {moment(at)}")
         lately = "in the last 24 hours" if self.traffic_seconds >= DAY else "since this stage began"
-        return Forecast(None, None, f"none came {lately}, so no date can be named" if not today else "not in our time")
+        return Forecast(words=f"none came {lately}, so no date can be named" if not today else "not in our time")
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """When the missing data will have come, if it will."""
 
-    seconds: float | None
-    at: datetime | None
-    words: str
+    seconds: float | None = None
+    at: datetime | None = None
+    words: str = ""

@@ -69,20 +69,21 @@ def read_v1_since_rollback() -> ServedSince | None:
     since = read_rolled_back_at()
     if since is None:
         return None
-    seen = metrics.creation_success(metrics.Since(since), version=MessagingVersion.V1)
-    said = {"good": seen.succeeded, "all": seen.denominator, "failed": seen.failed}
-    if seen.share is None:
+    seen = metrics.creation_success(metrics.Span(since), version=MessagingVersion.V1)
+    said = {"good": seen.succeeded, "all": seen.trials, "failed": seen.failed}
+    share = seen.successes.share
+    if share is None:
         state, words = "insufficient", _("Not known yet if V1 serves members: no start since the rollback.")
-    elif seen.failed >= FAILURES and seen.share < SUCCESS:
+    elif seen.failed >= FAILURES and share < SUCCESS:
         state, words = "fail", _("V1 does not serve members: %(failed)d of %(all)d starts failed since the rollback.")
-    elif seen.share < SUCCESS:
+    elif share < SUCCESS:
         state, words = (
             "insufficient",
             _("Not known yet if V1 serves members: %(failed)d of %(all)d starts failed so far."),
         )
     else:
         state, words = "pass", _("Members are served by V1: %(good)d of %(all)d since the rollback.")
-    state, words = _with_trial(read_trial(since), state, words % said, unused=seen.share is None)
+    state, words = _with_trial(read_trial(since), state, words % said, unused=share is None)
     return ServedSince(since=since, succeeded=seen.succeeded, failed=seen.failed, state=state, words=words)
 
 

@@ -110,6 +110,6 @@ def _what_changed(change: Change) -> str:
 
 def _codes_before(change: Change) -> dict[str, int]:
     """Count the failures that V2 ended with in the five minutes before, by code."""
-    period = metrics.Between(change.at - timedelta(seconds=FIVE_MINUTES), change.at)
+    period = metrics.Span(change.at - timedelta(seconds=FIVE_MINUTES), change.at)
     found = metrics.errors_by_code(period, version=MessagingVersion.V2)
     return {one.code: one.count for one in found if not one.members_own}

@@ -84,8 +84,8 @@ def gather(*, broken: Mapping[str, int]) -> Evidence:
         raise Flag.DoesNotExist
     lately = metrics.Window(FIVE_MINUTES)
     # A stage is judged by what happened in it, or the next would go down for the failures of the last.
-    of_stage = metrics.Since(max(now - timedelta(seconds=FIVE_MINUTES), stage_since or now))
-    week = metrics.Since(max(now - A_WEEK, stage_since or now))
+    of_stage = metrics.Span(max(now - timedelta(seconds=FIVE_MINUTES), stage_since or now))
+    week = metrics.Span(max(now - A_WEEK, stage_since or now))
     return Evidence(
         at=now,
         stage=Stage.parse(stage),
@@ -113,7 +113,7 @@ def gather_endings_before() -> tuple[Ending, ...]:
             continue
         # What was usual shortly before; a stage may have lasted for months.
         began = max(run.began, run.ended - A_WEEK)
-        found = metrics.endings(metrics.Between(began, run.ended))
+        found = metrics.endings(metrics.Span(began, run.ended))
         if sum(ending.count for ending in found) >= SAYS_ANYTHING:
             return found
     return ()

@@ -9,8 +9,9 @@ from django.utils.translation import gettext_noop, ngettext
 
 from carecollective.core.moments import moment
 from rollout.gates import criteria
-from rollout.gates.criteria import Criterion, Measure
+from rollout.gates.criteria import Criterion
 from rollout.gates.observations import collect_observation
+from rollout.gates.results import Measure
 from rollout.gates.stays import read_runs
 from rollout.models import Alert, Flag
 from rollout.promotion import automated_checks, sign_offs
@@ -135,5 +136,5 @@ def _find_by_gate(criterion: Criterion) -> CheckResult:
     if _enabled_since() is None:
         return CheckResult(INSUFFICIENT, _(NOT_ENABLED))
     sure = confidence()
-    verdict = criteria.judge(criterion, collect_observation(confidence=sure), sure)
-    return CheckResult(verdict.state.value, verdict.words)
+    gate = criteria.judge(criterion, collect_observation(confidence=sure), sure)
+    return CheckResult(gate.state.value, gate.words)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from rollout.alerts.lifecycle import AlertRecord, open_alerts
 from rollout.gates import criteria
 from rollout.gates.observations import collect_observation
-from rollout.gates.results import Timings, Verdict, VerdictState
+from rollout.gates.results import CheckState, GateResult, Timings
 from rollout.gates.stays import find_resumption, read_runs
 from rollout.plain import as_plain
 from rollout.promotion.checklist import judge_checklist
@@ -35,7 +35,7 @@ class Readiness:
     stage: Stage
     target: Stage | None
     confidence: float
-    verdicts: tuple[Verdict, ...]
+    gates: tuple[GateResult, ...]
     checklist: tuple[ChecklistItem, ...]
     blockers: tuple[Blocker, ...]
     sign_offs: tuple[ChecklistItem, ...] = ()
@@ -52,7 +52,7 @@ class Readiness:
     @property
     def expected_at(self) -> datetime | None:
         """When the gates will have seen enough, at today's traffic; None when nothing is missing or nobody can tell."""
-        waiting = [found for found in self.verdicts if found.state is VerdictState.INSUFFICIENT and found.blocks]
+        waiting = [found for found in self.gates if found.state is CheckState.INSUFFICIENT and found.blocks]
         times = [found.expected_at for found in waiting]
         return None if None in times else max((at for at in times if at), default=None)
 
@@ -60,7 +60,7 @@ class Readiness:
         """Return what the record keeps of it."""
         return {
             "confidence": self.confidence,
-            "gates": as_plain(self.verdicts),
+            "gates": as_plain(self.gates),
             "checklist": {item.name: item.state for item in (*self.sign_offs, *self.checklist)},
             # What the next stage is compared with, also once the events themselves are no longer kept.
             "sends": {
@@ -73,23 +73,23 @@ class Readiness:
 
 def confidence() -> float:
     """Return how sure the gates are to be before they pass."""
-    return float(getattr(settings, "ROLLOUT_CONFIDENCE", criteria.CONFIDENCE))
+    return float(settings.ROLLOUT_CONFIDENCE)
 
 
 def judge(*, stage: Stage, target: Stage | None) -> Readiness:
     """Judge a step up from `stage`, where the rollout is now, to `target`; without one, what `stage` has shown so far."""
     sure = confidence()
     # Nobody is in V2 at disabled: there is nothing to have been seen.
-    verdicts: tuple[Verdict, ...] = ()
+    gates: tuple[GateResult, ...] = ()
     sign_offs: tuple[ChecklistItem, ...] = ()
     sends, standing = Timings(), read_standing()
     if stage != DISABLED:
         seen = collect_observation(confidence=sure)
-        verdicts, sends = criteria.evaluate(stage=stage, observation=seen, confidence=sure), seen.sends
+        gates, sends = criteria.evaluate(stage=stage, observation=seen, confidence=sure), seen.sends
         sign_offs = judge_stage(stage, seen=seen, standing=standing)
     checklist = judge_checklist(standing)
-    blockers = tuple(_blockers(stage, target, verdicts, sign_offs, checklist, alerts=open_alerts()))
-    return Readiness(stage, target, sure, verdicts, checklist, blockers, sign_offs, sends)
+    blockers = tuple(_blockers(stage, target, gates, sign_offs, checklist, alerts=open_alerts()))
+    return Readiness(stage, target, sure, gates, checklist, blockers, sign_offs, sends)
 
 
 def _resumes(stage: Stage, target: Stage | None) -> bool:
@@ -101,7 +101,7 @@ def _resumes(stage: Stage, target: Stage | None) -> bool:
 def _blockers(
     stage: Stage,
     target: Stage | None,
-    verdicts: tuple[Verdict, ...],
+    gates: tuple[GateResult, ...],
     sign_offs: tuple[ChecklistItem, ...],
     checklist: tuple[ChecklistItem, ...],
     *,
@@ -113,9 +113,9 @@ def _blockers(
         yield Blocker("skip", _("Going from %(before)s to %(after)s would skip %(skipped)s.") % said)
     for alert in alerts:
         yield Blocker("alert", _("An alert is open: %(words)s") % {"words": alert.words})
-    for verdict in verdicts:
-        if verdict.blocks:
-            yield Blocker("gate", f"{verdict.title}: {verdict.words}")
+    for gate in gates:
+        if gate.blocks:
+            yield Blocker("gate", f"{gate.title}: {gate.words}")
     for item in sign_offs:
         if item.state != "pass":
             yield Blocker("sign_off", f"{item.title}: {item.words}")

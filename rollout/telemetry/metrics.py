@@ -1,7 +1,7 @@
-"""The playbook's figures, counted in SQL over `application_logs`. Every function only reads.
+"""The playbook's metrics, counted in SQL over `application_logs`. Every function only reads.
 
-An event is a success, a failure of the system, or a refusal that was the member's own or a rule's (validation, own
-request, duplicate, closed, too fast). Refusals are counted and shown; no rate of success or of errors has them in it.
+An event is a success, a failure of the system, or a refusal: the member's own doing or a rule at work (validation, own
+request, duplicate, closed, rate limit). Refusals are counted and shown, but are part of no rate.
 """
 
 import logging
@@ -31,44 +31,27 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
-    """From a moment until now."""
-
-    timestamp: datetime
-
-    def condition(self) -> tuple[str, list[Any]]:
-        return "timestamp >= %s", [self.timestamp]
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """From a moment until before another: a stage that is over."""
+class Span:
+    """From a moment until before another, or until now. `resumed_at` adds a second part, from there until now."""
 
     start: datetime
-    end: datetime
+    end: datetime | None = None
+    resumed_at: datetime | None = None
 
     def condition(self) -> tuple[str, list[Any]]:
-        return "timestamp >= %s AND timestamp < %s", [self.start, self.end]
-
-
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """A stage in two parts, with a rollback between them."""
-
-    start: datetime
-    end: datetime
-    resumed_at: datetime
-
-    def condition(self) -> tuple[str, list[Any]]:
+        if self.end is None:
+            return "timestamp >= %s", [self.start]
+        if self.resumed_at is None:
+            return "timestamp >= %s AND timestamp < %s", [self.start, self.end]
         return "((timestamp >= %s AND timestamp < %s) OR timestamp >= %s)", [self.start, self.end, self.resumed_at]
 
 
-Period = Window | Since | Between | Resumed
+Period = Window | Span
 
 
 @dataclass(frozen=True, slots=True)
-class Ratio:
-    """So many of so many; the share of nothing is None, neither good nor bad."""
+class Proportion:
+    """So many of so many. Its `share`, from 0 to 1, is None where there were none."""
 
     numerator: int
     denominator: int
@@ -80,29 +63,26 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """How operations ended. Those that were refused for the member's own reason stand beside, in neither rate."""
+    """How operations ended. Refused ones count in neither rate."""
 
-    succeeded: int
-    failed: int
-    refused: int
-
-    @property
-    def numerator(self) -> int:
-        return self.succeeded
+    succeeded: int = 0
+    failed: int = 0
+    refused: int = 0
 
     @property
-    def denominator(self) -> int:
+    def trials(self) -> int:
         return self.succeeded + self.failed
 
     @property
-    def share(self) -> float | None:
-        """The rate of success."""
-        return self.succeeded / self.denominator if self.denominator else None
+    def successes(self) -> Proportion:
+        return Proportion(self.succeeded, self.trials)
 
     @property
-    def errors(self) -> Ratio:
-        """The rate of failures."""
-        return Ratio(self.failed, self.denominator)
+    def failures(self) -> Proportion:
+        return Proportion(self.failed, self.trials)
+
+
+NOTHING, NONE_OF_NONE = Outcomes(), Proportion(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +112,8 @@ class ErrorCount:
     members_own: bool
 
     @property
-    def share(self) -> float | None:
-        return self.count / self.operations if self.operations else None
+    def share(self) -> float:
+        return self.count / self.operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,77 +166,59 @@ def outcomes(period: Period, *, version: str | None = None, method: Method | Non
 
 
 def creation_success(period: Period, *, version: str = "v2") -> Outcomes:
-    """Count how the starts of conversations ended; its `share` is the playbook's creation success rate."""
+    """Count how starts of conversations ended; `successes` is the playbook's creation success rate."""
     return outcomes(period, version=version, method=Method.START)
 
 
-def error_rate(period: Period, *, version: str | None = None) -> Ratio:
-    """Count the failures of the system among all starts and sends."""
-    return outcomes(period, version=version).errors
-
-
-def latency_p95(period: Period, method: Method | None = Method.SEND, *, version: str | None = "v2") -> Latency:
-    """Take the 95th percentile of the calls' durations. What was refused came back early, and is left out."""
+def latency_p95(period: Period, *, version: str | None = "v2") -> Latency:
+    """Return the 95th percentile of how long sends took. Refused ones return early, and are left out."""
     columns = "percentile_cont(0.95) WITHIN GROUP (ORDER BY duration_ms), count(*)"
-    (row,) = _select(columns, period, version=version, method=method, where=_NOT_REFUSED)
+    (row,) = _select(columns, period, version=version, method=Method.SEND, where=_NOT_REFUSED)
     return Latency(p95_ms=row[0], calls=row[1])
 
 
-def calls_within(
-    period: Period,
-    milliseconds: float,
-    method: Method | None = Method.SEND,
-    *,
-    inclusive: bool = False,
-    version: str | None = "v2",
-) -> Ratio:
-    """Count the calls that took less than so long, or just so long if `inclusive`: what an exact test of a percentile needs."""
+def sends_within(period: Period, milliseconds: float, *, inclusive: bool = False) -> Proportion:
+    """Count the V2 sends that took less than `milliseconds`, or at most that if `inclusive`."""
     columns = f"count(*) FILTER (WHERE duration_ms {'<=' if inclusive else '<'} %s), count(*)"
-    (row,) = _select(columns, period, version=version, method=method, given=[milliseconds], where=_NOT_REFUSED)
-    return Ratio(*row)
+    (row,) = _select(columns, period, version="v2", method=Method.SEND, where=_NOT_REFUSED, given=[milliseconds])
+    return Proportion(*row)
 
 
-def duration_at(
-    period: Period,
-    rank: int,
-    method: Method | None = Method.SEND,
-    *,
-    version: str | None = "v2",
-) -> float:
-    """Return the milliseconds of the call at a rank, counted from 1 at the quickest."""
+def duration_at(period: Period, rank: int) -> float:
+    """Return how many milliseconds the V2 send at a rank took; the quickest has rank 1."""
     ending = "ORDER BY duration_ms OFFSET %s LIMIT 1"
     (row,) = _select(
-        "duration_ms", period, version=version, method=method, where=_NOT_REFUSED, ending=ending, last=[rank - 1]
+        "duration_ms", period, version="v2", method=Method.SEND, where=_NOT_REFUSED, ending=ending, last=[rank - 1]
     )
     return float(row[0])
 
 
-def slow_calls(period: Period, *, over_ms: float = 5000, version: str | None = None) -> SlowCalls:
-    """Count the calls that took longer than 5 seconds, and those that the statement timeout ended before that."""
+def slow_calls(period: Period, *, over_ms: float = 5000) -> SlowCalls:
+    """Count the calls that took too long, and those that the statement timeout ended before that."""
     is_slow = "duration_ms > %s OR (duration_ms >= %s AND error_code = 'database_error')"
     columns = f"count(*) FILTER (WHERE {is_slow}), count(*), max(duration_ms)"
-    (row,) = _select(columns, period, version=version, given=[over_ms, STATEMENT_TIMEOUT_MS])
+    (row,) = _select(columns, period, given=[over_ms, STATEMENT_TIMEOUT_MS])
     return SlowCalls(*row)
 
 
 def connection_errors(period: Period) -> int:
-    """Count what failed because the database could not be reached: starts, sends and all other requests."""
-    (row,) = _select("count(*)", period, where="connection_error", operations=_ANY)
+    """Count the starts, sends and other requests that could not reach the database."""
+    (row,) = _select("count(*)", period, where="connection_error", operations="true")
     return int(row[0])
 
 
-def duplicates(period: Period, *, version: str | None = None) -> Ratio:
-    """Count the starts that found a standing conversation, out of all starts that were tried."""
+def duplicates(period: Period) -> Proportion:
+    """Count the starts refused because the conversation exists, out of all starts."""
     columns = "count(*) FILTER (WHERE error_code = 'conversation_exists'), count(*)"
-    (row,) = _select(columns, period, version=version, method=Method.START)
-    return Ratio(*row)
+    (row,) = _select(columns, period, method=Method.START)
+    return Proportion(*row)
 
 
-def v1_creations(period: Period) -> Ratio:
-    """Count the conversations that were opened in V1, out of those opened in either version."""
+def v1_creations(period: Period) -> Proportion:
+    """Count the successful starts in V1, out of those in either version."""
     columns = "count(*) FILTER (WHERE version = 'v1'), count(*)"
     (row,) = _select(columns, period, method=Method.START, where="event = 'success'")
-    return Ratio(*row)
+    return Proportion(*row)
 
 
 def errors_by_code(period: Period, *, version: str | None = None) -> tuple[ErrorCount, ...]:
@@ -294,14 +256,14 @@ def endings(period: Period) -> tuple[Ending, ...]:
 
 
 def latest_endings(period: Period, *, version: str | None = None, limit: int) -> tuple[LatestEnding, ...]:
-    """Tell how the latest starts and sends ended, the latest first."""
+    """List how the latest starts and sends ended, the latest first."""
     ending = "ORDER BY timestamp DESC, id DESC LIMIT %s"
     rows = _select("timestamp, log_level, error_code, user_id", period, version=version, ending=ending, last=[limit])
     return tuple(LatestEnding(at, OUTCOMES[level], code, member) for at, level, code, member in rows)
 
 
 def latest_starts(period: Period, *, version: str, limit: int) -> tuple[bool, ...]:
-    """Tell of the latest starts in a version, the latest first, whether each succeeded. Refused ones are left out."""
+    """Tell whether each of the latest starts in a version succeeded, the latest first. Refused ones are left out."""
     ending = "ORDER BY timestamp DESC, id DESC LIMIT %s"
     columns = "log_level = 'info'"
     rows = _select(
@@ -313,7 +275,7 @@ def latest_starts(period: Period, *, version: str, limit: int) -> tuple[bool, ..
 def active_conversations(*, hours: int = 24) -> tuple[Conversations, ...]:
     """Count the conversations of each version: active now, opened this week, opened in the last `hours`.
 
-    None where a table of them is missing: whoever looks into that needs the rest of the page all the more.
+    Returns nothing where a table is missing: the rest of the page is needed to repair that.
     """
     try:
         with transaction.atomic():
@@ -324,10 +286,10 @@ def active_conversations(*, hours: int = 24) -> tuple[Conversations, ...]:
     return tuple(Conversations(*row) for row in rows)
 
 
-def adoption(conversations: Iterable[Conversations]) -> Ratio:
+def adoption(conversations: Iterable[Conversations]) -> Proportion:
     """Count the conversations opened in V2 out of those opened in either version, from the tables' own counts."""
     new = {found.version: found.new for found in conversations}
-    return Ratio(new.get("v2", 0), sum(new.values()))
+    return Proportion(new.get("v2", 0), sum(new.values()))
 
 
 OUTCOMES = {"info": Outcome.SUCCESS, "warn": Outcome.REFUSED, "error": Outcome.FAILED}
@@ -337,7 +299,6 @@ _COUNTS = (
 )
 _NOT_REFUSED = "log_level <> 'warn'"
 _OPERATIONS = "method <> 'request'"
-_ANY = "true"
 
 
 def _select(

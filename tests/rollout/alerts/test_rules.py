@@ -10,13 +10,13 @@ from uuid import UUID
 
 import pytest
 
-from rollout.alerts.evidence import NOTHING, Evidence
+from rollout.alerts.evidence import Evidence
 from rollout.alerts.judges import INVARIANTS, LATEST_ENDINGS
 from rollout.alerts.rules import RULES, evaluate, is_known, rule_of
 from rollout.gates.sequential import Detector
 from rollout.models.alerts import Severity
 from rollout.stages import DISABLED, Stage
-from rollout.telemetry.metrics import Ending, Latency, LatestEnding, Outcomes, Ratio, SlowCalls
+from rollout.telemetry.metrics import NOTHING, Ending, Latency, LatestEnding, Outcomes, Proportion, SlowCalls
 from rollout.telemetry.outcomes import Outcome
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -96,7 +96,7 @@ def test_p95_over_a_second_is_a_warning(p95: float | None, calls: int, kinds: li
     (5, 50, []), (6, 50, ["duplicates"]), (6, 19, []), (4, 20, []), (0, 0, []),
 ])  # fmt: skip
 def test_duplicates_over_10_percent_are_a_warning(duplicates: int, offers: int, kinds: list[str]) -> None:
-    assert judged(duplicates=Ratio(duplicates, offers)) == kinds
+    assert judged(duplicates=Proportion(duplicates, offers)) == kinds
 
 
 def test_the_first_broken_conversation_is_critical_and_named() -> None:

@@ -78,7 +78,7 @@ def test_a_stage_that_has_shown_all_it_is_asked_for_is_healthy_until_an_alert_op
         Health.HEALTHY,
         "This stage has shown everything that the next one asks for.",
     )
-    assert {verdict.state.value for verdict in found.gates} == {"pass"}
+    assert {gate.state.value for gate in found.gates} == {"pass"}
     with beyond_policies() as cursor:
         cursor.execute(ALERT)
     assert read_status().health is Health.FAILING

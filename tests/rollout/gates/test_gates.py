@@ -5,23 +5,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.gates.criteria import Measure, criteria_for, evaluate
-from rollout.gates.results import Baseline, Exposure, Observation, Tally, Timings, Verdict, VerdictState
+from rollout.gates.criteria import criteria_for, evaluate
+from rollout.gates.results import Baseline, CheckState, GateResult, Measure, Observation, SeenMembers, Timings
 from rollout.stages import STAGES, Stage
+from rollout.telemetry.metrics import Outcomes, Proportion
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-PASS, FAIL, INSUFFICIENT = VerdictState.PASS, VerdictState.FAIL, VerdictState.INSUFFICIENT
+PASS, FAIL, INSUFFICIENT = CheckState.PASS, CheckState.FAIL, CheckState.INSUFFICIENT
 TEN = Stage.parse("percentage:10")
 
 
-def judge(stage: str, *, days: float = 30, confidence: float = 0.95, **seen: Any) -> dict[str, Verdict]:
+def judge(stage: str, *, days: float = 30, confidence: float = 0.95, **seen: Any) -> dict[str, GateResult]:
     observation = Observation(now=NOW, since=NOW - timedelta(days=days), **seen)
-    verdicts = evaluate(stage=Stage.parse(stage), observation=observation, confidence=confidence)
-    return {verdict.name: verdict for verdict in verdicts}
+    results = evaluate(stage=Stage.parse(stage), observation=observation, confidence=confidence)
+    return {result.name: result for result in results}
 
 
-def judge_starts(stage: str, successes: int, failures: int = 0, **more: Any) -> Verdict:
-    return judge(stage, starts=Tally(successes=successes, failures=failures, **more))["success"]
+def judge_starts(stage: str, successes: int, failures: int = 0, *, refusals: int = 0, today: int = 0) -> GateResult:
+    return judge(stage, starts=Outcomes(successes, failures, refusals), starts_today=today)["success"]
 
 
 @pytest.mark.parametrize(
@@ -54,10 +55,10 @@ def test_a_percentage_between_two_rungs_answers_to_the_lower_one(between, rung):
 
 @pytest.mark.parametrize("rung", STAGES[1:], ids=str)
 def test_no_data_never_passes_whatever_the_stage(rung):
-    verdicts = evaluate(stage=rung, observation=Observation(now=NOW, since=NOW - timedelta(days=365)))
-    assert [verdict.name for verdict in verdicts if verdict.passed] == ["bake"]
-    assert all(verdict.state is INSUFFICIENT for verdict in verdicts if verdict.name != "bake")
-    assert any(verdict.blocks for verdict in verdicts)
+    results = evaluate(stage=rung, observation=Observation(now=NOW, since=NOW - timedelta(days=365)))
+    assert [result.name for result in results if result.passed] == ["bake"]
+    assert all(result.state is INSUFFICIENT for result in results if result.name != "bake")
+    assert any(result.blocks for result in results)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_what_failed_passes_later_when_enough_went_well():
 
 
 def test_a_higher_confidence_asks_for_more():
-    starts = Tally(successes=60)
+    starts = Outcomes(succeeded=60)
     assert judge("internal", starts=starts)["success"].state is PASS
     stricter = judge("internal", starts=starts, confidence=0.99)["success"]
     assert (stricter.state, stricter.needed) == (INSUFFICIENT, 90)
@@ -112,23 +113,22 @@ def test_the_members_own_refusals_count_as_neither_and_are_said():
 
 
 def test_the_date_follows_todays_traffic():
-    verdict = judge_starts("internal", 35, today=12)
-    assert verdict.needed - verdict.seen == 24
-    assert verdict.expected_at == NOW + timedelta(days=2)
-    assert verdict.eta_seconds == pytest.approx(2 * 86_400)
-    assert "24 Nov 2026, 12:00 UTC" in verdict.words
+    result = judge_starts("internal", 35, today=12)
+    assert result.needed - result.seen == 24
+    assert result.expected_at == NOW + timedelta(days=2)
+    assert result.eta_seconds == pytest.approx(2 * 86_400)
+    assert "24 Nov 2026, 12:00 UTC" in result.words
 
 
 def test_without_traffic_no_date_is_invented():
-    verdict = judge_starts("internal", 35)
-    assert verdict.expected_at is None
-    assert "none came in the last 24 hours" in verdict.words
+    result = judge_starts("internal", 35)
+    assert result.expected_at is None
+    assert "none came in the last 24 hours" in result.words
 
 
 def test_traffic_too_thin_for_a_calendar_names_no_date():
-    failures = Tally(successes=0, failures=10_000, today=1)
-    verdict = judge("internal", operations=failures, starts=Tally(successes=9_600, failures=400, today=1))["success"]
-    assert verdict.expected_at is None or verdict.expected_at.year < 2050
+    result = judge_starts("internal", 9_600, 400, today=1)
+    assert result.expected_at is None or result.expected_at.year < 2050
 
 
 def test_a_pass_names_no_date():
@@ -140,10 +140,10 @@ def test_a_pass_names_no_date():
     [(59, 59, PASS), (58, 58, INSUFFICIENT), (58, 59, INSUFFICIENT), (92, 93, PASS), (80, 100, FAIL)],
 )
 def test_p95_is_under_500_ms_when_surely_over_95_percent_of_messages_are(within, calls, state):
-    verdict = judge("internal", sends=Timings(calls=calls, within=within, p95_ms=480.0))["latency"]
-    assert verdict.state is state
-    assert "p95 480 ms" in verdict.words
-    assert verdict.figures["limit_ms"] == 500
+    result = judge("internal", sends=Timings(calls=calls, within=within, p95_ms=480.0))["latency"]
+    assert result.state is state
+    assert "p95 480 ms" in result.words
+    assert result.figures["limit_ms"] == 500
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ def test_p95_is_under_500_ms_when_surely_over_95_percent_of_messages_are(within,
     [(0, 299, PASS), (0, 298, INSUFFICIENT), (1, 299, INSUFFICIENT), (1, 473, PASS), (8, 400, FAIL)],
 )
 def test_errors_are_surely_under_one_percent_of_all_operations(failures, operations, state):
-    tally = Tally(successes=operations - failures, failures=failures)
-    verdict = judge("percentage:10", operations=tally)["errors"]
-    assert verdict.state is state
-    assert "less than 1% is asked" in verdict.words
+    outcomes = Outcomes(succeeded=operations - failures, failed=failures)
+    result = judge("percentage:10", operations=outcomes)["errors"]
+    assert result.state is state
+    assert "less than 1% is asked" in result.words
 
 
-def judge_trend(*, within: int, calls: int = 400) -> Verdict:
+def judge_trend(*, within: int, calls: int = 400) -> GateResult:
     baseline = Baseline(stage=TEN, calls=300, p95_ms=110.0, limit_ms=118.0, within=within, trials=calls)
     sends = Timings(calls=calls, within=calls, p95_ms=120.0)
     return judge("percentage:50", sends=sends, baseline=baseline)["latency_trend"]
@@ -181,7 +181,7 @@ def test_too_few_messages_compare_with_nothing():
 
 @pytest.mark.parametrize(("v1", "both", "state"), [(0, 0, INSUFFICIENT), (0, 1, PASS), (1, 500, FAIL)])
 def test_enabled_asks_that_nothing_begins_in_v1(v1, both, state):
-    assert judge("enabled", v1_creations=v1, creations=both)["v1_creations"].state is state
+    assert judge("enabled", v1_creations=Proportion(v1, both))["v1_creations"].state is state
 
 
 @pytest.mark.parametrize(
@@ -196,56 +196,56 @@ def test_a_stage_lasts_as_many_days_as_asked(stage, days):
 
 
 def test_a_stage_whose_beginning_is_unknown_has_not_lasted():
-    verdicts = evaluate(stage=TEN, observation=Observation(now=NOW, since=None))
-    (bake,) = (verdict for verdict in verdicts if verdict.name == Measure.BAKE)
+    results = evaluate(stage=TEN, observation=Observation(now=NOW, since=None))
+    (bake,) = (result for result in results if result.name == Measure.BAKE)
     assert bake.state is INSUFFICIENT
 
 
-def judge_exposure(stage: str, **seen: int) -> Verdict:
-    return judge(stage, exposure=Exposure(**seen))["exposure"]
+def judge_sample_ratio(stage: str, **seen: int) -> GateResult:
+    return judge(stage, members=SeenMembers(**seen))["exposure"]
 
 
 def test_members_in_the_right_share_are_balanced():
-    assert judge_exposure("percentage:10", in_v2=22, in_v1=180).state is PASS
-    assert judge_exposure("percentage:50", in_v2=40, in_v1=60).state is PASS
+    assert judge_sample_ratio("percentage:10", in_v2=22, in_v1=180).state is PASS
+    assert judge_sample_ratio("percentage:50", in_v2=40, in_v1=60).state is PASS
 
 
 def test_a_share_that_chance_would_not_give_blocks():
-    verdict = judge_exposure("percentage:50", in_v2=30, in_v1=70)
-    assert verdict.state is FAIL
-    assert verdict.blocks
-    assert verdict.figures["p_value"] < 0.001
-    assert verdict.figures["statistic"] == pytest.approx(16.0)
+    result = judge_sample_ratio("percentage:50", in_v2=30, in_v1=70)
+    assert result.state is FAIL
+    assert result.blocks
+    assert result.figures["p_value"] < 0.001
+    assert result.figures["statistic"] == pytest.approx(16.0)
 
 
 def test_members_in_the_wrong_version_block_though_their_number_is_right():
-    assert judge_exposure("percentage:50", in_v2=50, in_v1=50, misplaced=50).state is FAIL
-    assert judge_exposure("percentage:50", in_v2=50, in_v1=50, misplaced=1).state is PASS
+    assert judge_sample_ratio("percentage:50", in_v2=50, in_v1=50, misplaced=50).state is FAIL
+    assert judge_sample_ratio("percentage:50", in_v2=50, in_v1=50, misplaced=1).state is PASS
 
 
 def test_too_few_members_are_said_and_keep_nobody_waiting():
-    verdict = judge_exposure("percentage:10", in_v2=1, in_v1=20)
-    assert (verdict.state, verdict.needed, verdict.blocks) == (INSUFFICIENT, 50, False)
-    assert "For information; blocks nothing." in verdict.words
+    result = judge_sample_ratio("percentage:10", in_v2=1, in_v1=20)
+    assert (result.state, result.needed, result.blocks) == (INSUFFICIENT, 50, False)
+    assert "For information; blocks nothing." in result.words
 
 
-def test_exposure_is_asked_of_percentages_only():
+def test_the_sample_ratio_is_asked_of_percentages_only():
     assert "exposure" not in judge("internal")
     assert "exposure" not in judge("enabled")
-    assert judge_exposure("percentage:100", in_v2=20).state is PASS
+    assert judge_sample_ratio("percentage:100", in_v2=20).state is PASS
 
 
 def test_a_healthy_stage_passes_in_every_point():
-    verdicts = judge(
+    results = judge(
         "percentage:50",
-        starts=Tally(successes=120),
-        operations=Tally(successes=500),
+        starts=Outcomes(succeeded=120),
+        operations=Outcomes(succeeded=500),
         sends=Timings(calls=380, within=380, p95_ms=90.0),
         baseline=Baseline(stage=TEN, calls=300, p95_ms=95.0, limit_ms=104.0, within=370, trials=380),
-        exposure=Exposure(in_v2=30, in_v1=28),
+        members=SeenMembers(in_v2=30, in_v1=28),
     )
-    assert not any(verdict.blocks for verdict in verdicts.values())
-    assert all(verdict.passed for verdict in verdicts.values())
+    assert not any(result.blocks for result in results.values())
+    assert all(result.passed for result in results.values())
 
 
 @given(successes=st.integers(0, 2_000), failures=st.integers(0, 200))
@@ -264,9 +264,9 @@ def test_one_more_success_never_makes_it_worse_and_one_more_failure_never_better
 @given(successes=st.integers(0, 500), failures=st.integers(0, 30))
 @settings(max_examples=100, deadline=None)
 def test_what_is_needed_is_exactly_enough(successes, failures):
-    verdict = judge_starts("percentage:50", successes, failures)
-    if verdict.state is INSUFFICIENT:
-        missing = verdict.needed - verdict.seen
+    result = judge_starts("percentage:50", successes, failures)
+    if result.state is INSUFFICIENT:
+        missing = result.needed - result.seen
         assert missing > 0
         assert judge_starts("percentage:50", successes + missing, failures).state is PASS
         assert judge_starts("percentage:50", successes + missing - 1, failures).state is not PASS
@@ -274,5 +274,5 @@ def test_what_is_needed_is_exactly_enough(successes, failures):
 
 def test_words_never_flatter():
     assert "(99.99%)" in judge_starts("internal", 99_999, 1).words
-    errors = judge("percentage:10", operations=Tally(successes=99_999, failures=1))["errors"]
+    errors = judge("percentage:10", operations=Outcomes(succeeded=99_999, failed=1))["errors"]
     assert "(0.01%)" in errors.words

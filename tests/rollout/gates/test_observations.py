@@ -10,13 +10,14 @@ from django.utils import timezone
 from carecollective.accounts.models import User
 from rollout.gates.criteria import evaluate
 from rollout.gates.observations import collect_observation, read_detector
-from rollout.gates.results import VerdictState
+from rollout.gates.results import CheckState
 from rollout.gates.sequential import detect
 from rollout.gates.stays import read_runs
 from rollout.models import Flag, Proposal
 from rollout.promotion import readiness
 from rollout.stages import Stage
 from rollout.targeting.cohort import bucket
+from rollout.telemetry.metrics import Outcomes, Proportion
 from tests.roles import as_role
 
 pytestmark = pytest.mark.django_db
@@ -82,8 +83,8 @@ def test_only_what_came_since_the_stage_began_is_counted(began, happened):
     happened(3, ago=timedelta(hours=30))
     happened(2)
     seen = observe()
-    assert seen.starts.successes == 5
-    assert seen.starts.today == 2
+    assert seen.starts.succeeded == 5
+    assert seen.starts_today == 2
     assert seen.traffic_seconds == 86_400
     assert seen.now - seen.since == pytest.approx(timedelta(days=2), abs=timedelta(minutes=1))
 
@@ -98,9 +99,9 @@ def test_failures_refusals_sends_and_v1_are_kept_apart(began, happened):
     happened(7, version="v1")
     happened(1, version=None, code="database_error")
     seen = observe()
-    assert (seen.starts.successes, seen.starts.failures, seen.starts.refusals) == (6, 2, 4)
-    assert (seen.operations.successes, seen.operations.failures, seen.operations.refusals) == (16, 3, 4)
-    assert (seen.v1_creations, seen.creations) == (7, 13)
+    assert seen.starts == Outcomes(6, 2, 4)
+    assert seen.operations == Outcomes(16, 3, 4)
+    assert seen.v1_creations == Proportion(7, 13)
 
 
 def test_messages_are_timed_but_refusals_are_not(began, happened):
@@ -118,7 +119,7 @@ def test_freezing_v1_begins_no_new_stage(began, happened, stage):
     began("internal", days=2)
     stage("internal", v1_writes=False)
     happened(3, ago=timedelta(days=1))
-    assert observe().starts.successes == 3
+    assert observe().starts.succeeded == 3
     assert [str(run.stage) for run in read_runs()][:2] == ["internal", "disabled"]
 
 
@@ -170,9 +171,9 @@ def test_what_was_under_way_in_v1_when_the_stage_began_may_end_there(began, happ
     began("enabled", days=1)
     happened(1, version="v1", ago=timedelta(days=1) - timedelta(seconds=30))
     happened(4)
-    assert (observe().v1_creations, observe().creations) == (0, 4)
+    assert observe().v1_creations == Proportion(0, 4)
     happened(1, version="v1", ago=timedelta(hours=3))
-    assert observe().v1_creations == 1
+    assert observe().v1_creations.numerator == 1
 
 
 def members_by_side(make: Callable[..., User], permille: int) -> tuple[list[User], list[User]]:
@@ -196,7 +197,7 @@ def test_members_are_placed_by_their_bucket_and_staff_are_left_out(began, happen
     happened(1, user=outside[1].pk, version="v1")
     happened(1, user=outside[2].pk, version="v2", code="conversation_exists", own=True)
     happened(1, user=staff().pk)
-    seen = observe().exposure
+    seen = observe().members
     assert (seen.in_v2, seen.in_v1, seen.misplaced, seen.today) == (2, 2, 2, 3)
 
 
@@ -229,14 +230,14 @@ def test_a_stage_is_judged_from_the_record(began, happened):
     began("internal", days=4)
     happened(59, ago=timedelta(days=1))
     happened(60, method=SEND, ms=45)
-    verdicts = evaluate(stage=Stage.parse("internal"), observation=observe())
-    assert [verdict.state for verdict in verdicts] == [VerdictState.PASS] * 3
+    results = evaluate(stage=Stage.parse("internal"), observation=observe())
+    assert [result.state for result in results] == [CheckState.PASS] * 3
 
 
 def test_an_empty_stage_is_judged_without_harm(began):
     began("percentage:50", seconds=1)
-    verdicts = evaluate(stage=Stage.parse("percentage:50"), observation=observe())
-    assert {verdict.state for verdict in verdicts} == {VerdictState.INSUFFICIENT}
+    results = evaluate(stage=Stage.parse("percentage:50"), observation=observe())
+    assert {result.state for result in results} == {CheckState.INSUFFICIENT}
 
 
 def test_judging_takes_few_queries(began, happened, django_assert_max_num_queries):

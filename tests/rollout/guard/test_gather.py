@@ -32,8 +32,8 @@ def test_starts_sends_and_slow_calls_are_those_of_five_minutes(
     happened(level="error", seconds_ago=seconds_ago)
     happened(method="sendMessage", version="v1", ms=5200.0, seconds_ago=seconds_ago)
     found = gathered()
-    assert (found.starts.failed, found.starts.denominator) == (seen, seen)
-    assert {name: group.denominator for name, group in found.operations.items()} == {
+    assert (found.starts.failed, found.starts.trials) == (seen, seen)
+    assert {name: group.trials for name, group in found.operations.items()} == {
         "v1": seen, "v2": seen, "both": 2 * seen,
     }  # fmt: skip
     assert {name: group.calls for name, group in found.sends.items()} == {"v1": seen, "v2": 0, "both": seen}

@@ -27,7 +27,7 @@ def blockers(stage: Stage = INTERNAL, target: Stage = TEN) -> tuple[Blocker, ...
 def test_a_new_site_is_not_ready_and_says_what_is_missing() -> None:
     found = readiness.judge(stage=DISABLED, target=INTERNAL)
     assert not found.passed
-    assert found.verdicts == ()
+    assert found.gates == ()
     assert {blocker.kind for blocker in found.blockers} == {"checklist"}
     assert any("tests pass" in words for words in found.missing)
 
@@ -36,7 +36,7 @@ def test_no_data_promotes_nobody(sound: None, signed: None, since_four_days: Non
     found = readiness.judge(stage=INTERNAL, target=TEN)
     assert not found.passed
     assert {blocker.kind for blocker in found.blockers} == {"gate"}
-    assert "insufficient" in {verdict.state.value for verdict in found.verdicts}
+    assert "insufficient" in {gate.state.value for gate in found.gates}
 
 
 def test_with_every_figure_seen_every_item_signed_and_two_people_the_rollout_goes_up(

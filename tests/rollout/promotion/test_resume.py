@@ -120,8 +120,8 @@ def test_what_the_stage_had_shown_counts_but_for_what_led_to_the_rollback(
     seen = collect_observation()
     assert seen.resumed_from is not None
     # Two failures fell into the quarter of an hour before the rollback, one into the time without V2.
-    assert (seen.starts.successes, seen.starts.failures) == (40, 0)
-    bake = next(verdict for verdict in readiness.judge(stage=HALF, target=ENABLED).verdicts if verdict.name == "bake")
+    assert (seen.starts.succeeded, seen.starts.failed) == (40, 0)
+    bake = next(gate for gate in readiness.judge(stage=HALF, target=ENABLED).gates if gate.name == "bake")
     assert bake.figures["days_asked"] == RESUMED_BAKE_DAYS == 1
     assert "the 1 day asked are over at" in bake.words
 

@@ -23,7 +23,7 @@ def test_a_request_that_cannot_reach_the_database_is_counted_once(db, settings, 
     assert (event.method, event.connection_error, event.error_code) == (Method.REQUEST, True, "database_error")
     events.flush()
     assert metrics.connection_errors(Window(60)) == 1
-    assert metrics.error_rate(Window(60)).denominator == 0
+    assert metrics.outcomes(Window(60)).trials == 0
 
 
 def test_an_error_that_an_operation_has_counted_is_not_counted_again(db, settings):
