@@ -1,15 +1,11 @@
 """Breaks what the server keeps of the roles and their settings."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from carecollective.core.catalog.snapshot import Facts
 from tests.operations.mutant import GUARD, OPERATIONS, SOMEBODY, WEB, CatalogMutant
 
 ATTRIBUTES = ("superuser", "bypassrls", "createdb", "createrole", "replication")
-SERVER_ROLES = (
-    *("pg_read_all_data", "pg_write_all_data", "pg_read_server_files", "pg_write_server_files"),
-    *("pg_execute_server_program", "pg_monitor", "pg_signal_backend", "pg_checkpoint", "pg_create_subscription"),
-)
 # What no role and no database may be told.
 TELLING = {
     "app.user_id": "'00000000-0000-0000-0000-000000000001'",
@@ -24,12 +20,12 @@ TELLING = {
 }
 
 
-def walk(facts: Facts, database: str) -> Iterator[CatalogMutant]:
-    yield from _roles()
+def walk(facts: Facts, database: str, predefined_roles: Collection[str]) -> Iterator[CatalogMutant]:
+    yield from _roles(predefined_roles)
     yield from _settings(facts, database)
 
 
-def _roles() -> Iterator[CatalogMutant]:
+def _roles(predefined: Collection[str]) -> Iterator[CatalogMutant]:
     for role in (WEB, OPERATIONS, GUARD):
         for attribute in ATTRIBUTES:
             if (role, attribute) != (OPERATIONS, "bypassrls"):
@@ -40,7 +36,7 @@ def _roles() -> Iterator[CatalogMutant]:
         yield CatalogMutant(f"{role} may open no session", how, "Roles", role, alone=True)
         how = f"ALTER ROLE {role} VALID UNTIL '2020-01-01';"
         yield CatalogMutant(f"{role} has run out", how, "Roles", role, alone=True)
-        others = {WEB, OPERATIONS, GUARD, "carecollective_owner", *SERVER_ROLES} - {role}
+        others = {WEB, OPERATIONS, GUARD, "carecollective_owner", *predefined} - {role}
         for other in sorted(others - {"carecollective_owner"} if role == OPERATIONS else others):
             how = f"GRANT {other} TO {role};"
             yield CatalogMutant(f"{role} belongs to {other}", how, "Roles", f"{role} belongs to", alone=True)
