@@ -75,6 +75,12 @@ def require_approved(member: User) -> None:
         raise NotApproved
 
 
+def require_staff(member: User) -> None:
+    """Raise NotPermitted unless the member is staff and may sign in."""
+    if not (member.is_staff and member.is_active):
+        raise NotPermitted
+
+
 def sign_up(
     *,
     name: Any,
@@ -244,8 +250,7 @@ def get_member_managed_by(actor: User, member_id: UUID) -> User:
 
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound.
     """
-    if not (actor.is_staff and actor.is_active):
-        raise NotPermitted
+    require_staff(actor)
     member = User.objects.filter(pk=member_id).first()
     if member is None:
         raise DomainNotFound

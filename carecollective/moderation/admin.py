@@ -18,9 +18,9 @@ from carecollective.web.api import parse_uuid
 
 @admin.register(Report)
 class ReportAdmin(ReadOnlyAdmin):
-    """What members reported, of both systems. The words in question show only when asked for, and the asking is noted.
+    """Reports of both systems. A reported message shows only on request, and each request is recorded.
 
-    There is no other way for staff into a conversation: no model of either messaging is in the admin.
+    It is the only access that staff have to conversations: no model of either messaging is in the admin.
     """
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
@@ -44,18 +44,18 @@ class ReportAdmin(ReadOnlyAdmin):
     def _answer(self, request: HttpRequest, report_id: UUID) -> HttpResponse:
         reader = _reader(request)
         if request.method == "POST" and "show" in request.POST:
-            # The page that shows it is one of its own, so that loading it again is no look of its own.
-            return redirect(f"{request.path}?look={services.note_look(actor=reader, report_id=report_id)}")
+            # A redirect, so that reloading the page records no second access.
+            return redirect(f"{request.path}?look={services.reveal_report(actor=reader, report_id=report_id)}")
         if request.method == "POST":
             return self._settle(request, reader, report_id)
         context = {
             **self.admin_site.each_context(request),
             "title": "A reported message",
             "report": selectors.find_report(reader=reader, report_id=report_id),
-            "shown": selectors.messages_shown(
-                reader=reader, report_id=report_id, look=_number(request, "look", digits=18)
+            "revealed": selectors.list_revealed_messages(
+                reader=reader, report_id=report_id, access=_number(request, "look", digits=18)
             ),
-            "looks": selectors.list_accesses(reader=reader, report_id=report_id),
+            "accesses": selectors.list_accesses(reader=reader, report_id=report_id),
             "outcomes": [choice for choice in Outcome.choices if choice[0] != Outcome.PENDING],
         }
         return TemplateResponse(request, "admin/moderation/report.html", context)
@@ -78,7 +78,7 @@ class ReportAdmin(ReadOnlyAdmin):
 
 
 def _number(request: HttpRequest, name: str, *, digits: int) -> int | None:
-    """Return a number from 1 that the address gives, or None for anything else or more digits."""
+    """Return a positive number from the query string, or None for anything else or too many digits."""
     asked = request.GET.get(name, "")
     is_number = asked.isascii() and asked.isdigit() and len(asked) <= digits
     return (int(asked) or None) if is_number else None

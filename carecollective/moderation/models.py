@@ -12,7 +12,7 @@ WORDS_MAX = 1000
 
 
 class Reason(models.TextChoices):
-    """What may be wrong with a message, in the legacy system's own words for it."""
+    """Why a message is reported; the values are the legacy system's."""
 
     HARASSMENT = "harassment", _("It threatens or harasses me")
     SCAM = "scam", _("It asks for money or tries to cheat")
@@ -72,8 +72,8 @@ class Report(models.Model):
         return f"Report {self.pk}"
 
 
-class Look(models.Model):
-    """That a member of staff looked at a reported message. Without one of their own, nothing is shown to them."""
+class ReportAccess(models.Model):
+    """One access of staff to a reported message. The database shows the message to nobody without one."""
 
     report_id = models.UUIDField()
     is_legacy = models.BooleanField()
@@ -81,8 +81,9 @@ class Look(models.Model):
     at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
 
     class Meta:
+        db_table = "moderation_look"
         default_permissions = ("view",)
         indexes = [models.Index(fields=["report_id", "at"], name="moderation_look_report")]
 
     def __str__(self) -> str:
-        return f"A look at report {self.report_id}"
+        return f"Access to report {self.report_id}"

@@ -1,4 +1,4 @@
-"""What was reported, as staff may see it: through two functions of the database that ask who looks, and write it down."""
+"""Read reports. Staff read reported messages through database functions, which check and record each access."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from django.utils.translation import gettext_lazy as _
 import messaging_v1.models as v1
 import messaging_v2.models as v2
 from carecollective.accounts.models import User
+from carecollective.accounts.services import require_staff
 from carecollective.core.database import acting_as, fetch_all
-from carecollective.core.errors import DomainNotFound, InvalidInput, NotPermitted
+from carecollective.core.errors import DomainNotFound, InvalidInput
 from carecollective.inbox.selectors import locate
 from carecollective.messaging.errors import MessageNotFound
-from carecollective.moderation.models import Look, Outcome, Reason
+from carecollective.moderation.models import Outcome, Reason, ReportAccess
 from rollout.versions import MessagingVersion
 
 REPORTS_PER_PAGE = 50
 _REPORTS = """
-SELECT *, (SELECT count(*) FROM public.moderation_look AS look WHERE look.report_id = report.id)
+SELECT *, (SELECT count(*) FROM public.moderation_look AS access WHERE access.report_id = report.id)
 FROM (
   SELECT id, false AS is_legacy, version, reporter_id, author_id, reason, words, status, created_at
   FROM public.moderation_report
@@ -48,7 +49,7 @@ class ReportedMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReportSummary:
-    """One line of the list of reports: who, about whom and why; never what was said."""
+    """A report without the reported message."""
 
     id: UUID
     is_legacy: bool
@@ -60,12 +61,12 @@ class ReportSummary:
     status: str
     is_waiting: bool
     created_at: datetime
-    looks: int
+    access_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
-    """A page of the list, and the numbers of the pages around it."""
+    """A page of reports, and the numbers of the pages around it."""
 
     reports: Sequence[ReportSummary]
     previous: int | None
@@ -74,7 +75,7 @@ class ReportPage:
 
 @dataclass(frozen=True, slots=True)
 class ContextMessage:
-    """A message beside the reported one; `place` 0 is the reported one itself."""
+    """A message around the reported one, which has `place` 0."""
 
     place: int
     author: str
@@ -82,8 +83,8 @@ class ContextMessage:
     created_at: datetime
 
 
-def message_to_report(*, reader: User, conversation_id: UUID, message_id: UUID | None) -> ReportedMessage:
-    """Return a message of the reader's conversation by the other; None is the first message of a V2 conversation.
+def get_reportable_message(*, reader: User, conversation_id: UUID, message_id: UUID | None) -> ReportedMessage:
+    """Return a message that the reader may report. None is the first message of a V2 conversation.
 
     Raises ConversationNotFound; MessageNotFound when it is not of this conversation or is not shown; OwnMessage.
     """
@@ -114,19 +115,14 @@ def message_to_report(*, reader: User, conversation_id: UUID, message_id: UUID |
 
 
 def list_reports(*, reader: User, page: int = 1) -> ReportPage:
-    """Return a page of the reports of both systems: those that wait first, then the newest.
+    """Return a page of the reports of both systems: waiting ones first, then the newest.
 
-    Args:
-        reader: Who looks.
-        page: From 1; beyond the last page there is nothing.
-
-    Raises:
-        NotPermitted: The reader is not staff.
+    Pages count from 1. Raises NotPermitted unless the reader is staff.
     """
-    _require_staff(reader)
-    beyond = REPORTS_PER_PAGE * (page - 1)
+    require_staff(reader)
+    offset = REPORTS_PER_PAGE * (page - 1)
     ending = "ORDER BY status <> %s, created_at DESC, id DESC LIMIT %s OFFSET %s"
-    found = _read_reports(reader, ending, [Outcome.PENDING, REPORTS_PER_PAGE + 1, beyond])
+    found = _read_reports(reader, ending, [Outcome.PENDING, REPORTS_PER_PAGE + 1, offset])
     return ReportPage(
         reports=found[:REPORTS_PER_PAGE],
         previous=page - 1 if page > 1 else None,
@@ -135,8 +131,8 @@ def list_reports(*, reader: User, page: int = 1) -> ReportPage:
 
 
 def find_report(*, reader: User, report_id: UUID) -> ReportSummary:
-    """Return one report without what it is about. Raises NotPermitted unless the reader is staff; DomainNotFound."""
-    _require_staff(reader)
+    """Return one report. Raises NotPermitted unless the reader is staff; DomainNotFound."""
+    require_staff(reader)
     found = _read_reports(reader, "WHERE id = %s", [report_id])
     if not found:
         raise DomainNotFound
@@ -159,28 +155,29 @@ def _read_reports(reader: User, ending: str, values: Sequence[Any]) -> Sequence[
             status=str(Outcome(row[7]).label) if row[7] in Outcome.values else row[7],
             is_waiting=row[7] == Outcome.PENDING,
             created_at=row[8],
-            looks=row[9],
+            access_count=row[9],
         )
         for row in found
     ]
 
 
-def list_accesses(*, reader: User, report_id: UUID) -> Sequence[Look]:
-    """Return who has looked at a report's message, the latest first. Raises NotPermitted unless the reader is staff."""
-    _require_staff(reader)
+def list_accesses(*, reader: User, report_id: UUID) -> Sequence[ReportAccess]:
+    """Return the last 50 accesses to a reported message, newest first. Raises NotPermitted unless the reader is staff."""
+    require_staff(reader)
     with acting_as(reader):
-        return list(Look.objects.filter(report_id=report_id).select_related("staff").order_by("-at", "-pk")[:50])
+        accesses = ReportAccess.objects.filter(report_id=report_id).select_related("staff")
+        return list(accesses.order_by("-at", "-pk")[:50])
 
 
-def messages_shown(*, reader: User, report_id: UUID, look: int | None) -> Sequence[ContextMessage]:
-    """Return a reported message with up to five before and after it, by a look that the reader had noted.
+def list_revealed_messages(*, reader: User, report_id: UUID, access: int | None) -> Sequence[ContextMessage]:
+    """Return a reported message with up to five before and after it, for ten minutes after the reader's `access`.
 
-    Nothing for another's look, or ten minutes after it. Raises NotPermitted unless the reader is staff.
+    Returns nothing for an access of somebody else. Raises NotPermitted unless the reader is staff.
     """
-    _require_staff(reader)
+    require_staff(reader)
     with acting_as(reader):
         rows = fetch_all(
-            "SELECT place, sender_id, content, created_at FROM public.moderation_show(%s, %s)", [report_id, look]
+            "SELECT place, sender_id, content, created_at FROM public.moderation_show(%s, %s)", [report_id, access]
         )
     names = _names([row[1] for row in rows])
     return [ContextMessage(row[0], _author(row[1], names), row[2], row[3]) for row in rows]
@@ -193,8 +190,3 @@ def _names(members: Sequence[UUID | None]) -> dict[UUID, str]:
 def _author(author_id: UUID | None, names: dict[UUID, str]) -> str:
     """Return an author's name; what the legacy system wrote by itself has no author."""
     return names.get(author_id, "") if author_id else "Care Collective"
-
-
-def _require_staff(reader: User) -> None:
-    if not (reader.is_staff and reader.is_active):
-        raise NotPermitted

@@ -1,4 +1,4 @@
-"""Reporting a message, and settling what was reported. Staff see what was reported and nothing besides."""
+"""Report a message; reveal it to staff; settle the report."""
 
 from typing import Any
 from uuid import UUID
@@ -6,11 +6,12 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
+from carecollective.accounts.services import require_staff
 from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput, NotPermitted, ValidationRefused
 from carecollective.core.text import normalise
 from carecollective.moderation.models import WORDS_MAX, Outcome, Reason, Report
-from carecollective.moderation.selectors import message_to_report, messages_shown
+from carecollective.moderation.selectors import get_reportable_message, list_revealed_messages
 
 
 class AlreadySettled(InvalidInput):
@@ -18,10 +19,10 @@ class AlreadySettled(InvalidInput):
 
 
 def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | None, reason: Any, words: Any) -> Report:
-    """Report a message of a conversation that the actor takes part in; None is the first message of a V2 conversation.
+    """Report a message of one of the actor's conversations. A second report of it returns the first.
 
-    Reporting the same message twice is once. Raises ConversationNotFound; MessageNotFound; OwnMessage; ValidationRefused
-    naming `reason` or `words`.
+    `message_id` is None for the first message of a V2 conversation. Raises ConversationNotFound; MessageNotFound; OwnMessage;
+    ValidationRefused naming `reason` or `words`.
     """
     refused: dict[str, list[Any]] = {}
     if reason not in Reason.values:
@@ -34,7 +35,7 @@ def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | Non
     if len(text) > WORDS_MAX:
         refused["words"] = [_("Please shorten this to %(longest)d characters.") % {"longest": WORDS_MAX}]
     with acting_as(actor):
-        message = message_to_report(reader=actor, conversation_id=conversation_id, message_id=message_id)
+        message = get_reportable_message(reader=actor, conversation_id=conversation_id, message_id=message_id)
         if refused:
             raise ValidationRefused(refused)
         report, _is_new = Report.objects.get_or_create(
@@ -46,28 +47,26 @@ def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | Non
         return report
 
 
-def note_look(*, actor: User, report_id: UUID) -> int:
-    """Write down that staff look at a reported message; return the look, by which it is then shown to them.
+def reveal_report(*, actor: User, report_id: UUID) -> int:
+    """Record that staff access a reported message. Returns the id of the access, with which the message is shown.
 
     Raises NotPermitted unless the actor is staff; DomainNotFound, also for a message that is gone.
     """
-    if not (actor.is_staff and actor.is_active):
-        raise NotPermitted
+    require_staff(actor)
     with acting_as(actor):
-        ((look,),) = fetch_all("SELECT public.moderation_note_look(%s)", [report_id])
-        if look is None or not messages_shown(reader=actor, report_id=report_id, look=look):
+        ((access,),) = fetch_all("SELECT public.moderation_note_look(%s)", [report_id])
+        if access is None or not list_revealed_messages(reader=actor, report_id=report_id, access=access):
             raise DomainNotFound
-        return int(look)
+        return int(access)
 
 
 def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
-    """Say what came of a report.
+    """Record the outcome of a report.
 
     Raises NotPermitted unless the actor is staff, and for a report about their own message; DomainNotFound; AlreadySettled;
     ValidationRefused.
     """
-    if not (actor.is_staff and actor.is_active):
-        raise NotPermitted
+    require_staff(actor)
     if outcome not in Outcome.values or outcome == Outcome.PENDING:
         raise ValidationRefused({"outcome": [_("Please choose what came of it.")]})
     with acting_as(actor):

@@ -1,4 +1,4 @@
-"""The page on which a participant reports a message."""
+"""The page on which a member reports a message."""
 
 from uuid import UUID
 
@@ -15,10 +15,12 @@ from carecollective.web.pages import CatchRefusals, render_page
 
 @member_page
 def report_message(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
-    """Show the message that is to be reported, and take the report. `message` names it; without, the first one is meant."""
+    """Show the message to be reported, and take the report. Without `message`, it is the first of the conversation."""
     named = request.POST.get("message") or request.GET.get("message", "")
     message_id = parse_uuid(named) if named else None
-    reported = selectors.message_to_report(reader=request.user, conversation_id=conversation_id, message_id=message_id)
+    reported = selectors.get_reportable_message(
+        reader=request.user, conversation_id=conversation_id, message_id=message_id
+    )
     form = ReportForm(request.POST) if request.method == "POST" else ReportForm()
     refusal = None
     if request.method == "POST":

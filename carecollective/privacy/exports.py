@@ -10,8 +10,9 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
+from carecollective.accounts.services import require_staff
 from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
-from carecollective.core.errors import DomainNotFound, NotPermitted
+from carecollective.core.errors import DomainNotFound
 from carecollective.mail.queue import Letter, queue_mail
 from carecollective.privacy.archive import build_archive
 from carecollective.privacy.models import Export, ExportFile, ExportState
@@ -33,8 +34,7 @@ def request_export_for_member(*, actor: User, member_id: UUID) -> Export:
 
     Raises NotPermitted unless the actor is staff; DomainNotFound.
     """
-    if not (actor.is_staff and actor.is_active):
-        raise NotPermitted
+    require_staff(actor)
     member = User.objects.filter(pk=member_id, is_active=True).first()
     if member is None:
         raise DomainNotFound

@@ -194,7 +194,7 @@ MODELS: dict[str, tuple[tuple[Answer, ...], tuple[Answer, ...]]] = {
     "help_requests_helprequest": (READ, READ),
     # Mail that has not arrived: to whom, what for and why, and never what it says.
     "mail_outgoingmail": (READ, READ),
-    # Reported messages with a few around them; every look is recorded.
+    # Reported messages with a few around them; every access is recorded.
     "moderation_report": ((200, 404, AWAY, 403, 200), (200, 404, AWAY, 403, 200)),
     "rollout_change": (NOTHING, READ),
 }

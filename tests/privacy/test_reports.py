@@ -13,7 +13,7 @@ from carecollective.inbox.selectors import open_thread
 from carecollective.inbox.services import offer_help, send_message
 from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from carecollective.moderation import selectors, services
-from carecollective.moderation.models import Look, Report
+from carecollective.moderation.models import Report, ReportAccess
 from tests.privacy.stored import reread, stored
 
 pytestmark = pytest.mark.django_db
@@ -52,10 +52,10 @@ def report(actor, conversation_id, message_id=None, **given):
     return services.report_message(actor=actor, conversation_id=conversation_id, message_id=message_id, **values)
 
 
-def look(reader, report_id):
-    """Look at a reported message as staff do: the look first, and what it shows then."""
-    noted = services.note_look(actor=reader, report_id=report_id)
-    return selectors.messages_shown(reader=reader, report_id=report_id, look=noted)
+def reveal(reader, report_id):
+    """Reveal a reported message as staff do, and return it with the messages around it."""
+    access = services.reveal_report(actor=reader, report_id=report_id)
+    return selectors.list_revealed_messages(reader=reader, report_id=report_id, access=access)
 
 
 def test_a_participant_reports_a_message_from_the_thread(ada, conversation, signed_in):
@@ -126,7 +126,7 @@ def test_a_legacy_message_can_be_reported_and_one_that_was_taken_down_cannot(
         report(ada, hidden, messages(ada, hidden)[0].id)
 
 
-def test_staff_see_five_messages_around_it_and_each_look_is_noted(ada, conversation, staff, signed_in):
+def test_staff_see_five_messages_around_it_and_each_access_is_recorded(ada, conversation, staff, signed_in):
     reported = report(ada, conversation, messages(ada, conversation)[9].id)
     helper = staff(name="Sana", is_superuser=False)
     client = signed_in(helper)
@@ -137,41 +137,45 @@ def test_staff_see_five_messages_around_it_and_each_look_is_noted(ada, conversat
     page = client.get(address).content.decode()
     assert "This frightens me." in page
     assert "Sentence" not in page
-    assert not stored(Look)
-    for looks in (1, 2):
+    assert not stored(ReportAccess)
+    for accesses in (1, 2):
         shown = client.post(address, {"show": "Show the message"})
         assert shown.status_code == 302
-        # Loaded again, it is the same look.
+        # A reload is the same access.
         for _load in range(2):
             page = client.get(shown["Location"]).content.decode()
             assert [number for number in range(16) if f"Sentence {number}." in page] == list(range(4, 15))
-            assert page.count("Sana") >= looks
-            assert [(look.report_id, look.staff_id) for look in stored(Look)] == [(reported.pk, helper.pk)] * looks
+            assert page.count("Sana") >= accesses
+            assert [(access.report_id, access.staff_id) for access in stored(ReportAccess)] == [
+                (reported.pk, helper.pk)
+            ] * accesses
 
 
-def test_a_look_shows_its_message_to_who_looked_for_ten_minutes(ada, conversation, staff, signed_in, beyond_policies):
+def test_an_access_shows_the_message_to_its_reader_for_ten_minutes(
+    ada, conversation, staff, signed_in, beyond_policies
+):
     reported, other = report(ada, conversation), report(ada, conversation, messages(ada, conversation)[9].id)
     sana, zoe = staff(name="Sana"), staff(name="Zoe")
-    noted = services.note_look(actor=sana, report_id=reported.pk)
+    access = services.reveal_report(actor=sana, report_id=reported.pk)
 
     def is_shown(reader, about, asked):
         page = signed_in(reader).get(f"/admin/moderation/report/{about.pk}/change/?look={asked}").content.decode()
         assert ("Show the message" in page) != ("Bob opens the conversation." in page)
         return "Bob opens the conversation." in page
 
-    assert is_shown(sana, reported, noted)
-    assert not is_shown(zoe, reported, noted)
-    assert not is_shown(sana, other, noted)
-    for odd in ("", "0", "x", noted + 1, "٣", "9" * 18, "9" * 40):
+    assert is_shown(sana, reported, access)
+    assert not is_shown(zoe, reported, access)
+    assert not is_shown(sana, other, access)
+    for odd in ("", "0", "x", access + 1, "٣", "9" * 18, "9" * 40):
         assert not is_shown(sana, reported, odd)
     for minutes, seen in ((9, True), (11, False)):
         with beyond_policies() as cursor:
             cursor.execute("UPDATE moderation_look SET at = clock_timestamp() - make_interval(mins => %s)", [minutes])
-        assert is_shown(sana, reported, noted) is seen
-    assert len(stored(Look)) == 1
+        assert is_shown(sana, reported, access) is seen
+    assert len(stored(ReportAccess)) == 1
 
 
-def test_no_look_is_noted_at_a_message_that_is_gone(
+def test_no_access_is_recorded_for_a_message_that_is_gone(
     ada, bob, conversation, staff, signed_in, beyond_policies, help_request, legacy_conversation
 ):
     legacy = legacy_conversation(help_request(user=ada), bob, [(bob, "An old sentence.")])
@@ -180,7 +184,7 @@ def test_no_look_is_noted_at_a_message_that_is_gone(
         cursor.execute("DELETE FROM messages WHERE content = 'An old sentence.'")
     address = f"/admin/moderation/report/{reported.pk}/change/"
     assert signed_in(staff()).post(address, {"show": "1"}).status_code == 404
-    assert not stored(Look)
+    assert not stored(ReportAccess)
 
 
 def test_the_list_has_pages_those_that_wait_first_and_then_the_newest(
@@ -212,7 +216,7 @@ def test_the_list_has_pages_those_that_wait_first_and_then_the_newest(
 
 
 def test_the_first_message_of_a_conversation_is_shown_with_what_followed(ada, conversation, staff):
-    found = look(staff(), report(ada, conversation).pk)
+    found = reveal(staff(), report(ada, conversation).pk)
     assert [message.place for message in found] == [0, 1, 2, 3, 4, 5]
     assert found[0].content == "Bob opens the conversation."
 
@@ -239,7 +243,7 @@ def test_the_legacy_systems_reports_are_shown_and_never_changed(
     with beyond_policies() as cursor:
         cursor.execute("SELECT md5(string_agg(t::text, '')) FROM message_reports t")
         assert cursor.fetchone() == before
-    assert [look.is_legacy for look in stored(Look)] == [True]
+    assert [access.is_legacy for access in stored(ReportAccess)] == [True]
 
 
 def test_what_the_legacy_system_wrote_is_nobodys_words(
@@ -258,7 +262,7 @@ def test_what_the_legacy_system_wrote_is_nobodys_words(
     reader = staff()
     about_bob = report(ada, legacy, messages(ada, legacy)[0].id)
     for report_id, author in ((about_the_system, "Care Collective"), (about_bob.pk, "Bob")):
-        shown = look(reader, report_id)
+        shown = reveal(reader, report_id)
         assert [(message.author, message.content) for message in shown] == [
             ("Bob", "I can help."),
             ("Care Collective", "Marked completed."),
@@ -313,8 +317,8 @@ def test_members_see_no_report_in_the_admin_or_past_it(ada, bob, conversation, s
         assert signed_in(bob).get(address).status_code == 302
     for refused in (
         lambda: selectors.list_reports(reader=bob),
-        lambda: services.note_look(actor=bob, report_id=reported.pk),
-        lambda: selectors.messages_shown(reader=bob, report_id=reported.pk, look=1),
+        lambda: services.reveal_report(actor=bob, report_id=reported.pk),
+        lambda: selectors.list_revealed_messages(reader=bob, report_id=reported.pk, access=1),
         lambda: services.settle_report(actor=bob, report_id=reported.pk, outcome="dismissed"),
     ):
         with pytest.raises(NotPermitted):
@@ -326,7 +330,7 @@ def test_members_see_no_report_in_the_admin_or_past_it(ada, bob, conversation, s
     ):
         with pytest.raises(DatabaseError), transaction.atomic(), acting_as(bob), connection.cursor() as cursor:
             cursor.execute(statement, [reported.pk])
-    assert not stored(Look)
+    assert not stored(ReportAccess)
 
 
 def test_what_nobody_reported_staff_cannot_read(conversation, staff, signed_in, connect_as):
@@ -337,7 +341,7 @@ def test_what_nobody_reported_staff_cannot_read(conversation, staff, signed_in, 
     assert client.get(f"/messages/{conversation}").status_code == 404
     shown = {model._meta.label for model in admin.site._registry}
     assert not [label for label in shown if label.startswith(("messaging_v1", "messaging_v2", "inbox", "privacy"))]
-    assert not stored(Look)
+    assert not stored(ReportAccess)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connect_as("web").execute(
             "INSERT INTO moderation_look (report_id, is_legacy, staff_id) SELECT id, false, id FROM profiles"

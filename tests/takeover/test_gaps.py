@@ -5,8 +5,8 @@ from django.conf import settings
 from django.test import Client
 
 from carecollective.accounts.models import User
-from carecollective.moderation.selectors import list_reports, messages_shown
-from carecollective.moderation.services import note_look
+from carecollective.moderation.selectors import list_reports, list_revealed_messages
+from carecollective.moderation.services import reveal_report
 from tests import databases
 from tests.takeover.test_members_afterwards import the
 
@@ -169,6 +169,8 @@ def test_staff_read_legacy_reports_whatever_type_their_words_have(adopted, as_su
     )
     (report,) = list_reports(reader=the("Amina")).reports
     assert (report.reason, report.is_waiting) == ("It is advertising", True)
-    look = note_look(actor=the("Amina"), report_id=report.id)
-    said = [message.place for message in messages_shown(reader=the("Amina"), report_id=report.id, look=look)]
+    access = reveal_report(actor=the("Amina"), report_id=report.id)
+    said = [
+        message.place for message in list_revealed_messages(reader=the("Amina"), report_id=report.id, access=access)
+    ]
     assert 0 in said
