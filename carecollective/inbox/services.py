@@ -31,7 +31,8 @@ from rollout.promotion.drain import enter_v2_start
 from rollout.stages import ENABLED
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import decision_for, nobody_can_start_now, v1_writes_are_on
-from rollout.telemetry.events import Method, measured
+from rollout.telemetry.events import measured
+from rollout.telemetry.outcomes import Method
 from rollout.versions import MessagingVersion
 
 FROZEN = _("The old messaging takes no new messages. Your conversation continues in the new messaging.")

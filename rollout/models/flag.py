@@ -21,11 +21,6 @@ USE_ROLLOUT = _(
 STAGE_SPELLING = r"^(disabled|internal|enabled|percentage:(100|0\.[1-9]|[1-9][0-9]?(\.[1-9])?))$"
 
 
-class FlagManager(models.Manager["Flag"]):
-    def get_by_natural_key(self, name: str) -> "Flag":
-        return self.get(name=name)
-
-
 class Flag(AbstractUserFlag):
     """The rollout's one row, `messaging_v2`, in the shape that waffle expects.
 
@@ -40,7 +35,7 @@ class Flag(AbstractUserFlag):
     version = models.BigIntegerField(default=1, editable=False)
     changed_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
 
-    objects: ClassVar[FlagManager] = FlagManager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager["Flag"]] = models.Manager()  # type: ignore[assignment]
 
     class Meta(AbstractUserFlag.Meta):
         abstract = False
@@ -81,10 +76,6 @@ class Flag(AbstractUserFlag):
         if self.name != FLAG_NAME or not user.is_authenticated:
             return False
         return decision_for(user).version is MessagingVersion.V2
-
-    def _is_active_for_percent(self, request: HttpRequest, read_only: bool) -> None:
-        # waffle would draw lots here and keep the result in a cookie.
-        return None
 
     def current_stage(self) -> Stage:
         return Stage.parse(self.stage)

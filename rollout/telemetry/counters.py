@@ -48,19 +48,19 @@ def observe(event: Event) -> None:
 
 
 def observe_spool(*, waiting: int, dropped: int) -> None:
-    """Say how many events of this process wait, and how many it has given up."""
+    """Set how many events of this process wait, and how many it has dropped."""
     WAITING.set(waiting)
     DROPPED.set(dropped)
 
 
 def begin_at_zero() -> None:
-    """Make the series that alerts divide by exist from the start: a rate cannot see a counter's first step from nothing."""
+    """Create the series that alerts divide by at zero: a rate does not see a counter's first step."""
     endings = [(Outcome.SUCCESS, ""), *((Outcome.FAILED, code) for code in FAILURE_CODES)]
     for version in MessagingVersion:
         for method in Method:
             for outcome, code in (*endings, (Outcome.REFUSED, "conversation_exists")):
                 OPERATIONS.labels(version.value, method.value, outcome.value, code)
-    # One slow call is enough for an alarm, whatever became of it and whether or not its version was known by then.
+    # One slow call is enough for an alarm, whatever its outcome, even before its version is known.
     for known in (*MessagingVersion, NO_VERSION):
         for method in (Method.START, Method.SEND):
             for outcome in Outcome:

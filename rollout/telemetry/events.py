@@ -1,8 +1,8 @@
-"""One event for each start and send, however it ended: what gates, guard, dashboards and alerts stand on.
+"""Record one event for each start and send, however it ended. Gates, guard, dashboards and alerts read them.
 
-Events go another way than the operation they tell of, so that one that was rolled back is counted all the same. With
-ROLLOUT_EVENTS "thread" a writer of this process takes them to the table; with "direct" they are written at once, as
-commands do; with "memory" they wait for `flush`, as tests do, and so does a "direct" event inside somebody's transaction.
+Events are written outside the operation's transaction, so that a rolled-back operation is counted too. With
+ROLLOUT_EVENTS "thread" a writer thread of this process inserts them; with "direct" they are inserted at once, as in
+commands; with "memory" they wait for `flush`, as in tests. A "direct" event inside a transaction waits in memory as well.
 """
 
 import atexit
@@ -29,32 +29,9 @@ from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.state import environment_disables
 from rollout.telemetry import counters
-from rollout.telemetry.outcomes import (
-    EXPECTED_REFUSALS,
-    FAILURE_CODES,
-    Event,
-    Method,
-    Outcome,
-    is_connection_error,
-    judge,
-)
+from rollout.telemetry.outcomes import Event, Method, Outcome, is_connection_error, judge
 from rollout.telemetry.writer import BATCH, MOST_WAITING, EventWriter, insert, write_now
 from rollout.versions import MessagingVersion
-
-__all__ = [
-    "EXPECTED_REFUSALS",
-    "FAILURE_CODES",
-    "Event",
-    "Measurement",
-    "Method",
-    "Outcome",
-    "current",
-    "flush",
-    "measured",
-    "record",
-    "recorded",
-    "waiting",
-]
 
 FLUSH_AT_EXIT = 2.0
 _COUNTED = "_counted_as_event"
@@ -64,40 +41,38 @@ lines = structlog.stdlib.get_logger("rollout.telemetry.events")
 
 @dataclass(slots=True)
 class Measurement:
-    """What is known of the operation under way; whoever learns more sets it here."""
+    """The operation under way, as far as it is known; services fill in what they learn."""
 
     method: Method
-    user_id: UUID | None
-    version: MessagingVersion | None
-    help_request_id: UUID | None
-    conversation_id: UUID | None
+    user_id: UUID | None = None
+    version: MessagingVersion | None = None
+    help_request_id: UUID | None = None
+    conversation_id: UUID | None = None
 
 
 _current: ContextVar[Measurement | None] = ContextVar("measurement", default=None)
 
 
 def current() -> Measurement | None:
-    """Return the measurement of the operation under way, for those who learn more about it on the way."""
+    """Return the measurement of the operation under way."""
     return _current.get()
 
 
 @contextmanager
 def measured(
     *,
-    method: Method | str,
+    method: Method,
     member: Member | None,
-    version: MessagingVersion | str | None = None,
     help_request_id: UUID | None = None,
     conversation_id: UUID | None = None,
 ) -> Iterator[Measurement]:
-    """Time what happens inside and record exactly one event when it ends, however it ends.
+    """Time the block and record exactly one event when it ends, however it ends.
 
-    Stands outside the operation's transaction. Adds no query, and never an error of its own.
+    Enter it outside the operation's transaction. It adds no query and raises no error of its own.
     """
     operation = Measurement(
-        method=Method(method),
+        method=method,
         user_id=member.pk if member else None,
-        version=MessagingVersion(version) if version else None,
         help_request_id=help_request_id,
         conversation_id=conversation_id,
     )
@@ -116,7 +91,7 @@ def measured(
         try:
             record(_event_of(operation, error, took))
         except Exception:
-            # What could not be counted must not be what fails.
+            # A broken measurement must not break the operation.
             logger.exception("An event could not be recorded.")
 
 
@@ -125,8 +100,7 @@ def count_lost_connection(error: BaseException) -> None:
     if getattr(error, _COUNTED, False) or not is_connection_error(error):
         return
     _mark_counted(error)
-    operation = Measurement(Method.REQUEST, user_id=None, version=None, help_request_id=None, conversation_id=None)
-    record(_event_of(operation, error, 0.0))
+    record(_event_of(Measurement(Method.REQUEST), error, 0.0))
 
 
 def _mark_counted(error: BaseException | None) -> None:
@@ -136,7 +110,7 @@ def _mark_counted(error: BaseException | None) -> None:
 
 
 def record(event: Event) -> None:
-    """Hand the event on towards the table, count it and print its line; never waits for the database with "thread"."""
+    """Queue or write the event, count it, and log its line; with "thread" it never waits for the database."""
     match settings.ROLLOUT_EVENTS:
         case "thread":
             _writer().add(event)
@@ -154,12 +128,12 @@ def record(event: Event) -> None:
 
 
 def recorded() -> tuple[Event, ...]:
-    """Return what waits in memory, oldest first; only ROLLOUT_EVENTS "memory" keeps anything there."""
+    """Return the events that wait in memory, oldest first."""
     return tuple(_process.memory)
 
 
 def forget() -> None:
-    """Drop what waits in memory: one test's events are not the next one's."""
+    """Drop the events that wait in memory, so that one test does not see another's."""
     _process.memory.clear()
 
 
@@ -169,15 +143,10 @@ def waiting() -> int:
     return len(_process.memory) + (writer.waiting if writer else 0)
 
 
-def dropped() -> int:
-    """Tell how many events this process has given up because too many waited."""
-    return _process.writer.dropped if _process.writer else 0
-
-
 def flush(timeout: float = FLUSH_AT_EXIT) -> bool:
-    """Bring what waits into the table; return False if that took longer than `timeout` seconds.
+    """Write the waiting events; return False if that took longer than `timeout` seconds.
 
-    What waits in memory is written through Django's own connection, and so into a test's own transaction.
+    Those in memory are written on Django's own connection, and so in a test's transaction.
     """
     if _process.memory:
         with connection.cursor() as cursor:
@@ -188,7 +157,7 @@ def flush(timeout: float = FLUSH_AT_EXIT) -> bool:
 
 
 def known_stage() -> str | None:
-    """Return the stage that this process acts upon, if it follows the rollout; without a query."""
+    """Return the stage that this process uses, without a query; None where it does not follow the rollout."""
     if environment_disables():
         return str(DISABLED)
     return str(snapshot.current().stage) if settings.ROLLOUT_SNAPSHOT == "thread" else None

@@ -15,7 +15,7 @@ from django.db import ProgrammingError, transaction
 
 from carecollective.core.database import fetch_all
 from carecollective.postgres.roles import STATEMENT_TIMEOUT_MS
-from rollout.telemetry.outcomes import EXPECTED_REFUSALS, Method, Outcome
+from rollout.telemetry.outcomes import EXPECTED_REFUSALS, OUTCOME_OF_LEVEL, Method, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -250,7 +250,7 @@ def endings(period: Period) -> tuple[Ending, ...]:
     """Count how starts and sends ended, by version, method, outcome and code."""
     columns = "version, method, log_level, error_code, count(*), count(DISTINCT user_id)"
     return tuple(
-        Ending(version, method, OUTCOMES[level], code, count, members)
+        Ending(version, method, OUTCOME_OF_LEVEL[level], code, count, members)
         for version, method, level, code, count, members in _select(columns, period, ending="GROUP BY 1, 2, 3, 4")
     )
 
@@ -259,7 +259,7 @@ def latest_endings(period: Period, *, version: str | None = None, limit: int) ->
     """List how the latest starts and sends ended, the latest first."""
     ending = "ORDER BY timestamp DESC, id DESC LIMIT %s"
     rows = _select("timestamp, log_level, error_code, user_id", period, version=version, ending=ending, last=[limit])
-    return tuple(LatestEnding(at, OUTCOMES[level], code, member) for at, level, code, member in rows)
+    return tuple(LatestEnding(at, OUTCOME_OF_LEVEL[level], code, member) for at, level, code, member in rows)
 
 
 def latest_starts(period: Period, *, version: str, limit: int) -> tuple[bool, ...]:
@@ -292,7 +292,6 @@ def adoption(conversations: Iterable[Conversations]) -> Proportion:
     return Proportion(new.get("v2", 0), sum(new.values()))
 
 
-OUTCOMES = {"info": Outcome.SUCCESS, "warn": Outcome.REFUSED, "error": Outcome.FAILED}
 _COUNTS = (
     "count(*) FILTER (WHERE log_level = 'info'), count(*) FILTER (WHERE log_level = 'error'),"
     " count(*) FILTER (WHERE log_level = 'warn')"

@@ -1,4 +1,4 @@
-"""What is kept of one start or send, and how its end is judged: done, refused with reason, or failed."""
+"""What one start or send leaves behind, and how its end is judged: success, refused or failed."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,23 +10,28 @@ from psycopg import Error as PostgresError
 from carecollective.core.errors import DomainError, as_domain_error
 from rollout.versions import MessagingVersion
 
-# Refusals that are the member's own doing, or a rule at work. All other errors are failures of the system.
+# The member's own doing, or a rule at work. All other errors are failures of the system.
 EXPECTED_REFUSALS = frozenset(
     {
-        *("conversation_exists", "conversation_inactive", "conversation_not_found", "help_request_not_found"),
-        *(
-            "help_request_unavailable",
-            "idempotency_conflict",
-            "invalid_input",
-            "message_not_found",
-            "method_not_allowed",
-        ),
-        *("messaging_unavailable", "not_found", "permission_denied", "rate_limit_exceeded", "unauthorized"),
+        "conversation_exists",
+        "conversation_inactive",
+        "conversation_not_found",
+        "help_request_not_found",
+        "help_request_unavailable",
+        "idempotency_conflict",
+        "invalid_input",
+        "message_not_found",
+        "messaging_unavailable",
+        "method_not_allowed",
+        "not_found",
+        "permission_denied",
+        "rate_limit_exceeded",
+        "unauthorized",
         "validation_error",
     }
 )
 FAILURE_CODES = ("database_error", "internal_server_error")
-# The server going away, starting, or full. Class 08 and an error without any code are connections lost or never made.
+# The server stops, starts or is full. Class 08, or no code at all, is a connection lost or never made.
 _SERVER_AWAY = frozenset({"57P01", "57P02", "57P03", "57P05", "53300"})
 
 
@@ -35,7 +40,7 @@ class Method(StrEnum):
 
     START = "startHelpConversation"
     SEND = "sendMessage"
-    # Any other request that could not reach the database. Only such failures are kept, so it is no operation to take shares of.
+    # Any other request that could not reach the database. Only such failures are kept: rates leave it out.
     REQUEST = "request"
 
 
@@ -44,17 +49,23 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
 
+    @property
+    def log_level(self) -> str:
+        """The level that the table keeps it under."""
+        return _LEVELS[self]
+
 
 _LEVELS = {Outcome.SUCCESS: "info", Outcome.REFUSED: "warn", Outcome.FAILED: "error"}
+OUTCOME_OF_LEVEL = {level: outcome for outcome, level in _LEVELS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One start or send as it ended. Identities and figures only: nothing that a member wrote, ever.
+    """One start or send as it ended. It holds ids and numbers, and never a text that a member wrote.
 
-    `version` is None where the operation ended before its version was known. `ended_at` is this process's monotonic
-    clock; the table's timestamp is the database's clock, set back by the event's age. `stage` is None where this process
-    does not follow the rollout; the table then takes the stage of the moment.
+    `version` is None when the operation ended before its version was known. `stage` is None when this process does not
+    follow the rollout; the row then takes the current stage. `ended_at` is this process's monotonic clock: the row's
+    timestamp is the database's clock minus the event's age.
     """
 
     key: UUID
@@ -79,13 +90,9 @@ class Event:
     def event(self) -> str:
         return "success" if self.outcome is Outcome.SUCCESS else "error"
 
-    @property
-    def log_level(self) -> str:
-        return _LEVELS[self.outcome]
-
 
 def judge(error: BaseException | None) -> tuple[Outcome, str | None]:
-    """Return how an operation ended that raised `error`, and the error's code."""
+    """Return the outcome of an operation that raised `error`, and the error's code."""
     if error is None:
         return Outcome.SUCCESS, None
     refusal = as_domain_error(error)
@@ -94,7 +101,7 @@ def judge(error: BaseException | None) -> tuple[Outcome, str | None]:
 
 
 def is_connection_error(error: BaseException | None) -> bool:
-    """Tell whether the database could not be reached, as against an answer of its own that came too late or was no."""
+    """Tell whether the database could not be reached; a refusal or a timeout of its own is no connection error."""
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
     cause = error.__cause__

@@ -1,15 +1,11 @@
-"""How long what was measured is kept."""
+"""Deletes events after EVENTS_RETENTION_DAYS."""
 
-from django.db import connection
+from carecollective.core.database import fetch_all
 
 
 def prune_events() -> int:
-    """Delete the events that are too old, a batch at a time; return how many. The database knows how old that is."""
+    """Delete expired events in batches, and return how many. The database function knows the age."""
     pruned = 0
-    with connection.cursor() as cursor:
-        while True:
-            cursor.execute("SELECT public.rollout_prune_events()")
-            (count,) = cursor.fetchone()
-            if not count:
-                return pruned
-            pruned += count
+    while count := fetch_all("SELECT public.rollout_prune_events()")[0][0]:
+        pruned += count
+    return pruned

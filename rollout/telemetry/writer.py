@@ -1,4 +1,4 @@
-"""Carries events into the table, on a connection of its own: a member's request neither waits for it nor fails with it."""
+"""Writes events to the table on a connection of its own, so that no request waits for it or fails with it."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ APPLICATION_NAME = "carecollective-events"
 MOST_WAITING = 10_000
 BATCH = 500
 RETRY_FIRST, RETRY_LAST = 0.1, 2.0
-# A locked table delays the writer alone; it looks again soon rather than standing in the lock's queue.
+# A locked table delays the writer alone: it gives up soon and tries again, and blocks nobody behind it.
 LIMITS = f"SET lock_timeout = '500ms'; SET statement_timeout = '{STATEMENT_TIMEOUT_MS}ms'"
 
 _COLUMNS = (
@@ -53,7 +53,7 @@ def _row(event: Event, now: float) -> tuple[Any, ...]:
         event.service,
         event.method.value,
         event.event,
-        event.log_level,
+        event.outcome.log_level,
         event.error_code,
         event.version.value if event.version else None,
         event.stage,
@@ -75,7 +75,7 @@ def write_now(events: Sequence[Event]) -> None:
 
 
 class EventWriter(threading.Thread):
-    """Writes what waits, oldest first, and outlives every outage; beyond 10,000 waiting, the oldest are given up."""
+    """Writes the waiting events, oldest first, through any outage; drops the oldest beyond 10,000."""
 
     def __init__(self) -> None:
         super().__init__(name="rollout-events", daemon=True)
@@ -90,7 +90,7 @@ class EventWriter(threading.Thread):
         return len(self._waiting)
 
     def add(self, event: Event) -> None:
-        """Take an event in; never waits for the database."""
+        """Queue an event; never waits for the database."""
         with self._changed:
             self._waiting.append(event)
             while len(self._waiting) > MOST_WAITING:
@@ -105,7 +105,7 @@ class EventWriter(threading.Thread):
             return self._changed.wait_for(lambda: not self._waiting, timeout)
 
     def stop(self) -> None:
-        """End the thread with whatever still waits."""
+        """End the thread; events that still wait are lost."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -136,7 +136,7 @@ class EventWriter(threading.Thread):
             with connection.transaction():
                 insert(connection.cursor(), batch)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
-            # One that the table will never take must not hold up the others.
+            # A row that the table never accepts must not hold up the others.
             if len(batch) > 1:
                 for event in batch:
                     self._write(connection, [event])

@@ -12,6 +12,7 @@ settings.ROLLOUT_SNAPSHOT = settings.ROLLOUT_EVENTS = "thread"
 
 from carecollective.wsgi import application as site  # noqa: E402
 from rollout.telemetry import events  # noqa: E402
+from rollout.telemetry.outcomes import Event, Method, Outcome  # noqa: E402
 from rollout.versions import MessagingVersion  # noqa: E402
 
 
@@ -19,10 +20,10 @@ def application(environ, start_response):
     if environ["PATH_INFO"] != "/count":
         return site(environ, start_response)
     events.record(
-        events.Event(
+        Event(
             key=uuid4(),
-            method=events.Method.SEND,
-            outcome=events.Outcome.SUCCESS,
+            method=Method.SEND,
+            outcome=Outcome.SUCCESS,
             error_code=None,
             version=MessagingVersion.V2,
             stage="enabled",

@@ -54,7 +54,11 @@ def test_a_second_offer_is_a_refusal_that_names_the_standing_conversation(offer,
     with pytest.raises(ConversationExists):
         offer(actor=actor, help_request_id=request.pk)
     refused = events.recorded()[-1]
-    assert (refused.outcome, refused.error_code, refused.log_level) == (Outcome.REFUSED, "conversation_exists", "warn")
+    assert (refused.outcome, refused.error_code, refused.outcome.log_level) == (
+        Outcome.REFUSED,
+        "conversation_exists",
+        "warn",
+    )
     assert refused.conversation_id == started.conversation_id
 
 
