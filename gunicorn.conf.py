@@ -11,8 +11,8 @@ import environ
 from carecollective import env
 from carecollective.observability import metric_files
 from carecollective.observability.logging import gunicorn_configuration
-from carecollective.web import request_limits
-from carecollective.web.threads import REQUEST_THREADS, RESERVED_THREADS
+from carecollective.web import server_limits
+from carecollective.web.server_limits import REQUEST_THREADS, RESERVED_THREADS
 
 environ.Env.read_env(Path(__file__).with_name(".env"))
 
@@ -30,15 +30,15 @@ worker_tmp_dir = MEMORY if os.access(MEMORY, os.W_OK | os.X_OK) else None
 
 timeout = 30
 graceful_timeout = 10
-keepalive = request_limits.KEEP_ALIVE_SECONDS
+keepalive = server_limits.KEEP_ALIVE_SECONDS
 max_requests = 10_000
 max_requests_jitter = 1_000
 # The worker keeps what a client does not take at once; the kernel would make a thread wait for it.
 sendfile = False
-worker_connections = request_limits.CONNECTIONS
-limit_request_line = request_limits.REQUEST_LINE_BYTES
-limit_request_fields = request_limits.HEADER_FIELDS
-limit_request_field_size = request_limits.HEADER_FIELD_BYTES
+worker_connections = server_limits.CONNECTIONS
+limit_request_line = server_limits.REQUEST_LINE_BYTES
+limit_request_fields = server_limits.HEADER_FIELDS
+limit_request_field_size = server_limits.HEADER_FIELD_BYTES
 # No request header names the path under which the site stands, or any other part of the environment.
 forwarder_headers = ""
 # The one header that says how the client reached the proxy; others could only contradict it.

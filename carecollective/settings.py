@@ -32,7 +32,7 @@ from carecollective.env import (
     whole_number,
 )
 from carecollective.observability import logging, sentry
-from carecollective.web.request_limits import BODY_BYTES
+from carecollective.web.server_limits import BODY_BYTES
 from rollout.stages import Stage
 
 BASE_DIR = Path(__file__).resolve().parent.parent

@@ -5,6 +5,7 @@ from django.views.generic import RedirectView
 
 from carecollective.web import views
 from carecollective.web.admin_site import site
+from carecollective.web.openapi import DocsView, SchemaView
 
 urlpatterns = [
     path("favicon.ico", views.favicon),
@@ -12,7 +13,8 @@ urlpatterns = [
     path("admin/", site.urls),
     path("api/health", views.health_check, name="api-health"),
     path("api/health/live", views.liveness_check, name="api-health-live"),
-    path("", include("carecollective.web.api_urls")),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view(), name="api-docs"),
     path("", include("carecollective.accounts.api_urls")),
     path("", include("carecollective.help_requests.api_urls")),
     path("", include("carecollective.inbox.api_urls")),

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from carecollective.serving.http_reader import RequestReader
-from carecollective.web.request_limits import SEND_BYTES_PER_SECOND, SEND_SECONDS
+from carecollective.web.server_limits import SEND_BYTES_PER_SECOND, SEND_SECONDS
 
 SEND_AT_ONCE = 64 * 1024
 # All that the site serves is smaller. A larger answer makes its thread wait for the client, for a limited time.

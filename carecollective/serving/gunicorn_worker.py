@@ -23,8 +23,14 @@ from carecollective.serving.connection import Connection, State, seconds_to_send
 from carecollective.serving.http_reader import BodyTooLarge, MissingHost
 from carecollective.serving.readiness import announce_ready
 from carecollective.serving.refusals import RefusalWriter, RequestTimeout, ask
-from carecollective.web.request_limits import BODY_SECONDS, BUFFERED_BYTES, HEAD_SECONDS, LINGER_SECONDS
-from carecollective.web.threads import FOR_MONITORS, MONITOR_THREADS
+from carecollective.web.server_limits import (
+    BODY_SECONDS,
+    BUFFERED_BYTES,
+    FOR_MONITORS,
+    HEAD_SECONDS,
+    LINGER_SECONDS,
+    MONITOR_THREADS,
+)
 
 READ_BYTES = 64 * 1024
 SWEEP_SECONDS = 0.5

@@ -7,7 +7,7 @@ from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders, LimitReques
 from gunicorn.http.message import Request
 from gunicorn.http.unreader import IterUnreader
 
-from carecollective.web.request_limits import BODY_BYTES, HEAD_BYTES, HEADER_FIELD_BYTES
+from carecollective.web.server_limits import BODY_BYTES, HEAD_BYTES, HEADER_FIELD_BYTES
 
 HEAD_END = b"\r\n\r\n"
 

@@ -9,7 +9,7 @@ from gunicorn.http import errors as gunicorn_errors
 from gunicorn.http.errors import NoMoreData
 
 from carecollective.serving.http_reader import BodyTooLarge, MissingHost
-from carecollective.web.request_limits import REFUSAL_KEY
+from carecollective.web.server_limits import REFUSAL_KEY
 
 logger = logging.getLogger(__name__)
 

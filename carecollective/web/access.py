@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from carecollective.web.request_limits import REFUSAL_KEY
+from carecollective.web.server_limits import REFUSAL_KEY
 
 lines = structlog.stdlib.get_logger("carecollective.access")
 

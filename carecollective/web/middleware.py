@@ -10,8 +10,7 @@ from django.middleware.common import CommonMiddleware
 
 from carecollective.core.errors import DatabaseAway, MethodNotAllowed
 from carecollective.observability import request_ids
-from carecollective.web.request_limits import REFUSAL_KEY
-from carecollective.web.threads import FOR_MONITORS, REQUEST_THREADS, STUCK_SECONDS
+from carecollective.web.server_limits import FOR_MONITORS, REFUSAL_KEY, REQUEST_THREADS, STUCK_SECONDS
 from carecollective.web.views import address_without_slash, answer_error
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]

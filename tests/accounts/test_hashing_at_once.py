@@ -11,7 +11,7 @@ from argon2 import low_level
 from django.contrib.auth.hashers import check_password, make_password
 
 from carecollective.accounts.sign_in import hashers
-from carecollective.web.threads import REQUEST_THREADS
+from carecollective.web.server_limits import REQUEST_THREADS
 from tests.waiting import wait_for
 
 

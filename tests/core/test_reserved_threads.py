@@ -9,7 +9,7 @@ from django.test import RequestFactory
 
 from carecollective.web import middleware
 from carecollective.web.middleware import ReservedThreadsMiddleware
-from carecollective.web.threads import REQUEST_THREADS
+from carecollective.web.server_limits import REQUEST_THREADS
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.django_db

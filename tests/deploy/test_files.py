@@ -8,7 +8,7 @@ from django.core.management import get_commands
 
 from carecollective.serving.children import STOP_SECONDS
 from carecollective.serving.supervisor import KILLED_SECONDS
-from carecollective.web.request_limits import BODY_BYTES, KEEP_ALIVE_SECONDS
+from carecollective.web.server_limits import BODY_BYTES, KEEP_ALIVE_SECONDS
 from tests.deploy.files import DEPLOY, FILES, compose, copied_paths, procfile, read, unit
 from tests.postgres.support import PROJECT
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from carecollective.web.request_limits import BODY_BYTES
+from carecollective.web.server_limits import BODY_BYTES
 from tests.sites import free_port
 from tests.waiting import wait_for
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from carecollective.web import request_limits
+from carecollective.web import server_limits
 
 Place = tuple[str, int]
 SIGN_IN = b"POST /api/auth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -144,14 +144,14 @@ def test_a_header_names_no_part_of_the_environment(place: Place, name: str) -> N
 
 def test_a_head_that_does_not_end_is_answered_408_in_time(place: Place) -> None:
     began = time.monotonic()
-    with socket.create_connection(place, timeout=request_limits.HEAD_SECONDS + 20) as wire:
+    with socket.create_connection(place, timeout=server_limits.HEAD_SECONDS + 20) as wire:
         wire.sendall(b"GET /api/health HTTP/1.1\r\nHost: ")
         said = b""
         while piece := wire.recv(65536):
             said += piece
     assert said.startswith(b"HTTP/1.1 408")
     assert b'"request_timeout"' in said
-    assert request_limits.HEAD_SECONDS - 1 <= time.monotonic() - began <= request_limits.HEAD_SECONDS + 10
+    assert server_limits.HEAD_SECONDS - 1 <= time.monotonic() - began <= server_limits.HEAD_SECONDS + 10
 
 
 def test_a_large_answer_reaches_a_client_that_reads_slowly(place: Place) -> None:

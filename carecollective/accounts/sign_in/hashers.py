@@ -11,7 +11,7 @@ from carecollective.core.errors import RateLimitExceeded
 
 BCRYPT_MAX_BYTES = 72
 # In one process: an Argon2 hash takes 100 MB. So many threads wait for their turn, at most so long; the others of those that
-# serve (core.threads) stay free for who does not sign in.
+# serve (web.server_limits) stay free for who does not sign in.
 HASHES_AT_ONCE, HASHES_WAITING, WAIT_SECONDS = 2, 4, 5.0
 _places = threading.BoundedSemaphore(HASHES_AT_ONCE + HASHES_WAITING)
 _free = threading.BoundedSemaphore(HASHES_AT_ONCE)
