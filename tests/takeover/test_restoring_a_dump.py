@@ -13,7 +13,7 @@ from carecollective.postgres.dsn import build_url, connection_url, parse_url
 from carecollective.postgres.embedded.binaries import bin_dir
 from carecollective.takeover.legacy import SAMPLE
 from tests.postgres.conftest import Use, data_dir, home, use
-from tests.postgres.support import PROJECT
+from tests.postgres.support import MAY_MAKE_ROLES, PROJECT
 from tests.sites import environment_for
 
 __all__ = ["data_dir", "home", "use"]
@@ -60,7 +60,7 @@ def test_the_commands_of_the_readme_take_over_a_dump(home: Path, data_dir: Path,
     with psycopg.connect(superuser_url, autocommit=True) as superuser:
         for role in PLATFORM_ROLES:
             superuser.execute(f"CREATE ROLE {role}".encode())
-        superuser.execute("CREATE ROLE operator LOGIN PASSWORD 'theirs' CREATEROLE BYPASSRLS")
+        superuser.execute(f"CREATE ROLE operator LOGIN PASSWORD 'theirs' {MAY_MAKE_ROLES}".encode())
         for role in ("web", "ops", "guard"):
             superuser.execute(f"ALTER ROLE carecollective_{role} RENAME TO the_embedded_servers_{role}".encode())
         superuser.execute("CREATE DATABASE legacy_host")
@@ -97,6 +97,14 @@ def test_the_commands_of_the_readme_take_over_a_dump(home: Path, data_dir: Path,
     run(prepare)
     errors = [line for line in run(restore).stdout.splitlines() if "ERROR" in line]
     assert [error for error in errors if not HARMLESS.search(error)] == []
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        superuser.execute("ALTER ROLE operator NOSUPERUSER NOCREATEROLE")
+    refused = run(take_over)
+    assert refused.returncode == 1
+    assert "The role operator may not create the roles carecollective_web, " in refused.stdout + refused.stderr
+    assert "`manage.py create_roles`" in refused.stdout + refused.stderr
+    with psycopg.connect(superuser_url, autocommit=True) as superuser:
+        superuser.execute(f"ALTER ROLE operator {MAY_MAKE_ROLES}".encode())
     done = run(take_over)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing stands in the way of a takeover." in done.stdout

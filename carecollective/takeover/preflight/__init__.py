@@ -12,6 +12,7 @@ from carecollective.takeover.preflight.policies import (
     find_tables_open_to_all,
     find_tables_out_of_reach,
 )
+from carecollective.takeover.preflight.roles import find_roles_that_cannot_be_created
 from carecollective.takeover.preflight.tables import find_missing_tables
 from carecollective.takeover.preflight.triggers import find_conversations_left_behind, find_triggers_in_the_way
 
@@ -19,6 +20,7 @@ Check = Callable[[], Iterable[PreflightFinding]]
 # Each reads Django's connection and yields what it finds. A new check is one function in a module here, and one line.
 CHECKS: Sequence[Check] = (
     find_missing_tables,
+    find_roles_that_cannot_be_created,
     find_names_in_use,
     find_columns_of_another_shape,
     find_requests_of_nobody,
