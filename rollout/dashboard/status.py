@@ -31,9 +31,8 @@ from rollout.dashboard.schema import (
     TimelineEntry,
 )
 from rollout.dashboard.timeline import describe_drain, list_changes, read_timeline
-from rollout.gates import stays
 from rollout.gates.results import DAY, GateResult
-from rollout.gates.stays import Run
+from rollout.gates.stays import Stay, find_resumption, read_stays, unvisited_stages
 from rollout.gates.v1_service import SUCCESS, read_v1_since_rollback
 from rollout.guard.absence import V2_TABLES_MISSING
 from rollout.models import DrainCertificate, Proposal, ProposalState
@@ -62,8 +61,8 @@ def read_status() -> Status:
     switch = propagation.read_switch(version=state.version)
     # A command's own environment says nothing of the processes that serve.
     overridden = environment_disables() or 0 < switch.serving == len(switch.held_off)
-    (read_at, waits), runs = _clock(), stays.read_runs()
-    since = runs[0].began if runs else None
+    (read_at, waits), stays = _clock(), read_stays()
+    since = stays[0].began if stays else None
     guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_stage(state.stage))
     open_alerts, due = lifecycle.open_alerts(), root_causes.list_due()
     facts = _Facts(state, overridden, guard, found, open_alerts, due)
@@ -87,10 +86,10 @@ def read_status() -> Status:
         overridden_by_environment=overridden,
         fresh=state.fresh,
         guard=guard,
-        skipped=stays.skipped_stages(runs),
+        skipped=unvisited_stages(stays),
         gates=found.gates,
         next_step=_next_step(found),
-        resume=_resume(runs, found),
+        resume=_resume(stays, found),
         figures=read_figures(stage=state.stage, since=since),
         alerts=open_alerts,
         channels=channels,
@@ -212,8 +211,8 @@ def _next_step(found: Readiness) -> NextStep | None:
     return NextStep(stage=found.target, ready=found.passed, blockers=found.blockers, expected_at=found.expected_at)
 
 
-def _resume(runs: Sequence[Run], found: Readiness) -> Resume | None:
-    left = stays.find_resumption(runs)
+def _resume(stays: Sequence[Stay], found: Readiness) -> Resume | None:
+    left = find_resumption(stays)
     if left is None or left.stage == found.target:
         return None
     ready = left.explained and found.passed

@@ -12,7 +12,7 @@ from rollout.gates import statistics
 from rollout.gates.criteria import CONFIDENCE, PERCENTILE, latency_limit
 from rollout.gates.results import DAY, Baseline, Observation, SeenMembers, Timings
 from rollout.gates.sequential import Detector, detect
-from rollout.gates.stays import SET_ASIDE, Run, find_resumed, read_runs
+from rollout.gates.stays import SET_ASIDE, Stay, find_resumed, read_stays
 from rollout.models import Proposal, ProposalState
 from rollout.stages import DISABLED, Stage, StageKind, order_key
 from rollout.targeting import snapshot
@@ -52,10 +52,10 @@ def collect_observation(*, confidence: float = CONFIDENCE) -> Observation:
     state = snapshot.read_now()
     stage = state.stage
     ((now,),) = fetch_all("SELECT clock_timestamp()")
-    runs = read_runs()
-    if not runs:
+    stays = read_stays()
+    if not stays:
         return Observation(now=now, since=None)
-    since, resumed = runs[0].began, find_resumed(runs)
+    since, resumed = stays[0].began, find_resumed(stays)
     traffic_from = max(since, now - timedelta(seconds=DAY))
     period, traffic = _period(since, resumed), Span(traffic_from)
     starts, starts_today = _outcomes(period, Method.START), _outcomes(traffic, Method.START)
@@ -70,14 +70,14 @@ def collect_observation(*, confidence: float = CONFIDENCE) -> Observation:
         operations=operations,
         operations_today=operations_today.trials,
         sends=_timings(period, traffic, latency_limit(stage), confidence),
-        baseline=_baseline(stage=stage, earlier=runs[1:], period=period, confidence=confidence),
+        baseline=_baseline(stage=stage, earlier=stays[1:], period=period, confidence=confidence),
         v1_creations=metrics.v1_creations(Span(since + GRACE)),
         creations_in_grace=metrics.v1_creations(Span(since, since + GRACE)).denominator,
         members=_seen_members(stage=stage, salt=state.salt, since=since, traffic_from=traffic_from),
     )
 
 
-def _period(since: datetime, resumed: Run | None) -> Period:
+def _period(since: datetime, resumed: Stay | None) -> Period:
     """Return the time that counts for the stage: for a resumed one also its stay before the rollback's last minutes."""
     if resumed is None or resumed.ended is None:
         return Span(since)
@@ -100,13 +100,18 @@ def _timings(period: Period, traffic: Span, limit: float, confidence: float) -> 
     )
 
 
-def _baseline(*, stage: Stage, earlier: Sequence[Run], period: Period, confidence: float) -> Baseline | None:
+def _baseline(*, stage: Stage, earlier: Sequence[Stay], period: Period, confidence: float) -> Baseline | None:
     """Measure the latest stay at a lower stage that has enough sends to compare with, else the latest of all."""
     first: Baseline | None = None
-    for run in earlier:
-        if run.stage is None or run.ended is None or run.stage == DISABLED or order_key(run.stage) >= order_key(stage):
+    for stay in earlier:
+        if (
+            stay.stage is None
+            or stay.ended is None
+            or stay.stage == DISABLED
+            or order_key(stay.stage) >= order_key(stage)
+        ):
             continue
-        found = _measure(run.stage, Span(run.began, run.ended), period, confidence)
+        found = _measure(stay.stage, Span(stay.began, stay.ended), period, confidence)
         if found.limit_ms is not None:
             return found
         first = first or found

@@ -1,4 +1,4 @@
-"""The rollout's stays at its stages: which were passed over, and which one a rollback left that can be resumed."""
+"""The rollout's stays at its stages, and the stay that can be resumed after a rollback."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from carecollective.core.database import fetch_all
 from rollout.models import Source
 from rollout.stages import DISABLED, STAGES, Stage, order_key, standard_stage
 
-# The longest window of an alert's rule: what led to a rollback is explained by its root cause, and counted no more.
+# The longest window of an alert rule: the root cause explains what led to the rollback, and gates leave it out.
 SET_ASIDE = timedelta(minutes=15)
-_LOOKED_AT = 20
+_LATEST = 20
 
 _READ = """
 SELECT c.from_stage, c.to_stage, c.at, lead(c.at) OVER (ORDER BY c.id), c.source, c.override,
     CASE WHEN c.recorded THEN (
-        -- A flap from outside shares the form of its first rollback.
+        -- Rollbacks in quick succession share the first one's form.
         SELECT cause.filed_at FROM public.rollout_root_cause AS cause
         WHERE cause.change_id <= c.id ORDER BY cause.change_id DESC LIMIT 1) END
 FROM (
@@ -31,10 +31,10 @@ WHERE c.from_stage IS DISTINCT FROM c.to_stage ORDER BY c.id DESC LIMIT %s
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One stay at a stage, from the change that began it to the one that ended it; None while it lasts.
+class Stay:
+    """One stay at a stage. `began` and `ended` are the changes around it; `ended` is None while it lasts.
 
-    `left` is the stage before it. `approved` tells that the application began it, and overrode nothing. `explained_at` is
+    `left` is the stage before it. `approved` means that the application began it, without an override. `explained_at` is
     when the root cause was filed, where a rollback began it.
     """
 
@@ -52,17 +52,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """The stage that the last rollback left. `explained` once its root cause is filed: then two people may go back to it."""
+    """The stage that the last rollback left. Once its root cause is filed, `explained`, two people may resume it."""
 
     stage: Stage
     rolled_back_at: datetime
     explained: bool
 
 
-def read_runs() -> tuple[Run, ...]:
-    """List the rollout's latest stays, the present one first. A change of V1 writes alone begins none."""
+def read_stays() -> tuple[Stay, ...]:
+    """List the latest stays, the present one first. A change of V1 writes alone begins none."""
     return tuple(
-        Run(
+        Stay(
             stage=Stage.parse(stage) if stage else None,
             began=began,
             ended=ended,
@@ -70,25 +70,22 @@ def read_runs() -> tuple[Run, ...]:
             approved=source != Source.OUTSIDE and not override,
             explained_at=explained_at,
         )
-        for left, stage, began, ended, source, override, explained_at in fetch_all(_READ, [_LOOKED_AT])
+        for left, stage, began, ended, source, override, explained_at in fetch_all(_READ, [_LATEST])
     )
 
 
-def find_resumption(runs: Sequence[Run]) -> Resumption | None:
-    """Return what can be resumed: only straight from the rollback, or after a lower stage it is a new climb.
-
-    A stage that an override or somebody outside had entered was never earned, and is not gone back to.
-    """
-    if len(runs) < 2 or not runs[0].is_rollback or runs[0].left is None or not runs[1].approved:
+def find_resumption(stays: Sequence[Stay]) -> Resumption | None:
+    """Return the stage that can be resumed: only straight after the rollback, and only if it had been approved."""
+    if len(stays) < 2 or not stays[0].is_rollback or stays[0].left is None or not stays[1].approved:
         return None
-    return Resumption(runs[0].left, runs[0].began, runs[0].explained_at is not None)
+    return Resumption(stays[0].left, stays[0].began, stays[0].explained_at is not None)
 
 
-def find_resumed(runs: Sequence[Run]) -> Run | None:
-    """Return the stay that the present one goes on with; None where the present one was climbed to, or not approved."""
-    if len(runs) < 3:
+def find_resumed(stays: Sequence[Stay]) -> Stay | None:
+    """Return the stay that the present one resumes, or None."""
+    if len(stays) < 3:
         return None
-    now, back, before = runs[:3]
+    now, back, before = stays[:3]
     if (
         not (now.approved and before.approved)
         or not back.is_rollback
@@ -99,19 +96,21 @@ def find_resumed(runs: Sequence[Run]) -> Run | None:
     return before if back.explained_at and back.explained_at <= now.began else None
 
 
-def skipped_stages(runs: Sequence[Run]) -> tuple[Stage, ...]:
-    """Return the stages below the present one in which the rollout did not stay on its way up."""
-    if not runs or runs[0].stage is None:
+def unvisited_stages(stays: Sequence[Stay]) -> tuple[Stage, ...]:
+    """Return the stages below the present one at which the rollout did not stay on its way up."""
+    if not stays or stays[0].stage is None:
         return ()
-    seen = {standard_stage(run.stage) for run in _climb(runs) if run.stage}
+    seen = {standard_stage(stay.stage) for stay in _climb(stays) if stay.stage}
     return tuple(
-        rung for rung in STAGES[1:] if order_key(rung) < order_key(standard_stage(runs[0].stage)) and rung not in seen
+        stage
+        for stage in STAGES[1:]
+        if order_key(stage) < order_key(standard_stage(stays[0].stage)) and stage not in seen
     )
 
 
-def _climb(runs: Sequence[Run]) -> Iterator[Run]:
-    """Yield the stays since the rollout was last at disabled, and those of the climb that a resumed stage goes on with."""
-    for place, run in enumerate(runs):
-        if run.stage == DISABLED and find_resumed(runs[place - 1 :] if place else ()) is None:
+def _climb(stays: Sequence[Stay]) -> Iterator[Stay]:
+    """Yield the stays since the rollout was last at disabled; a resumed stage adds those before its rollback."""
+    for place, stay in enumerate(stays):
+        if stay.stage == DISABLED and find_resumed(stays[place - 1 :] if place else ()) is None:
             return
-        yield run
+        yield stay

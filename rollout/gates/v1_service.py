@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from carecollective.core.database import fetch_all
 from carecollective.core.moments import moment
-from rollout.gates.stays import read_runs
+from rollout.gates.stays import read_stays
 from rollout.telemetry import metrics
 from rollout.versions import MessagingVersion
 
@@ -51,7 +51,7 @@ class TrialStart:
 
 def read_rolled_back_at() -> datetime | None:
     """Return when V2 was rolled back; None where the latest change of the stage was another."""
-    latest = next(iter(read_runs()), None)
+    latest = next(iter(read_stays()), None)
     return latest.began if latest is not None and latest.is_rollback else None
 
 

@@ -25,7 +25,7 @@ from rollout.alerts.judges import LATEST_ENDINGS, LATEST_STARTS
 from rollout.alerts.rules import evaluate
 from rollout.errors import RollbackNotWritten
 from rollout.gates.observations import read_detector
-from rollout.gates.stays import read_runs
+from rollout.gates.stays import read_stays
 from rollout.guard import change_alerts
 from rollout.guard.absence import WorkerWatch
 from rollout.guard.integrity import Inspector
@@ -108,12 +108,12 @@ def gather(*, broken: Mapping[str, int]) -> Evidence:
 
 def gather_endings_before() -> tuple[Ending, ...]:
     """Count how operations ended in the stage before, or in the last one before it that says anything."""
-    for run in read_runs()[1:]:
-        if run.ended is None:
+    for stay in read_stays()[1:]:
+        if stay.ended is None:
             continue
         # What was usual shortly before; a stage may have lasted for months.
-        began = max(run.began, run.ended - A_WEEK)
-        found = metrics.endings(metrics.Span(began, run.ended))
+        began = max(stay.began, stay.ended - A_WEEK)
+        found = metrics.endings(metrics.Span(began, stay.ended))
         if sum(ending.count for ending in found) >= SAYS_ANYTHING:
             return found
     return ()

@@ -12,7 +12,7 @@ from rollout.gates import criteria
 from rollout.gates.criteria import Criterion
 from rollout.gates.observations import collect_observation
 from rollout.gates.results import Measure
-from rollout.gates.stays import read_runs
+from rollout.gates.stays import read_stays
 from rollout.models import Alert, Flag
 from rollout.promotion import automated_checks, sign_offs
 from rollout.promotion.automated_checks import FAIL, INSUFFICIENT, PASS, CheckResult
@@ -94,8 +94,8 @@ def find_v1() -> CheckResult:
 
 
 def _enabled_since() -> datetime | None:
-    runs = read_runs()
-    return runs[0].began if runs and runs[0].stage == ENABLED else None
+    stays = read_stays()
+    return stays[0].began if stays and stays[0].stage == ENABLED else None
 
 
 def _observed_at() -> datetime | None:

@@ -12,7 +12,7 @@ from rollout.alerts.lifecycle import AlertRecord, open_alerts
 from rollout.gates import criteria
 from rollout.gates.observations import collect_observation
 from rollout.gates.results import CheckState, GateResult, Timings
-from rollout.gates.stays import find_resumption, read_runs
+from rollout.gates.stays import find_resumption, read_stays
 from rollout.plain import as_plain
 from rollout.promotion.checklist import judge_checklist
 from rollout.promotion.sign_offs import ChecklistItem, read_standing
@@ -94,7 +94,7 @@ def judge(*, stage: Stage, target: Stage | None) -> Readiness:
 
 def _resumes(stage: Stage, target: Stage | None) -> bool:
     """Tell whether the step goes back to the stage that a rollback left, after its root cause was filed."""
-    found = find_resumption(read_runs()) if stage == DISABLED else None
+    found = find_resumption(read_stays()) if stage == DISABLED else None
     return found is not None and found.explained and found.stage == target
 
 

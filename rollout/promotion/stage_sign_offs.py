@@ -8,7 +8,7 @@ from django.utils.translation import gettext_noop
 
 from rollout.gates.criteria import bake_days
 from rollout.gates.results import Observation
-from rollout.gates.stays import find_resumed, read_runs
+from rollout.gates.stays import find_resumed, read_stays
 from rollout.models import Flag
 from rollout.promotion import sign_offs
 from rollout.promotion.sign_offs import ChecklistItem, Item, Standing
@@ -25,10 +25,10 @@ def _lasted_at(stage: Stage, since: datetime | None, *, is_resumed: bool) -> dat
 
 
 def _present_stay_lasted_at() -> datetime | None:
-    runs = read_runs()
-    if not runs or runs[0].stage is None:
+    stays = read_stays()
+    if not stays or stays[0].stage is None:
         return None
-    return _lasted_at(runs[0].stage, runs[0].began, is_resumed=find_resumed(runs) is not None)
+    return _lasted_at(stays[0].stage, stays[0].began, is_resumed=find_resumed(stays) is not None)
 
 
 def _present_rung() -> Stage:

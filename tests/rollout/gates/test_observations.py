@@ -12,7 +12,7 @@ from rollout.gates.criteria import evaluate
 from rollout.gates.observations import collect_observation, read_detector
 from rollout.gates.results import CheckState
 from rollout.gates.sequential import detect
-from rollout.gates.stays import read_runs
+from rollout.gates.stays import read_stays
 from rollout.models import Flag, Proposal
 from rollout.promotion import readiness
 from rollout.stages import Stage
@@ -120,7 +120,7 @@ def test_freezing_v1_begins_no_new_stage(began, happened, stage):
     stage("internal", v1_writes=False)
     happened(3, ago=timedelta(days=1))
     assert observe().starts.succeeded == 3
-    assert [str(run.stage) for run in read_runs()][:2] == ["internal", "disabled"]
+    assert [str(stay.stage) for stay in read_stays()][:2] == ["internal", "disabled"]
 
 
 def test_the_stage_before_is_the_last_lower_one_that_says_enough(began, happened):

@@ -11,7 +11,7 @@ from rollout.dashboard.view_models import steps_of
 from rollout.errors import PromotionRefused
 from rollout.gates.criteria import RESUMED_BAKE_DAYS
 from rollout.gates.observations import collect_observation
-from rollout.gates.stays import find_resumption, read_runs
+from rollout.gates.stays import find_resumption, read_stays
 from rollout.models import Flag, Source
 from rollout.promotion import proposals, readiness
 from rollout.promotion.root_causes import file_root_cause, list_due
@@ -86,7 +86,7 @@ def test_the_checklist_is_still_asked_for(left: int, sound: None, ben: User) -> 
 def test_after_another_stage_it_is_a_new_climb(left: int, ben: User, stage: Any) -> None:
     file_root_cause(actor=ben, root_cause_id=left, **ANSWERS)
     stage("internal")
-    assert find_resumption(read_runs()) is None
+    assert find_resumption(read_stays()) is None
 
 
 def test_a_stage_that_nobody_approved_is_not_gone_back_to(stage: Any, ben: User, amina: User) -> None:
