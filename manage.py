@@ -8,7 +8,7 @@ import sys
 # These change tables or own them; everything else runs as the web role, policies and all.
 OWNER_COMMANDS = frozenset(
     {
-        *("adopt_legacy", "create_roles", "dbshell", "flush", "inspectdb", "lintmigrations", "makemigrations"),
+        *("adopt_legacy", "create_roles", "dbshell", "flush", "inspectdb", "makemigrations"),
         *("migrate", "optimizemigration", "serve", "showmigrations", "sqlflush", "sqlmigrate", "sqlsequencereset"),
         *("drop_v2", "prepare_database", "restore", "squashmigrations"),
     }

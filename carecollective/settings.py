@@ -1,7 +1,6 @@
 """All configuration, from the environment or `.env`. A value that cannot be read stops the start with one sentence."""
 
 import os
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from carecollective.env import (
     whole_number,
 )
 from carecollective.observability import logging, sentry
+from carecollective.web.api_settings import REST_FRAMEWORK, REST_KNOX, SPECTACULAR_SETTINGS  # noqa: F401 -- Django reads them
 from carecollective.web.server_limits import BODY_BYTES
 from rollout.stages import Stage
 
@@ -39,9 +39,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 environ.Env.read_env(BASE_DIR / ".env")
 
+
+def _absolute_path(raw: str) -> Path:
+    return (BASE_DIR / Path(raw).expanduser()).absolute()
+
+
 # Where the data lives
 
-DATA_DIR = read("DATA_DIR", BASE_DIR / ".data", lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a folder")
+DATA_DIR = read("DATA_DIR", BASE_DIR / ".data", _absolute_path, "a folder")
 DATABASE_URL = read("DATABASE_URL", "", database_address, "postgresql://user:password@host:port/database")
 LOCAL_MODE = not DATABASE_URL
 # PostgreSQL itself, where DATABASE_URL leads through a pooler.
@@ -60,14 +65,14 @@ DATABASE_ROLE = os.environ.get("DATABASE_ROLE", "web")
 
 
 def role_url(role: str) -> str:
-    """Return the URL by which one database role reaches PostgreSQL, past any pooler: owner, web, ops or guard."""
+    """Return the URL of PostgreSQL for a database role (owner, web, ops or guard), past any pooler."""
     if LOCAL_MODE:
         return postgres.connection_url(DATA_DIR, role)
     return postgres.derived_url(DATABASE_DIRECT_URL or DATABASE_URL, role, SECRET_KEY)
 
 
 DATABASES = {
-    # A thread that has a connection keeps it: when somebody else has taken all others, it still serves, staff above all.
+    # A thread keeps its connection: when somebody else has taken all others, it still serves.
     "default": {**postgres.database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": None}
 }
 if DATABASE_DIRECT_URL and DATABASE_ROLE == "web":
@@ -85,7 +90,7 @@ CSRF_TRUSTED_ORIGINS: list[str] = read(
     "CSRF_TRUSTED_ORIGINS", list[str](), origins, "origins such as https://care.example with commas between"
 )
 BIND = read("BIND", "127.0.0.1", bind_address, "an IP address of this machine, or 0.0.0.0 for all of them")
-# Pages of other origins whose scripts may call the API, with a token: cookies are never taken from them.
+# Scripts of these origins may call the API, with a token: their cookies are never accepted.
 CORS_ALLOWED_ORIGINS: list[str] = read(
     "CORS_ALLOWED_ORIGINS", list[str](), exact_origins, "origins such as https://app.example with commas between"
 )
@@ -98,9 +103,9 @@ TRUSTED_PROXIES = read(
     proxies,
     "addresses and networks of proxies with commas between, or their number from 0 to 10",
 )
-# A site that answers to a public name speaks HTTPS; one on this machine alone cannot.
+# A site with a public name speaks HTTPS; one on this machine alone cannot.
 HTTPS = ALLOWED_HOSTS != LOOPBACK
-# Where links in letters lead: never to what a request names.
+# Links in mail lead here, never to the host that a request names.
 SITE_ADDRESS = next(
     (
         address
@@ -126,7 +131,7 @@ STORAGES = {
 
 CONVERSATIONS_PER_HOUR = read("CONVERSATIONS_PER_HOUR", 10, whole_number(1, 1_000_000), "a whole number from 1")
 MESSAGES_PER_MINUTE = read("MESSAGES_PER_MINUTE", 50, whole_number(1, 1_000_000), "a whole number from 1")
-# For one IP address, which all of a community centre may share: docs/decisions/0028-limits-by-address.md
+# Per IP address, which a whole community centre may share: docs/decisions/0028-limits-by-address.md
 FAILED_SIGN_INS_PER_10_MINUTES = read(
     "FAILED_SIGN_INS_PER_10_MINUTES", 50, whole_number(1, 1_000_000), "a whole number from 1"
 )
@@ -138,27 +143,23 @@ SLACK_WEBHOOK_URL = read("SLACK_WEBHOOK_URL", "", web_address, "a web address")
 ALERT_WEBHOOK_URL = read("ALERT_WEBHOOK_URL", "", web_address, "a web address")
 ALERT_EMAILS = read("ALERT_EMAILS", list[str](), addresses, "e-mail addresses with commas between")
 SENTRY_DSN = read("SENTRY_DSN", "", sentry_address, "a Sentry address (https://key@host/project)")
-# "thread" keeps an in-process copy of the rollout's state, as wsgi.py wants; "query" reads it at each call, as commands do.
+# "thread": a background thread keeps a copy of the rollout's state, for web servers. "query": read at each call, for commands.
 ROLLOUT_SNAPSHOT = os.environ.get("ROLLOUT_SNAPSHOT", "query")
-# "thread" writes events behind the request's back, in every process that follows the rollout; "direct" at once, as commands do.
+# "thread": a background thread writes events. "direct": each is written at once, for commands.
 ROLLOUT_EVENTS = os.environ.get("ROLLOUT_EVENTS", "thread" if ROLLOUT_SNAPSHOT == "thread" else "direct")
-# How sure the gates must be of what they say; each result keeps the confidence it was reached with.
 RELEASE = read("RELEASE", "", str, "a name")
+# The confidence level of the gates; each result records it.
 ROLLOUT_CONFIDENCE = read("ROLLOUT_CONFIDENCE", 0.95, share_of_one, "a share such as 0.95")
 EVENTS_RETENTION_DAYS = read("EVENTS_RETENTION_DAYS", 30, whole_number(1, 3650), "a number of days from 1")
-BACKUP_DIR = read(
-    "BACKUP_DIR", DATA_DIR / "backups", lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a folder"
-)
+BACKUP_DIR = read("BACKUP_DIR", DATA_DIR / "backups", _absolute_path, "a folder")
 BACKUPS_KEPT = read("BACKUPS_KEPT", 7, whole_number(1, 1000), "a number of backups from 1")
-# How often the worker tries the newest backup; 0: never.
+# How often the worker restores the newest backup as a drill; 0 for never.
 RESTORE_DRILL_DAYS = read("RESTORE_DRILL_DAYS", 7, whole_number(0, 365), "a number of days up to 365, or 0")
-# Backups are encrypted for these keys. The secret one is needed here only where a restore, or the drill, is to read them.
+# Backups are encrypted for these keys. Only a host that restores or drills needs the secret key.
 BACKUP_RECIPIENT = read(
     "BACKUP_RECIPIENT", list[Any](), age_recipients, "public keys of age (age1…) with commas between"
 )
-BACKUP_IDENTITY_FILE = read(
-    "BACKUP_IDENTITY_FILE", None, lambda raw: (BASE_DIR / Path(raw).expanduser()).absolute(), "a file"
-)
+BACKUP_IDENTITY_FILE = read("BACKUP_IDENTITY_FILE", None, _absolute_path, "a file")
 EXPORTS_KEPT_DAYS = read("EXPORTS_KEPT_DAYS", 7, whole_number(1, 365), "a number of days from 1")
 METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
 METRICS_ALLOW = read(
@@ -188,7 +189,7 @@ WORKER_TASKS = (
     ("rollout.promotion.rollbacks.finish", 2),
     ("rollout.guard.v1_trial.try_v1", 5),
 )
-# For how many seconds a task may run before it counts as stuck, where that is longer than for others.
+# Seconds after which a task counts as stuck, where it may run longer than others.
 WORKER_TASK_LIMITS = {"carecollective.operations.backups.drills.run_due_drill": 6 * 3600.0}
 
 INSTALLED_APPS = [
@@ -272,9 +273,9 @@ USE_TZ = True
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesBackend",
-    # Each session names it by this path: another one would sign everybody out.
+    # Sessions name it by this path: another path would sign everybody out.
     "carecollective.accounts.authentication.LimitedBackend",
-    # Never asked to authenticate: LimitedBackend decides. Sessions opened before it are this one's.
+    # Never asked to authenticate, since LimitedBackend decides. Older sessions name it.
     "django.contrib.auth.backends.ModelBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -296,7 +297,7 @@ SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_ENGINE = "carecollective.accounts.sign_in.sessions"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.5  # hours
-# Trying on, with the right password too, does not put off the end of a lock.
+# Further attempts, also with the right password, do not lengthen a lock.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
@@ -316,14 +317,14 @@ SESSION_COOKIE_HTTPONLY = True
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^api/health(/live)?$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 2 * 365 * 24 * 3600 if HTTPS else 0
-# Other sites under the same name may not speak HTTPS, and a browser's preloaded list lasts for years: the operator decides.
+# The operator decides: other sites under the same name may not speak HTTPS, and preload lists last for years.
 SECURE_HSTS_INCLUDE_SUBDOMAINS = read("HSTS_INCLUDE_SUBDOMAINS", False, on_or_off, "true or false")
 SECURE_HSTS_PRELOAD = read("HSTS_PRELOAD", False, on_or_off, "true or false")
 if SECURE_HSTS_PRELOAD and not SECURE_HSTS_INCLUDE_SUBDOMAINS:
     raise ImproperlyConfigured(
         "HSTS_PRELOAD must be off while HSTS_INCLUDE_SUBDOMAINS is: browsers' lists take only both."
     )
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # which ask for the two
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # they ask for the two above
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -342,76 +343,22 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES
 
-# Feature flag and API
+# The rollout's flag
 
 WAFFLE_FLAG_MODEL = "rollout.Flag"
 WAFFLE_CREATE_MISSING_FLAGS = False
-
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "carecollective.accounts.authentication.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["carecollective.web.parsers.StrictJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "carecollective.web.api.answer_exception",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
-    "URL_FORMAT_OVERRIDE": None,
-}
-REST_KNOX = {
-    "TOKEN_TTL": timedelta(days=30),
-    "TOKEN_LIMIT_PER_USER": 20,
-    "AUTO_REFRESH": False,
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Care Collective API",
-    "DESCRIPTION": "Help requests and conversations, both messaging versions behind one interface."
-    " No address ends in a slash: one that does is answered `not_found`.",
-    "VERSION": "1.0.0",
-    "CONTACT": {"name": "The staff of the site"},
-    "SERVERS": [{"url": "/", "description": "The site that serves this document."}],
-    "TAGS": [
-        {"name": "accounts", "description": "Signing in and out, and one's own tokens."},
-        {"name": "help requests", "description": "What members ask of each other."},
-        {"name": "conversations", "description": "Messages between who asked and who helps, of both versions."},
-        {"name": "rollout", "description": "Which messaging version is used by whom, and how it does."},
-        {"name": "operation", "description": "For monitors and load balancers."},
-    ],
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "carecollective.help_requests.serializers.name_words",
-        "carecollective.web.openapi.complete_schema",
-    ],
-    "ENUM_NAME_OVERRIDES": {
-        "MessagingVersion": "carecollective.inbox.serializers.VERSIONS",
-        "RolloutHealth": "rollout.dashboard.schema.Health",
-        "RolloutReason": "rollout.targeting.cohort.Reason",
-        "RolloutGateState": "rollout.gates.results.CheckState",
-        "WayOnAction": "carecollective.inbox.serializers.WAYS_ON",
-    },
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "tryItOutEnabled": False},
-}
 
 # What leaves the process
 
 LOGGING = logging.configuration()
 
-# EMAIL_URL is smtp+tls://user:password@host:port; without it each mail becomes a file, sent by nobody.
+# Without EMAIL_URL each mail is written to a file and not sent.
 vars().update(
     read("EMAIL_URL", dict[str, Any](), mail_server, "a mail server such as smtp+tls://user:password@host:587")
 )
 if not os.environ.get("EMAIL_URL", "").strip():
     EMAIL_BACKEND = "carecollective.mail.file_backend.FileBackend"
-# Set beside a mail server too: what was written before there was one is still pruned.
+# Set with a mail server too, so that older files are still pruned.
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 EMAIL_TIMEOUT = read("EMAIL_TIMEOUT", 10, whole_number(1, 300), "a number of seconds from 1 to 300")
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "Care Collective <no-reply@localhost>"

@@ -1,6 +1,5 @@
 """The id that ties an answer to its log lines."""
 
-import logging
 import re
 import uuid
 from contextvars import ContextVar
@@ -18,11 +17,3 @@ def adopt(offered: str | None) -> str:
 
 def current() -> str:
     return _current.get()
-
-
-class LogFilter(logging.Filter):
-    """Puts the request's id on every log record, "-" outside a request."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current() or "-"
-        return True
