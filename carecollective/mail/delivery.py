@@ -1,63 +1,40 @@
-"""Sends the queued mail. Temporary failures are tried again for three days; what then remains is a dead letter."""
+"""Send the queued mail. A temporary failure is tried again for three days; then the mail is a dead letter."""
 
 import logging
 import time
+from datetime import timedelta
 from email.utils import parseaddr
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.deadlines import Deadline
 from carecollective.core.retention import MAIL_KEPT
-from carecollective.mail.failures import Failure, failure_to_compose, failure_to_connect, failure_to_send
+from carecollective.mail.failures import NotSent, failure_to_compose, failure_to_connect, failure_to_send
 from carecollective.mail.models import MailState, OutgoingMail
 from carecollective.mail.queue import Letter, NotNow, compose
+from carecollective.serving.jobs import claim, pause_after
 
 logger = logging.getLogger(__name__)
 
 ROUND_SECONDS = 30.0
-PAUSE_FIRST, PAUSE_LAST = 10, 1800
-PAUSE_NOT_NOW = 60
-GIVE_UP_AFTER_DAYS = 3
-# How many answers of the server one mail waits for, from the greeting to the end: it gets EMAIL_TIMEOUT for each, in all.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=30)
+PAUSE_NOT_NOW = timedelta(minutes=1)
+GIVE_UP_AFTER = timedelta(days=3)
+# A mail waits for no more answers of the server than this, from the greeting to the end, each within EMAIL_TIMEOUT.
 ANSWERS_AT_MOST = 12
-
-# Claimed by moving the next try ahead, past the longest that a try can take: if the worker is killed, it is tried then.
-_CLAIM = """
-UPDATE mail_outgoingmail SET attempts = attempts + 1, last_tried_at = clock_timestamp(),
-  first_tried_at = coalesce(first_tried_at, clock_timestamp()),
-  next_try_at = clock_timestamp() + make_interval(secs => %s)
-WHERE id = (
-  SELECT id FROM mail_outgoingmail WHERE state = 'waiting' AND next_try_at <= clock_timestamp()
-  ORDER BY next_try_at, id LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING id
-"""
-_FAILED = """
-UPDATE mail_outgoingmail SET error = %(reason)s,
-  state = CASE WHEN over.is_over THEN 'dead' ELSE state END,
-  settled_at = CASE WHEN over.is_over THEN clock_timestamp() END,
-  next_try_at = clock_timestamp() + make_interval(secs => least(%(first)s * 2 ^ least(attempts - 1, 20), %(last)s))
-FROM (
-  SELECT id AS over_id, %(permanent)s OR first_tried_at <= clock_timestamp() - make_interval(days => %(days)s) AS is_over
-  FROM mail_outgoingmail WHERE id = %(id)s) AS over
-WHERE id = over.over_id AND state = 'waiting'
-"""
-_NOT_NOW = """
-UPDATE mail_outgoingmail SET attempts = attempts - 1,
-  first_tried_at = CASE WHEN attempts > 1 THEN first_tried_at END,
-  next_try_at = clock_timestamp() + make_interval(secs => %s)
-WHERE id = %s AND state = 'waiting'
-"""
 
 
 def send_waiting() -> int:
-    """Send what is due, one mail after the other; return how many went out. For the worker.
+    """Send what is due, one mail after the other; return how many were sent. For the worker.
 
-    Each is sent first and settled then: a worker killed in between sends it once more, with the same Message-ID.
+    A mail is sent first and settled then. A worker killed in between sends it once more, with the same Message-ID.
     """
     with Deadline(_longest_try()) as limit:
         server = get_connection()
@@ -72,39 +49,25 @@ def _send_through(server: Any, limit: Deadline) -> int:
     sent = 0
     ends_at = time.monotonic() + ROUND_SECONDS
     while time.monotonic() < ends_at and (mail := _claim()) is not None:
+        limit.restart()
         try:
             letter = _compose(mail)
+            if letter is not None:
+                _hand_over(mail, letter, server)
+                sent += 1
+            _settle(mail, letter)
         except NotNow:
-            _execute(_NOT_NOW, [PAUSE_NOT_NOW, mail.pk])
-            continue
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as problem:  # noqa: BLE001 -- tried again: the next release may know how
-            _note_failure(mail, _log(mail, failure_to_compose(problem)))
-            continue
-        if letter is None:
-            _settle(mail, MailState.SKIPPED)
-            continue
-        limit.restart()
-        failure = _hand_over(mail, letter, server)
-        if failure is None:
-            _settle(mail, MailState.SENT, letter)
-            sent += 1
-            continue
-        _note_failure(mail, failure)
-        if failure.is_of_server or limit.is_over:
-            break
+            _postpone(mail)
+        except NotSent as failure:
+            _note_failure(mail, failure)
+            if failure.ends_round or limit.is_over:
+                break
     return sent
 
 
 def prune_mail() -> int:
-    """Delete the rows of mail that is over, sent or not, after 30 days; return how many. For the worker."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM mail_outgoingmail WHERE settled_at < clock_timestamp() - make_interval(secs => %s)",
-            [MAIL_KEPT.total_seconds()],
-        )
-        return int(cursor.rowcount)
+    """Delete the rows of mail settled over 30 days ago; return how many. For the worker."""
+    return OutgoingMail.objects.filter(settled_at__lt=ClockTimestamp() - MAIL_KEPT).delete()[0]
 
 
 def message_id(mail_id: UUID) -> str:
@@ -114,75 +77,82 @@ def message_id(mail_id: UUID) -> str:
 
 
 def _longest_try() -> float:
-    """Return how many seconds one mail may take: its connection is cut then, whatever the server still has to say."""
+    """Return after how many seconds the connection of a try is cut."""
     return float(ANSWERS_AT_MOST * settings.EMAIL_TIMEOUT)
 
 
 def _claim() -> OutgoingMail | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [_longest_try() + PAUSE_FIRST])
-        row = cursor.fetchone()
-    return OutgoingMail.objects.select_related("recipient").get(pk=row[0]) if row else None
+    now = ClockTimestamp()
+    mails = claim(
+        OutgoingMail.objects.filter(state=MailState.WAITING).select_related("recipient"),
+        lease=timedelta(seconds=_longest_try()) + FIRST_PAUSE,
+        last_tried_at=now,
+        first_tried_at=Coalesce("first_tried_at", now),
+    )
+    return mails[0] if mails else None
 
 
 def _compose(mail: OutgoingMail) -> Letter | None:
-    with transaction.atomic():
-        letter = compose(mail)
-    # Whoever left, or may no longer sign in, gets no mail at all.
+    """Write the mail. None when it is not needed any more, or its recipient has left or may not sign in."""
+    try:
+        with transaction.atomic():
+            letter = compose(mail)
+    except (NotNow, OperationalError, InterfaceError):
+        raise
+    except Exception as problem:  # noqa: BLE001 -- tried again: the next release may have it right
+        raise failure_to_compose(problem) from None
     return letter if mail.recipient.is_active and mail.recipient.email else None
 
 
-def _hand_over(mail: OutgoingMail, letter: Letter, server: Any) -> Failure | None:
+def _hand_over(mail: OutgoingMail, letter: Letter, server: Any) -> None:
+    message = EmailMessage(
+        letter.subject,
+        letter.body,
+        to=[str(mail.recipient.email)],
+        headers={"Message-ID": message_id(mail.pk), "Auto-Submitted": "auto-generated"},
+    )
     try:
         server.open()
     except Exception as problem:  # noqa: BLE001 -- whatever it is, the mail waits
-        return _log(mail, failure_to_connect(problem))
+        raise failure_to_connect(problem) from None
     try:
-        server.send_messages(
-            [
-                EmailMessage(
-                    letter.subject,
-                    letter.body,
-                    to=[str(mail.recipient.email)],
-                    headers={"Message-ID": message_id(mail.pk), "Auto-Submitted": "auto-generated"},
-                )
-            ]
-        )
-    except Exception as problem:  # noqa: BLE001 -- one mail that fails keeps nobody else from theirs
-        return _log(mail, failure_to_send(problem))
-    return None
+        server.send_messages([message])
+    except Exception as problem:  # noqa: BLE001 -- one mail that fails must not stop the others
+        raise failure_to_send(problem) from None
 
 
-def _log(mail: OutgoingMail, failure: Failure) -> Failure:
-    logger.warning("A mail of the kind %s could not be handed over: %s", mail.kind, failure.reason)
-    return failure
+def _waiting(mail: OutgoingMail) -> "QuerySet[OutgoingMail]":
+    """Select the row, unless it was settled during the try: by a cancellation, for example."""
+    return OutgoingMail.objects.filter(pk=mail.pk, state=MailState.WAITING)
 
 
-def _settle(mail: OutgoingMail, state: MailState, letter: Letter | None = None) -> None:
+def _settle(mail: OutgoingMail, letter: Letter | None) -> None:
+    """Record that a mail was sent, or skipped when there is no letter."""
     now = ClockTimestamp()
+    state = MailState.SKIPPED if letter is None else MailState.SENT
     with transaction.atomic():
         OutgoingMail.objects.filter(pk=mail.pk).update(state=state, settled_at=now, error="")
-        if state is MailState.SENT:
-            # It says what an earlier one of its kind would have said.
-            OutgoingMail.objects.filter(recipient=mail.recipient, kind=mail.kind, state=MailState.DEAD).update(
-                state=MailState.SKIPPED, settled_at=now
-            )
-        if letter is not None and letter.after is not None:
+        if letter is None:
+            return
+        # It says what an earlier one of its kind would have said.
+        dead = OutgoingMail.objects.filter(recipient=mail.recipient, kind=mail.kind, state=MailState.DEAD)
+        dead.update(state=MailState.SKIPPED, settled_at=now)
+        if letter.after is not None:
             letter.after()
 
 
-def _note_failure(mail: OutgoingMail, failure: Failure) -> None:
-    values = {
-        "id": mail.pk,
-        "reason": failure.reason,
-        "permanent": failure.is_permanent,
-        "first": PAUSE_FIRST,
-        "last": PAUSE_LAST,
-        "days": GIVE_UP_AFTER_DAYS,
-    }
-    _execute(_FAILED, values)
+def _postpone(mail: OutgoingMail) -> None:
+    """Put a mail off without counting a try."""
+    _waiting(mail).update(
+        attempts=mail.attempts, first_tried_at=mail.first_tried_at, next_try_at=ClockTimestamp() + PAUSE_NOT_NOW
+    )
 
 
-def _execute(statement: str, values: Any) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
+def _note_failure(mail: OutgoingMail, failure: NotSent) -> None:
+    logger.warning("A mail of the kind %s could not be handed over: %s", mail.kind, failure)
+    waiting, now = _waiting(mail), ClockTimestamp()
+    if failure.is_permanent or waiting.filter(first_tried_at__lte=now - GIVE_UP_AFTER).exists():
+        waiting.update(error=str(failure), state=MailState.DEAD, settled_at=now)
+        return
+    pause = pause_after(mail.attempts + 1, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+    waiting.update(error=str(failure), next_try_at=now + pause)

@@ -1,30 +1,28 @@
-"""Why a mail did not go out: for ever or for now, in words without addresses."""
+"""Why a mail was not sent, permanently or temporarily. The sentences hold no addresses."""
 
 import smtplib
-from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failed try. `is_of_server` ends the round: the next mail would fail in the same way."""
+class NotSent(Exception):
+    """A failed try. `ends_round` where the next mail would fail in the same way."""
 
-    reason: str
-    is_permanent: bool = False
-    is_of_server: bool = False
+    def __init__(self, reason: str, *, is_permanent: bool = False, ends_round: bool = False) -> None:
+        super().__init__(reason)
+        self.is_permanent, self.ends_round = is_permanent, ends_round
 
 
-def failure_to_connect(problem: Exception) -> Failure:
-    """Describe why the mail server could not be used at all. Never permanent: it says nothing about the mail."""
+def failure_to_connect(problem: Exception) -> NotSent:
+    """Describe why the mail server could not be used at all. Always temporary: the mail is not the cause."""
     code = getattr(problem, "smtp_code", None)
     if isinstance(problem, smtplib.SMTPAuthenticationError):
-        return Failure(_("The mail server refused our user or password (%s).") % code, is_of_server=True)
-    return Failure(_("The mail server could not be reached (%s).") % _name(problem), is_of_server=True)
+        return NotSent(_("The mail server refused our user or password (%s).") % code, ends_round=True)
+    return NotSent(_("The mail server could not be reached (%s).") % _name(problem), ends_round=True)
 
 
-def failure_to_send(problem: Exception) -> Failure:
-    """Describe why the mail server, once connected, did not take a mail. 5xx is for ever, everything else for now."""
+def failure_to_send(problem: Exception) -> NotSent:
+    """Describe why the connected mail server did not take a mail. Only 5xx and bad addresses are permanent."""
     match problem:
         case smtplib.SMTPRecipientsRefused():
             code = max(code for code, _answer in problem.recipients.values())
@@ -34,22 +32,22 @@ def failure_to_send(problem: Exception) -> Failure:
         case smtplib.SMTPResponseException():
             return _refused(_("The mail server refused the mail (%s)."), problem.smtp_code)
         case smtplib.SMTPNotSupportedError():
-            return Failure(_("The mail server cannot write to this address."), is_permanent=True)
+            return NotSent(_("The mail server cannot write to this address."), is_permanent=True)
         case OSError():
-            return Failure(_("The mail server did not answer (%s).") % _name(problem), is_of_server=True)
+            return NotSent(_("The mail server did not answer (%s).") % _name(problem), ends_round=True)
         case ValueError():
-            return Failure(_("The address is not one that mail can go to."), is_permanent=True)
+            return NotSent(_("The address is not one that mail can go to."), is_permanent=True)
     return failure_to_compose(problem)
 
 
-def failure_to_compose(problem: Exception) -> Failure:
-    """Describe a mistake in our own code. The next release may have it right."""
-    return Failure(_("A fault on our side (%s).") % _name(problem))
+def failure_to_compose(problem: Exception) -> NotSent:
+    """Describe an error in our own code. Temporary: the next release may have it right."""
+    return NotSent(_("A fault on our side (%s).") % _name(problem))
 
 
-def _refused(sentence: str, code: int) -> Failure:
+def _refused(sentence: str, code: int) -> NotSent:
     # 421: the server is about to close the connection.
-    return Failure(sentence % code, is_permanent=code >= 500, is_of_server=code == 421)
+    return NotSent(sentence % code, is_permanent=code >= 500, ends_round=code == 421)
 
 
 def _name(problem: Exception) -> str:
