@@ -1,7 +1,10 @@
+"""The rollout on the command line."""
+
 import json
 import os
 import pwd
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -12,10 +15,11 @@ from carecollective.core.text import one_line
 from rollout.alerts import notifications
 from rollout.alerts.channels import configured_channels
 from rollout.dashboard.rollback_report import read_report
+from rollout.dashboard.schema import Figure, Status
 from rollout.dashboard.status import as_drain, read_status
 from rollout.dashboard.timeline import describe_drain
+from rollout.dashboard.view_models import value_of
 from rollout.errors import PromotionRefused
-from rollout.management.status_text import sentences
 from rollout.models import Change, Source
 from rollout.plain import as_plain
 from rollout.promotion import audit_log, automated_checks, drain, services
@@ -27,6 +31,7 @@ from rollout.targeting import snapshot
 from rollout.targeting.cohort import explain
 from rollout.targeting.state import environment_disables
 
+EVENTS_SHOWN = 10
 OVERRIDDEN = "MESSAGING_V2_ROLLOUT=disabled overrides this: V2 stays off until it is unset."
 
 
@@ -85,7 +90,7 @@ class Command(BaseCommand):
         if not snapshot.current().fresh:
             raise CommandError("The rollout's state cannot be read, so V2 is off.")
         found = read_status()
-        return as_plain(found), [*sentences(found), *_notice()]
+        return as_plain(found), [*status_lines(found), *_notice()]
 
     def _stage(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         stage = _parse(options["stage"])
@@ -130,14 +135,7 @@ class Command(BaseCommand):
             if options["json"]:
                 self.stdout.write(json.dumps({"intact": False, "lines": found.lines, "problems": found.problems}))
             raise CommandError("\n".join(["The record is not what was written.", *found.problems]))
-        facts = {
-            "intact": True,
-            "lines": found.lines,
-            "head": found.head,
-            "entries": found.entries,
-            "entries_head": found.entries_head,
-            "from_outside": found.from_outside,
-        }
+        facts = as_plain(found) | {"intact": True}
         sentences = [
             f"The record is whole: {found.lines} lines, each following from the one before.",
             found.head,
@@ -173,14 +171,7 @@ class Command(BaseCommand):
         if found is None:
             raise CommandError(f"No member has the e-mail address {options['email']!r}.")
         decision = found.decision
-        facts = {
-            "email": found.email,
-            "version": decision.version,
-            "reason": decision.reason,
-            "stage": decision.stage,
-            "bucket": decision.bucket,
-            "explanation": explain(decision.reason),
-        }
+        facts = as_plain(decision) | {"email": found.email, "explanation": explain(decision.reason)}
         version = decision.version.upper() if decision.version else "no version (messaging_unavailable)"
         return facts, [
             f"{found.name} would start a conversation in {version}.",
@@ -190,16 +181,8 @@ class Command(BaseCommand):
 
     def _preview(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         found = targeting_preview.preview(_parse(options["stage"]))
-        facts = {
-            "stage": found.stage,
-            "current": found.current,
-            "members": found.members,
-            "entering": found.entering,
-            "leaving": found.leaving,
-            "sample": found.sample,
-            "entering_members": as_plain(found.entering_members),
-            "leaving_members": as_plain(found.leaving_members),
-        }
+        counts = {"entering": found.entering, "leaving": found.leaving, "sample": found.sample}
+        facts = as_plain(found) | counts
         sentences = [
             f"From {found.current} to {found.stage}, of {found.members} members who can start a conversation:",
             f"{found.entering} would enter, {found.leaving} would leave.",
@@ -269,3 +252,65 @@ def _sentence_of(change: Change) -> str:
         f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: {change.from_stage or 'nothing'} to "
         f"{change.to_stage or 'nothing'}, V1 writes {writes}{override}. {one_line(change.reason)}"
     )
+
+
+def status_lines(status: Status) -> Iterator[str]:
+    """Put a status into lines for a terminal."""
+    yield f"Stage: {status.stage}"
+    yield f"V1 writes: {'on' if status.v1_writes else 'off'}"
+    yield f"Health: {status.health.value.replace('_', ' ')}. {status.words}"
+    if status.unfinished:
+        yield f"Rollback: {status.unfinished}"
+    if status.overview.v1_since_rollback:
+        yield f"V1: {status.overview.v1_since_rollback.words}"
+    yield f"Guard: {status.guard.words}"
+    yield f"Processes: {status.switch.words}"
+    if status.skipped:
+        yield f"Skipped on the way up: {', '.join(map(str, status.skipped))}"
+    if status.drain:
+        yield f"Drain: {status.drain.words}"
+    yield from _section("Open alerts", (f"{alert.severity}: {alert.words}" for alert in status.alerts))
+    yield from _section(
+        "Gates of this stage", (f"{gate.state.value}: {gate.title}: {gate.words}" for gate in status.gates)
+    )
+    yield from _section(
+        "What people say of this stage",
+        (f"{item.state}: {item.title}. {item.words}" for item in status.stage_sign_offs),
+    )
+    if status.next_step:
+        title = f"Before {status.next_step.stage}" + (", nothing but an approval" if status.next_step.ready else "")
+        yield from _section(title, (blocker.words for blocker in status.next_step.blockers))
+    if status.resume:
+        yield status.resume.words
+    yield from _section("Last 24 hours", (_figure(figure) for figure in status.figures.figures))
+    yield from _section(
+        "Checklist", (f"{item.number}. {item.state}: {item.title}. {item.words}" for item in status.checklist)
+    )
+    yield from _section(
+        "Proposals", (f"{one.to_stage}, by {one.proposer}: {one_line(one.reason)}" for one in status.proposals)
+    )
+    yield from _section(
+        "Root causes to file",
+        (f"rollback from {one.from_stage}: {one_line(one.rollback_reason)}" for one in status.root_causes),
+    )
+    yield from _section(
+        "What happened",
+        (
+            f"{event.at:%Y-%m-%d %H:%M:%S} UTC, {event.who or event.kind}: {event.title}"
+            + (" [override]" if "override" in event.badges else "")
+            + (f". {one_line(event.words)}" if event.words else "")
+            for event in status.timeline[:EVENTS_SHOWN]
+        ),
+    )
+
+
+def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
+    listed = [f"  {line}" for line in lines]
+    if listed:
+        yield f"{title}:"
+        yield from listed
+
+
+def _figure(figure: Figure) -> str:
+    target = f", should be {figure.target}" if figure.target else ""
+    return f"{figure.title}: {value_of(figure)}{target}. {figure.words}"

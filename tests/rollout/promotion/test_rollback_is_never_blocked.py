@@ -28,7 +28,7 @@ from rollout.alerts.evidence import Finding
 from rollout.alerts.rules import RULES
 from rollout.dashboard.status import read_status
 from rollout.guard import runner
-from rollout.management.status_text import sentences
+from rollout.management.commands.rollout import status_lines
 from rollout.models import Change, DrainCertificate, Rollback, RootCause, Source
 from rollout.promotion import audit_log, drain, rollbacks
 from rollout.promotion.checklist import sign
@@ -220,7 +220,7 @@ def test_the_answer_in_json_says_that_it_is_off_and_not_recorded(
     status = ask("status")
     assert (status["stage"], status["v1_writes"], status["since"]) == ("disabled", True, facts["at"])
     assert str(blocker.info.backend_pid) in status["unfinished"]
-    assert any(line.startswith("Rollback: V2 is off") for line in sentences(read_status()))
+    assert any(line.startswith("Rollback: V2 is off") for line in status_lines(read_status()))
     blocker.rollback()
     let_it_finish()
     assert ask("status")["unfinished"] == ""
