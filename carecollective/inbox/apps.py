@@ -11,9 +11,9 @@ class InboxConfig(AppConfig):
         from carecollective.mail import queue  # noqa: PLC0415
         from messaging_v1 import rehearsal  # noqa: PLC0415
         from rollout.guard import v1_trial  # noqa: PLC0415
-        from rollout.promotion import acceptance  # noqa: PLC0415
+        from rollout.promotion import automated_checks  # noqa: PLC0415
 
-        acceptance.judge_v1_with(legacy_access.find_v1_access)
+        automated_checks.register_check("v1", legacy_access.check_v1_access)
         v1_trial.rehearse_with(rehearsal.rehearse_conversation)
         queue.register(
             notifications.SOMETHING_NEW,

@@ -7,8 +7,8 @@ class OperationsConfig(AppConfig):
 
     def ready(self) -> None:
         from carecollective.operations.verification.remaking import make_v2_where_dropped  # noqa: PLC0415
-        from carecollective.operations.verification.verify import find_schema  # noqa: PLC0415 -- needs the models
+        from carecollective.operations.verification.verify import check_schema  # noqa: PLC0415 -- needs the models
         from rollout.promotion import automated_checks  # noqa: PLC0415
 
         post_migrate.connect(make_v2_where_dropped, sender=apps.get_app_config("messaging_v2"))
-        automated_checks.judge_schema_with(find_schema)
+        automated_checks.register_check("schema", check_schema)

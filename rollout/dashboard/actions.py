@@ -15,7 +15,7 @@ from rollout.dashboard.timeline import describe_drain
 from rollout.dashboard.view_models import title_of
 from rollout.errors import AlertNotFound, NothingToChange, ProposalNotFound, RootCauseNotFound
 from rollout.models import Change, Source
-from rollout.promotion import checklist, drain, proposals, root_causes, services
+from rollout.promotion import drain, proposals, root_causes, services, sign_offs
 from rollout.stages import DISABLED, Stage
 from rollout.targeting import snapshot
 
@@ -150,14 +150,14 @@ class V1WritesForm(ReasonForm):
 class SignForm(ActionForm):
     def run(self, actor: "User") -> str:
         self.require_unchanged()
-        checklist.sign(actor=actor, item=self.raw("item"), part=self.raw("part"))
+        sign_offs.sign(actor=actor, item=self.raw("item"), part=self.raw("part"))
         return _("Signed in your name.")
 
 
 class UnsignForm(ActionForm):
     def run(self, actor: "User") -> str:
         self.require_unchanged()
-        checklist.withdraw(actor=actor, item=self.raw("item"), part=self.raw("part"), signer=self.raw("signer"))
+        sign_offs.withdraw(actor=actor, item=self.raw("item"), part=self.raw("part"), signer=self.raw("signer"))
         return _("The signature was taken back.")
 
 

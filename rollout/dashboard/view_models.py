@@ -168,7 +168,7 @@ def blockers_of(status: Status) -> Iterator[InTheWay]:
     if "gate" in kinds:
         yield _listed("gate", "gate", [gate.title for gate in status.gates if gate.blocks])
     if "checklist" in kinds:
-        yield _listed("checklist", "checklist item", [item.title for item in status.checklist if item.state != "pass"])
+        yield _listed("checklist", "checklist item", [item.title for item in status.checklist if not item.passed])
 
 
 def checklist_comes_next(status: Status) -> bool:

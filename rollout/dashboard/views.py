@@ -102,7 +102,7 @@ def acceptance(request: HttpRequest) -> HttpResponse:
             return redirect("admin:rollout_acceptance")
         refusal = attempt.error
     items = judge_acceptance()
-    open_count = sum(item.state != "pass" for item in items)
+    open_count = sum(not item.passed for item in items)
     context = {
         **admin.site.each_context(request),
         "title": "Final acceptance",
@@ -172,7 +172,7 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
         "next_who": view_models.who_is_in(status.next_step.stage) if status.next_step else "",
         "can_be_set_up": not all(channel.configured for channel in status.channels),
         "checklist_is_open": "checklist" in request.GET or view_models.checklist_comes_next(status),
-        "checklist_done": sum(item.state == "pass" for item in status.checklist),
+        "checklist_done": sum(item.passed for item in status.checklist),
         "blockers": list(view_models.blockers_of(status)),
         "next_choice": _titled(_ways_up(status)),
         "higher": _titled(stage for stage in STAGES if order_key(stage) > now),

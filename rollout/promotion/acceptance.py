@@ -1,6 +1,5 @@
 """The playbook's final acceptance (6.2), line by line: what is measured, and what people sign for."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -15,7 +14,7 @@ from rollout.gates.results import Measure
 from rollout.gates.stays import read_stays
 from rollout.models import Alert, Flag
 from rollout.promotion import automated_checks, sign_offs
-from rollout.promotion.automated_checks import FAIL, INSUFFICIENT, PASS, CheckResult
+from rollout.promotion.automated_checks import CheckResult, failed, insufficient, passed
 from rollout.promotion.readiness import confidence
 from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item
 from rollout.stages import ENABLED
@@ -23,12 +22,6 @@ from rollout.targeting.state import FLAG_NAME, environment_disables
 
 OBSERVED_DAYS = 14
 NOT_ENABLED = gettext_noop("The rollout is not at enabled.")
-_judges_of_v1: list[Callable[[], CheckResult]] = []
-
-
-def judge_v1_with(judge: Callable[[], CheckResult]) -> None:
-    """Leave it to an app above this one to read V1 conversations, as their members do."""
-    _judges_of_v1[:] = [judge]
 
 
 def judge_acceptance() -> tuple[ChecklistItem, ...]:
@@ -36,36 +29,36 @@ def judge_acceptance() -> tuple[ChecklistItem, ...]:
     return sign_offs.judge_items(ITEMS, since=_enabled_since())
 
 
-def find_deployed() -> CheckResult:
+def check_deployed() -> CheckResult:
     """Look whether everybody is in V2."""
     stage = Flag.objects.get(name=FLAG_NAME).current_stage()
     if stage != ENABLED:
-        return CheckResult(INSUFFICIENT, _("The rollout is at %(stage)s.") % {"stage": stage})
+        return insufficient(_("The rollout is at %(stage)s.") % {"stage": stage})
     if environment_disables():
-        return CheckResult(FAIL, _("MESSAGING_V2_ROLLOUT=disabled holds it off."))
-    return CheckResult(PASS, _("The rollout is at enabled."))
+        return failed(_("MESSAGING_V2_ROLLOUT=disabled holds it off."))
+    return passed(_("The rollout is at enabled."))
 
 
-def find_success() -> CheckResult:
+def check_success() -> CheckResult:
     """Hold the starts at enabled against 99%."""
-    return _find_by_gate(Criterion(Measure.SUCCESS, 0.99))
+    return _check_by_gate(Criterion(Measure.SUCCESS, 0.99))
 
 
-def find_latency() -> CheckResult:
+def check_latency() -> CheckResult:
     """Hold the sends at enabled against 500 ms."""
-    return _find_by_gate(Criterion(Measure.LATENCY, 500))
+    return _check_by_gate(Criterion(Measure.LATENCY, 500))
 
 
-def find_errors() -> CheckResult:
+def check_errors() -> CheckResult:
     """Hold the failures at enabled against 1%."""
-    return _find_by_gate(Criterion(Measure.ERRORS, 0.01))
+    return _check_by_gate(Criterion(Measure.ERRORS, 0.01))
 
 
-def find_observed() -> CheckResult:
+def check_observed() -> CheckResult:
     """Look whether the stage lasted two weeks, and whether a critical alert opened in them."""
     since = _enabled_since()
     if since is None:
-        return CheckResult(INSUFFICIENT, _(NOT_ENABLED))
+        return insufficient(_(NOT_ENABLED))
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (now,) = cursor.fetchone()
@@ -77,20 +70,11 @@ def find_observed() -> CheckResult:
             "%(count)d critical alerts opened since %(since)s.",
             critical,
         )
-        return CheckResult(FAIL, words % {"count": critical, "since": moment(start)})
+        return failed(words % {"count": critical, "since": moment(start)})
     days = (now - since) / timedelta(days=1)
     if days < OBSERVED_DAYS:
-        return CheckResult(
-            INSUFFICIENT, _("%(days).1f of %(asked)d days at enabled.") % {"days": days, "asked": OBSERVED_DAYS}
-        )
-    return CheckResult(PASS, _("%(days)d days at enabled, and no critical alert in the last 14.") % {"days": days})
-
-
-def find_v1() -> CheckResult:
-    """Read V1 conversations as their members do."""
-    for judge in _judges_of_v1:
-        return judge()
-    return CheckResult(INSUFFICIENT, _("Nothing here reads V1 conversations."))
+        return insufficient(_("%(days).1f of %(asked)d days at enabled.") % {"days": days, "asked": OBSERVED_DAYS})
+    return passed(_("%(days)d days at enabled, and no critical alert in the last 14.") % {"days": days})
 
 
 def _enabled_since() -> datetime | None:
@@ -104,24 +88,24 @@ def _observed_at() -> datetime | None:
 
 
 ITEMS = (
-    Item("accepted/deployed", gettext_noop("V2 is deployed to 100% of members"), find_deployed),
-    Item("accepted/success", gettext_noop("Over 99% of conversations begin"), find_success),
-    Item("accepted/latency", gettext_noop("Messages are sent in under 500 ms (p95)"), find_latency),
-    Item("accepted/errors", gettext_noop("Under 1% of operations fail"), find_errors),
+    Item("accepted/deployed", gettext_noop("V2 is deployed to 100% of members"), check_deployed),
+    Item("accepted/success", gettext_noop("Over 99% of conversations begin"), check_success),
+    Item("accepted/latency", gettext_noop("Messages are sent in under 500 ms (p95)"), check_latency),
+    Item("accepted/errors", gettext_noop("Under 1% of operations fail"), check_errors),
     Item(
         "accepted/bugs",
         gettext_noop("No critical bugs in two weeks at enabled"),
-        find_observed,
+        check_observed,
         ("",),
         is_open=lambda: _enabled_since() is not None,
         opens_at=_observed_at,
     ),
-    Item("accepted/v1", gettext_noop("V1 conversations can still be read"), find_v1),
-    Item("accepted/dashboards", gettext_noop("The monitoring works"), automated_checks.find_metrics),
+    Item("accepted/v1", gettext_noop("V1 conversations can still be read"), automated_checks.registered("v1")),
+    Item("accepted/dashboards", gettext_noop("The monitoring works"), automated_checks.check_metrics),
     Item(
         "accepted/alerts",
         gettext_noop("Alerts are judged by a guard and reach people"),
-        automated_checks.find_alert_rules,
+        automated_checks.check_alert_rules,
     ),
     Item(
         "accepted/deprecation",
@@ -132,9 +116,9 @@ ITEMS = (
 sign_offs.register(ITEMS)
 
 
-def _find_by_gate(criterion: Criterion) -> CheckResult:
+def _check_by_gate(criterion: Criterion) -> CheckResult:
     if _enabled_since() is None:
-        return CheckResult(INSUFFICIENT, _(NOT_ENABLED))
+        return insufficient(_(NOT_ENABLED))
     sure = confidence()
     gate = criteria.judge(criterion, collect_observation(confidence=sure), sure)
-    return CheckResult(gate.state.value, gate.words)
+    return CheckResult(gate.state, gate.words)

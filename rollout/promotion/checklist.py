@@ -3,25 +3,31 @@
 from django.utils.translation import gettext_noop
 
 from rollout.promotion import automated_checks, sign_offs
-from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item, Standing, sign, withdraw
-
-__all__ = ["ENGINEERING", "ITEMS", "PRODUCT", "Item", "judge_checklist", "sign", "withdraw"]
+from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item, SignOffFacts
 
 ITEMS = (
-    Item("schema", gettext_noop("V2's tables, constraints and indexes exist"), automated_checks.find_schema),
-    Item("policies", gettext_noop("Row-level security and its policies hold the site"), automated_checks.find_policies),
-    Item("backup", gettext_noop("A backup younger than 24 hours was restored to try it"), automated_checks.find_backup),
+    Item(
+        "schema",
+        gettext_noop("V2's tables, constraints and indexes exist"),
+        automated_checks.registered("schema"),
+    ),
+    Item(
+        "policies", gettext_noop("Row-level security and its policies hold the site"), automated_checks.check_policies
+    ),
+    Item(
+        "backup", gettext_noop("A backup younger than 24 hours was restored to try it"), automated_checks.check_backup
+    ),
     Item("unit_tests", gettext_noop("The tests pass, with at least 80% coverage"), parts=("",)),
     Item("e2e_tests", gettext_noop("The end-to-end tests pass, in all scenarios"), parts=("",)),
     Item(
-        "flag", gettext_noop("The flag is set up, and disabled before the first promotion"), automated_checks.find_flag
+        "flag", gettext_noop("The flag is set up, and disabled before the first promotion"), automated_checks.check_flag
     ),
-    Item("metrics", gettext_noop("Metrics are flowing"), automated_checks.find_metrics),
-    Item("alerts", gettext_noop("Alerts are judged by a guard and reach people"), automated_checks.find_alert_rules),
+    Item("metrics", gettext_noop("Metrics are flowing"), automated_checks.check_metrics),
+    Item("alerts", gettext_noop("Alerts are judged by a guard and reach people"), automated_checks.check_alert_rules),
     Item(
         "rollback_plan",
         gettext_noop("The rollback plan is documented and understood"),
-        automated_checks.find_plan,
+        automated_checks.check_plan,
         ("",),
     ),
     Item("stakeholders", gettext_noop("The stakeholders approve"), parts=(ENGINEERING, PRODUCT)),
@@ -29,6 +35,6 @@ ITEMS = (
 sign_offs.register(ITEMS)
 
 
-def judge_checklist(standing: Standing | None = None) -> tuple[ChecklistItem, ...]:
+def judge_checklist(facts: SignOffFacts | None = None) -> tuple[ChecklistItem, ...]:
     """Judge the ten items as they stand now."""
-    return sign_offs.judge_items(ITEMS, standing=standing)
+    return sign_offs.judge_items(ITEMS, facts=facts)

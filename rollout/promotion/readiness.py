@@ -15,7 +15,7 @@ from rollout.gates.results import CheckState, GateResult, Timings
 from rollout.gates.stays import find_resumption, read_stays
 from rollout.plain import as_plain
 from rollout.promotion.checklist import judge_checklist
-from rollout.promotion.sign_offs import ChecklistItem, read_standing
+from rollout.promotion.sign_offs import ChecklistItem, read_sign_off_facts
 from rollout.promotion.stage_sign_offs import judge_stage
 from rollout.stages import DISABLED, Stage, skipped_stages
 
@@ -82,12 +82,12 @@ def judge(*, stage: Stage, target: Stage | None) -> Readiness:
     # Nobody is in V2 at disabled: there is nothing to have been seen.
     gates: tuple[GateResult, ...] = ()
     sign_offs: tuple[ChecklistItem, ...] = ()
-    sends, standing = Timings(), read_standing()
+    sends, facts = Timings(), read_sign_off_facts()
     if stage != DISABLED:
         seen = collect_observation(confidence=sure)
         gates, sends = criteria.evaluate(stage=stage, observation=seen, confidence=sure), seen.sends
-        sign_offs = judge_stage(stage, seen=seen, standing=standing)
-    checklist = judge_checklist(standing)
+        sign_offs = judge_stage(stage, seen=seen, facts=facts)
+    checklist = judge_checklist(facts)
     blockers = tuple(_blockers(stage, target, gates, sign_offs, checklist, alerts=open_alerts()))
     return Readiness(stage, target, sure, gates, checklist, blockers, sign_offs, sends)
 
@@ -117,8 +117,8 @@ def _blockers(
         if gate.blocks:
             yield Blocker("gate", f"{gate.title}: {gate.words}")
     for item in sign_offs:
-        if item.state != "pass":
+        if not item.passed:
             yield Blocker("sign_off", f"{item.title}: {item.words}")
     for item in checklist:
-        if item.state != "pass":
+        if not item.passed:
             yield Blocker("checklist", f"{item.title}: {item.words}")

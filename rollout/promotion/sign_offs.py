@@ -1,4 +1,4 @@
-"""What people vouch for in their own name, in a role where one is asked for, and for a release."""
+"""Signatures: what people vouch for in their own name, for a release, and in a role where one is needed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from carecollective.core.errors import NotPermitted
 from carecollective.core.moments import moment
 from carecollective.postgres import advisory_locks
 from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
+from rollout.gates.results import CheckState
 from rollout.models import SignOff
-from rollout.promotion.automated_checks import CheckResult
+from rollout.promotion.automated_checks import Check
 from rollout.releases import current_release
 
-# The time, and when V2 was last taken from members: what was vouched for before has been shown to be wrong. A rollback that
-# waits to be recorded is in force.
+# The time, and when V2 was last rolled back, recorded or not: a rollback shows that earlier signatures were wrong.
 _LAST_ROLLBACK = """
 SELECT clock_timestamp(), max(back.at) FROM (
     SELECT at FROM public.rollout_change WHERE to_stage = 'disabled' AND from_stage <> 'disabled'
@@ -38,7 +38,7 @@ STAFF_ROLE = gettext_noop("Staff")
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who vouched for an item, in what role, when and for which release. `lapsed` once a rollback has come after it."""
+    """Who signed an item, in what role, when and for which release. A later rollback makes it lapse."""
 
     part: str  # "", engineering_lead or product_owner
     part_title: str
@@ -51,29 +51,33 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class ChecklistItem:
-    """One of the playbook's ten. `parts` are those still to be signed: ("",), or the two stakeholders."""
+    """An item as it was judged. `parts` are those still to be signed: ("",), or the two stakeholders."""
 
     number: int
     name: str
     title: str
     judged_by: str  # program, people, both
-    state: str  # pass, fail, insufficient
+    state: CheckState
     words: str
     signatures: tuple[Signature, ...]
     parts: tuple[str, ...]
 
+    @property
+    def passed(self) -> bool:
+        return self.state is CheckState.PASS
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """What is asked for: by `judge`, a program; by `parts`, as many signatures; or by both.
+    """What is needed: the automated `check`, a signature for each of `parts`, or both.
 
-    A part is a role, or empty for anybody who may approve. `is_open` tells whether the present stage has it. What is said
-    of a time can be signed when that is over: `opens_at` is None where it can be signed at once.
+    A part is a role, or empty for anybody who may approve. `is_open` tells whether the present stage has the item.
+    An item about a period can be signed from `opens_at`, when the period is over; None where it can be signed at once.
     """
 
     name: str
     title: str
-    judge: Callable[[], CheckResult] | None = None
+    check: Check | None = None
     parts: tuple[str, ...] = ()
     is_open: Callable[[], bool] = lambda: True
     opens_at: Callable[[], datetime | None] = lambda: None
@@ -88,29 +92,28 @@ def register(items: tuple[Item, ...]) -> None:
 
 
 def title_of_item(name: str) -> str:
-    """Return the title of an item; its name where it is one of earlier days."""
+    """Return the title of an item; its name where an earlier release had it."""
     return _items[name].title if name in _items else name
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """All that judging signatures takes, read once: the time, the latest ones, the staff, the roles, and the last rollback."""
+class SignOffFacts:
+    """What signatures are judged by, read once."""
 
     now: datetime
-
     signatures: Mapping[tuple[str, str], SignOff]
     staff: frozenset[UUID]
     holders: Mapping[str, int]
     rolled_back_at: datetime | None
 
     def counts(self, signature: SignOff, *, since: datetime | None = None) -> bool:
-        """Tell whether a signature stands: its signer is staff, and nothing has come after it."""
+        """Whether a signature still counts: its signer is staff, and no rollback came after it."""
         starts = [at for at in (self.rolled_back_at, since) if at]
         return signature.signer_id in self.staff and all(signature.signed_at >= at for at in starts)
 
 
-def read_standing() -> Standing:
-    """Read who has signed, and who may."""
+def read_sign_off_facts() -> SignOffFacts:
+    """Read the latest signatures, the staff, the roles and the last rollback."""
     latest = {
         (found.item, found.part): found
         for found in SignOff.objects.order_by("item", "part", "-pk").distinct("item", "part")
@@ -120,7 +123,7 @@ def read_standing() -> Standing:
     groups = staff.filter(groups__name__in=ROLE_GROUPS.values()).values_list("groups__name", flat=True)
     held = list(groups)
     ((now, rolled_back_at),) = fetch_all(_LAST_ROLLBACK)
-    return Standing(
+    return SignOffFacts(
         now=now,
         signatures=latest,
         staff=frozenset(staff.values_list("pk", flat=True)),
@@ -130,15 +133,15 @@ def read_standing() -> Standing:
 
 
 def judge_items(
-    items: tuple[Item, ...], *, standing: Standing | None = None, since: datetime | None = None
+    items: tuple[Item, ...], *, facts: SignOffFacts | None = None, since: datetime | None = None
 ) -> tuple[ChecklistItem, ...]:
-    """Judge items as they stand now. A signature from before `since` counts no more than one from before a rollback."""
-    standing = standing or read_standing()
-    return tuple(_judge(number, item, standing, since) for number, item in enumerate(items, start=1))
+    """Judge the items as they are now. Signatures from before `since` do not count."""
+    facts = facts or read_sign_off_facts()
+    return tuple(_judge(number, item, facts, since) for number, item in enumerate(items, start=1))
 
 
 def sign(*, actor: User, item: str, part: str = "") -> SignOff:
-    """Vouch for an item in one's own name, for the release that runs. Two roles are two people.
+    """Sign an item in one's own name, for the running release. Two roles take two people.
 
     Raises NotPermitted without `rollout.approve`; RoleMissing without the role that the part asks for; ItemUnknown;
     SignedTooEarly; SamePerson.
@@ -153,11 +156,11 @@ def sign(*, actor: User, item: str, part: str = "") -> SignOff:
         # One signature after another, so that nobody signs both parts at the same moment.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.SIGN_OFFS])
-        standing = read_standing()
-        if opens_at and standing.now < opens_at:
+        facts = read_sign_off_facts()
+        if opens_at and facts.now < opens_at:
             raise SignedTooEarly(_can_be_signed(opens_at))
-        others = [found for (name, other), found in standing.signatures.items() if name == item and other != part]
-        if any(other.signer_id == actor.pk and standing.counts(other) for other in others):
+        others = [found for (name, other), found in facts.signatures.items() if name == item and other != part]
+        if any(other.signer_id == actor.pk and facts.counts(other) for other in others):
             raise SamePerson
         return SignOff.objects.create(
             item=item, part=part, signer_id=actor.pk, signer_label=str(actor), role=held, release=current_release()
@@ -165,13 +168,13 @@ def sign(*, actor: User, item: str, part: str = "") -> SignOff:
 
 
 def withdraw(*, actor: User, item: str, part: str = "", signer: str = "") -> SignOff:
-    """Take a signature back, whoever gave it, or the one by `signer` alone.
+    """Take a signature back, whoever gave it. With `signer`, only if it is theirs.
 
     Raises NotPermitted without `rollout.approve`; ItemUnknown; NothingToChange when another has signed by now.
     """
     _require(actor, item, part)
-    standing = read_standing().signatures.get((item, part))
-    if signer and (standing is None or standing.signer_label != signer):
+    signature = read_sign_off_facts().signatures.get((item, part))
+    if signer and (signature is None or signature.signer_label != signer):
         raise NothingToChange(_("Another signature stands there by now. Look at it again."))
     return SignOff.objects.create(
         item=item, part=part, signer_id=actor.pk, signer_label=str(actor), withdrawn=True, release=current_release()
@@ -185,9 +188,9 @@ def _require(actor: User, item: str, part: str) -> None:
         raise ItemUnknown
 
 
-def _judge(number: int, item: Item, standing: Standing, since: datetime | None) -> ChecklistItem:
-    found = item.judge() if item.judge else None
-    signed = {part: by for part in item.parts if (by := standing.signatures.get((item.name, part)))}
+def _judge(number: int, item: Item, facts: SignOffFacts, since: datetime | None) -> ChecklistItem:
+    found = item.check() if item.check else None
+    signed = {part: by for part in item.parts if (by := facts.signatures.get((item.name, part)))}
     opens_at = item.opens_at()
     counts_from = max((at for at in (since, opens_at) if at), default=None)
     signatures = tuple(
@@ -198,30 +201,30 @@ def _judge(number: int, item: Item, standing: Standing, since: datetime | None) 
             signed_at=by.signed_at,
             role=_(PART_TITLES.get(by.role) or STAFF_ROLE),
             release=by.release,
-            lapsed=not standing.counts(by, since=counts_from),
+            lapsed=not facts.counts(by, since=counts_from),
         )
         for part, by in signed.items()
     )
     valid = {signature.part for signature in signatures if not signature.lapsed}
     unsigned = tuple(part for part in item.parts if part not in valid)
-    is_early = opens_at is not None and standing.now < opens_at
+    is_early = opens_at is not None and facts.now < opens_at
     judged = ChecklistItem(
         number=number,
         name=item.name,
         title=_(item.title),
-        judged_by="both" if item.judge and item.parts else "program" if item.judge else "people",
-        state="pass",
+        judged_by="both" if item.check and item.parts else "program" if item.check else "people",
+        state=CheckState.PASS,
         words="",
         signatures=signatures,
         parts=unsigned if item.is_open() and not is_early else (),
     )
     later = [_can_be_signed(opens_at)] if opens_at and is_early else []
-    if found and found.state != "pass":
+    if found and found.state is not CheckState.PASS:
         return replace(judged, state=found.state, words=" ".join([found.words, *later]))
     if unsigned:
         said = later or list(_sign_again(signatures, opens_at))
-        words = " ".join([_sign_here(unsigned, standing.holders), *said])
-        return replace(judged, state="insufficient", words=words)
+        words = " ".join([_sign_here(unsigned, facts.holders), *said])
+        return replace(judged, state=CheckState.INSUFFICIENT, words=words)
     return replace(judged, words=" ".join(filter(None, [found.words if found else "", *map(_signed, signatures)])))
 
 
@@ -230,7 +233,7 @@ def _can_be_signed(opens_at: datetime) -> str:
 
 
 def _sign_again(signatures: tuple[Signature, ...], opens_at: datetime | None) -> Iterator[str]:
-    """Say why a signature that stands there counts no more."""
+    """Say why a signature no longer counts."""
     lapsed = [signature for signature in signatures if signature.lapsed]
     if any(opens_at and signature.signed_at < opens_at for signature in lapsed):
         yield _("Sign again: it was signed too early.")

@@ -106,7 +106,7 @@ def test_a_trial_agrees_leaves_nothing_behind_and_satisfies_the_checklist(
     own_copy: Path, copy: Copy, at: At, db: None, settings: Any
 ) -> None:
     settings.BACKUP_DIR = own_copy.parent
-    assert automated_checks.find_backup().state == "insufficient"
+    assert automated_checks.check_backup().state == "insufficient"
     name = copy("tried")
     at(name)
     facts = json.loads(run("restore", own_copy, "--verify", "--json"))
@@ -114,7 +114,7 @@ def test_a_trial_agrees_leaves_nothing_behind_and_satisfies_the_checklist(
     assert (facts["ok"], facts["tables"], facts["rows"]) == (True, len(manifest.tables), manifest.rows)
     assert manifest.restore_verified_at is not None
     assert ask("postgres", f"SELECT count(*) FROM pg_database WHERE datname LIKE '{name[:40]}{SCRATCH}%'") == 0
-    assert automated_checks.find_backup().state == "pass"
+    assert automated_checks.check_backup().state == "pass"
 
 
 def test_a_restored_database_is_the_same_and_holds_its_roles_to_the_same_rules(backed_up: Backup, fresh: Copy) -> None:

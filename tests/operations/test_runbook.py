@@ -52,7 +52,7 @@ SELECT gen_random_uuid(), id, helper_id, 'When would suit you?' FROM conversatio
 PEOPLE = """
 from django.contrib.auth.models import Group
 from carecollective.accounts.models import User
-from rollout.promotion import checklist, proposals
+from rollout.promotion import proposals, sign_offs
 from rollout.stages import Stage
 amina, ben = (User.objects.get(email=f"{name}@example.org") for name in ("amina", "ben"))
 """
@@ -60,9 +60,9 @@ SIGN = """
 amina.groups.add(Group.objects.get(name="Engineering lead"))
 ben.groups.add(Group.objects.get(name="Product owner"))
 for item in ("unit_tests", "e2e_tests", "rollback_plan"):
-    checklist.sign(actor=amina, item=item)
-checklist.sign(actor=amina, item="stakeholders", part=checklist.ENGINEERING)
-checklist.sign(actor=ben, item="stakeholders", part=checklist.PRODUCT)
+    sign_offs.sign(actor=amina, item=item)
+sign_offs.sign(actor=amina, item="stakeholders", part=sign_offs.ENGINEERING)
+sign_offs.sign(actor=ben, item="stakeholders", part=sign_offs.PRODUCT)
 """
 PROMOTE = """
 from rollout.promotion import stage_sign_offs
@@ -70,7 +70,7 @@ from rollout.errors import PromotionRefused
 from rollout.stages import standard_stage
 from rollout.models import Flag
 for item in stage_sign_offs.ITEMS.get(standard_stage(Flag.objects.get().current_stage()), ()):
-    checklist.sign(actor=ben, item=item.name)
+    sign_offs.sign(actor=ben, item=item.name)
 try:
     proposed = proposals.propose(actor=ben, stage=Stage.parse("{stage}"), reason="The gates of the stage have passed")
     proposals.approve(actor=amina, proposal_id=proposed.pk)

@@ -9,7 +9,7 @@ import pytest
 from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.operations.verification.checks import Check
 from carecollective.operations.verification.structure import check_models, check_structure
-from carecollective.operations.verification.verify import ORDER, find_schema
+from carecollective.operations.verification.verify import ORDER, check_schema
 from rollout.promotion import automated_checks
 
 Connect = Callable[..., psycopg.Connection[Any]]
@@ -261,15 +261,15 @@ def test_more_of_the_legacy_systems_own_is_welcome(connect_as: Connect) -> None:
 def test_the_checklist_asks_the_same_in_one_reading(db: None, django_assert_num_queries: Any) -> None:
     # Within a savepoint: the schemas hidden, one statement that reads, the schemas shown again.
     with django_assert_num_queries(5):
-        found = automated_checks.find_schema()
-    assert found == find_schema()
+        found = automated_checks.registered("schema")()
+    assert found == check_schema()
     assert found.state == "pass"
 
 
 def test_the_checklist_names_the_first_thing_that_differs(db: None, beyond_policies: Any) -> None:
     with beyond_policies() as cursor:
         cursor.execute("DROP INDEX messages_v2_sender")
-    found = automated_checks.find_schema()
+    found = automated_checks.registered("schema")()
     made = "CREATE INDEX messages_v2_sender ON public.messages_v2 USING btree (sender_id)"
     words = f"Indexes, messages_v2.messages_v2_sender: {made} expected, missing found. As the owner: {made};"
     assert (found.state, found.words) == ("fail", words)

@@ -18,7 +18,7 @@ from carecollective.operations.verification.structure import SEE_BELOW, check_mo
 from carecollective.serving.startup_checks import find_dangers
 from rollout.guard.integrity import count_broken
 from rollout.promotion import audit_log
-from rollout.promotion.automated_checks import FAIL, PASS, CheckResult
+from rollout.promotion.automated_checks import CheckResult, failed, passed
 
 # The playbook's five first, by their numbers.
 ORDER = (
@@ -99,7 +99,7 @@ def find_newer_migrations() -> Sequence[str]:
     return sorted(f"{app}.{name}" for app, name in loader.applied_migrations if (app, name) not in loader.graph.nodes)
 
 
-def find_schema() -> CheckResult:
+def check_schema() -> CheckResult:
     """Judge the checklist's item on the connection at hand, by the catalogue alone."""
     with transaction.atomic(), connection.cursor() as cursor:
         checks = check_structure(cursor)
@@ -108,10 +108,8 @@ def find_schema() -> CheckResult:
         # The playbook's counts say less than the lines behind them.
         first = next((check for check in wrong if check.remedy != SEE_BELOW), wrong[0])
         said = {"what": first.what, "expected": first.expected, "found": first.found, "remedy": first.remedy}
-        return CheckResult(FAIL, _("%(what)s: %(expected)s expected, %(found)s found. %(remedy)s") % said)
-    return CheckResult(
-        PASS, _("All %(count)d checks of the tables, indexes, policies and grants pass.") % {"count": len(checks)}
-    )
+        return failed(_("%(what)s: %(expected)s expected, %(found)s found. %(remedy)s") % said)
+    return passed(_("All %(count)d checks of the tables, indexes, policies and grants pass.") % {"count": len(checks)})
 
 
 def _check_legacy(session: Session) -> Sequence[Check]:

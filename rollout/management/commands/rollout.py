@@ -161,7 +161,7 @@ class Command(BaseCommand):
 
     def _acceptance(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         items = judge_acceptance()
-        missing = sum(item.state != "pass" for item in items)
+        missing = sum(not item.passed for item in items)
         facts = {"accepted": not missing, "release": current_release(), "items": as_plain(items)}
         lines = [f"{item.number}. {item.state}: {item.title}. {item.words}" for item in items]
         return facts, [*lines, f"{missing} of {len(items)} are open." if missing else "Accepted."]

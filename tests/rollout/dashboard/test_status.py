@@ -18,7 +18,7 @@ from rollout.dashboard.schema import Health, Status
 from rollout.dashboard.status import read_status
 from rollout.models import Source
 from rollout.plain import as_plain
-from rollout.promotion import checklist, proposals
+from rollout.promotion import proposals, sign_offs
 from rollout.promotion.root_causes import file_root_cause, list_due
 from rollout.promotion.services import change_stage, roll_back
 from rollout.stages import DISABLED, INTERNAL
@@ -196,7 +196,7 @@ def test_reading_changes_nothing_and_asks_a_bounded_number_of_questions(stage: A
     assert not [query["sql"] for query in first if query["sql"].startswith("UPDATE")]
     for _ in range(60):
         stage("percentage:10")
-        checklist.sign(actor=ben, item="unit_tests")
+        sign_offs.sign(actor=ben, item="unit_tests")
     with CaptureQueriesContext(connection) as second:
         read_status()
     assert len(second) <= len(first) <= 75

@@ -4,18 +4,17 @@ from django.utils import timezone
 
 from carecollective.accounts.models import User
 from rollout.alerts.notifications import ChannelState
-from rollout.promotion import automated_checks, checklist
-from rollout.promotion.automated_checks import CheckResult
+from rollout.promotion import automated_checks, checklist, sign_offs
+from rollout.promotion.automated_checks import passed
 
 
 @pytest.fixture
 def sound(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the tests' own superuser session and its missing backup would spoil is in order; nobody else judges the schema."""
-    monkeypatch.setattr(automated_checks, "_judges_of_schema", [])
     monkeypatch.setattr(automated_checks, "find_dangers", lambda: iter(()))
-    found = CheckResult("pass", "The newest backup is 2.0 hours old and was restored to try it.")
+    found = passed("The newest backup is 2.0 hours old and was restored to try it.")
     items = [
-        item if item.name != "backup" else checklist.Item(item.name, item.title, lambda: found)
+        item if item.name != "backup" else sign_offs.Item(item.name, item.title, lambda: found)
         for item in checklist.ITEMS
     ]
     monkeypatch.setattr(checklist, "ITEMS", tuple(items))
@@ -28,9 +27,9 @@ def sound(monkeypatch: pytest.MonkeyPatch) -> None:
 def signed(ben: User, amina: User) -> None:
     """People have signed for everything that people are asked about."""
     for item in ("unit_tests", "e2e_tests", "rollback_plan"):
-        checklist.sign(actor=ben, item=item)
-    checklist.sign(actor=ben, item="stakeholders", part=checklist.ENGINEERING)
-    checklist.sign(actor=amina, item="stakeholders", part=checklist.PRODUCT)
+        sign_offs.sign(actor=ben, item=item)
+    sign_offs.sign(actor=ben, item="stakeholders", part=sign_offs.ENGINEERING)
+    sign_offs.sign(actor=amina, item="stakeholders", part=sign_offs.PRODUCT)
 
 
 def count(table: str) -> int:

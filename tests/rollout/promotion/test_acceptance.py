@@ -17,10 +17,10 @@ from rollout.alerts.notifications import ChannelState, send_test_message
 from rollout.dashboard.status import read_status
 from rollout.errors import ChannelNotConfigured, ItemUnknown, RoleMissing, SignedTooEarly
 from rollout.models import Alert, Change, SignOff
-from rollout.promotion import acceptance, automated_checks
+from rollout.promotion import automated_checks
 from rollout.promotion.acceptance import judge_acceptance
-from rollout.promotion.automated_checks import CheckResult, find_alert_rules
-from rollout.promotion.checklist import ENGINEERING, PRODUCT, sign
+from rollout.promotion.automated_checks import check_alert_rules, failed
+from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, sign
 from tests.operators import MakeStaff
 from tests.roles import as_role
 
@@ -144,7 +144,7 @@ def test_a_failing_start_in_ten_is_no_acceptance(observed: None) -> None:
 
 
 def test_v1_that_cannot_be_read_is_no_acceptance(observed: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptance, "_judges_of_v1", [lambda: CheckResult("fail", "Nobody could open it.")])
+    monkeypatch.setitem(automated_checks._registered, "v1", lambda: failed("Nobody could open it."))
     assert states()["v1"] == "fail"
 
 
@@ -177,12 +177,12 @@ def test_the_page_shows_the_lines_and_takes_a_signature(
 def test_alerts_count_only_once_a_test_message_arrived(
     settings: Any, ben: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert (find_alert_rules().state, find_alert_rules().words) == ("fail", automated_checks.no_channel())
+    assert (check_alert_rules().state, check_alert_rules().words) == ("fail", automated_checks.no_channel())
     settings.ALERT_EMAILS = ["on-call@example.org"]
-    assert find_alert_rules().state == "insufficient"
+    assert check_alert_rules().state == "insufficient"
     send_test_message(channel="email", actor=ben)
-    assert find_alert_rules().state == "pass"
-    assert "A test message arrived by email." in find_alert_rules().words
+    assert check_alert_rules().state == "pass"
+    assert "A test message arrived by email." in check_alert_rules().words
 
 
 def test_a_channel_that_failed_since_is_not_proven() -> None:
@@ -220,7 +220,7 @@ def test_a_channel_that_is_not_set_up_says_what_to_set_and_to_test_it(ben: User,
             send_test_message(channel=name, actor=ben)
         assert f"Set {' and '.join(variables)}" in str(refusal.value.message)
     everywhere = [variables[0] for variables in VARIABLES.values()]
-    assert all(variable in find_alert_rules().words for variable in everywhere)
+    assert all(variable in check_alert_rules().words for variable in everywhere)
     assert all(variable in read_status().overview.told for variable in everywhere)
     with pytest.raises(ChannelNotConfigured) as refusal:
         send_test_message(channel="pigeon", actor=ben)

@@ -7,7 +7,7 @@ from carecollective.accounts.models import User
 from rollout.errors import ProposalSettled, ProposalStale, SamePerson
 from rollout.models import Change, Flag, Proposal, SignOff
 from rollout.promotion import proposals
-from rollout.promotion.checklist import ENGINEERING, PRODUCT, sign
+from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, sign
 from rollout.stages import INTERNAL
 from tests.operators import MakeStaff
 from tests.readiness import StandInReadiness

@@ -15,7 +15,7 @@ from django.db import DatabaseError, transaction
 
 from carecollective.accounts.models import User
 from rollout.models import Change, DrainCertificate, Source
-from rollout.promotion import audit_log, checklist, proposals
+from rollout.promotion import audit_log, proposals, sign_offs
 from rollout.promotion.root_causes import file_root_cause, list_due
 from rollout.promotion.services import roll_back
 from rollout.stages import INTERNAL
@@ -168,7 +168,7 @@ def settled(stage: Callable[..., None], shown: StandInReadiness, ben: User, amin
     stage("internal")
     change = roll_back(actor=ben, reason="Errors", source=Source.ADMIN)
     DrainCertificate.objects.create(flag_version=change.flag_version, waited_ms=3)
-    checklist.sign(actor=ben, item="unit_tests")
+    sign_offs.sign(actor=ben, item="unit_tests")
     answers = {"what": "Offers failed", "why": "An index", "fix": "Add it", "who": "Ben", "due": "2099-12-01"}
     file_root_cause(actor=ben, root_cause_id=list_due()[0].id, **answers)
 

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 from carecollective.accounts.models import User
 from carecollective.privacy import erasure
 from rollout.models import Alert, AuditEntry, Change, Delivery, Proposal, Source
-from rollout.promotion import audit_log, checklist, proposals
+from rollout.promotion import audit_log, proposals, sign_offs
 from rollout.promotion.root_causes import file_root_cause, list_due
 from rollout.promotion.services import change_stage, recorded_as, roll_back
 from rollout.stages import INTERNAL, Stage
@@ -34,7 +34,7 @@ def history(shown: StandInReadiness, ben: User, amina: User, operators: MakeStaf
     roll_back(actor=amina, reason="Errors", source=Source.ADMIN)
     answers = {"what": "Offers failed", "why": "An index", "fix": "Add it", "who": "Ben", "due": "2099-12-01"}
     file_root_cause(actor=ben, root_cause_id=list_due()[0].id, **answers)
-    checklist.sign(actor=ben, item="unit_tests")
+    sign_offs.sign(actor=ben, item="unit_tests")
     with as_role("guard"):
         alert = Alert.objects.create(kind="slow_call", severity="critical", words="Slow", stage="internal")
     delivery = Delivery.objects.create(alert=alert, channel="email", what="opened")

@@ -13,7 +13,7 @@ from rollout.gates.criteria import RESUMED_BAKE_DAYS
 from rollout.gates.observations import collect_observation
 from rollout.gates.stays import find_resumption, read_stays
 from rollout.models import Flag, Source
-from rollout.promotion import proposals, readiness
+from rollout.promotion import proposals, readiness, sign_offs
 from rollout.promotion.root_causes import file_root_cause, list_due
 from rollout.promotion.services import change_stage, roll_back
 from rollout.stages import DISABLED, ENABLED, INTERNAL, Stage
@@ -127,12 +127,11 @@ def test_what_the_stage_had_shown_counts_but_for_what_led_to_the_rollback(
 
 
 def sign_everything(ben: User, amina: User) -> None:
-    from rollout.promotion import checklist
 
     for item in ("unit_tests", "e2e_tests", "rollback_plan"):
-        checklist.sign(actor=ben, item=item)
-    checklist.sign(actor=ben, item="stakeholders", part=checklist.ENGINEERING)
-    checklist.sign(actor=amina, item="stakeholders", part=checklist.PRODUCT)
+        sign_offs.sign(actor=ben, item=item)
+    sign_offs.sign(actor=ben, item="stakeholders", part=sign_offs.ENGINEERING)
+    sign_offs.sign(actor=amina, item="stakeholders", part=sign_offs.PRODUCT)
 
 
 def test_an_override_back_to_it_keeps_nothing(left: int, ben: User, operators: MakeStaff, sound: None) -> None:

@@ -31,8 +31,8 @@ from rollout.guard import runner
 from rollout.management.commands.rollout import status_lines
 from rollout.models import Change, DrainCertificate, Rollback, RootCause, Source
 from rollout.promotion import audit_log, drain, rollbacks
-from rollout.promotion.checklist import sign
 from rollout.promotion.services import roll_back
+from rollout.promotion.sign_offs import sign
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import v1_writes_are_on

@@ -15,8 +15,9 @@ from rollout.dashboard.status import read_status
 from rollout.errors import ItemUnknown, RoleMissing, SignedTooEarly
 from rollout.models import Flag, SignOff, Source
 from rollout.promotion import checklist, readiness
-from rollout.promotion.checklist import ENGINEERING, PRODUCT, judge_checklist, sign
+from rollout.promotion.checklist import judge_checklist
 from rollout.promotion.services import roll_back
+from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, sign
 from rollout.promotion.stage_sign_offs import ITEMS
 from rollout.stages import Stage
 
