@@ -1,4 +1,4 @@
-"""What the OpenAPI document says that no single view could: the error shape, the headers, the two ways to sign in."""
+"""What the OpenAPI document says beyond single views: errors, headers, health checks, authentication."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -10,16 +10,9 @@ from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.renderers import (
-    OpenApiJsonRenderer,
-    OpenApiJsonRenderer2,
-    OpenApiYamlRenderer,
-    OpenApiYamlRenderer2,
-)
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import Direction, OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -34,6 +27,7 @@ from carecollective.core.errors import (
     envelope,
 )
 from carecollective.web.api import InternalServerError, status_of
+from carecollective.web.health import Status
 
 Schema = dict[str, Any]
 
@@ -43,7 +37,7 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-# By another name than `Error`: many languages have one of their own.
+# Not named `Error`: in many languages generated clients would clash with their own.
 ERROR: Schema = {
     "type": "object",
     "description": "Every refusal and every fault has this shape.",
@@ -72,7 +66,7 @@ ERROR_DETAIL: Schema = {
     },
 }
 
-# Besides those of the operations: what any address can answer, before an operation is found or its body read.
+# Any address can answer these before an operation is found, besides the codes of the operations.
 CODES_OF_ANY_ADDRESS = {error.code for error in (DomainNotFound, MethodNotAllowed, RequestTimeout, BodyTooLarge)}
 
 CHECK: Schema = {
@@ -108,7 +102,7 @@ ALIVE: Schema = {
 
 
 def _monitored(name: str, summary: str, description: str, schema: str, descriptions: dict[int | str, str]) -> Schema:
-    """Describe a call that monitors make: no sign-in, any Host, and none of the common refusals."""
+    """Describe a health check: no sign-in, any Host, none of the common refusals."""
     return {
         "operationId": name,
         "summary": summary,
@@ -168,26 +162,15 @@ HEADERS_BY_STATUS = {
     "503": ["Retry-After"],
 }
 
-# JSON first, for whoever takes anything; it is YAML as well.
-RENDERERS: list[type[BaseRenderer]] = [
-    OpenApiJsonRenderer2,
-    OpenApiJsonRenderer,
-    OpenApiYamlRenderer2,
-    OpenApiYamlRenderer,
-]
-
 CURSOR = OpenApiParameter("cursor", description="A place in the list, as `next` and `previous` give it.")
 LOCATION = OpenApiParameter(
     "Location", OpenApiTypes.URI, OpenApiParameter.HEADER, response=[201], description="The address of what was made."
 )
-
-
 RATE_LIMIT = [
-    OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[201], description=description)
-    for name, description in (
-        ("RateLimit", 'What is left of the limit, and the seconds until one more use is free: `"name";r=9;t=3600`.'),
-        ("RateLimit-Policy", 'The limit that holds, uses in a window of seconds: `"name";q=10;w=3600`.'),
+    OpenApiParameter(
+        name, OpenApiTypes.STR, OpenApiParameter.HEADER, response=[201], description=HEADERS[name]["description"]
     )
+    for name in ("RateLimit", "RateLimit-Policy")
 ]
 
 
@@ -196,9 +179,9 @@ def path_id(name: str) -> OpenApiParameter:
 
 
 def refusals(*errors: DomainError) -> dict[int, OpenApiResponse]:
-    """Describe the refusals of an operation, each by an example, for `extend_schema(responses=…)`.
+    """Describe the refusals of an operation by examples, for `extend_schema(responses=…)`.
 
-    What every operation can answer (`COMMON`) need not be named.
+    The refusals of every operation (`COMMON`) are added by `complete_schema`.
     """
     by_status: dict[int, list[DomainError]] = defaultdict(list)
     for error in errors:
@@ -217,13 +200,14 @@ def refusals(*errors: DomainError) -> dict[int, OpenApiResponse]:
     }
 
 
-TOO_LARGE = BodyTooLarge()
 COMMON = (Unauthorized(), InternalServerError(request_id="5f0c7a52d9b84f3c"), DatabaseAway())
 
 
 def _common_response(error: DomainError) -> Schema:
     content = {"schema": ref("ErrorResponse"), "example": envelope(error)}
-    return {"description": _codes([error]), "content": {"application/json": content}}
+    response = {"description": _codes([error]), "content": {"application/json": content}}
+    _complete_response(str(status_of(error)), response)
+    return response
 
 
 def _codes(errors: Iterable[DomainError]) -> str:
@@ -231,13 +215,11 @@ def _codes(errors: Iterable[DomainError]) -> str:
 
 
 def complete_schema(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """Add what every operation shares: the common refusals, the answers' headers, the health checks."""
-    common = {type(error).__name__: _common_response(error) for error in (*COMMON, TOO_LARGE)}
+    """Add the common refusals, the headers of answers and the health checks."""
+    common = {type(error).__name__: _common_response(error) for error in (*COMMON, BodyTooLarge())}
     for operations in result["paths"].values():
         for operation in operations.values():
             _complete_operation(operation)
-    for error in (*COMMON, TOO_LARGE):
-        _complete_response(str(status_of(error)), common[type(error).__name__])
     monitored = {path: {"get": operation} for path, operation in MONITORED.items()}
     result["paths"] = dict(sorted({**result["paths"], **monitored}.items()))
     components = result["components"]
@@ -253,7 +235,7 @@ def complete_schema(result: Schema, generator: Any, request: Any, public: bool) 
         "ErrorDetail": ERROR_DETAIL,
         "ErrorResponse": ERROR,
         "Health": HEALTH,
-        "HealthStatus": {"type": "string", "enum": ["ok", "degraded", "failing"]},
+        "HealthStatus": {"type": "string", "enum": [*Status]},
     }
     components["schemas"] = dict(sorted(components["schemas"].items()))
     components |= {"responses": common, "headers": HEADERS}
@@ -261,7 +243,7 @@ def complete_schema(result: Schema, generator: Any, request: Any, public: bool) 
 
 
 def _spell_null(node: Any) -> None:
-    """Let what may be null say so plainly: an enumeration of null alone is a type that generators make a class of."""
+    """Write `null` as a type: generators make a class of an enumeration that holds only null."""
     if isinstance(node, dict):
         for name, inner in node.items():
             if inner == ref("NullEnum"):
@@ -274,7 +256,7 @@ def _spell_null(node: Any) -> None:
 
 
 def _documented_codes(node: Any) -> Iterator[str]:
-    """Return the code of each refusal that the document shows by an example."""
+    """Return the code of each refusal in the document's examples."""
     if isinstance(node, dict):
         if node.get("success") is False and "error" in node:
             yield str(node["error"]["code"])
@@ -297,7 +279,7 @@ def _complete_operation(operation: Schema) -> None:
         responses.setdefault("413", {"$ref": "#/components/responses/BodyTooLarge"})
     operation["responses"] = dict(sorted(responses.items()))
     for parameter in operation.get("parameters", []):
-        # `?status=` narrows nothing, as a form sends it whose field was left empty.
+        # A form sends `?status=` when its field was left empty.
         if parameter["in"] == "query":
             parameter["allowEmptyValue"] = True
 
@@ -311,12 +293,13 @@ def _complete_response(status: str, response: Schema) -> None:
 
 @cache
 def published_document() -> Schema:
-    """The document, made once: it depends on nothing but the code."""
+    """Return the document, made once: it depends on the code alone."""
     return dict(SchemaGenerator().get_schema(request=None, public=True))  # type: ignore[no-untyped-call]
 
 
 class SchemaView(SpectacularAPIView):
-    renderer_classes = RENDERERS
+    # JSON first, for clients that accept anything: JSON is YAML too.
+    renderer_classes = SpectacularAPIView.renderer_classes[::-1]
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
@@ -328,7 +311,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """One token, which the header takes by two names: programs know `Bearer`, and `Token` was here first."""
+    """One token under two names in the header: `Bearer`, which programs know, and the older `Token`."""
 
     target_class = "carecollective.accounts.authentication.TokenAuthentication"
     name = ["bearer", "token"]
