@@ -165,23 +165,29 @@ METRICS_TOKEN = os.environ.get("METRICS_TOKEN", "").strip()
 METRICS_ALLOW = read(
     "METRICS_ALLOW", networks("127.0.0.0/8, ::1") if LOCAL_MODE else [], networks, "networks such as 10.0.0.0/8"
 )
+# All that the worker does: a function, and the seconds from the end of one run to the next.
 WORKER_TASKS = (
+    # Members and their requests
     ("carecollective.takeover.services.expire_requests_once_taken_over", 60),
     ("carecollective.accounts.services.prune_sessions_and_tokens", 3600),
     ("carecollective.core.rate_limits.prune_hits", 600),
+    # Mail
     ("carecollective.inbox.notifications.queue_waiting", 5),
     ("carecollective.mail.delivery.send_waiting", 5),
     ("carecollective.mail.delivery.prune_mail", 3600),
-    ("rollout.guard.mail_watch.check_mail", 30),
     ("carecollective.mail.file_backend.prune_files", 3600),
+    # Members' data
     ("carecollective.privacy.exports.prepare_waiting", 2),
     ("carecollective.privacy.exports.prune_exports", 3600),
     ("carecollective.privacy.erasure.sweep", 30),
     ("carecollective.privacy.erasure.keep_ledger", 300),
     ("carecollective.privacy.retention.prune_failed_sign_ins", 3600),
+    # Backups
     ("carecollective.operations.backups.dumps.prune_backups", 3600),
     ("carecollective.operations.backups.scratch.prune_scratch_databases", 3600),
     ("carecollective.operations.backups.drills.run_due_drill", 600),
+    # The rollout
+    ("rollout.guard.mail_watch.check_mail", 30),
     ("rollout.telemetry.retention.prune_events", 3600),
     ("rollout.guard.change_alerts.note_changes", 5),
     ("rollout.guard.absence.check_guard", 5),

@@ -1,10 +1,9 @@
-"""The background worker: one thread for each task, under an advisory lock, so that any number may run and one works."""
+"""The background worker: one thread for each task. Of several workers one leads, by an advisory lock."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import Error, InterfaceError, OperationalError, close_old_connections, connection, connections
@@ -17,36 +16,26 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 2.0
-# No task needs this long, but for those in WORKER_TASK_LIMITS.
-# One that does hangs, or has far more to do than was thought of: somebody should look.
+# A task that runs longer hangs, or has far more to do than expected. WORKER_TASK_LIMITS has the exceptions.
 STUCK_SECONDS = 120.0
 # Less than the site waits for its processes before it kills them.
 STOP_SECONDS = 10.0
-# A task that runs more often than this keeps its connection: with all others taken, it still works.
+# A task that runs this often or more keeps its connection, so that it works when none is left.
 KEEPS_CONNECTION_SECONDS = 60.0
 NAME = "worker"
 
 
-@dataclass(frozen=True, slots=True)
-class PeriodicTask:
-    path: str
-    seconds: float
-    run: Callable[[], int]
-
-    @classmethod
-    def named(cls, path: str, seconds: float) -> "PeriodicTask":
-        return cls(path=path, seconds=seconds, run=import_string(path))
-
-
 class TaskThread(threading.Thread):
-    """Runs one task again and again while this process leads. It has a connection of its own, and waits for no other task.
+    """Runs one task again and again while this process leads, on a connection of its own.
 
-    A daemon: a task that hangs does not keep the process from ending.
+    A daemon thread: the process can end while a task hangs.
     """
 
-    def __init__(self, task: PeriodicTask, *, leading: threading.Event, stopping: threading.Event) -> None:
-        super().__init__(name=task.path, daemon=True)
-        self.task = task
+    def __init__(self, path: str, seconds: float, *, leading: threading.Event, stopping: threading.Event) -> None:
+        super().__init__(name=path, daemon=True)
+        self.path = path
+        self.seconds = seconds
+        self.task: Callable[[], int] = import_string(path)
         self.leading = leading
         self.stopping = stopping
         self.started_at: float | None = None
@@ -54,12 +43,12 @@ class TaskThread(threading.Thread):
 
     @property
     def limit_seconds(self) -> float:
-        """How long a run of this task may take."""
-        return float(settings.WORKER_TASK_LIMITS.get(self.task.path, STUCK_SECONDS))
+        """How long one run of this task may take."""
+        return float(settings.WORKER_TASK_LIMITS.get(self.path, STUCK_SECONDS))
 
     @property
     def is_stuck(self) -> bool:
-        """Tell whether the present run takes too long, or the thread has ended."""
+        """Whether the present run takes too long, or the thread has ended."""
         started_at = self.started_at
         if started_at is not None:
             return time.monotonic() - started_at > self.limit_seconds
@@ -69,7 +58,7 @@ class TaskThread(threading.Thread):
         while not self.stopping.is_set():
             if self.leading.is_set():
                 self.run_task()
-                self.stopping.wait(self.task.seconds)
+                self.stopping.wait(self.seconds)
             else:
                 self.stopping.wait(TICK_SECONDS)
         connections.close_all()
@@ -77,42 +66,43 @@ class TaskThread(threading.Thread):
     def run_task(self) -> None:
         self.started_at = time.monotonic()
         try:
-            count = self.task.run()
+            count = self.task()
             if count:
-                logger.info("worker task %s: %s", self.task.path, count)
+                logger.info("worker task %s: %s", self.path, count)
             self.has_lost_database = False
         except (OperationalError, InterfaceError) as problem:
             if not self.has_lost_database:  # an outage is one line, not one for each try
-                logger.warning("worker task %s lost the database: %s", self.task.path, str(problem).strip())
+                logger.warning("worker task %s lost the database: %s", self.path, str(problem).strip())
             self.has_lost_database = True
         except Exception:
-            # One task's failure is that task's alone: it is due again after its usual pause.
-            logger.exception("worker task %s failed", self.task.path)
+            # The other tasks go on, and this one runs again after its usual pause.
+            logger.exception("worker task %s failed", self.path)
         finally:
             self.started_at = None
-            if connection.in_atomic_block or self.task.seconds > KEEPS_CONNECTION_SECONDS:
+            if connection.in_atomic_block or self.seconds > KEEPS_CONNECTION_SECONDS:
                 connections.close_all()
             close_old_connections()
 
 
 class Worker:
-    """Runs the periodic tasks while it holds the lock; waits as the standby while another worker holds it.
+    """Runs the periodic tasks while it holds the lock. While another worker holds it, this one is the standby.
 
-    Losing the lock's connection is how a restart of the database is noticed: the tasks then go on once the lock is ours
-    again. The heartbeat says that this loop goes round, and which tasks do not.
+    A restart of the database ends the lock's connection. The tasks go on once this worker has the lock again. The
+    heartbeat says that this worker runs, and which of its tasks hang.
     """
 
     def __init__(self, tasks: Iterable[tuple[str, float]]) -> None:
-        self.tasks = [PeriodicTask.named(path, seconds) for path, seconds in tasks]
         self.stopping = threading.Event()
         self.leading = threading.Event()
-        self.threads = [TaskThread(task, leading=self.leading, stopping=self.stopping) for task in self.tasks]
+        self.threads = [
+            TaskThread(path, seconds, leading=self.leading, stopping=self.stopping) for path, seconds in tasks
+        ]
         self.lock = SessionLock(advisory_locks.WORKER)
         self.last_beat = float("-inf")
         self.known_stuck: set[str] = set()
 
     def run(self) -> None:
-        """Work until `stop`; the tasks in hand are finished first, unless they hang."""
+        """Work until `stop`, then wait up to STOP_SECONDS for the tasks that run."""
         for thread in self.threads:
             thread.start()
         while not self.stopping.is_set():
@@ -122,14 +112,14 @@ class Worker:
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                logger.warning("worker task %s did not end within %.0f s", thread.task.path, STOP_SECONDS)
+                logger.warning("worker task %s did not end within %.0f s", thread.path, STOP_SECONDS)
         self.lock.release()
 
     def stop(self) -> None:
         self.stopping.set()
 
     def tick(self) -> None:
-        """Take the lock or see that it is still ours, and say so."""
+        """Take the lock, or check that it is still ours, and write the heartbeat."""
         try:
             if not self.lock.is_held and self.lock.take():
                 logger.info("The worker has taken up its work.")
@@ -144,7 +134,7 @@ class Worker:
 
     def stuck_tasks(self) -> list[str]:
         """Return the paths of the tasks that hang or have ended, and log each once."""
-        stuck = {thread.task.path: thread for thread in self.threads if thread.is_stuck and not self.stopping.is_set()}
+        stuck = {thread.path: thread for thread in self.threads if thread.is_stuck and not self.stopping.is_set()}
         for path, thread in stuck.items():
             if path not in self.known_stuck:
                 logger.error(
@@ -154,7 +144,7 @@ class Worker:
         return list(stuck)
 
     def _beat(self) -> None:
-        """Leave a sign of life, over the connection that holds the lock: it proves both."""
+        """Write the heartbeat, on the lock's own connection: that proves that the lock is held."""
         if time.monotonic() < self.last_beat + HEARTBEAT_SECONDS:
             return
         with self.lock.cursor() as cursor:

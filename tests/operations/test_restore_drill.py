@@ -18,7 +18,7 @@ from django.db import connection
 
 from carecollective.operations.backups.drills import FAILED, OVERDUE, run_due_drill
 from carecollective.operations.backups.manifest import Manifest, path_of_manifest, read_manifest, write_manifest
-from carecollective.serving.worker import PeriodicTask, TaskThread
+from carecollective.serving.worker import TaskThread
 from rollout.alerts import lifecycle
 from tests.operations.conftest import Copy, ask
 
@@ -150,7 +150,7 @@ def test_the_list_is_there_for_programs_too(site: str, dump: Path) -> None:
 
 def test_a_drill_of_some_hours_is_no_task_that_hangs() -> None:
     def is_stuck_after(path: str, seconds: float) -> bool:
-        thread = TaskThread(PeriodicTask(path, 1, run_due_drill), leading=threading.Event(), stopping=threading.Event())
+        thread = TaskThread(path, 1, leading=threading.Event(), stopping=threading.Event())
         thread.started_at = -seconds
         return thread.is_stuck
 

@@ -82,8 +82,8 @@ def test_everything_that_is_kept_says_for_how_long_and_the_worker_sees_to_it():
 
 
 def test_every_task_of_the_worker_is_there_and_runs():
-    for task in Worker(settings.WORKER_TASKS).tasks:
-        assert task.run() >= 0
+    for thread in Worker(settings.WORKER_TASKS).threads:
+        assert thread.task() >= 0
 
 
 def test_what_nobody_enforces_says_so(settings):
