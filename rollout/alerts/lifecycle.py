@@ -173,6 +173,18 @@ def raise_alert(finding: Finding, *, stage: Stage, key: str = "") -> Alert:
     return own
 
 
+def raise_or_resolve(
+    kind: str, message: str, *, stage: Stage, total: int | None = None, severity: Severity | None = None
+) -> bool:
+    """Raise the alert of a kind while `message` says what is wrong; resolve it when that is empty."""
+    if not message:
+        resolve(kind)
+        return False
+    figures = {} if total is None else {"total": total}
+    raise_alert(Finding(rule_of(kind), message, figures, total=total, severity=severity), stage=stage)
+    return True
+
+
 def _needs_another(alert: Alert, *, severity: Severity, stage: Stage, of_stage: bool) -> bool:
     """Tell whether a finding needs an alert of its own: it is worse, or of another stage."""
     is_worse = severity is Severity.CRITICAL and alert.severity != Severity.CRITICAL

@@ -1,4 +1,4 @@
-"""The guard and the worker watch each other: either's absence is told while it lasts."""
+"""The guard and the worker watch each other, and alert while the other is gone."""
 
 import threading
 import time
@@ -11,8 +11,6 @@ from carecollective.core.database import connected_as, fetch_all
 from carecollective.settings import role_url
 from carecollective.web import health
 from rollout.alerts import lifecycle, notifications
-from rollout.alerts.evidence import Finding
-from rollout.alerts.rules import rule_of
 from rollout.guard import v1_trial
 from rollout.models.alerts import Severity
 from rollout.stages import DISABLED, Stage
@@ -23,7 +21,7 @@ from rollout.targeting.state import RolloutState
 
 V2_TABLES_MISSING = "V2's tables are missing from the database, so V2 is off by itself."
 SILENT_SECONDS = 60.0
-# A process that has just started gives the others a moment: all start together.
+# All processes start together: give the others a moment.
 STARTING_SECONDS = 20.0
 _BEAT = """
 SELECT extract(epoch FROM clock_timestamp() - beat_at)::float, stuck_tasks FROM core_workerheartbeat WHERE name = 'worker'
@@ -32,72 +30,60 @@ _STARTED_AT = time.monotonic()
 
 
 def check_guard() -> int:
-    """Alert while no guard watches, and while nobody can start a conversation. For the worker; returns what it noted."""
+    """Alert while no guard watches, and while nobody can start a conversation; return how many alerts. For the worker."""
     state, up_for = snapshot.read_now(), time.monotonic() - _STARTED_AT
-    # That nobody can start comes first: it says all that the other would.
+    # That nobody can start comes first: it silences the alert about the guard.
     return check_tables(state) + check_starts(state, up_for=up_for) + _check_lease(state, up_for)
 
 
-def _check_lease(state: RolloutState, up_for: float) -> int:
+def _check_lease(state: RolloutState, up_for: float) -> bool:
     lease = read_lease()
     if lease is not None and lease.watching:
         lifecycle.resolve("guard_absent")
-        return 0
-    # Seen by this very process for long enough: a site that was switched off overnight is no alarm in the morning.
+        return False
+    # This process must have seen it for long enough: a site that was off overnight raises no alert in the morning.
     silent = up_for if lease is None else min(lease.age_seconds, up_for)
     if silent < GUARD_LEASE_SECONDS:
-        return 0
-    seen = (
-        "No guard has ever watched the rollout"
-        if lease is None
-        else f"No guard has watched for {lease.age_seconds:.0f} s"
-    )
+        return False
+    seen = "No guard has ever watched the rollout"
+    if lease is not None:
+        seen = f"No guard has watched for {lease.age_seconds:.0f} s"
     is_off = state.stage == DISABLED
     v2 = "V2 is off anyway (disabled)" if is_off else f"V2 is off by itself (the stage is {state.stage})"
-    _note(
-        "guard_absent",
-        f"{seen}. {v2}.",
-        stage=state.stage,
-        severity=Severity.WARNING if is_off else Severity.CRITICAL,
-    )
-    return 1
+    severity = Severity.WARNING if is_off else Severity.CRITICAL
+    return lifecycle.raise_or_resolve("guard_absent", f"{seen}. {v2}.", stage=state.stage, severity=severity)
 
 
-def check_tables(state: RolloutState) -> int:
-    """Alert at once while V2's tables are missing: somebody dropped them beneath the site."""
-    if state.installed:
-        lifecycle.resolve("v2_tables_missing")
-        return 0
-    _note("v2_tables_missing", V2_TABLES_MISSING, stage=state.stage)
-    return 1
+def check_tables(state: RolloutState) -> bool:
+    """Alert while V2's tables are missing; return whether they are."""
+    message = "" if state.installed else V2_TABLES_MISSING
+    return lifecycle.raise_or_resolve("v2_tables_missing", message, stage=state.stage)
 
 
-def check_starts(state: RolloutState, *, up_for: float) -> int:
-    """Alert at once while neither messaging takes a new conversation of anybody."""
+def check_starts(state: RolloutState, *, up_for: float) -> bool:
+    """Alert while nobody can start a conversation in V1 or V2; return whether that is so."""
     if not nobody_can_start(state=state, override=settings.MESSAGING_V2_ROLLOUT):
         lifecycle.resolve("members_cannot_start")
-        return 0
+        return False
     if not state.guarded and up_for < STARTING_SECONDS:
-        return 0
-    without = "a guard" if state.installed else "its tables"
-    why = (
-        "V2 is off"
-        if state.stage == DISABLED
-        else f"V2 is off by itself without {without} (the stage is {state.stage})"
-    )
-    _note("members_cannot_start", f"No member can start a conversation: V1 is frozen and {why}.", stage=state.stage)
-    return 1
+        return False
+    why = "V2 is off"
+    if state.stage != DISABLED:
+        without = "a guard" if state.installed else "its tables"
+        why = f"V2 is off by itself without {without} (the stage is {state.stage})"
+    message = f"No member can start a conversation: V1 is frozen and {why}."
+    return lifecycle.raise_or_resolve("members_cannot_start", message, stage=state.stage)
 
 
 class WorkerWatch:
-    """Alerts while the worker is gone or a task of it hangs, and does in its place what cannot wait. For the guard."""
+    """Alerts while the worker is gone or hangs, and does its urgent work meanwhile. For the guard."""
 
     def __init__(self) -> None:
         self.started_at = time.monotonic()
         self.threads: dict[Callable[[], None], threading.Thread] = {}
 
     def look(self, *, stage: Stage) -> None:
-        """Look at the worker's sign of life once."""
+        """Check the worker's heartbeat once."""
         up_for = time.monotonic() - self.started_at
         state = snapshot.read_now()
         check_tables(state)
@@ -112,10 +98,10 @@ class WorkerWatch:
             self._run_beside(_deliver)
             self._run_beside(_try_v1)
         if silent >= SILENT_SECONDS or stuck:
-            _note("worker_absent", _describe(age, stuck, silent), stage=stage)
+            lifecycle.raise_or_resolve("worker_absent", _describe(age, stuck, silent), stage=stage)
 
     def _run_beside(self, work: Callable[[], None]) -> None:
-        """Do the worker's work beside the looks: neither an address that never answers nor a lock holds up a look."""
+        """Do the worker's work in a thread, so that a slow address or a lock does not delay the guard."""
         thread = self.threads.get(work)
         if thread is None or not thread.is_alive():
             self.threads[work] = threading.Thread(
@@ -128,7 +114,9 @@ def _describe(age: float | None, stuck: list[str], silent: float) -> str:
     if silent < SILENT_SECONDS:
         return f"The worker hangs in {', '.join(stuck)}."
     return (
-        "The worker has never given a sign of life." if age is None else f"The worker was last heard {age:.0f} s ago."
+        f"The worker was last heard {age:.0f} s ago."
+        if age is not None
+        else "The worker has never given a sign of life."
     )
 
 
@@ -143,15 +131,10 @@ def _deliver() -> None:
 
 def _try_v1() -> None:
     try:
-        # As members do it. The guard's own role may not read what they write.
+        # As a member's request does; the guard's own role may not read messages.
         with connected_as(role_url("web")):
             v1_trial.try_v1()
     except Error as problem:
         v1_trial.logger.warning("V1 could not be tried in the worker's place (%s).", type(problem).__name__)
     finally:
         connection.close()
-
-
-def _note(kind: str, words: str, *, stage: Stage, severity: Severity | None = None) -> None:
-    rule = rule_of(kind)
-    lifecycle.raise_alert(Finding(rule, words, {}, severity=severity), stage=stage)

@@ -1,4 +1,4 @@
-"""Alerts for every change of the rollout: the guard's rollbacks, changes from outside, and what people did."""
+"""Raises an alert for every change of the rollout: by the guard, by people, or from outside the application."""
 
 from datetime import timedelta
 
@@ -13,9 +13,9 @@ from rollout.telemetry import metrics
 from rollout.versions import MessagingVersion
 
 AT_ONCE = 100
-# A rollback is recorded at once, unless a session holds the flag's row or the record.
+# A rollback is recorded at once, unless a session locks the flag's row or the audit log.
 RECORDED_WITHIN = timedelta(seconds=10)
-# Both the guard and the worker look, so that neither's absence leaves a change untold; the key makes it one alert.
+# Guard and worker both look, in case one is gone; the key makes it one alert.
 _UNTOLD = f"""
 SELECT c.* FROM public.rollout_change AS c
 WHERE c.id > coalesce((SELECT after_change_id FROM public.rollout_change_alerts_start), 0) AND NOT EXISTS (
@@ -28,16 +28,16 @@ ORDER BY c.id LIMIT %s
 
 
 def note_changes() -> int:
-    """Give each change of the rollout that has none its alert; return how many were new. Safe to call from anywhere."""
+    """Give every change without an alert one; return how many were new. Safe to call at the same time from anywhere."""
     alerts = [_alert_of(change, key=str(change.pk)) for change in Change.objects.raw(_UNTOLD, [AT_ONCE])]
     alerts += _rollbacks_not_recorded_yet()
-    # A change that somebody else noted meanwhile has its alert already.
+    # Another process may have added the same alert meanwhile.
     Alert.objects.bulk_create(alerts, ignore_conflicts=True)
     return len(alerts)
 
 
 def _rollbacks_not_recorded_yet() -> list[Alert]:
-    """Tell of a rollback that is in force while somebody keeps it from the record; its change is then not told again."""
+    """Return alerts for rollbacks in force that a lock keeps out of the record; their changes get no second alert."""
     found = {f"rollback:{pk}": change for pk, change in rollbacks.list_waiting(for_at_least=RECORDED_WITHIN).items()}
     if not found:
         return []
@@ -55,7 +55,7 @@ def _alert_of(change: Change, *, key: str) -> Alert:
         severity=rule.severity,
         opened_at=change.at,
         last_seen_at=ClockTimestamp(),
-        # What needs nobody is over as soon as it is recorded, and is told once.
+        # A notice needs no action: it is told once, and is over at once.
         resolved_at=ClockTimestamp() if rule.severity is Severity.NOTICE else None,
         words=_describe(change),
         figures={
@@ -83,7 +83,7 @@ def _kind_of(change: Change) -> str:
 
 
 def _describe(change: Change) -> str:
-    """Say what changed, by whom and why, in one line."""
+    """Describe in one line what changed, by whom and why."""
     reason = " ".join(change.reason.split())
     if change.source == Source.GUARD:
         return f"The guard turned V2 off (it was at {change.from_stage}). {reason}"

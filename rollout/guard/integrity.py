@@ -1,4 +1,4 @@
-"""How many V2 conversations break an invariant. Counts only: the guard reads no conversation."""
+"""Counts the V2 conversations that break an invariant. The guard sees counts only, no conversation."""
 
 import logging
 import time
@@ -10,17 +10,17 @@ from django.db import OperationalError, connection
 
 logger = logging.getLogger(__name__)
 
-# Counting everything may take this share of the guard's time, so that a large site is counted less often.
+# A full count may take this share of the guard's time, so a large site is counted less often.
 SHARE_OF_TIME = 0.02
 AFTER_A_TIME_OUT = 600.0
-# What changed is looked at over and over for so long: a row is dated before its transaction commits.
+# Recent changes are counted again for so long: a row is dated before its transaction commits.
 OVERLAP = 60.0
 
 
 def count_broken(
     *, changed_in_seconds: float | None = None, on: "psycopg.Connection[Any] | None" = None
 ) -> Mapping[str, int]:
-    """Count the broken conversations by invariant: of those that changed lately, or of all there are."""
+    """Count broken conversations by invariant, among the recently changed ones or among all."""
     with (on or connection).cursor() as cursor:
         cursor.execute(
             "SELECT invariant, broken FROM public.rollout_broken_conversations("
@@ -31,7 +31,7 @@ def count_broken(
 
 
 class Inspector:
-    """Looks at what changed every time it is asked, and at everything as often as that is cheap."""
+    """Counts recent changes every time, and everything as often as that is cheap."""
 
     def __init__(self) -> None:
         self.everything_due = float("-inf")
@@ -39,17 +39,17 @@ class Inspector:
         self.known: Mapping[str, int] = {}
 
     def look(self) -> Mapping[str, int]:
-        """Return what is known to be broken now."""
+        """Return the broken conversations by invariant, as far as known."""
         began = time.monotonic()
         if began < self.everything_due and count_broken(changed_in_seconds=began - self.looked_at + OVERLAP):
-            # Only all of it together says whether it is more than before.
+            # Only a full count tells whether there are more than before.
             self.everything_due = began
         if began >= self.everything_due:
-            self._look_at_everything()
+            self._count_everything()
         self.looked_at = began
         return self.known
 
-    def _look_at_everything(self) -> None:
+    def _count_everything(self) -> None:
         began = time.monotonic()
         try:
             self.known = count_broken()

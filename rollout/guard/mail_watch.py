@@ -2,8 +2,6 @@
 
 from carecollective.mail.selectors import QueueState, read_queue
 from rollout.alerts import lifecycle
-from rollout.alerts.evidence import Finding
-from rollout.alerts.rules import rule_of
 from rollout.targeting import snapshot
 
 FAILURES_IN_A_ROW = 3
@@ -11,11 +9,15 @@ WAITED_SECONDS = 900.0
 
 
 def check_mail() -> int:
-    """Note or end the alerts about mail, and return how many are noted. For the worker."""
-    queue = read_queue(overdue_seconds=WAITED_SECONDS)
-    # Mail first: what was given up may be the end of the same trouble.
-    noted = _note("mail_failing", _describe_failing(queue), queue.failing + queue.overdue)
-    return noted + _note("mail_given_up", _describe_given_up(queue), queue.given_up)
+    """Raise or resolve the alerts about mail, and return how many are raised. For the worker."""
+    queue, stage = read_queue(overdue_seconds=WAITED_SECONDS), snapshot.read_now().stage
+    # Failing mail first: what was given up may be the end of the same trouble.
+    raised = lifecycle.raise_or_resolve(
+        "mail_failing", _describe_failing(queue), stage=stage, total=queue.failing + queue.overdue
+    )
+    return raised + lifecycle.raise_or_resolve(
+        "mail_given_up", _describe_given_up(queue), stage=stage, total=queue.given_up
+    )
 
 
 def _describe_failing(queue: QueueState) -> str:
@@ -35,12 +37,3 @@ def _describe_given_up(queue: QueueState) -> str:
         return ""
     mails = "mail was" if queue.given_up == 1 else "mails were"
     return f"{queue.given_up} {mails} given up in the last 24 hours. {queue.given_up_reason}"
-
-
-def _note(kind: str, words: str, total: int) -> bool:
-    if not words:
-        lifecycle.resolve(kind)
-        return False
-    rule = rule_of(kind)
-    lifecycle.raise_alert(Finding(rule, words, {"total": total}, total=total), stage=snapshot.read_now().stage)
-    return True

@@ -1,8 +1,8 @@
-"""The guard: looks at the figures every five seconds, alerts people, and turns V2 off by itself.
+"""The guard: checks the metrics every five seconds, alerts people, and turns V2 off by itself.
 
-It runs in a process of its own as the database role carecollective_guard, which reads events and flips the stage and can
-read no message. Any number may run; the one that holds the lock works. After each look it renews a lease, and once that
-is a minute old every process holds V2 off: nobody is in V2 unwatched.
+It runs in its own process as the database role carecollective_guard, which can read events and change the stage, but
+cannot read messages. Any number of guards may run; the one that holds the lock works. After each check it renews a lease.
+When the lease is a minute old, every process keeps V2 off, so V2 never runs unwatched.
 """
 
 import logging
@@ -51,7 +51,7 @@ SELECT s.stage, clock_timestamp(), coalesce(s.waiting_since, (
   SELECT c.at FROM rollout_change c WHERE c.from_stage IS DISTINCT FROM c.to_stage ORDER BY c.id DESC LIMIT 1))
 FROM rollout_state s
 """
-# The densest minute of the last five: what an outage left behind arrives when it is over.
+# The worst minute of the last five: errors of an outage are written when it is over.
 _DENSEST_MINUTE = """
 SELECT coalesce(max(within), 0) FROM (
   SELECT count(*) OVER (ORDER BY timestamp RANGE BETWEEN make_interval(secs => %s) PRECEDING AND CURRENT ROW) AS within
@@ -61,7 +61,7 @@ _RENEW = """
 INSERT INTO rollout_guard_lease (id, holder, renewed_at) VALUES (1, %s, clock_timestamp())
 ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, renewed_at = excluded.renewed_at
 """
-_OUST = """
+_TERMINATE_STALLED = """
 SELECT pg_terminate_backend(l.pid) FROM pg_locks l, rollout_guard_lease g
 WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %(key)s AND l.granted
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -69,12 +69,12 @@ WHERE l.locktype = 'advisory' AND l.classid = 0 AND l.objid = %(key)s AND l.gran
   AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = l.pid
               AND a.backend_start < clock_timestamp() - make_interval(secs => %(seconds)s))
 """
-# The server must notice within seconds that a guard's machine is gone, and free the lock. Local sockets need none of it.
+# The server must notice within seconds that a guard's host is gone, and free the lock. Local sockets need no keepalive.
 _NOTICE_DEATH = ("SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1", "SET tcp_keepalives_count = 3")
 
 
 def gather(*, broken: Mapping[str, int]) -> Evidence:
-    """Look at all that the rules judge. Reads figures only, and no row of a member's."""
+    """Read the metrics that the rules judge. It reads numbers only, and nothing that members wrote."""
     with connection.cursor() as cursor:
         cursor.execute(_STAGE_SINCE)
         stage, now, stage_since = cursor.fetchone() or (str(DISABLED), None, None)
@@ -83,7 +83,7 @@ def gather(*, broken: Mapping[str, int]) -> Evidence:
     if now is None:
         raise Flag.DoesNotExist
     lately = metrics.Window(FIVE_MINUTES)
-    # A stage is judged by what happened in it, or the next would go down for the failures of the last.
+    # Failures of the last stage must not turn the next one off.
     of_stage = metrics.Span(max(now - timedelta(seconds=FIVE_MINUTES), stage_since or now))
     week = metrics.Span(max(now - A_WEEK, stage_since or now))
     return Evidence(
@@ -107,14 +107,14 @@ def gather(*, broken: Mapping[str, int]) -> Evidence:
 
 
 def gather_endings_before() -> tuple[Ending, ...]:
-    """Count how operations ended in the stage before, or in the last one before it that says anything."""
+    """Count how operations ended in the latest earlier stage that has enough of them."""
     for stay in read_stays()[1:]:
         if stay.ended is None:
             continue
-        # What was usual shortly before; a stage may have lasted for months.
+        # Its last week only: a stage may have lasted for months.
         began = max(stay.began, stay.ended - A_WEEK)
         found = metrics.endings(metrics.Span(began, stay.ended))
-        if sum(ending.count for ending in found) >= SAYS_ANYTHING:
+        if sum(ending.count for ending in found) >= ENOUGH_TO_COMPARE:
             return found
     return ()
 
@@ -122,13 +122,13 @@ def gather_endings_before() -> tuple[Ending, ...]:
 _GROUPS = (("v1", "v1"), ("v2", "v2"), ("both", None))
 A_DAY = metrics.Window(24 * 3600)
 A_WEEK = timedelta(days=7)
-SAYS_ANYTHING = 20
+ENOUGH_TO_COMPARE = 20
 
 
 class Guard:
-    """Watches while it holds the lock; waits as the standby while another guard holds it.
+    """Watches while it holds the lock; is the standby while another guard holds it.
 
-    The lease is renewed over the lock's connection: losing the one is losing the other.
+    The lease is renewed on the lock's connection, so a guard that loses the lock stops renewing.
     """
 
     def __init__(self) -> None:
@@ -137,12 +137,12 @@ class Guard:
         self.lock = SessionLock(advisory_locks.GUARD, prepare=_NOTICE_DEATH, when_refused=_terminate_stalled)
         self.before: tuple[datetime | None, tuple[Ending, ...]] | None = None
         self.watch = WorkerWatch()
-        # By kind, what stood in the way lately and is in the log already, and what did in this look.
+        # The kinds of problem that the log has already, and those of this check.
         self.reported: set[str] = set()
         self.met: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
-        """Watch until `stop` is set; the look at hand is finished first."""
+        """Watch until `stop` is set; a check under way is finished first."""
         while not stop.is_set():
             began = time.monotonic()
             pause = EVERY_SECONDS if self.tick() else STANDBY_SECONDS
@@ -150,18 +150,18 @@ class Guard:
         self.lock.release()
 
     def tick(self) -> bool:
-        """Look once, if the lock is ours, and tell whether it was. Whatever goes wrong, the next tick tries again."""
+        """Check once if this guard holds the lock, and return whether it does. After any problem the next tick tries again."""
         self.met = set()
         try:
             if not self._holds_lock():
                 return False
             self._note_absence(self.look().stage)
-            # Only now: a guard that cannot see the figures is no guard, and V2 must go off without one.
+            # Only now: a guard that cannot read the metrics must let the lease run out.
             self._renew()
             rollbacks.finish()
             self.reported = self.met
         except RollbackNotWritten as problem:
-            # The lease is not renewed: should it not succeed within the minute, V2 goes off by that.
+            # The lease is not renewed, so V2 goes off within the minute in any case.
             self._report(problem, f"The guard could not roll back and will try again. {problem.message}", logging.ERROR)
         except PostgresError:
             # A pooler stands where PostgreSQL should: two guards would both hold the lock.
@@ -177,13 +177,13 @@ class Guard:
         return self.lock.is_held
 
     def look(self) -> Evidence:
-        """Judge the figures once; alert, turn V2 off where a rule says so, and end the alerts that are over."""
+        """Judge the metrics once: raise alerts, turn V2 off where a rule says so, and resolve the alerts that are over."""
         evidence = self._gather()
         is_off = evidence.stage == DISABLED
         for finding in evaluate(evidence):
             may_act = finding.rule.disables_v2 and not is_off
-            # What V2 showed is over with its stage, and the rollback's own alert tells of it. What stays until it is
-            # repaired has an alert of its own, which says whether it is known already.
+            # A rollback ends V2's findings, and has an alert itself. Only damage that stays until repaired (`total`)
+            # gets its own: it records whether the damage was known.
             alert = None if may_act and finding.total is None else self._note(finding, evidence.stage)
             if may_act and lifecycle.calls_for_action(finding, alert=alert, stage_since=evidence.stage_since):
                 disable(finding)
@@ -200,13 +200,13 @@ class Guard:
         try:
             change_alerts.note_changes()
         except Error as problem:
-            # The next look, or the worker, notes what this one could not.
+            # The next check, or the worker, records it.
             self._report(problem, f"A change could not be noted yet ({type(problem).__name__}).")
 
     def _gather(self) -> Evidence:
         evidence = gather(broken=self.inspector.look())
         if self.before is None or self.before[0] != evidence.stage_since:
-            # What was before a stage stays as it was; it is counted once for each.
+            # It does not change during a stage, so it is counted once for each.
             self.before = evidence.stage_since, gather_endings_before()
         return replace(evidence, endings_before=self.before[1])
 
@@ -216,22 +216,22 @@ class Guard:
         except Error as problem:
             if not finding.rule.disables_v2:
                 raise
-            # Turning V2 off comes first. Its evidence stays, so the next look notes it.
+            # Turning V2 off comes first; the next check finds the same and records it.
             self._report(problem, f"An alert could not be recorded yet ({type(problem).__name__}).")
             return None
 
     def _report(
-        self, problem: Exception, words: str, level: int = logging.WARNING, *, with_traceback: bool = False
+        self, problem: Exception, message: str, level: int = logging.WARNING, *, with_traceback: bool = False
     ) -> None:
-        """Log each kind of problem once while it lasts, not with every look."""
+        """Log each kind of problem once while it lasts."""
         kind = type(problem).__name__
         if kind not in self.reported:
-            logger.log(level, "%s", words, exc_info=problem if with_traceback else None)
+            logger.log(level, "%s", message, exc_info=problem if with_traceback else None)
         self.reported.add(kind)
         self.met.add(kind)
 
     def _note_absence(self, stage: Stage) -> None:
-        """Record what the pages could only say while it lasted: for how long nobody watched."""
+        """Record for how long no guard watched, once it is over."""
         lease = read_lease()
         if lease is None or lease.renewed_at is None or lease.watching:
             return
@@ -253,14 +253,14 @@ class Guard:
 
 
 def _terminate_stalled(cursor: CursorWrapper) -> None:
-    """Cut off a guard that holds the lock and has not looked for long: stopped, or stuck. The next tick takes over."""
-    cursor.execute(_OUST, {"key": advisory_locks.GUARD, "seconds": STALLED_SECONDS})
+    """Terminate the session of a guard that holds the lock but is stopped or stuck. The next tick takes over."""
+    cursor.execute(_TERMINATE_STALLED, {"key": advisory_locks.GUARD, "seconds": STALLED_SECONDS})
     if cursor.rowcount:
         logger.warning("The guard that holds the lock has not looked for %s s and was cut off.", STALLED_SECONDS)
 
 
 def disable(finding: Finding) -> None:
-    """Turn V2 off for a finding, the way a person does it, with the figures as the reason."""
+    """Roll back because of a finding, with its message as the reason."""
     reason = f"{finding.words} Turned off by the guard."
     roll_back(actor=None, reason=reason[:REASON_LONGEST], source=Source.GUARD, actor_label=LABEL)
 

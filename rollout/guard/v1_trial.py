@@ -1,4 +1,4 @@
-"""The active check after a rollback: V1 is tried in a transaction that is rolled back, whether or not members use it."""
+"""Tries V1 after a rollback, in a transaction that is rolled back, so that a broken V1 is noticed without members."""
 
 import logging
 from collections.abc import Callable
@@ -33,19 +33,19 @@ _rehearsals: list[Callable[[], bool]] = []
 
 
 def rehearse_with(rehearsal: Callable[[], bool]) -> None:
-    """Leave it to an app above this one to use V1: `rehearsal` raises what a member would meet, and leaves nothing.
+    """Register how an app above this one tries V1. `rehearsal` raises what a member would meet, and leaves no trace.
 
-    It returns False where nothing was found out.
+    It returns False when nothing could be tried.
     """
     _rehearsals[:] = [rehearsal]
 
 
 def try_v1() -> int:
-    """Try V1 if a trial is due, keep how it ended, and alert or end the alert; return how many trials were made.
+    """Try V1 if a trial is due, record the result, and raise or resolve the alert; return how many trials were made.
 
-    For the worker, and for the guard in its place; the connection must be the web role's. A trial is due each minute of the
-    first hour after a rollback and while V1 fails, else every ten minutes, until V2 is on again or V1 takes no writes.
-    Raises django.db.Error when the result cannot be kept.
+    For the worker, and for the guard in its place; the connection must be the web role's. A trial is due each minute in
+    the first hour after a rollback and while V1 fails, and every ten minutes later, until V2 is on or V1 is frozen.
+    Raises django.db.Error when the result cannot be recorded.
     """
     since = read_rolled_back_at()
     if since is None or not _is_due(read_trial(since), since):
@@ -72,11 +72,11 @@ def _is_due(latest: TrialStart | None, since: datetime) -> bool:
 
 
 def _rehearse() -> str | None:
-    """Return the code of what went wrong, an empty one when all went well, and None where nothing was found out."""
+    """Return the error code, empty when all went well; None when nothing could be tried."""
     try:
         found_out = [rehearse() for rehearse in _rehearsals]
     except Exception as problem:  # noqa: BLE001 -- whatever it is, a member would meet it
-        # Not translated as a member's error is: nothing is counted or told because of a trial.
+        # Not by `as_domain_error`: a trial is neither counted nor reported.
         away = is_database_away(problem)
         code = problem.code if isinstance(problem, DomainError) else DatabaseAway.code if away else DomainError.code
         logger.warning("A trial start in V1 failed with %s (%s).", code, type(problem.__cause__ or problem).__name__)
@@ -85,15 +85,14 @@ def _rehearse() -> str | None:
 
 
 def _alert(at: datetime, code: str, failures: int) -> None:
-    rule = rule_of(ALERT)
-    words = (
+    message = (
         f"Members cannot start conversations in V1: {failures} trial starts in a row failed, the last at {moment(at)}"
         f" with {code}."
     )
-    lifecycle.raise_alert(Finding(rule, words, {"trial": True, "codes": {code: failures}}), stage=DISABLED)
+    lifecycle.raise_alert(Finding(rule_of(ALERT), message, {"trial": True, "codes": {code: failures}}), stage=DISABLED)
 
 
 def _end_alert() -> None:
-    """End the alert that a trial opened. One that members' own starts opened ends by what they show."""
+    """Resolve the alert if a trial raised it. One that members' own starts raised resolves by those."""
     opened_here = Alert.objects.filter(kind=ALERT, resolved_at=None, figures__trial=True)
     opened_here.update(resolved_at=ClockTimestamp())

@@ -15,8 +15,6 @@ from carecollective.operations.backups.trial_record import TrialRecord, read_rec
 from carecollective.operations.connections import connected, url_of
 from carecollective.operations.errors import OperationError
 from rollout.alerts import lifecycle
-from rollout.alerts.evidence import Finding
-from rollout.alerts.rules import rule_of
 from rollout.targeting import snapshot
 
 logger = logging.getLogger(__name__)
@@ -84,12 +82,9 @@ def _alert(backups: list[tuple[datetime, Path]], record: TrialRecord) -> None:
         overdue = f"No backup was restored in a trial for {waited.days} days."
         if is_encrypted(backups[0][1]) and settings.BACKUP_IDENTITY_FILE is None:
             overdue += " They are encrypted, and this host has no key for them."
-    for kind, words in ((FAILED, failed), (OVERDUE, overdue)):
-        if not words:
-            lifecycle.resolve(kind)
-            continue
-        rule = rule_of(kind)
-        lifecycle.raise_alert(Finding(rule, words, {}), stage=snapshot.read_now().stage)
+    stage = snapshot.read_now().stage
+    lifecycle.raise_or_resolve(FAILED, failed, stage=stage)
+    lifecycle.raise_or_resolve(OVERDUE, overdue, stage=stage)
 
 
 def _read() -> TrialRecord:

@@ -217,7 +217,7 @@ def test_v2_goes_off_although_the_alert_cannot_be_recorded_and_it_is_recorded_la
         raise OperationalError("canceling statement due to lock timeout")
 
     with monkeypatch.context() as patched:
-        patched.setattr(lifecycle, "note", refuse)
+        patched.setattr(lifecycle, "raise_alert", refuse)
         patched.setattr(change_alerts, "note_changes", refuse)
         look()
     assert stage_now() == str(DISABLED)
