@@ -233,7 +233,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "carecollective.web.middleware.RequestIdMiddleware",
-    "carecollective.web.access.AccessMiddleware",
+    "carecollective.web.middleware.AccessMiddleware",
     "carecollective.web.middleware.SpeculativeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

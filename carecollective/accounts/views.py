@@ -17,8 +17,7 @@ from carecollective.accounts.models import MessagingPreferences
 from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.accounts.sign_in import passwords, tokens
 from carecollective.core.errors import DomainError, ValidationRefused
-from carecollective.web.pages import CatchRefusals, public_page, render_page
-from carecollective.web.views import answer_error
+from carecollective.web.pages import CatchRefusals, answer_error, public_page, render_page
 
 JOINED = urlencode({"joined": 1, "next": "/account?welcome=1"})
 

@@ -14,7 +14,8 @@ from carecollective.help_requests import selectors, services
 from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
 from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.selectors import RequestFilters
-from carecollective.web.pages import CatchRefusals, parse_cursor, public_page, render_page
+from carecollective.web.api import read_cursor
+from carecollective.web.pages import CatchRefusals, public_page, render_page
 
 
 @public_page
@@ -27,7 +28,7 @@ def list_help_requests(request: HttpRequest) -> HttpResponse:
         filters = RequestFilters.parse(asked)
     except ValidationRefused as refused:
         refusal = refused
-    found = selectors.list_requests(filters=filters, cursor=parse_cursor(request))
+    found = selectors.list_requests(filters=filters, cursor=read_cursor(request))
     context = {
         "form": form,
         "page": found,

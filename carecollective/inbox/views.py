@@ -24,9 +24,9 @@ from carecollective.inbox import selectors, services
 from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.records import MessageRecord, Thread
 from carecollective.messaging.errors import ConversationExists
-from carecollective.web.api import parse_uuid, status_of
+from carecollective.web.api import parse_uuid, read_cursor, status_of
 from carecollective.web.middleware import is_speculative
-from carecollective.web.pages import CatchRefusals, parse_cursor, public_page, render_page
+from carecollective.web.pages import CatchRefusals, public_page, render_page
 from rollout.versions import MessagingVersion
 
 # The same words sent again after going back, in this time, are the same message.
@@ -85,7 +85,7 @@ def _offer_address(help_request_id: UUID) -> str:
 @member_page
 def list_conversations(request: MemberRequest) -> HttpResponse:
     """Show the member's conversations of both versions, newest activity first."""
-    found = selectors.list_conversations(reader=request.user, cursor=parse_cursor(request))
+    found = selectors.list_conversations(reader=request.user, cursor=read_cursor(request))
     return render_page(request, "inbox/list.html", {"page": found})
 
 

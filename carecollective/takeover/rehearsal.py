@@ -42,7 +42,7 @@ SELECT p.id FROM profiles p LEFT JOIN conversation_participants c ON c.user_id =
 WHERE NOT p.is_superuser AND NOT coalesce(p.is_admin, false)
 GROUP BY p.id ORDER BY count(c.user_id) DESC, p.id LIMIT 1
 """
-ACCESS_LOG = "carecollective.web.access.AccessMiddleware"
+ACCESS_LOG = "carecollective.web.middleware.AccessMiddleware"
 
 
 class StepFailed(Exception):

@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.errors import RateLimitExceeded
-from carecollective.web.views import answer_error
+from carecollective.web.pages import answer_error
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What every API view shares: refusals in one envelope, ids parsed once, a body that speaks for its sender only."""
+"""What every API view shares: the error envelope, statuses of refusals, ids, bodies and pages of lists."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, serializers
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -75,7 +76,7 @@ def status_of(error: errors.DomainError | type[errors.DomainError]) -> int:
 
 
 class AlwaysJSON(DefaultContentNegotiation):
-    """Whatever the caller would rather have: an answer that is read beats a refusal over its format."""
+    """Answer in JSON whatever `Accept` asks for: that is more useful than a refusal."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
@@ -88,12 +89,12 @@ class ApiView(APIView):
     content_negotiation_class = AlwaysJSON
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        # What an address takes is no secret: OPTIONS is answered to anybody.
+        # OPTIONS is answered without signing in.
         if request.method != "OPTIONS":
             super().initial(request, *args, **kwargs)
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
-        """Answer with the methods that this address takes, in the header `Allow`."""
+        """Answer with the allowed methods, in the header `Allow`."""
         return Response(status=204)
 
 
@@ -106,7 +107,7 @@ class TooManyTries(errors.RateLimitExceeded):
 
 
 def answer_exception(exception: Exception, context: dict[str, Any]) -> Response:
-    """Answer any exception of an API view in the contract's envelope; what is our fault is logged, never shown."""
+    """Answer any exception of an API view in the error envelope. Unexpected ones are logged, not shown."""
     error = as_answer(exception)
     if error is None:
         logger.error("Unhandled exception in the API", exc_info=exception)
@@ -119,7 +120,7 @@ def answer_exception(exception: Exception, context: dict[str, Any]) -> Response:
 
 
 def as_answer(exception: Exception) -> errors.DomainError | None:
-    """Return the refusal for an exception of Django REST framework's or ours, or None for a fault."""
+    """Return the refusal for an exception of Django REST framework or ours, or None for an unexpected one."""
     match exception:
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return errors.Unauthorized()
@@ -154,7 +155,7 @@ def _sentences(found: Any) -> list[str]:
 
 
 def parse_uuid(text: str) -> UUID:
-    """Return the UUID that a path names. Raises InvalidInput for anything but its usual spelling."""
+    """Parse a UUID in its usual spelling. Raises InvalidInput for any other."""
     try:
         parsed = UUID(text)
     except ValueError:
@@ -165,10 +166,10 @@ def parse_uuid(text: str) -> UUID:
 
 
 def read_fields(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-    """Return what the body says in the fields of `shape`; it may say more, which is ignored.
+    """Return the body's fields that the serializer `shape` names; others are ignored.
 
-    Raises ActingAsAnother when the body names another member as the one who acts, and the framework's ValidationError
-    for anything but an object with the fields that are needed.
+    Raises ActingAsAnother when the body names another member as the acting one; ValidationRefused or the framework's
+    ValidationError for anything but an object with the required fields.
     """
     body = request.data
     if not isinstance(body, dict):
@@ -182,14 +183,14 @@ def read_fields(request: Request, shape: type[serializers.Serializer[Any]]) -> d
     return dict(serializer.validated_data)
 
 
-def read_cursor(request: Request) -> Cursor | None:
-    """Return the place in a list that `?cursor=` names. Raises ValidationRefused for what we did not give out."""
-    text = request.query_params.get("cursor")
+def read_cursor(request: Request | HttpRequest) -> Cursor | None:
+    """Return the place in a list that `?cursor=` names. Raises ValidationRefused for an unknown one."""
+    text = request.GET.get("cursor")
     return Cursor.parse(text) if text else None
 
 
 def page_body(request: Request, page: Page[Row], render: Callable[[Row], dict[str, Any]]) -> dict[str, Any]:
-    """Return one page of a list with the addresses of its neighbours."""
+    """Return one page of a list, with the addresses of the next and previous ones."""
     here = request.build_absolute_uri()
 
     def address(cursor: Cursor | None) -> str | None:
@@ -205,7 +206,7 @@ def page_body(request: Request, page: Page[Row], render: Callable[[Row], dict[st
 
 
 class PageSerializer(serializers.Serializer[Any]):
-    """The neighbours of a page of a list, as addresses and as the `cursor` in them."""
+    """The next and previous pages of a list, as addresses and as cursors."""
 
     next = serializers.URLField(allow_null=True, help_text="The address of the older ones.")
     previous = serializers.URLField(allow_null=True, help_text="The address of the newer ones.")
@@ -214,10 +215,10 @@ class PageSerializer(serializers.Serializer[Any]):
 
 
 class RawTextField(serializers.Field[Any, Any, Any, Any]):
-    """Text taken as it came: `core.text` in the service is the one judge of it, for pages and programs alike.
+    """Text without validation: the services validate, for pages and API alike.
 
-    `documented` tells the schema what that judge will say (`minLength`, `enum`, …); `longest` says it in words, because
-    space around a text does not count, and `maxLength` would count it.
+    `documented` tells the OpenAPI document what they accept (`minLength`, `enum`, …). `longest` tells it as a sentence,
+    because surrounding space does not count, and `maxLength` would count it.
     """
 
     default_error_messages: ClassVar = {
@@ -239,7 +240,7 @@ class RawTextField(serializers.Field[Any, Any, Any, Any]):
 
 
 class StrictBooleanField(serializers.BooleanField):
-    """JSON's own true or false; the framework's field would take "yes" and 1 as well."""
+    """JSON's true or false; the framework's field also accepts "yes" and 1."""
 
     def to_internal_value(self, data: Any) -> bool:
         if not isinstance(data, bool):
@@ -248,11 +249,11 @@ class StrictBooleanField(serializers.BooleanField):
 
 
 class StrictUUIDField(serializers.UUIDField):
-    """An id in its usual spelling; the framework's own field would take a number for one."""
+    """A UUID in its usual spelling; the framework's field also accepts a number."""
 
     def to_internal_value(self, data: Any) -> UUID:
         try:
             return parse_uuid(data if isinstance(data, str) else "")
         except errors.InvalidInput:
-            words = _("This id is not a UUID.")
-            raise errors.InvalidInput(words, fields={str(self.field_name): [words]}) from None
+            message = _("This id is not a UUID.")
+            raise errors.InvalidInput(message, fields={str(self.field_name): [message]}) from None

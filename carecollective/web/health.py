@@ -1,4 +1,4 @@
-"""Whether this host can serve members, found out within five seconds whatever the database does."""
+"""Health checks: whether this host can serve members, answered within five seconds in any case."""
 
 import os
 import socket
@@ -20,12 +20,12 @@ from psycopg import errors as postgres_errors
 from carecollective.postgres.dsn import CONNECT_SECONDS
 
 WORKER_SILENCE_SECONDS = 30
-# What one that stops answering costs; with CONNECT_SECONDS well below the five seconds in which we answer.
+# How long all checks may take. With CONNECT_SECONDS it stays well below the five seconds.
 ANSWER_SECONDS = 2.5
 CUT_AGAIN_SECONDS = 0.1
-# Anybody may ask as often as they like: a process writes no more often than this.
+# A process writes no more often than this, however often it is asked.
 WRITE_EVERY_SECONDS = 1.0
-# Most of a page of the probe's table, so that a try needs room on the disk.
+# Nearly a page of the table, so that the write needs space on the disk.
 FILLER = "x" * 7000
 
 Check = Callable[[], dict[str, Any]]
@@ -33,61 +33,61 @@ Check = Callable[[], dict[str, Any]]
 
 class Status(StrEnum):
     OK = "ok"
-    DEGRADED = "degraded"  # members are served, and something that looks after the site is missing
+    DEGRADED = "degraded"  # members are served, but the worker or the guard is missing
     FAILING = "failing"  # this host cannot serve members
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What each check found, by name, and what follows from all of them."""
+    """The result of each check by name, and the status that follows."""
 
     status: Status
     checks: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _RegisteredCheck:
     check: Check
     is_essential: bool
     unknown: Mapping[str, Any]
 
 
-_parts: dict[str, _Part] = {}
-_dispensable: set[str] = set()
+_registered: dict[str, _RegisteredCheck] = {}
+_optional_tables: set[str] = set()
 _last_write = float("-inf")
 
 
 def register(
     name: str, check: Check, *, is_essential: bool, unknown: Mapping[str, Any], tables: Iterable[str] = ()
 ) -> None:
-    """Add a check, which returns at least `ok` and may raise what the database raises.
+    """Add a check, which returns at least `ok` and may raise the database's errors.
 
-    Without an essential part this host cannot serve members; any other that is missing is only named. `unknown` is what
-    the check says beside `ok` when the database does not answer. `tables` are those that this check alone answers for.
+    When an essential check fails, this host cannot serve members; when another one fails, it is degraded. `unknown` holds
+    the check's values beside `ok` for a database that does not answer. `tables` are covered by this check alone.
     """
-    _parts[name] = _Part(check, is_essential, unknown)
-    _dispensable.update(tables)
+    _registered[name] = _RegisteredCheck(check, is_essential, unknown)
+    _optional_tables.update(tables)
 
 
 def read() -> Report:
-    """Run every check, and give up on a database that does not answer."""
+    """Run every check within the time limit."""
     checks: dict[str, Mapping[str, Any]] = {}
-    with _Patience() as patience:
-        checks["database"] = _check_database(patience)
-        for name, part in _parts.items():
-            checks[name] = {"ok": False, **part.unknown}
-            if connection.connection is not None and not patience.is_over:
+    with _TimeLimit() as limit:
+        checks["database"] = _check_database(limit)
+        for name, registered in _registered.items():
+            checks[name] = {"ok": False, **registered.unknown}
+            if connection.connection is not None and not limit.is_over:
                 with suppress(DatabaseError):
-                    checks[name] = part.check()
-    essential = ("database", *(name for name, part in _parts.items() if part.is_essential))
+                    checks[name] = registered.check()
+    essential = ("database", *(name for name, one in _registered.items() if one.is_essential))
     if not all(checks[name]["ok"] for name in essential):
         return Report(Status.FAILING, checks)
     return Report(Status.OK if all(check["ok"] for check in checks.values()) else Status.DEGRADED, checks)
 
 
-def _check_database(patience: "_Patience") -> dict[str, Any]:
+def _check_database(limit: "_TimeLimit") -> dict[str, Any]:
     try:
-        patience.connect()
+        limit.connect()
         _write()
         missing = _find_missing_tables()
     except DatabaseError as problem:
@@ -98,8 +98,8 @@ def _check_database(patience: "_Patience") -> dict[str, Any]:
 
 
 def _write() -> None:
-    """Write a row, take it back and commit: a standby, a full disk and a lock refuse that."""
-    global _last_write  # noqa: PLW0603 -- the process's own pace
+    """Write a row, roll it back and commit. It fails on a standby, a full disk or a lock."""
+    global _last_write  # noqa: PLW0603 -- of this process
     if time.monotonic() - _last_write < WRITE_EVERY_SECONDS:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -113,9 +113,9 @@ def _write() -> None:
 
 
 def _find_missing_tables() -> list[str]:
-    """Name the tables that were dropped beneath us and that members cannot be served without."""
+    """Return the missing tables, without those that a check of their own covers."""
     models = apps.get_models(include_auto_created=True)
-    needed = {model._meta.db_table for model in models} - _dispensable
+    needed = {model._meta.db_table for model in models} - _optional_tables
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL", [sorted(needed)]
@@ -150,27 +150,27 @@ register("worker", _check_worker, is_essential=False, unknown={"seconds_since_be
 
 
 def _describe(problem: DatabaseError) -> str:
-    """Say in one sentence what is wrong, never in the database's words: they may hold names and addresses."""
+    """Describe a database error in one sentence of ours: its own text may hold names and addresses."""
     for kind, sentence in _SENTENCES:
         if isinstance(problem.__cause__, kind):
             return sentence
     return "The database cannot be reached, does not answer, or has no connection left."
 
 
-class _Patience:
-    """A block in which this thread's connection is opened quickly, and cut once the block has taken too long.
+class _TimeLimit:
+    """A block in which the thread's connection opens quickly and is cut after ANSWER_SECONDS.
 
-    PostgreSQL's own time limits do not help against a server, or a network, that stops altogether.
+    PostgreSQL's own time limits do not help when a server or a network stops altogether.
     """
 
-    def __enter__(self) -> "_Patience":
+    def __enter__(self) -> "_TimeLimit":
         self._connection = connections[DEFAULT_DB_ALIAS]
         self._settings = self._connection.settings_dict
         options = {**self._settings["OPTIONS"], "connect_timeout": CONNECT_SECONDS}
         self._connection.settings_dict = {**self._settings, "OPTIONS": options}
         self._done = threading.Event()
         self._deadline = time.monotonic() + ANSWER_SECONDS
-        self._watch = threading.Thread(target=self._cut_when_over, name="health-patience", daemon=True)
+        self._watch = threading.Thread(target=self._cut_when_over, name="health-time-limit", daemon=True)
         self._watch.start()
         return self
 
@@ -182,14 +182,14 @@ class _Patience:
         self._connection.settings_dict = self._settings
 
     def connect(self) -> None:
-        """See that there is a connection that answers, or raise what the database raises."""
+        """Open a connection unless a usable one is open. Raises the database's errors."""
         held = self._connection
         if held.connection is not None and not held.is_usable():
             held.close()
             if self.is_over:
                 raise OperationalError
         held.ensure_connection()
-        # Django would look once more whether it answers.
+        # It was checked just now; Django would check it again.
         held.health_check_done = True  # type: ignore[attr-defined]  # which the stubs do not know
 
     @property
@@ -200,7 +200,7 @@ class _Patience:
         if self._done.wait(ANSWER_SECONDS):
             return
         while True:
-            # The socket alone: the connection belongs to the thread that waits, which hears of its end at once.
+            # Shut only the socket down: the waiting thread owns the connection, and is told at once.
             with suppress(Exception), socket.socket(fileno=os.dup(self._connection.connection.fileno())) as end:
                 end.shutdown(socket.SHUT_RDWR)
             if self._done.wait(CUT_AGAIN_SECONDS):

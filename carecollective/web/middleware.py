@@ -10,18 +10,22 @@ from django.middleware.common import CommonMiddleware
 
 from carecollective.core.errors import DatabaseAway, MethodNotAllowed
 from carecollective.observability import request_ids
+from carecollective.web.access import record_answer
+from carecollective.web.pages import answer_error
 from carecollective.web.server_limits import FOR_MONITORS, REFUSAL_KEY, REQUEST_THREADS, STUCK_SECONDS
-from carecollective.web.views import address_without_slash, answer_error
+from carecollective.web.views import address_without_slash
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 TOO_EARLY = 425
 
 
-class RequestIdMiddleware:
-    """Give every answer an X-Request-ID, the caller's own where it is well formed."""
-
+class Middleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+
+
+class RequestIdMiddleware(Middleware):
+    """Give every answer an X-Request-ID, the caller's own where it is well formed."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request_id = request_ids.adopt(request.headers.get("X-Request-ID"))
@@ -30,8 +34,20 @@ class RequestIdMiddleware:
         return response
 
 
+class AccessMiddleware(Middleware):
+    """Count every answer and log it."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        began = time.perf_counter()
+        response = self.get_response(request)
+        # The server renders a refusal of its own through us, may keep it, and counts it whenever it sends it.
+        if REFUSAL_KEY not in request.META:
+            record_answer(request, response.status_code, time.perf_counter() - began)
+        return response
+
+
 def is_speculative(request: HttpRequest) -> bool:
-    """Tell whether nobody reads the answer yet: a HEAD, or a browser that fetches in advance."""
+    """Tell whether nobody reads the answer yet: a HEAD request, or a browser that prefetches."""
     purposes = (request.headers.get(name, "").lower() for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
     return _is_head(request) or any(
         word in purpose for purpose in purposes for word in ("prefetch", "prerender", "preview")
@@ -42,14 +58,11 @@ def _is_head(request: HttpRequest) -> bool:
     return bool(request.META["REQUEST_METHOD"] == "HEAD")
 
 
-class SpeculativeMiddleware:
-    """Let what nobody reads yet set no cookie, and answer HEAD as GET without its body.
+class SpeculativeMiddleware(Middleware):
+    """Set no cookie on speculative requests, and answer HEAD as GET without its body.
 
-    The views see a GET: some of Django's own answer HEAD otherwise.
+    Views see a GET instead of a HEAD, because some of Django's own treat HEAD differently.
     """
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         is_head = _is_head(request)
@@ -61,7 +74,7 @@ class SpeculativeMiddleware:
             return response
         is_known = request.COOKIES.keys() & {settings.CSRF_COOKIE_NAME, settings.SESSION_COOKIE_NAME}
         if not is_head and not is_known and settings.CSRF_COOKIE_NAME in response.cookies:
-            # The form in it would be refused for want of the cookie: the browser asks again once somebody wants the page.
+            # Without the cookie the form in the page would be refused. The browser asks again when somebody opens the page.
             return HttpResponse(status=TOO_EARLY, headers={"Cache-Control": "no-store"})
         response.cookies.clear()
         if is_head:
@@ -72,11 +85,8 @@ class SpeculativeMiddleware:
         return response
 
 
-class WireRefusalMiddleware:
-    """Word what the server refuses before it is a request, and refuse the methods that are for proxies alone."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
+class WireRefusalMiddleware(Middleware):
+    """Answer requests that the server refused before Django saw them, and refuse methods that are for proxies."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         refusal = request.META.get(REFUSAL_KEY)
@@ -89,38 +99,35 @@ class WireRefusalMiddleware:
         return self.get_response(request)
 
 
-class ReservedThreadsMiddleware:
-    """Refuse a request at once while all threads but the reserved ones are stuck, so that health checks are answered.
+class ReservedThreadsMiddleware(Middleware):
+    """Refuse requests while all threads but the reserved ones are stuck, so that health checks are answered.
 
-    A process whose every thread waits for a database that has stopped looks dead, and would be killed for it.
+    Otherwise a process with every thread waiting for a stopped database looks dead, and is killed.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
+        super().__init__(get_response)
         self._free = threading.Semaphore(REQUEST_THREADS)
-        self._moved_at = time.monotonic()
+        self._last_progress = time.monotonic()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info in FOR_MONITORS:
             return self.get_response(request)
-        patience = max(0.0, self._moved_at + STUCK_SECONDS - time.monotonic())
+        patience = max(0.0, self._last_progress + STUCK_SECONDS - time.monotonic())
         if not self._free.acquire(timeout=patience):
             return answer_error(request, DatabaseAway(retry_after=5))
-        self._moved_at = time.monotonic()
+        self._last_progress = time.monotonic()
         try:
             return self.get_response(request)
         finally:
-            self._moved_at = time.monotonic()
+            self._last_progress = time.monotonic()
             self._free.release()
 
 
-class PrivacyHeadersMiddleware:
-    """Keep private answers out of every cache, and the browser's sensors out of our pages."""
+class PrivacyHeadersMiddleware(Middleware):
+    """Keep private answers out of caches, and turn the browser's sensors off."""
 
     PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
@@ -130,14 +137,11 @@ class PrivacyHeadersMiddleware:
         return response
 
 
-class ControlCharactersMiddleware:
-    """Write no control character into a page, whoever typed it into whichever form: HTML takes tabs and line ends alone."""
+class ControlCharactersMiddleware(Middleware):
+    """Remove control characters from pages: HTML allows only tabs and line ends."""
 
     C0 = bytes({*range(0x20), 0x7F} - set(b"\t\n\r"))
     C1 = re.compile(rb"\xc2[\x80-\x9f]")
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
@@ -147,7 +151,7 @@ class ControlCharactersMiddleware:
 
 
 class HostMiddleware(CommonMiddleware):
-    """Refuse a Host that is not ours, except where a load balancer asks: it may know this machine by its number alone."""
+    """Refuse unknown hosts, except for health checks: a load balancer may use the IP address as Host."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         if request.path_info in FOR_MONITORS:
@@ -155,15 +159,11 @@ class HostMiddleware(CommonMiddleware):
         return super().process_request(request)
 
 
-class TrailingSlashMiddleware:
-    """Lead from a page's address with a slash at its end to the one without, where only that one is ours.
+class TrailingSlashMiddleware(Middleware):
+    """Redirect a page's address with a trailing slash to the one without.
 
-    308, so that a form that was sent to the wrong one is sent again whole. A program is told instead (`not_found`): many
-    clients follow no redirect of what they post.
+    308 makes the browser send a form again. The API answers `not_found` instead: many clients follow no redirect of a POST.
     """
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         location = address_without_slash(request)

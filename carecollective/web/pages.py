@@ -9,15 +9,40 @@ from uuid import UUID, uuid4, uuid5
 from django import forms
 from django.contrib.auth.views import redirect_to_login
 from django.forms.utils import ErrorDict
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from carecollective.core.errors import DomainError, Unauthorized, ValidationRefused, answer_headers, as_domain_error
-from carecollective.core.pagination import Cursor
+from carecollective.core.errors import (
+    DomainError,
+    Unauthorized,
+    ValidationRefused,
+    answer_headers,
+    as_domain_error,
+    envelope,
+)
+from carecollective.observability import request_ids
 from carecollective.web.api import parse_uuid, status_of
-from carecollective.web.views import answer_error
 
 P = ParamSpec("P")
+
+
+def render_page(
+    request: HttpRequest, template: str, context: dict[str, Any], *, refusal: DomainError | None = None
+) -> HttpResponse:
+    """Render a page, with the status and headers of the refusal that it shows."""
+    response = render(request, template, context, status=status_of(refusal) if refusal else 200)
+    if refusal:
+        for name, value in answer_headers(refusal).items():
+            response[name] = value
+    return response
+
+
+def answer_error(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """Answer a refusal as a page, or in the API's envelope under /api/."""
+    if request.path.startswith("/api/"):
+        return JsonResponse(envelope(error), status=status_of(error), headers=answer_headers(error))
+    context = {"error": error, "status": status_of(error), "request_id": request_ids.current()}
+    return render_page(request, "error.html", context, refusal=error)
 
 
 def public_page(
@@ -98,20 +123,3 @@ class CatchRefusals:
             for message in found:
                 self.form.add_error(field if field in self.form.fields else None, str(message))
         return True
-
-
-def render_page(
-    request: HttpRequest, template: str, context: dict[str, Any], *, refusal: DomainError | None = None
-) -> HttpResponse:
-    """Render a page, with the status and headers of the refusal that it shows."""
-    response = render(request, template, context, status=status_of(refusal) if refusal else 200)
-    if refusal:
-        for name, value in answer_headers(refusal).items():
-            response[name] = value
-    return response
-
-
-def parse_cursor(request: HttpRequest) -> Cursor | None:
-    """Return the place in a list that `?cursor=` names. Raises ValidationRefused."""
-    text = request.GET.get("cursor", "")
-    return Cursor.parse(text) if text else None

@@ -11,7 +11,7 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 class StrictJSONParser(JSONParser):
-    """JSON as programs mean it: UTF-8, no duplicate keys, no NaN, not nested beyond reason."""
+    """Strict JSON: UTF-8, no duplicate keys, no NaN, nested at most MAX_DEPTH levels."""
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -37,7 +37,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _depth(text: str) -> int:
-    """How deep the brackets nest, counted before the parser recurses; those inside strings are text."""
+    """Return how deep the brackets nest, those inside strings left out. Counted before the parser recurses."""
     depth = deepest = 0
     for character in _STRING.sub("", text):
         if character in "[{":

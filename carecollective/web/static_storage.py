@@ -9,14 +9,14 @@ HASHED_NAME = re.compile(r"\.[0-9a-f]{12}\.[^./]+$")
 class HashedModulesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
     """Static files under hashed names, inside JavaScript imports too.
 
-    With plain names in imports, a deploy changes modules under an open page, and a module that a page names as well is
-    loaded twice. A file under a hashed name is never removed or replaced: pages from before a deploy still ask for it.
+    With plain names in imports, a deploy would change the modules of open pages, and a module that a page names too would
+    be loaded twice. Files under hashed names are never removed: pages from before a deploy still ask for them.
     """
 
     support_js_module_import_aggregation = True
 
     def delete(self, name: str) -> None:
-        # Django removes what it takes for an intermediate result. It can be a file of an earlier deploy.
+        # Django removes what it takes for an intermediate file. It may be a file of an earlier deploy.
         if not HASHED_NAME.search(name):
             super().delete(name)
 
@@ -25,6 +25,6 @@ class HashedModulesStorage(CompressedManifestStaticFilesStorage):  # type: ignor
             with self.open(name) as kept:
                 if self.file_hash(name, kept) in name:
                     return name
-            # Cut short when it was written, by a full disk or a kill.
+            # A full disk or a kill left it incomplete.
             super().delete(name)
         return str(super()._save(name, content))
