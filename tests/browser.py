@@ -14,15 +14,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.staticfiles.finders import get_finders
-from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from carecollective.accounts.models import User
 from carecollective.postgres.locks import locked
-from carecollective.serving.supervisor import StaticFiles
+from carecollective.serving.static_files import collect_static_files
 from carecollective.settings import STORAGES
 from rollout.targeting import snapshot
 from tests import databases
@@ -106,11 +104,7 @@ def collected_static_files() -> None:
     """Collect the static files as `serve` does, unless they are collected already."""
     root = settings.DATA_DIR / "static"
     with override_settings(STORAGES=STORAGES, STATIC_ROOT=root), locked(root.with_suffix(".lock"), seconds=60):
-        files = StaticFiles(root)
-        fingerprint = files.fingerprint(get_finders())
-        if not files.are_current(fingerprint):
-            call_command("collectstatic", interactive=False, verbosity=0)
-            files.mark_current(fingerprint)
+        collect_static_files(print)
 
 
 @pytest.fixture(scope="module")  # no longer: its workers follow the rollout and write events into the test's database

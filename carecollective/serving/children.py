@@ -1,4 +1,4 @@
-"""The processes of a site: started from a release's folder, each able to say when it is ready."""
+"""The processes of a site. Each runs the code of one release, and says when it is ready."""
 
 import contextlib
 import ctypes
@@ -23,21 +23,21 @@ STOP_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The folder that a site's code is in, and the Python that runs it."""
+    """The folder of a site's code, and the Python that runs it."""
 
     folder: Path
     python: str
 
     @classmethod
     def own(cls) -> "Release":
-        """Return the release that this process runs."""
+        """Return the release of this process."""
         python = Path(sys.executable)
-        # The folder's real name, as BASE_DIR has it: a link to the newest release may lead elsewhere tomorrow.
+        # The real path, as in BASE_DIR: a link to the newest release may change later.
         return cls(settings.BASE_DIR, str(python.parent.resolve() / python.name))
 
 
 class Child:
-    """A process of the site in a session of its own, which ends when the supervisor does."""
+    """A process of the site, in its own session. It ends when the supervisor does."""
 
     def __init__(
         self,
@@ -50,22 +50,22 @@ class Child:
         """Start `arguments` with the release's Python.
 
         Args:
-            release: Where the code is.
-            arguments: What Python is to run.
-            role: The database role that the process connects as.
-            descriptors: Open files that it gets, beside the one that keeps the embedded database.
-            stderr: Where its messages go; unset, where the supervisor's go.
+            release: The code to run.
+            arguments: The arguments of Python.
+            role: The database role of the process.
+            descriptors: Open files to pass on, beside the lock of the embedded database.
+            stderr: Where its messages go; without it, where the supervisor's go.
         """
         database = postgres.lock_descriptor(settings.DATA_DIR) if settings.LOCAL_MODE else None
-        self._said, pipe = os.pipe()
-        os.set_blocking(self._said, False)
-        self._words = b""
+        self._ready_pipe, pipe = os.pipe()
+        os.set_blocking(self._ready_pipe, False)
+        self._ready_text = b""
         self.stop_at = float("inf")
         try:
             self._process = subprocess.Popen(
                 [release.python, *arguments],
                 cwd=release.folder,
-                # What stands in a release's .env is read by its own processes, not handed down from an older one's.
+                # Each release reads its own .env: it must not inherit the values of an older one.
                 env={
                     **env.GIVEN,
                     "DATA_DIR": str(settings.DATA_DIR),
@@ -76,7 +76,7 @@ class Child:
                 stderr=stderr,
                 # Ctrl-C reaches the whole terminal; only the supervisor answers it.
                 start_new_session=True,
-                # The database stays for as long as a child lives, even if the supervisor is killed.
+                # The embedded database runs as long as one child lives, even if the supervisor is killed.
                 pass_fds=(pipe, *descriptors, *(() if database is None else (database,))),
                 preexec_fn=_end_with_parent(),  # noqa: PLW1509 (the supervisor has one thread)
             )
@@ -88,33 +88,33 @@ class Child:
         return self._process.poll()
 
     def is_ready(self) -> bool:
-        """Tell whether all that the process is made of have announced themselves."""
+        """Whether the process and all its workers are ready."""
         with contextlib.suppress(BlockingIOError):
-            self._words += os.read(self._said, 4096)
-        return is_ready(self._words)
+            self._ready_text += os.read(self._ready_pipe, 4096)
+        return is_ready(self._ready_text)
 
     def terminate(self) -> None:
-        """Ask the process to end, within STOP_SECONDS from now."""
+        """Ask the process to end within STOP_SECONDS."""
         if self.poll() is None and self.stop_at == float("inf"):
             self.stop_at = time.monotonic() + STOP_SECONDS
             self._process.terminate()
 
     def has_ended(self) -> bool:
-        """Tell whether the process has ended; one that was asked to and is over its time is killed."""
+        """Return whether the process has ended. Kill it when it was asked to end and its time is over."""
         if self.poll() is None and time.monotonic() > self.stop_at:
-            # Its session is its own, so this ends its children with it and nothing else.
+            # The process group is its own: this kills its children too, and nothing else.
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         if self.poll() is None:
             return False
-        if self._said >= 0:
-            os.close(self._said)
-            self._said = -1
+        if self._ready_pipe >= 0:
+            os.close(self._ready_pipe)
+            self._ready_pipe = -1
         return True
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """Return what a new child runs so that Linux ends it when this process is killed."""
+    """Return a function for the new child: with it, Linux ends the child when this process is killed."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl

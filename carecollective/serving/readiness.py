@@ -1,6 +1,6 @@
-"""How a process of the site tells the supervisor that it works: one line in a pipe that it was started with.
+"""How a process tells the supervisor that it is ready: by one line in a pipe.
 
-Nothing of Django is imported here: gunicorn's worker announces before and without it.
+This module does not import Django: gunicorn's worker uses it without.
 """
 
 import contextlib
@@ -10,19 +10,19 @@ PIPE_VARIABLE = "SITE_READY_PIPE"
 
 
 def announce_ready(*, of: int = 1) -> None:
-    """Say that this process is ready. Does nothing where nobody started it to hear that.
+    """Say that this process is ready. Does nothing without a supervisor.
 
     Args:
-        of: How many processes write into the pipe: the supervisor waits for that many.
+        of: How many processes write into the pipe. The supervisor waits for all of them.
     """
     descriptor = os.environ.get(PIPE_VARIABLE, "")
     if descriptor.isdecimal():
-        # One that is started later, in another's place, finds that nobody listens any more.
+        # A worker that gunicorn starts later finds the pipe closed.
         with contextlib.suppress(OSError):
             os.write(int(descriptor), f"{of}\n".encode())
 
 
 def is_ready(said: bytes) -> bool:
-    """Tell whether all processes that were to announce themselves in this text have done so."""
+    """Whether all processes that write into the pipe have done so."""
     lines = said.split()
     return bool(lines) and len(lines) >= int(lines[0])

@@ -1,6 +1,6 @@
-"""How `manage.py restart` and the running site talk: a request and an answer, each a file beside the site's lock.
+"""How `manage.py restart` talks to the running site: by two files beside the site's lock, a request and an answer.
 
-Files, because a signal would end a site of an older release, which knows nothing of this.
+A signal would end a site of an older release that does not know it.
 """
 
 import json
@@ -14,11 +14,11 @@ from carecollective.postgres.locks import is_locked, try_lock
 from carecollective.serving.children import Release
 
 TAKE_SECONDS = 30.0
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 class RestartError(Exception):
-    """Why the site was not restarted, in one sentence for the person who tried."""
+    """Why the site was not restarted, in one sentence."""
 
 
 class Answer(StrEnum):
@@ -28,7 +28,7 @@ class Answer(StrEnum):
 
 
 class ControlFiles:
-    """The request and the answer that belong to one site, by the file that it holds locked."""
+    """The request and the answer of one site, found by its lock file."""
 
     def __init__(self, site_lock: Path) -> None:
         self.site_lock = site_lock
@@ -37,7 +37,7 @@ class ControlFiles:
         self._one_at_a_time = site_lock.with_suffix(".restarting")
 
     def ask(self, release: Release, *, say: Callable[[str], None]) -> str:
-        """Have the running site replaced by `release`, and return what the site says once it is.
+        """Let `release` replace the running site; return the site's answer.
 
         Raises RestartError: no site runs, another restart is under way, or the new release did not start.
         """
@@ -45,7 +45,7 @@ class ControlFiles:
             raise RestartError(f"No site runs on {self.site_lock.parent}: start it with `make run`.")
         descriptor = try_lock(self._one_at_a_time)
         try:
-            # One that somebody asked for and did not wait for holds no lock.
+            # A restart whose command was interrupted holds no lock, but the site has taken the request.
             if descriptor is None or self._read_answer()[0] == Answer.TAKEN:
                 raise RestartError("A restart is under way already: wait for it to end.")
             self._answer.unlink(missing_ok=True)
@@ -57,12 +57,12 @@ class ControlFiles:
                 os.close(descriptor)
 
     def clear(self) -> None:
-        """Forget what was asked of a site that ended, and what it answered."""
+        """Delete what an earlier site left."""
         self._request.unlink(missing_ok=True)
         self._answer.unlink(missing_ok=True)
 
     def take_request(self) -> Release | None:
-        """Return the release that somebody asks this site to change to, once."""
+        """Return the release that is requested, once; None without a request."""
         try:
             if self._request.stat().st_uid != os.geteuid():
                 return None
@@ -75,7 +75,7 @@ class ControlFiles:
         return release
 
     def answer(self, answer: Answer, sentence: str) -> None:
-        """Tell who asked how it goes."""
+        """Write an answer for the command that waits."""
         _write(self._answer, {"answer": answer.value, "sentence": sentence})
 
     def _wait(self, say: Callable[[str], None]) -> str:
@@ -96,7 +96,7 @@ class ControlFiles:
                     )
             if not is_running:
                 raise RestartError("The site ended while it was being restarted: start it with `make run`.")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def _read_answer(self) -> tuple[Answer | None, str]:
         try:
@@ -107,7 +107,7 @@ class ControlFiles:
 
 
 def _write(path: Path, content: dict[str, str]) -> None:
-    """Write the file as a whole or not at all, for its owner alone."""
+    """Write the file in one step, readable by its owner only."""
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -1,8 +1,7 @@
-"""The running site: gunicorn, the worker and the guard as children of one process that ends with all of them."""
+"""The supervisor: it starts gunicorn, the worker and the guard, starts again what ends, and ends with all of them."""
 
 import contextlib
 import errno
-import hashlib
 import http.client
 import json
 import os
@@ -10,13 +9,11 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from django import get_version
 from django.conf import settings
 
 from carecollective import postgres
@@ -25,16 +22,16 @@ from carecollective.postgres.locks import is_locked, try_lock
 from carecollective.serving.children import STOP_SECONDS, Child, Release
 from carecollective.serving.restarts import Answer, ControlFiles
 
-# What a site takes to end beyond the time that it gives its processes.
+# How long a site may take to end, beyond STOP_SECONDS for its processes.
 KILLED_SECONDS = 15.0
 HEALTH_SECONDS = 30.0
-# How long a new release may take until its web server and its helpers say that they are ready.
+# How long a new release may take until its web server and its helpers are ready.
 READY_SECONDS = 120.0
 DATABASE_CHECK_SECONDS = 1.0
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 STEADY_SECONDS = 60.0
-# The commands that run beside the web server, started again when they end, each in the database role it needs.
+# The commands that run beside the web server, each with its database role.
 HELPERS = {"worker": "web", "guard": "guard"}
 SAMPLE_LOGINS = (
     ("amina@example.org", "legacy-amina", "staff and administrator"),
@@ -52,7 +49,7 @@ class StopError(Exception):
 
 
 class Stopped(BaseException):
-    """Somebody asked the site to stop. Not an Exception, so that no handler on the way mistakes it for a failure."""
+    """The site was asked to stop. Not an Exception, so that no handler takes it for a failure."""
 
 
 class NotReady(Exception):
@@ -68,13 +65,13 @@ class WebServerEnded(Exception):
 
 
 class Pauses:
-    """How long to wait before a helper is started again: longer each time, and shortly again once it has run steadily."""
+    """How long to wait before a helper is started again: longer each time, until one run is steady."""
 
     def __init__(self) -> None:
         self.next = FIRST_PAUSE_SECONDS
 
     def after(self, ran_seconds: float) -> float:
-        """Return the seconds to wait after a run of so many seconds."""
+        """Return how many seconds to wait after a run of `ran_seconds`."""
         if ran_seconds >= STEADY_SECONDS:
             self.next = FIRST_PAUSE_SECONDS
         pause, self.next = self.next, min(self.next * 2, LONGEST_PAUSE_SECONDS)
@@ -82,9 +79,9 @@ class Pauses:
 
 
 def lock_path() -> Path:
-    """Return the file that a running site holds locked, with its address and its process id in it.
+    """Return the file that a running site locks. It holds the site's address and process id.
 
-    The embedded database has one site; with an operator's, several may share a DATA_DIR, each on a port of its own.
+    The embedded database has one site. With an operator's database, several sites may share a DATA_DIR, each on its port.
     """
     name = "serve.lock" if settings.LOCAL_MODE else f"serve-{settings.BIND}-{settings.PORT}.lock"
     path: Path = settings.DATA_DIR / name
@@ -92,7 +89,7 @@ def lock_path() -> Path:
 
 
 def stop_running_site() -> bool:
-    """End the site that runs on this DATA_DIR, and tell whether there was one. Raises StopError when it does not end."""
+    """Stop the site that runs on this DATA_DIR; return whether there was one. Raises StopError if it does not end."""
     path = lock_path()
     if not settings.LOCAL_MODE or not path.exists() or not is_locked(path):
         return False
@@ -111,14 +108,14 @@ def stop_running_site() -> bool:
 
 
 class Site:
-    """Starts the processes of a site, keeps them running, changes them for a new release's, and ends with all of them."""
+    """Runs the processes of a site, and replaces them by those of a new release on request."""
 
     def __init__(self, *, say: Callable[[str], None]) -> None:
         self.say = say
         self.bind: str = settings.BIND
         self.port: int = settings.PORT
         bound = ip_address(self.bind)
-        # Who listens everywhere is also found here.
+        # A site that listens on all addresses is reached on this one.
         self.host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)  # noqa: S104 (compared, not bound)
         self.address = f"http://{_in_url(self.host)}:{self.port}"
         self.is_public = not bound.is_loopback
@@ -135,16 +132,16 @@ class Site:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Make sure that this is the only site of its lock file and that its port is free, for as long as it runs."""
+        """Hold the site's lock and its port while it runs. Raises StartError when either is taken."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._hear)
+            signal.signal(number, self._on_signal)
         path = lock_path()
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
         descriptor = try_lock(path)
         if descriptor is None:
             raise StartError(f"The site is already running at {path.read_text().split()[0]} from {settings.DATA_DIR}.")
         try:
-            with self._bound() as self.listener:
+            with self._listening() as self.listener:
                 os.truncate(descriptor, 0)
                 os.write(descriptor, f"{self.address}\n{os.getpid()}\n".encode())
                 self.control.clear()
@@ -154,7 +151,7 @@ class Site:
             os.close(descriptor)
 
     def serve(self) -> int:
-        """Run the children until one is asked to stop, and return the exit code."""
+        """Run the processes until the site is asked to stop; return the exit code."""
         self.serving = True
         self.children["web"] = self._start_web()
         for helper in HELPERS:
@@ -162,19 +159,19 @@ class Site:
         self._announce()
         try:
             while not self.stopping:
-                self._look_after_children()
+                self._restart_ended()
                 release = self.control.take_request()
                 if release is not None:
                     self._change_to(release)
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
         except WebServerEnded as problem:
             self.say(str(problem))
             return problem.code if problem.code > 0 else 1
         self.say("\nStopping …")
         return 0
 
-    def _look_after_children(self) -> None:
-        """Start again what ended. Raises WebServerEnded."""
+    def _restart_ended(self) -> None:
+        """Start again each helper that ended. Raises WebServerEnded."""
         web = self.children["web"].poll()
         if web is not None:
             raise WebServerEnded(web)
@@ -190,13 +187,16 @@ class Site:
                 self._start_helper(helper)
         self.retiring = [child for child in self.retiring if not child.has_ended()]
         if settings.LOCAL_MODE and now >= self.database_check_due:
-            self._look_after_database()
+            try:
+                postgres.ensure_running(settings.DATA_DIR)
+            except postgres.PostgresError as problem:
+                self.say(str(problem))
             self.database_check_due = now + DATABASE_CHECK_SECONDS
 
-    # Another release takes over
+    # A new release
 
     def _change_to(self, release: Release) -> None:
-        """Start `release` beside what runs; once it is ready, end the old. If it never is, the old goes on serving."""
+        """Start `release` beside the old one, which ends once the new one is ready, and else goes on serving."""
         self.say(f"Changing to the release in {release.folder} …")
         new: dict[str, Child] = {}
         try:
@@ -222,12 +222,12 @@ class Site:
             self._retire(new)
 
     def _prepare(self, release: Release) -> None:
-        """Have the new release bring the database and the static files up to date. Raises NotReady with what it says."""
+        """Let the new release prepare the database and the static files. Raises NotReady with its last line."""
         with tempfile.TemporaryFile() as messages:
             child = Child(release, "manage.py", "serve", "--prepare", role="owner", stderr=messages)
             try:
                 while child.poll() is None:
-                    self._wait_a_moment()
+                    self._poll()
             finally:
                 self._retire({"prepare": child})
             if child.poll() != 0:
@@ -242,31 +242,31 @@ class Site:
                 raise NotReady(f"its {name} ended with code {child.poll()}; the site's log says why.")
             if time.monotonic() > deadline:
                 raise NotReady(f"its {name} was not ready after {READY_SECONDS:.0f} s; the site's log may say why.")
-            self._wait_a_moment()
+            self._poll()
 
-    def _wait_a_moment(self) -> None:
-        self._look_after_children()
+    def _poll(self) -> None:
+        self._restart_ended()
         if self.stopping:
             raise NotReady("the site was asked to stop.")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
     def _retire(self, children: dict[str, Child]) -> None:
         for child in children.values():
             child.terminate()
             self.retiring.append(child)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self.stopping:
             self.stopping = True
             if not self.serving:
                 raise Stopped
 
     @contextlib.contextmanager
-    def _bound(self) -> Iterator[socket.socket]:
-        """Hold the address for as long as the site runs: one web server after another listens on the same socket."""
+    def _listening(self) -> Iterator[socket.socket]:
+        """Bind the address while the site runs. Every release's web server listens on this same socket."""
         with socket.socket(socket.AF_INET6 if ":" in self.bind else socket.AF_INET) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # A moment's patience: the children of a site that was killed need it to end.
+            # The processes of a site that was killed may take a moment to end.
             deadline = time.monotonic() + 2
             while True:
                 try:
@@ -282,15 +282,15 @@ class Site:
                     if problem.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                         free = f"PORT={self.port + 1} make run"
                         raise StartError(f"PORT {self.port} is already in use: set another, such as {free}.") from None
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
             yield listener
 
     def _start_web(self, release: Release | None = None) -> Child:
-        door = self.listener.fileno()
+        descriptor = self.listener.fileno()
         # fmt: off
         return Child(
-            release or self.release, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"fd://{door}",
-            descriptors=(door,),
+            release or self.release, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"fd://{descriptor}",
+            descriptors=(descriptor,),
         )
         # fmt: on
 
@@ -298,17 +298,11 @@ class Site:
         self.children[name] = Child(self.release, "manage.py", name, role=HELPERS[name])
         self.started[name], self.due[name] = time.monotonic(), 0.0
 
-    def _look_after_database(self) -> None:
-        try:
-            postgres.ensure_running(settings.DATA_DIR)
-        except postgres.PostgresError as problem:
-            self.say(str(problem))
-
     def _announce(self) -> None:
         deadline = time.monotonic() + HEALTH_SECONDS
         while not self.stopping and self.children["web"].poll() is None:
-            said, missing = self._health()
-            if said == "ok" or (said and time.monotonic() > deadline):
+            status, failing = self._health()
+            if status == "ok" or (status and time.monotonic() > deadline):
                 break
             if time.monotonic() > deadline:
                 self.say("The site does not answer yet; its messages stand above.")
@@ -316,8 +310,8 @@ class Site:
             time.sleep(0.1)
         if self.stopping or self.children["web"].poll() is not None:
             return
-        if said != "ok":
-            self.say(f"Something is not well: {self.address}/api/health says {said} ({missing}).")
+        if status != "ok":
+            self.say(f"Something is not well: {self.address}/api/health says {status} ({failing}).")
         self.say(f"\nCare Collective is at {self.address}  (Ctrl-C stops it)")
         if settings.LOCAL_MODE:
             self.say("\nSign in with:")
@@ -330,13 +324,13 @@ class Site:
             self.say("")
 
     def _health(self) -> tuple[str, str]:
-        """Return what the health page says, and the names of the checks that fail; nothing while it does not answer."""
+        """Return the status of /api/health and the names of its failing checks; two empty strings without an answer."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
         try:
             connection.request("GET", "/api/health", headers={"Connection": "close"})
-            said = json.loads(connection.getresponse().read())
-            checks: dict[str, dict[str, object]] = said.get("checks", {})
-            return str(said["status"]), ", ".join(name for name, found in checks.items() if not found.get("ok"))
+            health = json.loads(connection.getresponse().read())
+            failing = [name for name, check in health.get("checks", {}).items() if not check.get("ok")]
+            return str(health["status"]), ", ".join(failing)
         except (OSError, ValueError, KeyError, http.client.HTTPException):
             return "", ""
         finally:
@@ -346,29 +340,6 @@ class Site:
         self._retire(self.children)
         while not all(child.has_ended() for child in self.retiring):
             time.sleep(0.02)
-
-
-class StaticFiles:
-    """The collected files, and whether they are still what the sources would give."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.mark = folder.with_name(f"{folder.name}.sha256")
-
-    def fingerprint(self, finders: Iterable[Any]) -> str:
-        """Return a digest of every source file's place, size and time, and of what processes them."""
-        digest = hashlib.sha256(f"{get_version()} {settings.STORAGES['staticfiles']}".encode())
-        for finder in finders:
-            for path, storage in finder.list([]):
-                found = os.stat(storage.path(path))
-                digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
-        return digest.hexdigest()
-
-    def are_current(self, fingerprint: str) -> bool:
-        return self.folder.is_dir() and self.mark.exists() and self.mark.read_text() == fingerprint
-
-    def mark_current(self, fingerprint: str) -> None:
-        self.mark.write_text(fingerprint)
 
 
 def _in_url(host: str) -> str:

@@ -29,7 +29,7 @@ class Command(BaseCommand):
             call_command("create_roles", verbosity=0)
         self.migrate()
         retention.save_periods()
-        # Silent when all is well; otherwise the start ends here, with what was expected and what was found.
+        # Silent when all is well; otherwise the start ends here and says what is wrong.
         call_command("verify_messaging", cheap=True, verbosity=0)
 
     def migrate(self) -> None:
@@ -39,7 +39,7 @@ class Command(BaseCommand):
             self.say("Bringing the tables up to date …")
             call_command("migrate", interactive=False, verbosity=0)
         else:
-            # What the apps take from the settings, such as a new secret key, is brought in all the same.
+            # The apps still store what they take from the settings, such as passwords made from the secret key.
             emit_post_migrate_signal(verbosity=0, interactive=False, db=DEFAULT_DB_ALIAS, stdout=self.stdout)
 
     def say(self, line: str) -> None:

@@ -9,7 +9,7 @@ from carecollective.serving.supervisor import lock_path
 
 class Command(BaseCommand):
     help = "Change the running site to the release in this folder, without a request lost. Run it after each update."
-    # The new release checks itself, in a process of its own.
+    # The new release runs its checks in its own process.
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:

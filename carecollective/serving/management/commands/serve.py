@@ -3,13 +3,13 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connections
 
 from carecollective import postgres
-from carecollective.serving.supervisor import Site, StartError, StaticFiles, Stopped
+from carecollective.serving.static_files import collect_static_files
+from carecollective.serving.supervisor import Site, StartError, Stopped
 
 
 class Command(BaseCommand):
@@ -21,12 +21,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--prepare",
             action="store_true",
-            help="prepare everything beside a site that runs, and end (`restart` does)",
+            help="prepare everything beside a running site, and end; `restart` uses this",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["prepare"]:
-            # A release that cannot be imported must change no table.
+            # A release that cannot be imported must not change the database.
             self.check()
             self.prepare()
             return
@@ -50,12 +50,7 @@ class Command(BaseCommand):
     def prepare(self) -> None:
         began = time.monotonic()
         call_command("prepare_database", stdout=self.stdout)
-        static_files = StaticFiles(settings.STATIC_ROOT)
-        fingerprint = static_files.fingerprint(get_finders())
-        if not static_files.are_current(fingerprint):
-            self.say("Collecting the static files …")
-            call_command("collectstatic", interactive=False, verbosity=0)
-            static_files.mark_current(fingerprint)
+        collect_static_files(self.say)
         connections.close_all()
         self.say(f"Ready after {time.monotonic() - began:.1f} s.")
 
