@@ -1,4 +1,4 @@
-"""Records: made from rows, and turned into what JSON knows."""
+"""Makes records from rows, and JSON values from records."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -19,7 +19,7 @@ def record_from(row: Any, shape: type[T], **others: Any) -> T:
 
 
 def as_plain(value: Any) -> Any:
-    """Turn a record, with all that it holds, into what JSON knows."""
+    """Turn a record and everything in it into JSON values."""
     if isinstance(value, Stage | UUID):
         return str(value)
     if isinstance(value, Enum):

@@ -1,4 +1,4 @@
-"""Which release of the site runs: what a signature is given for."""
+"""Which release of the site runs. Signatures are given for a release."""
 
 import subprocess
 from functools import lru_cache
@@ -8,7 +8,7 @@ from django.conf import settings
 
 @lru_cache(maxsize=1)
 def current_release() -> str:
-    """Return RELEASE, or the commit that is checked out; "unknown" where neither is to be had."""
+    """Return RELEASE, else the checked-out commit, else "unknown"."""
     if settings.RELEASE:
         return str(settings.RELEASE)
     try:

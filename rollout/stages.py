@@ -1,4 +1,4 @@
-"""The stages of the rollout: their order, and the one spelling each has. Imports nothing of Django: settings read it."""
+"""The stages of the rollout, their order and their spelling. Settings import it, so it imports no Django."""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Stage:
     def parse(cls, text: str) -> "Stage":
         """Read `disabled`, `internal`, `percentage:N` (0.1 to 100 in steps of 0.1) or `enabled`.
 
-        White space around it is forgiven: one trailing line end once kept a whole rollout switched off.
+        White space around it is ignored: a trailing line end in the environment once kept V2 off.
         Raises ValueError with a sentence that lists the accepted forms.
         """
         cleaned = text.strip()
@@ -43,7 +43,7 @@ class Stage:
 
     @property
     def threshold(self) -> int:
-        """How many of the 100,000 buckets are in by percentage alone."""
+        """How many of the 100,000 buckets the percentage takes in."""
         return self.permille * (BUCKETS // 1000)
 
     def __str__(self) -> str:
@@ -61,12 +61,12 @@ _ORDER = (StageKind.DISABLED, StageKind.INTERNAL, StageKind.PERCENTAGE, StageKin
 
 
 def order_key(stage: Stage) -> tuple[int, int]:
-    """Order stages: a higher one never has fewer members."""
+    """Return the key that sorts stages; a higher stage never has fewer members."""
     return _ORDER.index(stage.kind), stage.permille
 
 
 def skipped_stages(before: Stage, after: Stage) -> tuple[Stage, ...]:
-    """Return the stages that a step from `before` up to `after` leaves out; none for a step down."""
+    """Return the stages that a step up from `before` to `after` skips; none for a step down."""
     return tuple(each for each in STAGES if order_key(before) < order_key(each) < order_key(after))
 
 
@@ -76,5 +76,5 @@ def next_stage(stage: Stage) -> Stage | None:
 
 
 def standard_stage(stage: Stage) -> Stage:
-    """Return which of the five stages a percentage between two of them belongs to: the lower one."""
+    """Return the one of the five stages that a stage belongs to: the next lower one for a percentage between two."""
     return max((each for each in STAGES if order_key(each) <= order_key(stage)), key=order_key)

@@ -2,7 +2,7 @@ from enum import StrEnum
 
 
 class MessagingVersion(StrEnum):
-    """The two messaging systems. A conversation keeps the one it was born with."""
+    """The two messaging systems. A conversation never changes its version."""
 
     V1 = "v1"
     V2 = "v2"

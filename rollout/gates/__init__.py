@@ -1,1 +1,1 @@
-"""Is it good enough: each figure against what a stage asks."""
+"""Is it good enough? Each metric against what a stage asks."""

@@ -1,4 +1,4 @@
-"""A test of failures that may be looked at after every operation: it stops a bad stage early and a healthy one never.
+"""A sequential test of failures, read after every operation: it stops a bad stage early and almost never a healthy one.
 
 A mixture of Shiryaev-Roberts statistics. Each weighs one failure rate against the healthy one as if the trouble could
 have begun at any operation so far, so that a long healthy past does not slow it down; the head start stands for the
@@ -26,9 +26,9 @@ _SUCCESS = tuple((1 - rate) / (1 - HEALTHY) for rate in ALTERNATIVES)
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """What the operations of a stage have shown so far. A stage begins with `Detector()`.
+    """The test's state after the operations so far. A stage begins with `Detector()`.
 
-    Once it has tripped it stays so, and only the counts go on: what comes later does not unmake what was seen.
+    Once it has tripped it stays tripped, and only the counts go on.
     """
 
     operations: int = 0
@@ -41,8 +41,8 @@ class Detector:
         return self.tripped_at is not None
 
     @property
-    def evidence(self) -> float:
-        """How strongly the failures speak against a healthy stage; at `threshold` it trips."""
+    def statistic(self) -> float:
+        """The mixture of the statistics; at `threshold` the test trips."""
         return sum(weight * value for weight, value in zip(WEIGHTS, self.statistics, strict=True))
 
     @property
@@ -59,7 +59,7 @@ class Detector:
         return replace(counted, statistics=statistics)._judged()
 
     def after_successes(self, count: int) -> "Detector":
-        """Return what `count` updates with a success would, in one step whatever the count."""
+        """Return the detector after `count` successes, computed in one step."""
         detector = self
         while count and not detector.tripped and detector.operations < MINIMUM:
             detector, count = detector.update(False), count - 1
@@ -74,13 +74,13 @@ class Detector:
         return replace(counted, statistics=statistics)
 
     def _judged(self) -> "Detector":
-        if self.operations < MINIMUM or self.evidence < self.threshold:
+        if self.operations < MINIMUM or self.statistic < self.threshold:
             return self
         return replace(self, tripped_at=self.operations)
 
 
 def detect(*, operations: int, failed: Sequence[int]) -> Detector:
-    """Fold a stage's operations, numbered from 1 in the order of time, of which `failed` lists those that failed."""
+    """Return the detector after a stage's operations. They are numbered from 1 in time; `failed` lists the failures."""
     detector = Detector()
     for number in failed:
         detector = detector.after_successes(number - 1 - detector.operations).update(True)

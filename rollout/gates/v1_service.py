@@ -1,4 +1,4 @@
-"""After a rollback: whether V1 serves the members that V2 no longer does."""
+"""Does V1 serve the members after a rollback?"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,13 +7,14 @@ from django.utils.translation import gettext as _
 
 from carecollective.core.database import fetch_all
 from carecollective.core.moments import moment
+from rollout.gates.results import CheckState
 from rollout.gates.stays import read_stays
 from rollout.telemetry import metrics
 from rollout.versions import MessagingVersion
 
-# As in the alert rules: fewer failures are chance, and fewer starts than that prove nothing.
+# As in the alert rules: fewer failures may be chance.
 FAILURES, SUCCESS = 3, 0.95
-# Trials come every ten minutes at least. One that is much older says nothing of now.
+# A trial is made every ten minutes at least; a much older one is out of date.
 STALE_SECONDS = 1500.0
 _TRIAL = """
 SELECT at, error_code, failures, extract(epoch FROM clock_timestamp() - at)::float8 FROM public.rollout_v1_trial
@@ -28,13 +29,13 @@ class ServedSince:
     since: datetime
     succeeded: int
     failed: int
-    state: str  # pass, fail or insufficient
+    state: CheckState
     words: str
 
 
 @dataclass(frozen=True, slots=True)
 class TrialStart:
-    """How the latest trial start in V1 ended; `error_code` is empty where it worked, `failures` those in a row."""
+    """The latest trial start in V1. `error_code` is empty where it worked; `failures` counts those in a row."""
 
     at: datetime
     error_code: str
@@ -50,22 +51,19 @@ class TrialStart:
 
 
 def read_rolled_back_at() -> datetime | None:
-    """Return when V2 was rolled back; None where the latest change of the stage was another."""
+    """Return when V2 was rolled back; None unless that was the latest change of the stage."""
     latest = next(iter(read_stays()), None)
     return latest.began if latest is not None and latest.is_rollback else None
 
 
 def read_trial(since: datetime) -> TrialStart | None:
-    """Return the latest trial start in V1 that was made after a moment."""
+    """Return the latest trial start in V1, if it was made after `since`."""
     row = next(iter(fetch_all(_TRIAL, [since])), None)
     return None if row is None else TrialStart(*row)
 
 
 def read_v1_since_rollback() -> ServedSince | None:
-    """Count how V1's starts ended since V2 was rolled back, and how the latest trial did.
-
-    Returns None where the latest change of the stage was another.
-    """
+    """Count how V1's starts and the latest trial ended since the rollback; None unless that was the latest change."""
     since = read_rolled_back_at()
     if since is None:
         return None
@@ -73,29 +71,32 @@ def read_v1_since_rollback() -> ServedSince | None:
     said = {"good": seen.succeeded, "all": seen.trials, "failed": seen.failed}
     share = seen.successes.share
     if share is None:
-        state, words = "insufficient", _("Not known yet if V1 serves members: no start since the rollback.")
+        state, words = CheckState.INSUFFICIENT, _("Not known yet if V1 serves members: no start since the rollback.")
     elif seen.failed >= FAILURES and share < SUCCESS:
-        state, words = "fail", _("V1 does not serve members: %(failed)d of %(all)d starts failed since the rollback.")
+        state, words = (
+            CheckState.FAIL,
+            _("V1 does not serve members: %(failed)d of %(all)d starts failed since the rollback."),
+        )
     elif share < SUCCESS:
         state, words = (
-            "insufficient",
+            CheckState.INSUFFICIENT,
             _("Not known yet if V1 serves members: %(failed)d of %(all)d starts failed so far."),
         )
     else:
-        state, words = "pass", _("Members are served by V1: %(good)d of %(all)d since the rollback.")
+        state, words = CheckState.PASS, _("Members are served by V1: %(good)d of %(all)d since the rollback.")
     state, words = _with_trial(read_trial(since), state, words % said, unused=share is None)
     return ServedSince(since=since, succeeded=seen.succeeded, failed=seen.failed, state=state, words=words)
 
 
-def _with_trial(trial: TrialStart | None, state: str, words: str, *, unused: bool) -> tuple[str, str]:
-    """Add the latest trial to what members' own starts say. Where there are none, it stands for them."""
+def _with_trial(trial: TrialStart | None, state: CheckState, words: str, *, unused: bool) -> tuple[CheckState, str]:
+    """Add the latest trial to the result of members' own starts; without those, the trial decides."""
     if trial is None:
         return state, words
     if trial.error_code:
-        state = "fail"
+        state = CheckState.FAIL
     elif unused and trial.age_seconds < STALE_SECONDS:
-        state = "pass"
-    if unused and state != "insufficient":
+        state = CheckState.PASS
+    if unused and state is not CheckState.INSUFFICIENT:
         words = _("No member has started a conversation since the rollback.")
     said = (trial.words, words) if unused or trial.error_code else (words, trial.words)
     return state, " ".join(said)

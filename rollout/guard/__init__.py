@@ -1,1 +1,1 @@
-"""The process that watches the rollout and turns V2 off, and what it watches with."""
+"""The process that watches the rollout and turns V2 off, and its checks."""

@@ -1,1 +1,1 @@
-"""Who is in V2: the decision, the state it is taken from, and how every process learns of it."""
+"""Who is in V2: the decision, the state behind it, and how every process learns of it."""

@@ -1,4 +1,4 @@
-"""Which version a new conversation of a member uses: one pure function, and the one way to ask it."""
+"""Decides which version a member's new conversation uses."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ INTERNAL_TESTERS = "Internal testers"
 
 
 class Reason(StrEnum):
-    """Why a decision fell as it did; each code stays the same for ever, because events and monitors keep it."""
+    """Why a decision is what it is. The codes never change: events and monitors keep them."""
 
     DISABLED_BY_ENVIRONMENT = "disabled_by_environment"
     STALE_SNAPSHOT = "stale_snapshot"
@@ -53,13 +53,13 @@ _SENTENCES = {
 
 
 def explain(reason: Reason) -> str:
-    """Word a reason as a sentence for people."""
+    """Return a reason as a sentence for people."""
     return _SENTENCES[reason]
 
 
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
-    """All that the decision may know about a member."""
+    """All that the decision depends on, of a member."""
 
     id: UUID
     is_staff: bool
@@ -68,7 +68,7 @@ class MemberFacts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer for one member; `version` is None when neither messaging takes a new conversation of theirs."""
+    """The decision for one member; `version` is None when they can start no conversation at all."""
 
     version: MessagingVersion | None
     reason: Reason
@@ -77,7 +77,7 @@ class Decision:
 
 
 def bucket(*, member_id: UUID, salt: str) -> int:
-    """Place a member in one of 100,000 buckets, the same one wherever and whenever it is asked."""
+    """Return the member's bucket, 0 to 99,999: always the same for the same salt."""
     digest = sha256(f"{salt}:{member_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % BUCKETS
 
@@ -85,8 +85,8 @@ def bucket(*, member_id: UUID, salt: str) -> int:
 def decide(*, state: RolloutState, member: MemberFacts, override: Stage | None) -> Decision:
     """Decide from the rollout's state and the member alone. `override` is the environment's stage, if it names one.
 
-    Only a DISABLED override counts: any other is merely where an empty database began.
-    The members that are in at one stage are in at every higher one.
+    Only a DISABLED override counts: any other is the initial stage of an empty database.
+    Members who are in at one stage are in at every higher one.
     """
     stage = DISABLED if override == DISABLED else state.stage
     place = bucket(member_id=member.id, salt=state.salt)
@@ -127,26 +127,26 @@ def _place(
 def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
     """Tell whether V1 takes new conversations and messages.
 
-    The environment's `disabled`, a guard's absence and the loss of V2's tables do to a database at `enabled` what a rollback
-    would: V1 writes count as on, or switching V2 off would leave nobody able to write at all.
+    At `enabled` V1 is frozen. When something else turns V2 off there (the environment, no guard, missing tables), V1 writes
+    count as on, as after a rollback: otherwise nobody could write at all.
     """
     return state.v1_writes or (state.stage == ENABLED and (override == DISABLED or state.holds_v2_off))
 
 
 def nobody_can_start(*, state: RolloutState, override: Stage | None) -> bool:
-    """Tell whether neither messaging takes a new conversation of anybody: V1 is frozen and V2 is off."""
+    """Tell whether nobody can start a conversation: V1 is frozen and V2 is off."""
     v2_is_off = override == DISABLED or not state.fresh or state.stage == DISABLED or state.holds_v2_off
     return v2_is_off and not v1_takes_writes(state=state, override=override)
 
 
 def decision_for(member: "User") -> Decision:
-    """Decide for a member from the current state of the rollout, at the cost of one query at most."""
+    """Decide for a member from the current state; costs one query at most."""
     state, override = snapshot.current(), settings.MESSAGING_V2_ROLLOUT
     return decide(state=state, member=gather_facts(member=member, state=state, override=override), override=override)
 
 
 def gather_facts(*, member: "User", state: RolloutState, override: Stage | None) -> MemberFacts:
-    """Collect what `decide` needs, and look up the group only where it could make a difference."""
+    """Collect what `decide` needs; query the group only where it can change the decision."""
     off = override == DISABLED or not state.fresh or state.holds_v2_off
     settled = off or state.stage in (DISABLED, ENABLED) or member.is_staff
     is_tester = not settled and member.groups.filter(name=INTERNAL_TESTERS).exists()
@@ -154,15 +154,15 @@ def gather_facts(*, member: "User", state: RolloutState, override: Stage | None)
 
 
 def v1_writes_are_on() -> bool:
-    """Tell whether V1 takes writes now; what the pages, the API and the legacy writer ask."""
+    """Tell whether V1 takes writes now."""
     return v1_takes_writes(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)
 
 
 def nobody_can_start_now() -> bool:
-    """Tell whether nobody at all can start a conversation now, as far as this process knows."""
+    """Tell whether nobody can start a conversation now, as far as this process knows."""
     return nobody_can_start(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)
 
 
 def v2_is_installed() -> bool:
-    """Tell whether V2's tables are there, as far as this process knows; true where it knows nothing."""
+    """Tell whether V2's tables exist, as far as this process knows; True while it knows nothing."""
     return snapshot.current().installed

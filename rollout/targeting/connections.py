@@ -6,9 +6,9 @@ from carecollective.core.database import direct_connection
 
 
 def connection_parameters(*, application_name: str) -> dict[str, Any]:
-    """Return what `BoundedConnection.connect` needs to reach this process's database in its role, past any pooler."""
+    """Return the parameters of a direct connection, past any pooler, to this process's database in its role."""
     parameters = direct_connection().get_connection_params()
-    # Django's own row and adapter types are of no use to a plain connection.
+    # A plain psycopg connection cannot use Django's row and adapter types.
     for name in ("context", "cursor_factory", "prepare_threshold"):
         parameters.pop(name, None)
     return {**parameters, "application_name": application_name}

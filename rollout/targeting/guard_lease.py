@@ -1,4 +1,4 @@
-"""The guard's lease: the sign of life that it renews after each look, and without which V2 is off by itself."""
+"""The guard's lease: renewed after each check. A minute without it turns V2 off."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from django.db import connection
 
 GUARD_LEASE_SECONDS = 60
 IS_WATCHING = f"renewed_at > clock_timestamp() - interval '{GUARD_LEASE_SECONDS} s'"
-# A lease without an end is what tests and rehearsals hold; no program can read its date.
+# Tests and rehearsals hold a lease until 'infinity', which Python has no date for.
 _READ = f"""
 SELECT holder, nullif(renewed_at, 'infinity'), {IS_WATCHING},
   CASE WHEN isfinite(renewed_at) THEN extract(epoch FROM clock_timestamp() - renewed_at)::float8 ELSE 0 END
@@ -17,7 +17,7 @@ FROM public.rollout_guard_lease
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The lease as it stands. `watching` is what every process goes by; `renewed_at` is None for one without an end."""
+    """The lease now. V2 is on only while `watching`; `renewed_at` is None for a lease without an end."""
 
     holder: str
     renewed_at: datetime | None
@@ -26,7 +26,7 @@ class Lease:
 
 
 def read_lease() -> Lease | None:
-    """Return the lease as it stands; None when no guard ever ran."""
+    """Return the lease; None when no guard ever ran."""
     with connection.cursor() as cursor:
         cursor.execute(_READ)
         row = cursor.fetchone()

@@ -1,6 +1,6 @@
-"""Each serving process says which version of the flag it knows, so that a rollback can tell when the last one had switched.
+"""Each serving process records which version of the flag it knows, so that a rollback can see when all have switched.
 
-A process tells by the connection on which it follows the flag, never on a request's; only reading goes through Django.
+A process writes on the connection on which it follows the flag, never on a request's. Only reading goes through Django.
 """
 
 import logging
@@ -23,13 +23,13 @@ from rollout.targeting.state import environment_disables
 
 logger = logging.getLogger(__name__)
 
-BEAT_SECONDS = 10.0
-# A process silent for longer than a beat and the five seconds that a snapshot is good for starts nothing in V2 any more.
+HEARTBEAT_SECONDS = 10.0
+# A heartbeat plus the five seconds that a snapshot is valid: after that, a silent process starts nothing in V2.
 SILENT_SECONDS = 15.0
 GONE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
-TELL = """
+ACKNOWLEDGE = """
 INSERT INTO public.rollout_process AS known (key, flag_version, switched_at, seen_at, backend_pid, held_off)
 VALUES (%s, %s, clock_timestamp(), clock_timestamp(), pg_backend_pid(), %s)
 ON CONFLICT (key) DO UPDATE SET
@@ -37,7 +37,7 @@ ON CONFLICT (key) DO UPDATE SET
     flag_version = excluded.flag_version, seen_at = clock_timestamp(), backend_pid = excluded.backend_pid,
     held_off = excluded.held_off
 """
-# PostgreSQL gives the number of a session that ended to a later one.
+# PostgreSQL reuses the pid of an ended session.
 PRUNE = """
 DELETE FROM public.rollout_process WHERE key IN (
     SELECT key FROM public.rollout_process
@@ -54,12 +54,12 @@ FROM public.rollout_process WHERE seen_at >= clock_timestamp() - make_interval(s
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """How many serving processes have switched to the present version of the row."""
+    """Which serving processes know the present version of the flag."""
 
     flag_version: int
     switched: int
     waiting: tuple[str, ...]
-    silent: tuple[str, ...]  # not heard from for so long that they hold V2 off by themselves
+    silent: tuple[str, ...]  # no heartbeat for so long that they keep V2 off by themselves
     held_off: tuple[str, ...]  # their environment says MESSAGING_V2_ROLLOUT=disabled, whatever the stage
     last_at: datetime | None
     words: str
@@ -71,17 +71,17 @@ class Switch:
 
 
 def acknowledge(follower: "psycopg.Connection[Any]", *, version: int) -> None:
-    """Tell that this process knows `version`: at once when it is new, and every ten seconds in any case. Never raises."""
+    """Record that this process knows `version`: at once when it is new, else every ten seconds. Never raises."""
     pid, now = os.getpid(), time.monotonic()
     told = _told.get(pid)
     try:
         session = follower.info.backend_pid
-        if pid in _left or (told is not None and told[:2] == (version, session) and now - told[2] < BEAT_SECONDS):
+        if pid in _left or (told is not None and told[:2] == (version, session) and now - told[2] < HEARTBEAT_SECONDS):
             return
         with follower.transaction():
-            # A locked table must not make the process deaf to the flag itself.
+            # A locked table must not keep the process from following the flag.
             follower.execute("SET LOCAL lock_timeout = '200ms'")
-            follower.execute(TELL, [process_key(), version, environment_disables()])
+            follower.execute(ACKNOWLEDGE, [process_key(), version, environment_disables()])
             follower.execute(PRUNE, [GONE_SECONDS, process_key()])
     except psycopg.Error as error:
         logger.debug("This process could not acknowledge version %s (%s).", version, type(error).__name__)
@@ -90,7 +90,7 @@ def acknowledge(follower: "psycopg.Connection[Any]", *, version: int) -> None:
 
 
 def leave() -> None:
-    """Take this process, which ends now, out of the count. Never raises."""
+    """Remove this process, which is about to end. Never raises."""
     _left.add(os.getpid())
     try:
         with BoundedConnection.connect(**connection_parameters(application_name="carecollective-leaving")) as session:
@@ -101,7 +101,7 @@ def leave() -> None:
 
 
 def process_key() -> str:
-    """Name this process for as long as it lives: host, number, and something that a later process would not draw again."""
+    """Return this process's key: host, pid, and a random part, because pids are reused."""
     pid = os.getpid()
     if pid not in _keys:
         _keys.clear()
@@ -112,8 +112,8 @@ def process_key() -> str:
 def read_switch(*, version: int) -> Switch:
     """Tell which of the serving processes know `version` of the flag or a later one.
 
-    A process without its session has ended, and leaves the count. One that may only be cut off is waited for until it is
-    sure to hold V2 off by itself.
+    A process whose session is gone has ended, or has only lost its connection. Unless it surely ended, it counts as waiting
+    until it must have turned V2 off by itself.
     """
     with connection.cursor() as cursor:
         cursor.execute(READ, [GONE_SECONDS])
@@ -139,7 +139,7 @@ def read_switch(*, version: int) -> Switch:
 
 
 def wait_for_switch(*, version: int, seconds: float = 2.0) -> Switch:
-    """Wait until no process is behind `version`, at most so long, and tell how far they came."""
+    """Wait up to `seconds` until no process is behind `version`, and return who has switched."""
     deadline = time.monotonic() + seconds
     while (switch := read_switch(version=version)).waiting and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
@@ -147,7 +147,7 @@ def wait_for_switch(*, version: int, seconds: float = 2.0) -> Switch:
 
 
 def _has_ended(key: str) -> bool:
-    """Tell whether a process of this very host is surely gone."""
+    """Tell whether the process ran on this host and is gone."""
     host, pid, _drawn = key.rsplit(":", 2) if key.count(":") >= 2 else ("", "", "")
     if host != socket.gethostname():
         return False
@@ -187,7 +187,7 @@ def _has(number: int) -> str:
     return "has" if number == 1 else "have"
 
 
-# Keyed by process: a fork inherits them and must not pass for its parent.
+# Keyed by pid: a fork inherits them, and must not act as its parent.
 _keys: dict[int, str] = {}
 _told: dict[int, tuple[int, int, float]] = {}
 _left: set[int] = set()

@@ -1,10 +1,10 @@
-"""The rollout's state, at hand in every process without a query and at most moments old.
+"""Keeps a fresh copy of the rollout's state in every process, so that a request needs no query for it.
 
-With ROLLOUT_SNAPSHOT "thread", one thread per process listens for the table's notifications on a connection of its
-own, reads the row anew after them, and once a second without any. With "query", each call reads through Django.
+With ROLLOUT_SNAPSHOT "thread", one thread per process listens for notifications on its own connection, and reads the row
+after each, at least once a second. With "query", each call reads through Django.
 
-Any role may notify, and as often as it likes. However many notifications come, the thread reads at most 20 times a
-second; in a flood it stops listening for a while and polls.
+Any role may send notifications, without limit. The thread reads at most 20 times a second; in a flood it stops
+listening for a while and polls.
 """
 
 import logging
@@ -41,23 +41,23 @@ POLL_EVERY = 1.0
 FIRST_READ_WITHIN = 1.0
 RETRY_FIRST, RETRY_LAST = 0.05, 1.0
 SHORTEST_PAUSE = 0.05
-# More notifications than this between two reads are a flood: nobody moves the rollout so often.
+# More notifications than this between two reads are a flood: no rollout changes so often.
 FLOOD = 100
 POLL_IN_FLOOD = 0.2
 DEAF_FOR = 10.0
 
 
 def current() -> RolloutState:
-    """Return the rollout's state as far as it is known; never raises, and never trusts what is over 5 s old."""
+    """Return the rollout's state as far as known; not `fresh` after 5 s. Never raises."""
     if settings.ROLLOUT_SNAPSHOT == "thread":
         return start().state()
     return _query()
 
 
 def read_now() -> RolloutState:
-    """Read the row on the caller's own connection, inside its transaction, whatever copy this process keeps.
+    """Read the row itself, on Django's connection and in the caller's transaction.
 
-    Unlike `current`, raises what the database raises: the transaction would be lost, and must not go on as V1.
+    Unlike `current` it raises database errors: the transaction is broken then, and must not go on as V1.
     """
     with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute(READ)
@@ -65,14 +65,14 @@ def read_now() -> RolloutState:
 
 
 def age_seconds() -> float | None:
-    """Tell how long ago the row was last read by this process; None when it never was."""
+    """Return the age of this process's copy; None when there is none."""
     if settings.ROLLOUT_SNAPSHOT == "thread":
         return start().age()
     return None if _query() == UNKNOWN else 0.0
 
 
 def start() -> "Follower":
-    """Start this process's follower, or return the one that runs."""
+    """Return this process's follower, started if necessary."""
     with _process.starting:
         if _process.follower is None or not _process.follower.is_alive():
             _process.follower = Follower()
@@ -81,7 +81,7 @@ def start() -> "Follower":
 
 
 def stop() -> None:
-    """End this process's follower, if there is one; the next question starts another."""
+    """Stop this process's follower, if there is one; the next read starts another."""
     with _process.starting:
         follower, _process.follower = _process.follower, None
     if follower is not None:
@@ -89,7 +89,7 @@ def stop() -> None:
 
 
 class Follower(threading.Thread):
-    """Keeps a copy of the rollout's row in step with the database, on a connection of its own."""
+    """The thread that follows the rollout's row on its own connection."""
 
     def __init__(self) -> None:
         super().__init__(name="rollout-snapshot", daemon=True)
@@ -112,7 +112,7 @@ class Follower(threading.Thread):
         return None if known is None else time.monotonic() - known[1]
 
     def _first_read(self) -> tuple[RolloutState, float] | None:
-        # Only a process's first moment is worth a wait: with the database away, every request would pay for it.
+        # Wait only while the process is new: with the database away, every request would wait.
         if self._known is None:
             self._read_once.wait(max(0.0, self._born_at + FIRST_READ_WITHIN - time.monotonic()))
         return self._known
@@ -132,13 +132,13 @@ class Follower(threading.Thread):
                 with BoundedConnection.connect(
                     **connection_parameters(application_name=APPLICATION), autocommit=True
                 ) as connection:
-                    # Listen first and read then: a change between the two is read, or heard, or both.
+                    # Listen before the first read, so that no change falls between the two.
                     self._listen(connection)
                     while not self._stopping.is_set():
                         self._read(connection)
                         pause, reported = RETRY_FIRST, False
                         self._wait(connection)
-            except Exception as error:  # noqa: BLE001 - the thread outlives whatever befalls one connection
+            except Exception as error:  # noqa: BLE001 - the thread survives any failure of one connection
                 if not reported:  # an outage is one line, not one a second
                     logger.warning("The rollout's snapshot lost its connection (%s).", type(error).__name__)
                 reported = True
@@ -150,30 +150,30 @@ class Follower(threading.Thread):
         self._deaf_until = 0.0
 
     def _read(self, connection: "psycopg.Connection[Any]") -> None:
-        # The clock is read first, so that the age is never understated.
+        # Take the time before the query, so that the copy is never older than it claims.
         self._asked_at = time.monotonic()
         state = _state_of(connection.execute(READ).fetchone())
         self.remember(state, read_at=self._asked_at)
         propagation.acknowledge(connection, version=state.version)
 
     def _wait(self, connection: "psycopg.Connection[Any]") -> None:
-        """Return when something was notified, at the latest after a second. Many notifications are one."""
+        """Wait for a notification, at most a second; several in a row count as one."""
         if self._deaf_until:
             self._stopping.wait(POLL_IN_FLOOD)
             if time.monotonic() >= self._deaf_until:
                 self._listen(connection)
             return
-        heard = sum(1 for _ in connection.notifies(timeout=POLL_EVERY, stop_after=1))
+        received = sum(1 for _ in connection.notifies(timeout=POLL_EVERY, stop_after=1))
         if (pause := self._asked_at + SHORTEST_PAUSE - time.monotonic()) > 0:
-            heard += sum(1 for _ in connection.notifies(timeout=pause))
-        if heard > FLOOD:
+            received += sum(1 for _ in connection.notifies(timeout=pause))
+        if received > FLOOD:
             connection.execute("UNLISTEN *")
             self._deaf_until = time.monotonic() + DEAF_FOR
-            logger.warning("%s notifications came at once; the rollout's state is polled for %s s.", heard, DEAF_FOR)
+            logger.warning("%s notifications came at once; the rollout's state is polled for %s s.", received, DEAF_FOR)
 
 
 class _Process:
-    """What belongs to one process: a fork leaves its parent's thread behind and may copy a lock while it is held."""
+    """The state of one process. A fork begins anew: it has no copy of the thread, and may copy a held lock."""
 
     def __init__(self) -> None:
         self.begin()

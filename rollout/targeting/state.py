@@ -11,9 +11,9 @@ FLAG_NAME = "messaging_v2"
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """The rollout's row as it was last read; `fresh` is False once that is too long ago to act upon.
+    """The rollout's row as it was last read. `fresh` is False once that is too long ago to rely on.
 
-    `guarded` tells whether a guard watched in the minute before, `installed` whether V2's tables are there.
+    `guarded`: a guard watched in the last minute. `installed`: V2's tables exist.
     """
 
     stage: Stage
@@ -26,11 +26,11 @@ class RolloutState:
 
     @property
     def holds_v2_off(self) -> bool:
-        """Tell whether V2 is off whatever the stage says: nobody watches it, or its tables are gone."""
+        """Tell whether V2 is off at any stage, because no guard watches or its tables are missing."""
         return not (self.guarded and self.installed)
 
 
-# What holds where there is no row, or none that can be read: as on the day before the rollout.
+# When the row cannot be read, or does not exist: as before the rollout.
 UNKNOWN = RolloutState(stage=DISABLED, v1_writes=True, salt="", version=0, fresh=False)
 MISSING = RolloutState(stage=DISABLED, v1_writes=True, salt="", version=0, fresh=True)
 

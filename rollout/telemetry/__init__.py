@@ -1,1 +1,1 @@
-"""What happened: operations as they end, counted and kept."""
+"""What happened: every start and send, counted and recorded."""

@@ -207,7 +207,7 @@ def _print_line(event: Event) -> None:
 
 
 class _Process:
-    """What belongs to one process: a fork leaves its parent's thread behind and may copy a lock while it is held."""
+    """The state of one process. A fork begins anew: it has no copy of the thread, and may copy a held lock."""
 
     def __init__(self) -> None:
         self.begin()

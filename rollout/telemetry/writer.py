@@ -118,7 +118,7 @@ class EventWriter(threading.Thread):
                 with BoundedConnection.connect(**parameters, autocommit=True) as connection:
                     connection.execute(LIMITS)
                     self._write_while_connected(connection)
-            except Exception as error:  # noqa: BLE001 - the thread outlives whatever befalls one connection
+            except Exception as error:  # noqa: BLE001 - the thread survives any failure of one connection
                 self._wait_after(error)
 
     def _write_while_connected(self, connection: "psycopg.Connection[Any]") -> None:

@@ -57,10 +57,10 @@ def test_the_bound_on_false_trips_is_proven_not_only_simulated():
         expected = HEALTHY * (value + 1) * up + (1 - HEALTHY) * (value + 1) * down
         assert expected == pytest.approx(value + 1)
     assert sum(sequential.WEIGHTS) == pytest.approx(1)
-    assert (3_000 + Detector().evidence) / Detector(operations=3_000).threshold <= 0.001 + 1e-12
+    assert (3_000 + Detector().statistic) / Detector(operations=3_000).threshold <= 0.001 + 1e-12
     # Each doubling after that adds as much as its last operation against the threshold of its first.
     for operations in (6_000, 12_000, 96_000):
-        assert (operations + Detector().evidence) / Detector(operations=operations // 2).threshold <= 0.002
+        assert (operations + Detector().statistic) / Detector(operations=operations // 2).threshold <= 0.002
 
 
 def test_a_healthy_month_of_any_length_hardly_ever_trips():

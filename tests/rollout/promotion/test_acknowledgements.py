@@ -87,7 +87,7 @@ def test_a_process_tells_of_what_is_new_at_once_and_of_nothing_new_every_ten_sec
     second = Process.objects.get()
     assert (second.key, second.flag_version) == (process_key(), 8)
     assert second.switched_at > first.switched_at
-    monkeypatch.setattr(propagation, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(propagation, "HEARTBEAT_SECONDS", 0.0)
     acknowledge(follower, version=8)
     third = Process.objects.get()
     assert third.switched_at == second.switched_at
