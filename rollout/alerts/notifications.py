@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -17,6 +17,7 @@ from django.db import connection
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.deadlines import Deadline
 from carecollective.core.errors import NotPermitted
+from carecollective.serving.jobs import claim, pause_after
 from rollout.alerts import channels
 from rollout.alerts.channels import CHANNELS, Channel, NotDelivered, configured_channels
 from rollout.alerts.lifecycle import REOPENS_WITHIN, SILENCES_FOR, DeliveryRecord, alert_record
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 20
-PAUSE_FIRST, PAUSE_LAST = 5, 900
-GIVE_UP_AFTER_HOURS = 24
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=15)
+GIVE_UP_AFTER = timedelta(hours=24)
 NOTIFY_WITHIN_HOURS = 24
 # How long an alert waits for a stronger one of the same cause: at least two looks of the guard.
 SETTLING_SECONDS_CRITICAL, SETTLING_SECONDS = 10, 30
@@ -69,21 +70,11 @@ WHERE a.resolved_at < clock_timestamp() - %(reopens_within)s AND a.severity <> '
       AND later.opened_at < a.resolved_at + %(reopens_within)s)
 ON CONFLICT (alert_id, channel, what) DO NOTHING
 """
-# A claim moves the next try ahead: if this process ends half-way, another tries again then.
-_CLAIM = """
-UPDATE rollout_delivery SET attempts = attempts + 1,
-  next_try_at = clock_timestamp() + make_interval(secs => least(%(first)s * 2 ^ least(attempts, 20), %(last)s))
-WHERE id IN (
-  SELECT id FROM rollout_delivery
-  WHERE delivered_at IS NULL AND next_try_at <= clock_timestamp() AND channel = ANY (%(channels)s)
-  ORDER BY next_try_at, id LIMIT %(at_once)s FOR UPDATE SKIP LOCKED)
-RETURNING id
-"""
 _FAILED = """
-UPDATE rollout_delivery d SET error = %s, failed_at = clock_timestamp(), next_try_at = CASE WHEN (
+UPDATE rollout_delivery d SET error = %(error)s, failed_at = clock_timestamp(), next_try_at = CASE WHEN (
     SELECT greatest(a.opened_at, coalesce(a.resolved_at, a.opened_at)) FROM rollout_alert a WHERE a.id = d.alert_id
-  ) > clock_timestamp() - make_interval(hours => %s) THEN next_try_at END
-WHERE d.id = %s
+  ) > clock_timestamp() - %(give_up)s THEN clock_timestamp() + %(pause)s END
+WHERE d.id = %(id)s
 """
 _STATES = """
 SELECT channel, max(delivered_at), max(delivered_at) FILTER (WHERE what = 'test'), max(failed_at),
@@ -159,7 +150,9 @@ def deliver_waiting() -> int:
     if not names:
         return 0
     queue(names)
-    due = _claim(names)
+    waiting = Delivery.objects.filter(delivered_at=None, channel__in=names).select_related("alert")
+    # Longer than an attempt takes, so that nobody else claims a message that is on its way.
+    due = claim(waiting, lease=timedelta(seconds=2 * channels.TIMEOUT_SECONDS), at_most=AT_ONCE)
     if not due:
         return 0
     present = _read_present()
@@ -243,12 +236,8 @@ def _send_all(messages: list[tuple[Delivery, Message]]) -> int:
             Delivery.objects.filter(pk=delivery.pk).update(delivered_at=ClockTimestamp(), next_try_at=None)
             continue
         logger.warning("A message could not be delivered by %s (%s).", delivery.channel, error)
+        pause = pause_after(delivery.attempts + 1, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+        values: dict[str, Any] = {"error": error, "give_up": GIVE_UP_AFTER, "pause": pause, "id": delivery.pk}
         with connection.cursor() as cursor:
-            cursor.execute(_FAILED, [error, GIVE_UP_AFTER_HOURS, delivery.pk])
+            cursor.execute(_FAILED, values)
     return arrived
-
-
-def _claim(names: list[str]) -> list[Delivery]:
-    values = {"first": PAUSE_FIRST, "last": PAUSE_LAST, "channels": names, "at_once": AT_ONCE}
-    ids = [row[0] for row in fetch_all(_CLAIM, values)]
-    return list(Delivery.objects.filter(pk__in=ids).select_related("alert").order_by("pk"))
