@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
-from tests.faults.site import Answer, Seat, Site, ask, messages_path
+from tests.sites import Answer, Seat, Site, ask, messages_path
 
 PAUSE = 0.05
 NO_ANSWER = "no answer"
@@ -137,7 +137,7 @@ class Talk:
         began = time.monotonic()
         while any(sender.acknowledged < least for sender, least in zip(self.senders, wanted, strict=True)):
             if time.monotonic() - began > seconds:
-                raise AssertionError(f"nothing more came through: {self.report()} {self.site.said()[-2000:]}")
+                raise AssertionError(f"nothing more came through: {self.report()} {self.site.said[-2000:]}")
             time.sleep(0.01)
         return time.monotonic() - began
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Seat, Site
 from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
-from tests.sites import CopyFirstRun
+from tests.sites import CopyFirstRun, Seat, Site
 from tests.waiting import wait_for
 
 
@@ -22,9 +21,9 @@ def black_hole() -> Iterator[WebhookServer]:
 def site(black_hole: WebhookServer, copy_first_run: CopyFirstRun) -> Iterator[Site]:
     """One site for all of these tests: each leaves it well, which the next one's start proves."""
     with tempfile.TemporaryDirectory(prefix="care-faults-") as folder:
-        started = Site(copy_first_run(Path(folder) / "data"), ALERT_WEBHOOK_URL=black_hole.address)
+        started = Site(copy_first_run(Path(folder) / "data"), WEB_CONCURRENCY="2", ALERT_WEBHOOK_URL=black_hole.address)
         try:
-            started.wait_until_up()
+            started.wait_until_watched()
             yield started
         finally:
             started.end()
@@ -40,7 +39,7 @@ def seats_of_both_versions(site: Site) -> Sequence[Seat]:
 
 @pytest.fixture
 def seats(site: Site, seats_of_both_versions: Sequence[Seat]) -> Sequence[Seat]:
-    wait_for(site.healthy, seconds=30)
+    wait_for(site.is_healthy, seconds=30)
     return seats_of_both_versions
 
 

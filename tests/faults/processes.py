@@ -14,9 +14,8 @@ from django.conf import settings
 
 from carecollective.serving.supervisor import HELPERS
 from tests import databases
-from tests.faults.site import Answer, ask, insert_member
 from tests.postgres.support import PROJECT
-from tests.sites import free_port
+from tests.sites import Answer, ask, free_port, insert_member
 from tests.waiting import wait_for
 
 

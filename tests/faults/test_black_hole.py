@@ -14,7 +14,7 @@ from carecollective.postgres.embedded.layout import DataDirectory
 from tests import databases
 from tests.faults.black_hole import Proxy
 from tests.faults.processes import Processes
-from tests.faults.site import Answer
+from tests.sites import Answer
 from tests.waiting import wait_for
 
 pytestmark = [

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.scale import BACK_WITHIN
-from tests.faults.site import Answer, Site
 from tests.postgres.support import PROJECT
-from tests.sites import CopyFirstRun, environment_for
+from tests.sites import Answer, CopyFirstRun, Site, environment_for
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -44,14 +43,13 @@ def small_disk() -> Iterator[Path]:
 
 @pytest.fixture
 def small_site(small_disk: Path, copy_first_run: CopyFirstRun) -> Iterator[Site]:
-    with tempfile.TemporaryDirectory(prefix="care-disk-log-") as folder:
-        started = Site(copy_first_run(small_disk / "data"), log=Path(folder) / "site.log")
-        try:
-            started.wait_until_up()
-            started.put_stage("percentage:100")
-            yield started
-        finally:
-            started.end()
+    started = Site(copy_first_run(small_disk / "data"), WEB_CONCURRENCY="2")
+    try:
+        started.wait_until_watched()
+        started.put_stage("percentage:100")
+        yield started
+    finally:
+        started.end()
 
 
 def make_room_in_the_log(site: Site) -> None:
@@ -115,7 +113,7 @@ def test_with_the_disk_full_reading_works_writing_is_refused_and_room_makes_it_w
     filler.unlink()
     took = wait_for(lambda: site.send(helper, LONG).status == 201, seconds=BACK_WITHIN)
     figure("sends are taken again after", took, "s")
-    wait_for(site.healthy, seconds=BACK_WITHIN)
+    wait_for(site.is_healthy, seconds=BACK_WITHIN)
     stored = site.value("SELECT count(*) FROM messages_v2 WHERE conversation_id = %s", helper.conversation_id)
     assert stored == kept + 1
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.faults.client import DROPPED, NO_ANSWER, Report, Talk, talking
 from tests.faults.scale import BACK_WITHIN, BACKEND_KILLS, POSTMASTER_KILLS, SENDS, WORKER_KILLS
-from tests.faults.site import kill
 from tests.figures import Figure
+from tests.postgres.support import kill
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -88,7 +88,7 @@ def test_a_killed_postmaster_loses_nothing_and_is_replaced_under_worker_and_guar
             guarded.append(time.monotonic() - began)
             assert site.postmaster() != before
         finish(talk)
-    wait_for(site.healthy, seconds=10)
+    wait_for(site.is_healthy, seconds=10)
     figure("postmaster killed", POSTMASTER_KILLS)
     figure("everyone sends again after", max(back), "s at most")
     figure("the guard watches again after", max(guarded), "s at most")
@@ -116,10 +116,10 @@ def test_the_harness_sees_a_loss_where_there_is_one(site, seats, figure):
             for sender in talk.senders:
                 sender.stopping.set()
             kill(site.postmaster())
-        wait_for(site.healthy, seconds=30)
+        wait_for(site.is_healthy, seconds=30)
         found = talk.report()
     finally:
-        wait_for(site.healthy, seconds=30)
+        wait_for(site.is_healthy, seconds=30)
         site.rows("ALTER DATABASE carecollective RESET synchronous_commit")
         site.rows("ALTER SYSTEM RESET ALL")
         begin_anew(site)
@@ -136,4 +136,4 @@ def begin_anew(site):
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = 'carecollective' AND pid <> pg_backend_pid()"
     )
-    wait_for(site.healthy, seconds=20)
+    wait_for(site.is_healthy, seconds=20)

@@ -16,12 +16,11 @@ import pytest
 from django.contrib.auth.hashers import make_password
 
 from tests.faults.scale import FULL
-from tests.faults.site import Site, holding, kill
 from tests.faults.visitor import Visitor
 from tests.mail.smtp_server import MailServer, serving
-from tests.postgres.support import PROJECT
+from tests.postgres.support import PROJECT, kill
 from tests.rollout.alerts.webhook_server import WebhookServer, webhook_server
-from tests.sites import CopyFirstRun, environment_for
+from tests.sites import CopyFirstRun, Site, environment_for
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -147,13 +146,13 @@ def rehearsal(tmp_path: Path, copy_first_run: CopyFirstRun) -> Iterator[Rehearsa
     with webhook_server() as webhook, serving(MailServer()) as mail:
         site = Site(
             copy_first_run(tmp_path / "data"),
-            log=tmp_path / "site.log",
+            WEB_CONCURRENCY="2",
             ALERT_WEBHOOK_URL=webhook.address,
             ALERT_EMAILS=ON_CALL,
             EMAIL_URL=mail.url,
         )
         try:
-            site.wait_until_up()
+            site.wait_until_watched()
             yield Rehearsal(site, webhook, mail)
         finally:
             site.end()
@@ -204,7 +203,7 @@ def test_every_misfortune_of_a_rollout_is_told_to_a_person(rehearsal: Rehearsal,
             hears("no worker", "The worker was last heard", seconds=120)
 
     version = int(site.value("SELECT version FROM rollout_flag"))
-    with holding(site, "SELECT 1 FROM rollout_flag FOR UPDATE"):
+    with site.holding("SELECT 1 FROM rollout_flag FOR UPDATE"):
         began = time.monotonic()
         done = rehearsal.command("rollout", "rollback", "--reason", "Somebody holds the flag.", check=False)
         took = time.monotonic() - began

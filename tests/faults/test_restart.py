@@ -14,9 +14,8 @@ import pytest
 from carecollective.postgres.locks import try_lock
 from carecollective.serving.children import Release
 from carecollective.serving.restarts import Answer, ControlFiles, RestartError
-from tests.faults.site import Seat, Site, ask, messages_path
 from tests.postgres.support import PROJECT
-from tests.sites import environment_for
+from tests.sites import Seat, Site, ask, environment_for, messages_path
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -133,7 +132,7 @@ def test_a_release_that_does_not_start_leaves_the_old_one(site, control, tmp_pat
     ):
         control.ask(Release(tmp_path, sys.executable), say=print)
     assert processes(site) == before
-    assert site.healthy()
+    assert site.is_healthy()
 
 
 def test_one_restart_at_a_time(site, control):

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from tests.faults.site import Site
+from tests.sites import Site
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -59,4 +59,4 @@ def test_health_is_answered_in_time_while_members_wait(site, seats, figure):
             assert took < WITHIN
     for member in members:
         member.join(40)
-    wait_for(site.healthy, seconds=20)
+    wait_for(site.is_healthy, seconds=20)

@@ -3,12 +3,13 @@
 import sys
 import time
 from collections.abc import Sequence
+from statistics import median_high
 
 import pytest
 
 from tests.faults.scale import LOCK_ANSWER_AT_LATEST, LOCK_ANSWER_WITHIN, LOCKED_EVENTS_COST, STATEMENT_CUT_AFTER, TRIES
-from tests.faults.site import Answer, Seat, Site, holding, median
 from tests.figures import Figure
+from tests.sites import Answer, Seat, Site
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -43,7 +44,7 @@ def stored(site: Site, seat: Seat) -> int:
 def test_a_row_held_by_somebody_else_is_a_503_in_time(site, seats, figure, version):
     seat = next(one for one in seats if one.version == version)
     before, took = stored(site, seat), []
-    with holding(site, f"SELECT FROM {LOCKS[version]} WHERE id = %s FOR UPDATE", seat.conversation_id):
+    with site.holding(f"SELECT FROM {LOCKS[version]} WHERE id = %s FOR UPDATE", seat.conversation_id):
         for _ in range(TRIES):
             answer = site.send(seat, "Is anybody there?")
             assert is_a_refusal_to_repeat(answer), answer
@@ -59,7 +60,7 @@ def test_an_offer_on_a_request_held_by_somebody_else_is_a_503_in_time(site, seat
     key = site.add_request(owner_id)
     path, body = f"/api/messaging/help-requests/{key}/start-conversation", {"initial_message": "Hello, I can help."}
     took = []
-    with holding(site, "SELECT FROM help_requests WHERE id = %s FOR UPDATE", key):
+    with site.holding("SELECT FROM help_requests WHERE id = %s FOR UPDATE", key):
         for _ in range(TRIES):
             answer = site.call("POST", path, token=token, body=body)
             assert is_a_refusal_to_repeat(answer), answer
@@ -107,12 +108,14 @@ def test_with_the_events_table_locked_sends_succeed_as_fast_and_are_counted_afte
         return [answer.seconds for answer in answers]
 
     free = timed(10 * TRIES)
-    with holding(site, "LOCK TABLE application_logs IN ACCESS EXCLUSIVE MODE"):
+    with site.holding("LOCK TABLE application_logs IN ACCESS EXCLUSIVE MODE"):
         locked = timed(10 * TRIES)
         time.sleep(1.2)
         locked += timed(10)
     figure(
-        "a send takes", median(free), f"s, with the table locked {median(locked):.2f} s (longest {max(locked):.2f} s)"
+        "a send takes",
+        median_high(free),
+        f"s, with the table locked {median_high(locked):.2f} s (longest {max(locked):.2f} s)",
     )
-    assert median(locked) - median(free) <= LOCKED_EVENTS_COST
+    assert median_high(locked) - median_high(free) <= LOCKED_EVENTS_COST
     wait_for(lambda: site.value(count, since, new_seat.member_id) == len(free) + len(locked), seconds=10)

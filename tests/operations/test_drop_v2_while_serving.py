@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.site import Seat, Site
 from tests.postgres.support import PROJECT
-from tests.sites import CopyFirstRun, environment_for
+from tests.sites import CopyFirstRun, Seat, Site, environment_for
 from tests.waiting import wait_for
 
 pytestmark = [
@@ -22,9 +21,9 @@ THERE = "SELECT to_regclass('public.conversations_v2') IS NOT NULL"
 
 @pytest.fixture
 def site(tmp_path_factory: pytest.TempPathFactory, copy_first_run: CopyFirstRun) -> Iterator[Site]:
-    started = Site(copy_first_run(tmp_path_factory.mktemp("site") / "data"), WEB_CONCURRENCY="1")
+    started = Site(copy_first_run(tmp_path_factory.mktemp("site") / "data"))
     try:
-        started.wait_until_up()
+        started.wait_until_watched()
         yield started
     finally:
         started.end()
@@ -64,9 +63,9 @@ def test_v1_goes_on_until_somebody_stops_the_site(site: Site, tmp_path: Path) ->
     code, said = manage(site, "rollout", "status")
     assert (code, "Traceback" in said) == (0, False), said
 
-    again = Site(site.data_dir, log=tmp_path / "again.log", WEB_CONCURRENCY="1")
+    again = Site(site.data_dir)
     try:
-        again.wait_until_up()
+        again.wait_until_watched()
         assert again.value(THERE) is True
         assert is_served(again, seat)
         again.add_conversation("v1")
@@ -74,7 +73,7 @@ def test_v1_goes_on_until_somebody_stops_the_site(site: Site, tmp_path: Path) ->
         again.end()
 
 
-def test_v1_goes_on_when_psql_drops_the_tables_beneath_the_site(site: Site, tmp_path: Path) -> None:
+def test_v1_goes_on_when_psql_drops_the_tables_beneath_the_site(site: Site) -> None:
     seat, _other = site.add_conversation("v1")
     with site.connect("owner") as owner:
         owner.execute("DROP TABLE messages_v2, conversations_v2 CASCADE")
@@ -92,11 +91,11 @@ def test_v1_goes_on_when_psql_drops_the_tables_beneath_the_site(site: Site, tmp_
     assert (code, "Traceback" in said, "V2's tables are missing" in said) == (0, False, True), said
 
     site.end()
-    again = Site(site.data_dir, log=tmp_path / "again.log", WEB_CONCURRENCY="1")
+    again = Site(site.data_dir)
     try:
-        again.wait_until_up()
-        assert "made anew, empty" in again.said()
-        assert again.healthy()
+        again.wait_until_watched()
+        assert "made anew, empty" in again.said
+        assert again.is_healthy()
         assert is_served(again, seat)
     finally:
         again.end()
