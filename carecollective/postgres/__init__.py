@@ -1,6 +1,6 @@
-"""PostgreSQL for the project: an embedded server where the operator brings none, and the roles on either.
+"""PostgreSQL: the embedded server, and the database roles on it or on a server of the operator's.
 
-Knows nothing of the Django apps, so that settings can ask it for connection URLs.
+Imports no Django app, so that the settings can ask it for connection URLs.
 """
 
 from carecollective.postgres.dsn import (

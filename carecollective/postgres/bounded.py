@@ -1,4 +1,4 @@
-"""Connections that give up on a database, or a network, that accepts everything and never answers."""
+"""Connections with a time limit of the client's own, for a database or network that accepts and never answers."""
 
 import math
 import threading
@@ -12,24 +12,24 @@ from carecollective.postgres.dsn import CONNECT_SECONDS
 
 # More than the server's own time limit for a statement, and less than the five seconds in which every page answers.
 ANSWER_SECONDS = 4.0
-# After a connection that was taken and not answered, others are refused for so long; then one tries.
+# After a connection attempt without an answer, others fail at once for so long; then one tries again.
 PAUSE_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection on which no answer may take longer than `answer_seconds`: then it is closed.
+    """A connection that is closed when an answer takes longer than `answer_seconds`.
 
-    PostgreSQL's time limits reach nobody through a network that forwards nothing, and keepalives are answered by the machine.
+    PostgreSQL's own time limits do not help when the network forwards nothing, and the machine answers keepalives by itself.
     """
 
     answer_seconds = ANSWER_SECONDS
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
-        """Wait for the server's answer. Raises OperationalError, and closes the connection, where it does not come in time."""
+        """Wait for the server's answer. If it does not come in time, close the connection and raise OperationalError."""
         if timeout is not None or math.isinf(self.answer_seconds):
-            # With a timeout it waits for notifications, of which there need be none.
+            # A wait with a timeout is for notifications, and these need not come.
             return super().wait(gen, interval, timeout)
         deadline = time.monotonic() + self.answer_seconds
         try:
@@ -38,30 +38,30 @@ class BoundedConnection(psycopg.Connection[Any]):
             if time.monotonic() < deadline:
                 raise
             self.pgconn.finish()
-            sentence = f"The database did not answer within {self.answer_seconds:g} s."
-            raise psycopg.OperationalError(sentence) from problem
+            message = f"The database did not answer within {self.answer_seconds:g} s."
+            raise psycopg.OperationalError(message) from problem
 
 
-class Silence:
-    """A circuit breaker: while the database takes connections without a word, not every request finds that out anew."""
+class CircuitBreaker:
+    """Refuses connections at once while the database does not answer, so that not every request waits for it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._is_silent, self._until = False, -math.inf
+        self._has_tripped, self._open_until = False, -math.inf
 
     @property
-    def is_known(self) -> bool:
-        """Tell whether connections are refused at present."""
-        return time.monotonic() < self._until
+    def is_open(self) -> bool:
+        """Tell whether connections are refused at the moment."""
+        return time.monotonic() < self._open_until
 
     def connect(self, **parameters: Any) -> BoundedConnection:
-        """Connect. Raises OperationalError, and at once while the database is known to be silent."""
+        """Connect. Raises OperationalError; at once while the breaker is open."""
         with self._lock:
-            if self.is_known:
+            if self.is_open:
                 raise psycopg.OperationalError("The database does not answer.")
-            if self._is_silent:
-                # This one tries; the others wait for what it finds.
-                self._until = time.monotonic() + CONNECT_SECONDS + PAUSE_SECONDS
+            if self._has_tripped:
+                # This call tries; the others are refused until it knows.
+                self._open_until = time.monotonic() + CONNECT_SECONDS + PAUSE_SECONDS
         is_silent = False
         try:
             return BoundedConnection.connect(**parameters)
@@ -69,4 +69,5 @@ class Silence:
             is_silent = True
             raise
         finally:
-            self._is_silent, self._until = is_silent, time.monotonic() + PAUSE_SECONDS if is_silent else -math.inf
+            self._has_tripped = is_silent
+            self._open_until = time.monotonic() + PAUSE_SECONDS if is_silent else -math.inf

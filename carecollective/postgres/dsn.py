@@ -1,4 +1,4 @@
-"""Connection URLs of the database's roles, and what Django makes of them."""
+"""Connection URLs (DSNs) of the database roles, and Django's settings for them."""
 
 import base64
 import hashlib
@@ -22,13 +22,15 @@ ROLE_NAMES = {
     "ops": "carecollective_ops",
     "guard": "carecollective_guard",
 }
+# The roles that the site itself runs as, beside the owner of the tables.
+SERVICE_ROLES = ("web", "ops", "guard")
 SUPERUSER = "postgres"
 UNREADABLE = (
     "{name} cannot be read: write every character of the password but letters and digits percent-encoded (@ as %40,"
     " / as %2F), and behind a ? only parameters that PostgreSQL knows."
 )
-# How long a network may be silent, in seconds (tcp_user_timeout: milliseconds). libpq takes no less than 2 for a connect.
-# They count over TCP alone, and what the URL itself says comes first.
+# How long the network may be silent, in seconds (tcp_user_timeout: milliseconds). libpq's shortest connect_timeout is 2.
+# They apply to TCP only, and the URL's own parameters override them.
 CONNECT_SECONDS = 2
 NETWORK_LIMITS = {
     "connect_timeout": str(CONNECT_SECONDS),
@@ -76,7 +78,7 @@ def database_settings(url: str) -> dict[str, Any]:
         "PASSWORD": parameters.pop("password", ""),
         "HOST": parameters.pop("host", ""),
         "PORT": parameters.pop("port", ""),
-        # Bound on the client, message bodies would stand in the statements and so in the server's log.
+        # With binding on the client, messages would be part of the statements and so of the server's log.
         "OPTIONS": {**NETWORK_LIMITS, **parameters, "server_side_binding": True},
     }
 
@@ -93,29 +95,29 @@ def pooled_settings(url: str, direct_url: str) -> dict[str, Any]:
 
     Args:
         url: The role's URL through the pooler.
-        direct_url: The role's URL past it, which `DIRECT` keeps for whatever needs a session of its own.
+        direct_url: The role's URL without the pooler. `DIRECT` keeps it for connections that need a session of their own.
     """
     direct = database_settings(direct_url)
     return {
         **database_settings(url),
         "DIRECT": {name: direct[name] for name in ("HOST", "PORT", "OPTIONS")},
-        # A cursor of the server's would outlive its transaction, and be looked for in another session.
+        # A server-side cursor would outlive its transaction and then be looked for in another session.
         "DISABLE_SERVER_SIDE_CURSORS": True,
     }
 
 
 def connect(url: str, **options: Any) -> psycopg.Connection[Any]:
-    """Connect to the database behind a URL. Raises psycopg.OperationalError, for a server that says nothing too."""
+    """Connect to the database of a URL, with NETWORK_LIMITS. Raises psycopg.OperationalError."""
     return psycopg.connect(build_url({**NETWORK_LIMITS, **parse_url(url)}), **options)  # noqa: TID251 -- here it does not
 
 
 def why_unreachable(problem: Exception) -> str:
-    """Return the reason for which there is no connection, in one line."""
+    """Return in one line why there is no connection."""
     return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
 
 
 def describe_unreachable(problem: Exception) -> str | None:
-    """Say in a sentence that there is no connection, if that is what Django's error means; None for what a server answered."""
+    """Return a sentence if Django's error means that there is no connection; None if a server answered."""
     cause = problem.__cause__
     if not isinstance(cause, psycopg.OperationalError) or cause.sqlstate is not None:
         return None
@@ -126,14 +128,14 @@ def parse_url(url: str, *, name: str = "DATABASE_URL") -> dict[str, str]:
     """Return the URL's parameters as libpq itself reads them. Raises PostgresError, which names the variable `name`."""
     if not url.startswith(("postgresql://", "postgres://")):
         raise PostgresError(f"{name} must be postgresql://user:password@host:port/database.")
-    # What follows an @ or / that was not encoded would be taken for a host, a port or a database, which errors name.
+    # After an @ or / that is not encoded, part of the password would count as host or database, and errors name these.
     authority, _slash, path = url.partition("?")[0].partition("://")[2].partition("/")
     try:
         if authority.count("@") > 1 or "@" in path:
             raise PostgresError(UNREADABLE.format(name=name))
         parameters = {key: str(value) for key, value in conninfo_to_dict(url).items() if value is not None}
     except psycopg.Error:
-        # libpq's own words repeat what it could not read, and with it the password.
+        # libpq's own message repeats the URL, and with it the password.
         raise PostgresError(UNREADABLE.format(name=name)) from None
     if not all(port.isdecimal() for port in parameters.get("port", "").split(",") if port):
         raise PostgresError(f"{name} must have a number for its port.")
@@ -141,14 +143,14 @@ def parse_url(url: str, *, name: str = "DATABASE_URL") -> dict[str, str]:
 
 
 def build_url(parameters: Mapping[str, str]) -> str:
-    """Write parameters as one URL that libpq, psql and Django's tools take."""
+    """Return the parameters as one URL that libpq and psql understand."""
     rest = dict(parameters)
     user = quote(rest.pop("user", ""), safe="")
     password = quote(rest.pop("password", ""), safe="")
     database = quote(rest.pop("dbname", ""), safe="")
     host, port = rest.get("host", ""), rest.get("port", "")
     place = ""
-    # Folders, lists of hosts and IPv6 addresses go into the query, where they need no rules of their own.
+    # Folders, lists of hosts and IPv6 addresses go into the query string, which needs no special syntax for them.
     if host and not set("/,:@").intersection(host) and "," not in port:
         place = quote(host, safe="") + (f":{port}" if port else "")
         rest.pop("host")

@@ -1,2 +1,2 @@
 class PostgresError(Exception):
-    """What keeps the database from being used, in one sentence for the person who started the program."""
+    """The database cannot be used. The message is one sentence for the person who started the program."""

@@ -1,4 +1,4 @@
-"""Roles on a server that the operator brought: the role in DATABASE_URL owns, the others are made beside it."""
+"""Roles on the operator's own server: DATABASE_URL names the owner, the other roles are made beside it."""
 
 from collections.abc import Sequence
 
@@ -6,42 +6,43 @@ import psycopg
 from psycopg import sql
 
 from carecollective.postgres import roles
-from carecollective.postgres.dsn import ROLE_NAMES, connect, derived_password
+from carecollective.postgres.dsn import ROLE_NAMES, SERVICE_ROLES, connect, derived_password
 from carecollective.postgres.errors import PostgresError
-from carecollective.postgres.ownership import find_other_owner, mark_of, signs_in
+from carecollective.postgres.ownership import find_other_site, mark_of, signs_in
 from carecollective.postgres.pooling import refuse_shared_sessions
 from carecollective.postgres.supported import refuse_unsupported
 
-MADE_HERE = ("web", "ops", "guard")
-
 
 def prepare_server(database_url: str, *, secret_key: str, take_over: bool = False) -> str:
-    """Create the roles and let them into the database; return the SQL that would take more away, where the owner may not.
+    """Create the roles and let them into the database.
 
     Args:
-        take_over: Give roles that belong to another site, or were made with another key, to this one.
+        take_over: Take the roles even if they belong to another site, or were made with another key.
 
-    Raises PostgresError for a server or database that is not supported, behind a pooler in transaction mode, where the roles
-    belong to another site, and with the SQL that an administrator must run where the owner may not do it.
+    Returns:
+        SQL that an administrator may run to take one more right away, or "".
+
+    Raises PostgresError if the server or database is not supported, if a pooler in transaction mode stands in between, if the
+    roles belong to another site, and, with the SQL for an administrator, if the owner may not do it.
     """
-    passwords = {role: derived_password(role, secret_key) for role in MADE_HERE}
+    passwords = {role: derived_password(role, secret_key) for role in SERVICE_ROLES}
     refuse_shared_sessions(lambda: connect(database_url, autocommit=True))
     with connect(database_url, autocommit=True) as connection:
         refuse_unsupported(connection)
         database, owner = connection.info.dbname, connection.info.user
-        if owner in (ROLE_NAMES[role] for role in MADE_HERE):
+        if owner in (ROLE_NAMES[role] for role in SERVICE_ROLES):
             raise PostgresError(f"DATABASE_URL must name the role that owns the database, not {owner}.")
-        _refuse_other_owner(connection, database_url, secret_key, take_over=take_over)
+        _refuse_other_site(connection, database_url, secret_key, take_over=take_over)
         mark = mark_of(database, secret_key)
         try:
             try:
                 roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark)
             except (psycopg.errors.UniqueViolation, psycopg.errors.InternalError_):
-                # Another site started at the same moment: a lock holds in one database only, and roles are the server's.
-                _refuse_other_owner(connection, database_url, secret_key, take_over=take_over)
+                # Another site started at the same moment: an advisory lock holds in one database, but roles belong to the server.
+                _refuse_other_site(connection, database_url, secret_key, take_over=take_over)
                 roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark)
         except psycopg.errors.InsufficientPrivilege:
-            if not all(_is_in_order(connection, database_url, role, secret_key) for role in MADE_HERE):
+            if not all(_is_in_order(connection, database_url, role, secret_key) for role in SERVICE_ROLES):
                 raise PostgresError(_request_to_administrator(connection, passwords, database, owner, mark)) from None
             if left_out := roles.missing_from_roles(connection, owner=owner):
                 raise PostgresError(
@@ -69,21 +70,21 @@ def prepare_server(database_url: str, *, secret_key: str, take_over: bool = Fals
         return revoke.as_string(connection)
 
 
-def _refuse_other_owner(connection: roles.Connection, database_url: str, secret_key: str, *, take_over: bool) -> None:
-    other = None if take_over else find_other_owner(connection, database_url=database_url, secret_key=secret_key)
+def _refuse_other_site(connection: roles.Connection, database_url: str, secret_key: str, *, take_over: bool) -> None:
+    other = None if take_over else find_other_site(connection, database_url=database_url, secret_key=secret_key)
     if other is not None:
         raise PostgresError(other)
 
 
 def _is_in_order(connection: roles.Connection, database_url: str, role: str, secret_key: str) -> bool:
-    """Tell whether an administrator has already made the role as it must be, password included."""
+    """Tell whether the role is as it must be already, password included."""
     return roles.has_right_attributes(connection, role) and signs_in(database_url, role, secret_key)
 
 
 def _request_to_administrator(
     connection: roles.Connection, passwords: dict[str, str], database: str, owner: str, mark: str
 ) -> str:
-    names = [ROLE_NAMES[role] for role in MADE_HERE]
+    names = [ROLE_NAMES[role] for role in SERVICE_ROLES]
     wanted = [*roles.role_statements(connection, passwords=passwords, owner=owner, mark=mark)]
     if all(roles.role_exists(connection, name) for name in names):
         wanted += roles.missing_grants(connection, database=database, owner=owner)

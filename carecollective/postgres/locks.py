@@ -1,4 +1,4 @@
-"""Advisory file locks. They belong to the open file, so forks share them and a death of any kind frees them."""
+"""File locks (flock). They belong to the open file: forks share them, and the kernel frees them when a process dies."""
 
 import contextlib
 import fcntl
@@ -13,7 +13,7 @@ PAUSE_SECONDS = 0.02
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """Return the descriptor that holds the lock, or None where somebody else holds it."""
+    """Return the descriptor that holds the lock, or None if another process holds it."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -23,12 +23,12 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
             return None
         if is_current(descriptor, path):
             return descriptor
-        # The folder was removed and made anew in between: what we hold is nobody's lock any more.
+        # The folder was removed and made again meanwhile: nobody else looks at the file that we have locked.
         os.close(descriptor)
 
 
 def lock(path: Path, *, shared: bool = False, seconds: float) -> int | None:
-    """Wait for the lock, and return its descriptor or None when the time is over."""
+    """Wait for the lock; return its descriptor, or None when the time is over."""
     deadline = time.monotonic() + seconds
     while (descriptor := try_lock(path, shared=shared)) is None:
         if time.monotonic() > deadline:
@@ -50,7 +50,7 @@ def locked(path: Path, *, seconds: float) -> Iterator[None]:
 
 
 def is_locked(path: Path) -> bool:
-    """Tell whether somebody holds the lock exclusively."""
+    """Tell whether a process holds the lock exclusively."""
     descriptor = try_lock(path, shared=True)
     if descriptor is None:
         return True

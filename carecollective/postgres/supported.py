@@ -1,4 +1,4 @@
-"""Which servers and databases the site runs on."""
+"""The servers and databases that the site supports."""
 
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.roles import Connection
@@ -7,9 +7,9 @@ OLDEST, NEWEST = 15, 18
 
 
 def refuse_unsupported(connection: Connection) -> None:
-    """Return only for PostgreSQL 15 to 18, a database in UTF-8, and a role that works in the schema public.
+    """Raise PostgresError unless it is PostgreSQL 15 to 18, in UTF-8, and the role uses the schema public.
 
-    Raises PostgresError with one sentence. Any collation will do.
+    Any collation is supported.
     """
     major, database, role = connection.info.server_version // 10_000, connection.info.dbname, connection.info.user
     if not OLDEST <= major <= NEWEST:

@@ -28,7 +28,7 @@ from carecollective.operations.contents import Say
 from carecollective.operations.errors import OperationError
 from carecollective.operations.pg_tools import Client, Pump, find_client, read_output, run_client, run_script
 from carecollective.postgres import ROLE_NAMES
-from carecollective.postgres.dsn import connect, parse_url, why_unreachable
+from carecollective.postgres.dsn import SERVICE_ROLES, connect, parse_url, why_unreachable
 from carecollective.postgres.roles import grant_database, let_act_as, may_act_as, role_exists
 
 # pg_restore sets it from this version on, and servers of earlier ones do not know it.
@@ -151,7 +151,7 @@ def _check_target(session: Session) -> None:
             f"The database {session.info.dbname} holds tables already. A backup goes into a new or an empty database only: "
             "name one with --into, or try the backup with --verify."
         )
-    missing = [ROLE_NAMES[role] for role in ("web", "ops", "guard") if not role_exists(session, ROLE_NAMES[role])]
+    missing = [ROLE_NAMES[role] for role in SERVICE_ROLES if not role_exists(session, ROLE_NAMES[role])]
     if missing:
         raise OperationError(
             f"The server does not know the role {missing[0]}: run `manage.py create_roles` there first, with DATABASE_URL set."

@@ -1,1 +1,1 @@
-"""The PostgreSQL that comes along: its programs, its files, and the process that owns it."""
+"""The embedded PostgreSQL: its programs, its files, and the process that supervises it."""

@@ -1,4 +1,4 @@
-"""Where PostgreSQL's programs are."""
+"""Finds PostgreSQL's programs."""
 
 import functools
 import importlib.util
@@ -17,7 +17,7 @@ NEEDED = ("initdb", "postgres")
 def bin_dir() -> Path:
     """Return the folder that holds initdb, postgres, psql and pg_dump: `POSTGRES_BIN`, else the wheel's.
 
-    The wheel is located and never imported: importing it would run its own server management.
+    The wheel is never imported: an import would start its own server management.
     """
     chosen = os.environ.get("POSTGRES_BIN", "").strip()
     if chosen:
@@ -37,9 +37,9 @@ def bin_dir() -> Path:
 
 @functools.cache
 def server_version() -> int:
-    """Return the major version of the server's program."""
-    said = subprocess.run([bin_dir() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.search(r"\(PostgreSQL\) (\d+)", said)
+    """Return the major version of the server program."""
+    version = subprocess.run([bin_dir() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"\(PostgreSQL\) (\d+)", version)
     return int(found[1]) if found else 0
 
 

@@ -1,4 +1,4 @@
-"""One PostgreSQL cluster on disk: made once, started and stopped as often as needed."""
+"""One PostgreSQL cluster on disk: makes, starts and stops it."""
 
 import contextlib
 import os
@@ -29,8 +29,8 @@ SETTINGS = {
     "max_connections": "100",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # What members write must never reach the log: no statements, no parameters, no DETAIL with a failing row,
-    # and errors are reported by the application, which knows what it may say.
+    # What members write must never reach the log: no statements, no parameters, no DETAIL with a failing row.
+    # The application reports errors; it knows what it may log.
     "log_statement": "none",
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
@@ -40,7 +40,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "logging_collector": "off",
 }
-# No process is ever given this id: Linux counts to 4,194,304, other systems to less.
+# No process gets this id: Linux counts to 4,194,304, other systems to less.
 IMPOSSIBLE_PID = 4_194_305
 RETRY_SECONDS = 10
 UNPRIVILEGED_ACCOUNTS = ("nobody", "postgres", "daemon", "www-data")
@@ -52,7 +52,7 @@ class Cluster:
         self.account = _unprivileged_account(data) if os.geteuid() == 0 else None
 
     def create(self) -> None:
-        """Make the cluster where there is none; an interrupted attempt leaves nothing behind that counts."""
+        """Make the cluster if there is none. An interrupted attempt is cleaned up by the next."""
         for leftover in self.data.root.glob("initdb-*"):
             shutil.rmtree(leftover, ignore_errors=True)
         if self.data.cluster.exists():
@@ -98,9 +98,9 @@ class Cluster:
         return None
 
     def start(self, *, give_up: Callable[[], bool]) -> Process | None:
-        """Start the postmaster and return it when it answers; None when `give_up` says so in between.
+        """Start the postmaster and return it when it answers; None if `give_up` says so meanwhile.
 
-        After a crash the old backends may still hold the shared memory: that is retried for a while.
+        After a crash, old backends may still hold the shared memory, so it retries for a while.
         """
         deadline = time.monotonic() + RETRY_SECONDS
         while not give_up():
@@ -118,12 +118,12 @@ class Cluster:
                     return None
                 time.sleep(0.03)
             if time.monotonic() > deadline:
-                raise PostgresError(f"PostgreSQL did not start: {self._last_words(offset)} (see {self.data.log})")
+                raise PostgresError(f"PostgreSQL did not start: {self._last_error(offset)} (see {self.data.log})")
             time.sleep(0.2)
         return None
 
     def stop(self, process: Process) -> None:
-        """Stop the postmaster: connections are ended, what was committed is kept."""
+        """Stop the postmaster and end its connections. Committed data is kept."""
         for number, seconds in ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
             if process.is_child or is_postmaster_of(process.pid, self.data.cluster):
                 process.signal(number)
@@ -134,8 +134,8 @@ class Cluster:
                 self.data.sockets.rmdir()
 
     def answers(self) -> bool:
-        """Tell whether the server behind our socket is up and is the one of this folder."""
-        if not self._says_ready():
+        """Tell whether this folder's server answers on our socket."""
+        if not self._is_ready():
             return False
         try:
             with connect(self.superuser_url()) as connection:
@@ -153,7 +153,7 @@ class Cluster:
         return connection_url(self.data.root, "superuser", database)
 
     def _postgres_command(self) -> list[str]:
-        # Given at each start, so that a folder that was moved, or a newer version of this list, takes effect.
+        # Passed at each start, so that a moved folder or a changed list takes effect.
         settings = {**SETTINGS, "unix_socket_directories": str(self.data.sockets)}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         return self._command("postgres", "-D", str(self.data.cluster), *options)
@@ -164,7 +164,7 @@ class Cluster:
             return command
         launcher = str(Path(__file__).with_name("unprivileged.py"))
         uid, gid = map(str, self.account)
-        # -I and -S: a root process needs nothing but the standard library to give its rights away.
+        # -I and -S: a root process loads nothing but the standard library until it has dropped its rights.
         return [sys.executable, "-I", "-S", launcher, uid, gid, command[0], str(self.data.root), "--", *command]
 
     def _give(self, *paths: Path) -> None:
@@ -172,8 +172,8 @@ class Cluster:
             for path in paths:
                 os.chown(path, *self.account, follow_symlinks=False)
 
-    def _says_ready(self) -> bool:
-        # The postmaster's own word in its lock file spares the log a complaint at each early connection.
+    def _is_ready(self) -> bool:
+        # Reading the postmaster's lock file avoids an error in the log for each early connection.
         try:
             return (self.data.cluster / "postmaster.pid").read_text().split("\n")[7].strip() == "ready"
         except (OSError, IndexError):
@@ -197,20 +197,20 @@ class Cluster:
             return None
 
     def _disown_recycled_pid(self) -> None:
-        """Make a lock file whose process id now belongs to another program harmless.
+        """Replace the process id in the lock file if it now belongs to another program.
 
-        Only the id is replaced: PostgreSQL still reads the rest, and refuses while a crashed server's backends live.
+        PostgreSQL still reads the rest of the file, and refuses to start while a crashed server's backends live.
         """
         path = self.data.cluster / "postmaster.pid"
         pid = self._recorded_pid()
         if pid is None:
-            # Empty or torn by a crash at the moment of writing. A running server's file is neither.
+            # Empty, or cut off by a crash while it was written.
             path.unlink(missing_ok=True)
         elif not is_postmaster_of(pid, self.data.cluster):
             _, newline, rest = path.read_text().partition("\n")
             path.write_text(f"{IMPOSSIBLE_PID}{newline}{rest}")
 
-    def _last_words(self, offset: int) -> str:
+    def _last_error(self, offset: int) -> str:
         with self.data.log.open("rb") as log:
             log.seek(offset)
             lines = log.read().decode(errors="replace").splitlines()
@@ -223,7 +223,7 @@ def _plain(line: str) -> str:
 
 
 def _locale() -> Sequence[str]:
-    """Return a locale that sorts by code point, the server's own where it has one (from PostgreSQL 17)."""
+    """Return options for a locale that sorts by code point: built in since PostgreSQL 17."""
     if server_version() >= 17:
         return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
     return ("--locale-provider=libc", "--locale=C.UTF-8")
@@ -237,7 +237,7 @@ def _same_folder(one: str, other: Path) -> bool:
 
 
 def _environment() -> Mapping[str, str]:
-    """Return an environment without the caller's PG* variables, which would move the server or its files."""
+    """Return the environment without PG* variables, which would change the server or its files."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
     return {**kept, "LC_ALL": "C", "LANG": "C", "TZ": "UTC"}
 

@@ -1,4 +1,4 @@
-"""Secrets that are made once and kept under DATA_DIR, readable by their owner alone."""
+"""Secrets that are made once and kept under DATA_DIR. Only their owner may read them."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ ROLES = ("superuser", "owner", "web", "ops", "guard")
 
 
 def passwords(data_dir: Path) -> dict[str, str]:
-    """Return the password of each of the embedded server's roles, making them at the first call."""
+    """Return the passwords of the embedded server's roles; the first call makes them."""
     data = DataDirectory.at(data_dir)
     text = _read_or_create(data, data.credentials, json.dumps({role: secrets.token_urlsafe(32) for role in ROLES}))
     try:
@@ -24,7 +24,7 @@ def passwords(data_dir: Path) -> dict[str, str]:
 
 
 def secret_key(data_dir: Path) -> str:
-    """Return Django's secret key for this folder, made once and kept."""
+    """Return Django's secret key for this folder; the first call makes it."""
     data = DataDirectory.at(data_dir)
     return _read_or_create(data, data.secret_key, secrets.token_urlsafe(64))
 
@@ -40,7 +40,7 @@ def _read_or_create(data: DataDirectory, path: Path, fresh: str) -> str:
 
 
 def _create_once(path: Path, text: str) -> None:
-    """Write the file whole, or leave the one that another process wrote first."""
+    """Write the whole file, or keep the one that another process wrote first."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""Processes by identity, not by number: a number may have been given to somebody else."""
+"""Processes by identity: a process id alone may belong to another process by now."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ PROC = Path("/proc/self")
 
 @dataclass(frozen=True)
 class Process:
-    """A handle that keeps meaning the same process, even after its id was given to another."""
+    """A handle on one process, also after its id was given to another."""
 
     pid: int
     child: subprocess.Popen[bytes] | None = None
@@ -26,7 +26,7 @@ class Process:
 
     @classmethod
     def open(cls, pid: int) -> "Process | None":
-        """Take hold of a process that somebody else started, or return None where there is none."""
+        """Return a handle on a process that somebody else started, or None if there is none."""
         if pid <= 0:
             return None
         try:
@@ -67,7 +67,7 @@ class Process:
                 os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> bool:
-        """Return whether the process has ended within the time."""
+        """Wait for the end of the process; return whether it came within the time."""
         deadline = time.monotonic() + seconds
         while self.is_alive():
             if time.monotonic() > deadline:
@@ -77,7 +77,7 @@ class Process:
 
 
 def is_postmaster_of(pid: int, cluster: Path) -> bool:
-    """Tell whether this id is a living postmaster that serves this folder, and not a stranger or a zombie."""
+    """Tell whether this id is a running postmaster of this folder."""
     arguments = _arguments(pid)
     # Backends carry a title such as "postgres: checkpointer"; only the postmaster keeps its arguments.
     if not arguments or os.path.basename(arguments[0]) != "postgres" or "-D" not in arguments[:-1]:
@@ -88,7 +88,7 @@ def is_postmaster_of(pid: int, cluster: Path) -> bool:
         if PROC.exists():
             return False
     except OSError:
-        # Another account's process, whose folder even root may not ask for inside a container.
+        # In a container, even root may not read the folder of another account's process.
         pass
     try:
         return os.path.samefile(arguments[arguments.index("-D") + 1], cluster)

@@ -1,4 +1,4 @@
-"""The embedded server as its users see it: say once that it is needed, and it runs until the last of them is gone."""
+"""The embedded server's interface: it runs as long as any process uses it."""
 
 import hashlib
 import os
@@ -23,9 +23,9 @@ _descriptors: dict[Path, int] = {}
 
 
 def ensure_running(data_dir: Path) -> None:
-    """Have the server run, with its roles and its database, until this process and its forks have ended.
+    """Make sure that the server runs, with roles and database, until this process and its forks have ended.
 
-    Costs next to nothing when called again, and then replaces a supervisor that was killed.
+    A repeated call costs almost nothing, and replaces a supervisor that was killed.
     """
     data = DataDirectory.at(data_dir)
     try:
@@ -42,31 +42,31 @@ def ensure_running(data_dir: Path) -> None:
 
 
 def release(data_dir: Path) -> None:
-    """Stop using the server, and wait until it has stopped unless others use it."""
+    """Stop using the server; wait until it has stopped, unless others use it."""
     data = DataDirectory.at(data_dir)
     descriptor = _descriptors.pop(data.root, None)
     if descriptor is None:
         return
     os.close(descriptor)
-    patience = time.monotonic() + 2
+    grace = time.monotonic() + 2
     deadline = time.monotonic() + START_SECONDS
     while data.supervisor_lock.exists() and is_locked(data.supervisor_lock) and time.monotonic() < deadline:
         probe = try_lock(data.users_lock, shared=True)
         if probe is not None:
             os.close(probe)
-            if time.monotonic() > patience:
+            if time.monotonic() > grace:
                 return
-        # Long enough that the supervisor finds the lock free between two of our looks.
+        # Long enough that the supervisor finds the lock free between two of our probes.
         time.sleep(0.15)
 
 
 def lock_descriptor(data_dir: Path) -> int | None:
-    """Return the open file that says we use the server, for children that are to say so too (`pass_fds`)."""
+    """Return the descriptor of our lock on the server, for children to inherit (`pass_fds`)."""
     return _descriptors.get(DataDirectory.at(data_dir).root)
 
 
 def prepare(cluster: Cluster) -> None:
-    """Create the roles and the database, unless that has been done as this version does it."""
+    """Create the roles and the database, unless this version has already done so."""
     data = cluster.data
     content = Path(roles.__file__).read_bytes() + data.credentials.read_bytes()
     fingerprint = hashlib.sha256(content).hexdigest()
@@ -76,7 +76,7 @@ def prepare(cluster: Cluster) -> None:
             return
         roles.create_roles(connection, passwords=_role_passwords(data), owner=ROLE_NAMES["owner"])
         roles.create_database(connection, database=DATABASE, owner=ROLE_NAMES["owner"])
-    # What template1 has, a database made for tests has from the start.
+    # Databases for tests are copies of template1.
     for database in (DATABASE, "template1"):
         with connect(cluster.superuser_url(database)) as connection:
             roles.grant_database(connection, database=database, owner=ROLE_NAMES["owner"])
@@ -100,8 +100,7 @@ def _bring_up(data: DataDirectory) -> None:
     deadline = time.monotonic() + START_SECONDS
     started = False
     while True:
-        kept = is_locked(data.supervisor_lock)
-        if not kept:
+        if not is_locked(data.supervisor_lock):
             if started and data.failure.exists():
                 raise PostgresError(data.failure.read_text(encoding="utf-8").strip())
             _start_supervisor(data)

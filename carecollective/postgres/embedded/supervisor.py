@@ -1,7 +1,7 @@
-"""The process that owns the embedded server: `python -m carecollective.postgres.embedded.supervisor DATA_DIR`.
+"""The process that supervises the embedded server: `python -m carecollective.postgres.embedded.supervisor DATA_DIR`.
 
-It runs detached from whoever started it, restarts a postmaster that died, and stops it when the last process that
-used it is gone, however that one ended: the kernel frees a dead process's locks.
+It runs detached from the process that started it, restarts a dead postmaster, and stops it when the last process that used
+it is gone. The kernel frees the locks of a dead process, however it died.
 """
 
 import os
@@ -30,7 +30,7 @@ class Supervisor:
         self.stopping = False
 
     def run(self) -> None:
-        """Keep the server running for as long as somebody uses it."""
+        """Keep the server running as long as somebody uses it."""
         postmaster = None
         try:
             self.cluster.create()
@@ -50,7 +50,7 @@ class Supervisor:
     def _is_over(self) -> bool:
         if self.stopping or not is_current(self.supervisor_lock, self.data.supervisor_lock):
             return True
-        # Kept from here on: whoever comes now waits until the server has stopped, and starts it again.
+        # Held from here on: a process that comes now waits until the server has stopped, and starts it again.
         if self.users_lock is None:
             self.users_lock = try_lock(self.data.users_lock)
         return self.users_lock is not None
@@ -64,7 +64,7 @@ class Supervisor:
             if self.cluster.answers():
                 return running
             time.sleep(0.1)
-        # It listens elsewhere (the folder was moved) or hangs.
+        # It hangs, or listens elsewhere because the folder was moved.
         self.cluster.stop(running)
         return None
 
@@ -78,19 +78,19 @@ class Supervisor:
             return None
 
 
-def report(sentence: str) -> None:
-    print(time.strftime("%Y-%m-%d %H:%M:%S UTC [supervisor]", time.gmtime()), sentence, file=sys.stderr, flush=True)
+def report(message: str) -> None:
+    print(time.strftime("%Y-%m-%d %H:%M:%S UTC [supervisor]", time.gmtime()), message, file=sys.stderr, flush=True)
 
 
 def main() -> int:
     os.umask(0o077)
     data = DataDirectory.at(Path(sys.argv[1]))
-    # A moment's patience: somebody may just be looking whether the lock is held.
+    # Wait a moment: another process may be testing whether the lock is held.
     supervisor_lock = lock(data.supervisor_lock, seconds=3)
     if supervisor_lock is None:
         return 0
     if os.fork():
-        # The starter need not wait for us, nor find a zombie later; the fork holds the lock.
+        # The starter need not wait for us and finds no zombie later. The fork holds the lock.
         os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

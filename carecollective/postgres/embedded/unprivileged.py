@@ -1,8 +1,8 @@
 """Runs one command as an unprivileged account, because PostgreSQL refuses to run as root.
 
-Executed as a file, by root: unprivileged.py UID GID PATH... -- COMMAND. The paths are what the command must reach.
-Where the account cannot (a project under root's own 0700 folder), nobody's permissions are widened: the command
-keeps one capability, to read and pass through any folder.
+Root executes it as a file: unprivileged.py UID GID PATH... -- COMMAND. The command must be able to reach the paths.
+If the account cannot (the project is in a 0700 folder of root's), no permission is changed: the command keeps one capability,
+to read and pass through any folder.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ CAPABILITY_VERSION_3 = 0x20080522
 PR_SET_SECUREBITS = 28
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
-# Without it, access(2) would ignore the capability, and initdb uses that to look for its companions.
+# Without it, access(2) ignores the capability, and initdb uses access(2) to find its other programs.
 SECBIT_NO_SETUID_FIXUP = 1 << 2
 
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
             if not all(os.access(path, os.X_OK) for path in paths):
                 raise PermissionError
     except OSError:
-        # In the words of PostgreSQL's log, where the supervisor looks for the reason.
+        # In the form of PostgreSQL's log lines, because the supervisor reads the reason from there.
         sys.exit(
             f"FATAL:  root cannot run PostgreSQL as the account {uid} in {paths[-1]}: "
             "set DATA_DIR to a folder that every account may pass through, or run as another user."

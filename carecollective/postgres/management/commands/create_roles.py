@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from carecollective.postgres import ensure_running
-from carecollective.postgres.dsn import ROLE_NAMES, why_unreachable
+from carecollective.postgres.dsn import ROLE_NAMES, SERVICE_ROLES, why_unreachable
 from carecollective.postgres.external_server import prepare_server
 
 
@@ -18,8 +18,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--take-over",
             action="store_true",
-            help="give the roles to this site and its DJANGO_SECRET_KEY, whoever they belonged to: after a change of the key,"
-            " or when the other site is gone",
+            help="take the roles for this site and its DJANGO_SECRET_KEY, whoever has them: after a change of the key, or when"
+            " the other site is gone",
         )
 
     def handle(self, *args: Any, take_over: bool = False, **options: Any) -> None:
@@ -36,9 +36,9 @@ class Command(BaseCommand):
                     f"The database behind {name} cannot be reached: {why_unreachable(problem)}"
                 ) from None
         if options["verbosity"]:
-            self.stdout.write(f"Roles are in place: {', '.join(ROLE_NAMES[role] for role in ('web', 'ops', 'guard'))}.")
+            self.stdout.write(f"Roles are in place: {', '.join(ROLE_NAMES[role] for role in SERVICE_ROLES)}.")
             if advice:
                 self.stdout.write(
-                    "The site's role may store large objects, which nothing of ours uses and no policy holds."
-                    f" Only an administrator of the server can take that away, in this database:\n    {advice};"
+                    "The site's role may store large objects, which it does not need and policies do not hold."
+                    f" Only an administrator of the server can revoke that, in this database:\n    {advice};"
                 )
