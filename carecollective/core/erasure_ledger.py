@@ -1,11 +1,12 @@
-"""The ledger of erased members, a file beside the backups: a restored backup erases again who left after it was made.
+"""The ledger of erased members, a file beside the backups. After a restore, its members are erased again.
 
-Only ids and times stand in it, one member a line. Lines are added and never changed.
+One line for each member: id and time. Lines are only added.
 """
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -17,16 +18,16 @@ from carecollective.postgres import locks
 logger = logging.getLogger(__name__)
 
 NAME = "erased-members.txt"
-# Each writer holds the file for milliseconds. A file system that hangs must not hold up who leaves.
+# A writer holds the file for milliseconds. A file system that hangs must not delay an erasure for longer.
 LOCK_SECONDS = 5.0
 
 
-def append(members: Mapping[UUID, datetime], *, folder: Path | None = None) -> int:
-    """Add the members that the ledger lacks, with the times at which they were erased; return how many. It is on the disk then.
+def append(members: Mapping[UUID, datetime]) -> int:
+    """Add the members that the ledger lacks, with the times of their erasure, and return how many.
 
-    The ledger is the one in BACKUP_DIR unless a `folder` is named. Raises OSError.
+    They are on the disk when this returns. Raises OSError.
     """
-    path = _path(folder)
+    (path,) = _paths()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = locks.lock(path, seconds=LOCK_SECONDS)
     if descriptor is None:
@@ -37,7 +38,7 @@ def append(members: Mapping[UUID, datetime], *, folder: Path | None = None) -> i
         missing = [(member, erased_at) for member, erased_at in members.items() if member not in listed]
         if not missing:
             return 0
-        # A crash while a line was written leaves half of it: what follows begins on a line of its own.
+        # A crash may have left half a line: begin on a new one.
         start = b"\n" if content and not content.endswith(b"\n") else b""
         lines = "".join(f"{member} {erased_at.isoformat()}\n" for member, erased_at in missing)
         file.write(start + lines.encode())
@@ -48,23 +49,22 @@ def append(members: Mapping[UUID, datetime], *, folder: Path | None = None) -> i
     return len(missing)
 
 
-def read(folder: Path | None = None) -> Mapping[UUID, datetime]:
-    """Return the erased members and when each was erased; nobody where there is no ledger. Raises OSError."""
-    path = _path(folder)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    return _parse(content, path)
+def read(*folders: Path) -> Mapping[UUID, datetime]:
+    """Return the erased members and when each was erased, of the ledgers in BACKUP_DIR and these folders. Raises OSError."""
+    members: dict[UUID, datetime] = {}
+    for path in _paths(*folders):
+        with suppress(FileNotFoundError):
+            members |= _parse(path.read_bytes(), path)
+    return members
 
 
-def exists(folder: Path) -> bool:
-    return _path(folder).is_file()
+def exists(*folders: Path) -> bool:
+    """Tell whether there is a ledger in BACKUP_DIR or in one of these folders."""
+    return any(path.is_file() for path in _paths(*folders))
 
 
-def _path(folder: Path | None) -> Path:
-    place: Path = settings.BACKUP_DIR if folder is None else folder
-    return place / NAME
+def _paths(*folders: Path) -> Sequence[Path]:
+    return [folder / NAME for folder in dict.fromkeys((settings.BACKUP_DIR, *folders))]
 
 
 def _parse(content: bytes, path: Path) -> Mapping[UUID, datetime]:
@@ -82,7 +82,7 @@ def _parse(content: bytes, path: Path) -> Mapping[UUID, datetime]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Wait until the disk has the new file's name, too."""
+    """Wait until the new file's name is on the disk, too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

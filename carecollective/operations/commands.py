@@ -1,4 +1,4 @@
-"""What the operations' commands have in common: one answer, to people or to programs, whatever happens."""
+"""The base of the operations' commands: JSON answers, errors, progress, and a clean stop."""
 
 import json
 import signal
@@ -14,12 +14,14 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from carecollective.operations.contents import Say
 from carecollective.operations.errors import OperationError
+from carecollective.operations.terminal import Progress
 from carecollective.postgres import PostgresError
 
 
 class OperationCommand(BaseCommand):
-    """With --json, one document goes to standard output, of a failure too; a failure ends with 1 and a sentence beside it."""
+    """With --json, prints one document, also for a failure. A failure exits with 1 and a sentence on standard error."""
 
     requires_system_checks = []
 
@@ -39,6 +41,15 @@ class OperationCommand(BaseCommand):
                 raise
             raise CommandError(reason) from problem
 
+    @contextmanager
+    def progress(self, options: Mapping[str, Any]) -> Iterator[Say]:
+        """Show the progress of the block; yield what takes its steps."""
+        progress = Progress(self.stderr if options["json"] else self.stdout)
+        try:
+            yield progress.say
+        finally:
+            progress.end()
+
     def answer(self, facts: Mapping[str, Any], *, ok: bool = True) -> None:
         self.stdout.write(json.dumps({"ok": ok, **facts}, indent=1))
         self.answered = True
@@ -46,13 +57,13 @@ class OperationCommand(BaseCommand):
 
 @contextmanager
 def stopped_cleanly() -> Iterator[None]:
-    """Let SIGTERM and a lost terminal end the block as Ctrl-C does: what it was writing is cleaned up first."""
+    """Let SIGTERM and a lost terminal end the block as Ctrl-C does, so that it cleans up."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        # Once: a second one must not end the cleaning up.
+        # Only once: a second signal must not interrupt the clean-up.
         for one in before:
             signal.signal(one, signal.SIG_IGN)
         sys.exit(128 + number)

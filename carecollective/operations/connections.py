@@ -1,9 +1,9 @@
-"""Connections of the commands' own, each in the database role that its work needs."""
+"""Connections of the operations' commands, each with the database role that it needs."""
 
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from django.db import connection
@@ -19,7 +19,7 @@ OPERATIONS = postgres.ROLE_NAMES["ops"]
 
 
 def url_of(role: str) -> str:
-    """Return the URL with which a role reaches the database that this process is configured for."""
+    """Return a role's URL for the database that this process is configured for."""
     return with_database(role_url(role), str(connection.settings_dict["NAME"]))
 
 
@@ -29,9 +29,9 @@ def with_database(url: str, database: str) -> str:
 
 @contextmanager
 def connected(url: str, *, autocommit: bool = False, answer_seconds: float = math.inf) -> Iterator[Session]:
-    """Hold a connection for the block, on which no answer may take longer than `answer_seconds`.
+    """Hold a connection for the block; no answer on it may take longer than `answer_seconds`.
 
-    Raises OperationError with the server's reason where there is none to be had.
+    Raises OperationError with the server's reason if it cannot connect.
     """
     try:
         parameters = {**NETWORK_LIMITS, **parse_url(url), "application_name": "carecollective-operations"}
@@ -41,3 +41,9 @@ def connected(url: str, *, autocommit: bool = False, answer_seconds: float = mat
     session.answer_seconds = answer_seconds
     with session:
         yield session
+
+
+def fetch_value(session: Session, query: LiteralString, *parameters: object) -> Any:
+    """Return the first column of the first row; None without a row."""
+    row = session.execute(query, parameters).fetchone()
+    return row[0] if row else None

@@ -1,4 +1,4 @@
-"""What a database holds, in numbers that can be compared with those of a copy."""
+"""Row counts and checksums of a database, to compare with a copy."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ _TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1, 2
 """
-# Rows as text depend on these.
+# The text form of rows depends on these.
 _SETTINGS = (
     *("SET LOCAL TIME ZONE 'UTC'", "SET LOCAL datestyle = 'ISO, YMD'", "SET LOCAL intervalstyle = 'postgres'"),
     *("SET LOCAL extra_float_digits = 1", "SET LOCAL bytea_output = 'hex'", "SET LOCAL row_security = off"),
 )
-# A sum of digests needs no order, so that a large table is read once and never sorted.
+# A sum of digests does not depend on the order, so a large table is read once and never sorted.
 _CHECKSUM = """
 SELECT count(*), coalesce(sum(('x' || left(digest, 16))::bit(64)::bigint), 0),
   coalesce(sum(('x' || right(digest, 16))::bit(64)::bigint), 0)
@@ -34,7 +34,7 @@ class TableContents:
 
 
 def read_contents(session: Session, *, say: Say) -> Mapping[str, TableContents]:
-    """Return the number of rows and the checksum of every table. The session may read everything; its transaction is used."""
+    """Return row count and checksum of every table, in the session's transaction. Its role may read everything."""
     found: dict[str, TableContents] = {}
     tables = session.execute(_TABLES).fetchall()
     for number, (schema, table) in enumerate(tables, start=1):
@@ -44,7 +44,7 @@ def read_contents(session: Session, *, say: Say) -> Mapping[str, TableContents]:
 
 
 def read_table(session: Session, schema: str, table: str) -> TableContents:
-    """Return one table's number of rows and checksum, in the session's transaction."""
+    """Return one table's row count and checksum, in the session's transaction."""
     for statement in _SETTINGS:
         session.execute(statement)
     row = session.execute(sql.SQL(_CHECKSUM).format(sql.Identifier(schema, table))).fetchone()

@@ -1,4 +1,4 @@
-"""Rollback option B: V2's tables dropped, and made anew by `migrate`. The last step before a restore."""
+"""Rollback option B: drops V2's tables; `migrate` makes them again. The last step before a restore."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from rollout.targeting.propagation import SILENT_SECONDS
 from rollout.targeting.state import FLAG_NAME
 
 PATIENCE = "5s"
-# Sessions tell more than processes: whoever is connected as the site fails without these tables. A pooler's count too.
+# Sessions count, not processes: whoever is connected as the site fails without these tables, a pooler included.
 _SERVING = """
 SELECT (SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND usename = ANY (%(roles)s) AND pid <> pg_backend_pid()),
@@ -30,7 +30,7 @@ SELECT (SELECT count(*) FROM pg_stat_activity
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What was there, and where it was written."""
+    """What the tables held, and where it was written."""
 
     database: str
     tables: Mapping[str, TableContents]
@@ -38,15 +38,15 @@ class Dropped:
 
 
 def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
-    """Drop the two tables in one transaction, with what they hold written to `export` first.
+    """Drop the two tables in one transaction, after writing their rows to `export`.
 
-    Raises OperationError while the site serves, or V2 is on; while it holds conversations, unless they are
-    exported and `confirm` is the database's name; and where other tables refer to these.
+    Raises OperationError while the site serves or V2 is on, if other tables refer to these, and if they hold conversations,
+    unless these are exported and `confirm` is the database's name.
     """
     database = str(connection.settings_dict["NAME"])
     with transaction.atomic(), connection.cursor() as cursor:
         require_nobody_serves(cursor)
-        # Nobody writes from here to the end, so what was counted and exported is what is dropped.
+        # Nobody writes from here on, so exactly what was exported is dropped.
         _lock(cursor)
         _require_disabled(cursor)
         _require_unreferenced(cursor)
@@ -65,14 +65,14 @@ def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
             if export is not None:
                 _export(cursor, export, database, found)
         cursor.execute("DROP TABLE public.messages_v2, public.conversations_v2")
-        # A site that was started meanwhile has found the tables there.
+        # A site that started meanwhile saw the tables.
         require_nobody_serves(cursor)
     return Dropped(database, found, export)
 
 
 def require_nobody_serves(cursor: Any) -> None:
-    """Raise OperationError, naming the processes, while the site serves: without these tables it fails in V1 too."""
-    # The server shows the sessions as they were when the transaction first asked.
+    """Raise OperationError, with the processes, while the site serves: without these tables V1 fails, too."""
+    # Otherwise the server shows the sessions as of the transaction's first query.
     cursor.execute("SELECT pg_stat_clear_snapshot()")
     cursor.execute(_SERVING, {"roles": [ROLE_NAMES["web"], ROLE_NAMES["guard"]], "seconds": SILENT_SECONDS})
     sessions, processes = cursor.fetchone()
@@ -115,17 +115,17 @@ def _require_unreferenced(cursor: Any) -> None:
 
 @contextmanager
 def _seeing_everything(cursor: Any) -> Iterator[None]:
-    """Be the operations role for the block: the policies hide every row from the owner."""
+    """Act as the operations role for the block: policies hide every row from the owner."""
     cursor.execute(f"SET LOCAL ROLE {ROLE_NAMES['ops']}")
     yield
-    # Where the block fails, the end of the transaction takes the role back.
+    # If the block fails, the end of the transaction resets the role.
     cursor.execute("RESET ROLE")
 
 
 def _export(cursor: Any, folder: Path, database: str, found: Mapping[str, TableContents]) -> None:
-    """Write each table as CSV, and a page with their checksums; new files only, for their owner's eyes alone.
+    """Write each table as CSV, and a file with their checksums. All are new files that only their owner may read.
 
-    An export that is not finished leaves no file behind.
+    An unfinished export leaves no file behind.
     """
     made: list[Path] = []
     try:

@@ -1,2 +1,2 @@
 class OperationError(Exception):
-    """Why an operation did not happen, in words for the person at the terminal."""
+    """An operation failed or was refused. The message is for the person at the terminal."""

@@ -4,12 +4,12 @@ from carecollective.core.database import ClockTimestamp
 
 
 class RestoreTrial(models.Model):
-    """That a backup was restored to try it, and how that ended. The owner of the tables writes it."""
+    """One restore drill, and how it ended. The owner of the tables writes it."""
 
     dump = models.TextField()
     tried_at = models.DateTimeField(db_default=ClockTimestamp())
     seconds = models.FloatField()
-    # Why it failed; empty where the copy was the same to the last character.
+    # Why it failed; empty if the copy was identical.
     failure = models.TextField(default="")
 
     class Meta:

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs: which of them can serve this server, and running one with its progress told."""
+"""PostgreSQL's client programs: finds one that suits the server, and runs it."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from carecollective import postgres
 from carecollective.operations.errors import OperationError
 from carecollective.postgres.dsn import NETWORK_LIMITS, build_url, parse_url
 
-# Reads or writes all of one of a program's pipes. Raises OSError.
+# Reads or writes a whole pipe of a program. Raises OSError.
 Pump = Callable[[IO[bytes]], None]
 
 
@@ -24,13 +24,13 @@ Pump = Callable[[IO[bytes]], None]
 class Client:
     path: Path
     version: int
-    words: str
+    description: str
 
 
 def find_client(name: str, *, server_version: int) -> Client:
-    """Return the program, at least as new as the server: of POSTGRES_BIN, else of PATH, else of the embedded server.
+    """Return the program, at least as new as the server, from POSTGRES_BIN, else PATH, else the embedded server.
 
-    Raises OperationError naming the program and what to install.
+    Raises OperationError with what to install.
     """
     found = [client for path in _candidates(name) if (client := _ask_version(path)) is not None]
     for client in found:
@@ -53,16 +53,16 @@ def run_client(
     arguments: Sequence[str],
     *,
     url: str | None,
-    hear: Callable[[str], None],
+    on_line: Callable[[str], None],
     keep_open: Sequence[int] = (),
     take_output: Pump | None = None,
     give_input: Pump | None = None,
 ) -> None:
-    """Run the program on a database, handing each line of its report to `hear`; it keeps the files `keep_open`.
+    """Run the program on the database of `url`, if given. Raises OperationError.
 
-    Without a `url` it reaches no database.
-    `take_output` reads its standard output, `give_input` writes its standard input, each in a thread of its own.
-    The password goes by the environment: arguments are for everybody on the machine to read. Raises OperationError.
+    `on_line` gets each line of its report. It inherits the descriptors `keep_open`. `take_output` reads its standard output and
+    `give_input` writes its standard input, each in a thread. The password is passed in the environment, because everybody on
+    the machine can read arguments.
     """
     database, environment = _reach(url)
     complaints: list[str] = []
@@ -76,32 +76,32 @@ def run_client(
     ) as process:
         assert process.stderr is not None  # noqa: S101 -- for the type checker: it was asked for
         with _pumping(process, take_output, give_input) as problems:
-            for line in process.stderr:
-                said = line.decode(errors="replace").strip().removeprefix(f"{client.path.name}: ")
-                if "error:" in said or "FATAL:" in said:
-                    complaints.append(said.partition("error: ")[2] or said)
-                hear(said)
-    # What the pump met comes first: the program's own complaint is only what follows from it.
+            for raw in process.stderr:
+                line = raw.decode(errors="replace").strip().removeprefix(f"{client.path.name}: ")
+                if "error:" in line or "FATAL:" in line:
+                    complaints.append(line.partition("error: ")[2] or line)
+                on_line(line)
+    # A pump's error comes first: the program's own message is only its consequence.
     if problems or process.returncode:
         reason = next(iter([*problems, *complaints]), f"it ended with {process.returncode}.")
         raise OperationError(f"{client.path.name} failed: {reason}")
 
 
 def run_script(
-    client: Client, arguments: Sequence[str], *, url: str, hear: Callable[[str], None], give_input: Pump
+    client: Client, arguments: Sequence[str], *, url: str, on_line: Callable[[str], None], give_input: Pump
 ) -> None:
-    """Let pg_restore write its script and psql run it in one transaction, without what older servers do not know.
+    """Let pg_restore write a script, and psql run it in one transaction, without settings that older servers lack.
 
-    As `run_client` otherwise. Neither the script nor what the server says of it is ever on the disk. The last statement, which
-    commits, is written once pg_restore has ended well: nothing stays in the database where either program or this one dies.
+    Otherwise as `run_client`. Neither the script nor the server's messages are ever on the disk. COMMIT is sent when pg_restore
+    has succeeded, so nothing stays in the database if one of the programs dies.
     """
     psql = find_client("psql", server_version=1)
     database, environment = _reach(url)
-    once = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-"]
+    options = ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-"]
     answers: list[bytes] = []
     with (
         subprocess.Popen(
-            [str(psql.path), *database, *once],
+            [str(psql.path), *database, *options],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -119,14 +119,14 @@ def run_script(
                 client,
                 ["--file=-", *arguments],
                 url=None,
-                hear=hear,
+                on_line=on_line,
                 take_output=partial(_pass_on, to=runs.stdin),
                 give_input=give_input,
             )
         except OperationError as problem:
             failure = problem
             try:
-                runs.wait(timeout=1)  # it may have ended first, and said why
+                runs.wait(timeout=1)  # it may have ended first, with a reason
             except subprocess.TimeoutExpired:
                 runs.kill()
         else:
@@ -146,7 +146,7 @@ def run_script(
 
 
 def _pass_on(script: IO[bytes], *, to: IO[bytes]) -> None:
-    """Hand over each line of a script but the first that sets `transaction_timeout`; what follows may be members' words."""
+    """Copy a script without its first line that sets `transaction_timeout`; later ones may be members' data."""
     is_due = True
     for line in script:
         if is_due and line.startswith(b"SET transaction_timeout"):
@@ -156,17 +156,17 @@ def _pass_on(script: IO[bytes], *, to: IO[bytes]) -> None:
 
 
 def _reach(url: str | None) -> tuple[Sequence[str], Mapping[str, str]]:
-    """Return the arguments that name a database, and the environment that holds its password."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+    """Return the arguments with the database, and the environment with its password."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
     if url is None:
-        return [], kept
+        return [], environment
     parameters = {**NETWORK_LIMITS, **parse_url(url)}
     password = parameters.pop("password", "")
-    return [f"--dbname={build_url(parameters)}", "--no-password"], kept | {"PGPASSWORD": password}
+    return [f"--dbname={build_url(parameters)}", "--no-password"], environment | {"PGPASSWORD": password}
 
 
 def read_output(client: Client, arguments: Sequence[str], *, give_input: Pump | None = None) -> str:
-    """Return what the program prints, without a database. Raises OperationError."""
+    """Return the program's output, without a database. Raises OperationError."""
     output: list[bytes] = []
     with (
         subprocess.Popen(
@@ -188,7 +188,7 @@ def read_output(client: Client, arguments: Sequence[str], *, give_input: Pump | 
 def _pumping(
     process: "subprocess.Popen[bytes]", take_output: Pump | None, give_input: Pump | None
 ) -> Iterator[Sequence[str]]:
-    """Serve the program's pipes until it closes them; yield what went wrong there. Ends the program where the block fails."""
+    """Serve the program's pipes until it closes them; yield their errors. If the block fails, end the program."""
     problems: list[str] = []
 
     def serve(pump: Pump, pipe: IO[bytes]) -> None:
@@ -196,7 +196,7 @@ def _pumping(
             with pipe:
                 pump(pipe)
         except BrokenPipeError:
-            pass  # it has read all that it needs, or ended: its exit status says which
+            pass  # it has read enough, or has ended; its exit status tells
         except OSError as problem:
             problems.append(f"{problem.strerror or problem}.")
             process.terminate()
@@ -218,7 +218,7 @@ def _pumping(
 def _candidates(name: str) -> Iterator[Path]:
     chosen = os.environ.get("POSTGRES_BIN", "").strip()
     if chosen:
-        # Somebody decided: nothing else is tried behind their back.
+        # An explicit choice: try nothing else.
         yield Path(chosen).expanduser().absolute() / name
         return
     on_path = shutil.which(name)

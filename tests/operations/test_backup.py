@@ -22,7 +22,7 @@ from carecollective.operations.backups.manifest import Manifest, path_of_manifes
 from carecollective.operations.backups.restores import compare_with, restore_into
 from carecollective.operations.backups.scratch import SCRATCH
 from carecollective.operations.errors import OperationError
-from carecollective.operations.progress import Progress
+from carecollective.operations.terminal import Progress
 from carecollective.postgres import roles
 from carecollective.postgres.embedded.binaries import server_version
 from carecollective.takeover.legacy import SAMPLE

@@ -104,7 +104,7 @@ def test_a_dump_that_fails_leaves_nothing(
     world: str, at: At, key: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake = tmp_path / "pg_dump"
-    version = find_client("pg_dump", server_version=server_version()).words
+    version = find_client("pg_dump", server_version=server_version()).description
     fake.write_text(
         f"#!/bin/sh\ncase $1 in --version) echo '{version}';; *) echo PGDMP; echo 'pg_dump: error: out of paper' >&2; exit 1;; esac\n"
     )

@@ -142,7 +142,7 @@ def test_the_worker_erases_again_who_is_back_by_any_other_restore(lived_in: str,
 def test_a_rehearsal_that_is_taken_back_is_not_written_down(lived_in: str, backup_dir: Path) -> None:
     with taken_back():
         leave()
-    assert not erasure_ledger.exists(backup_dir)
+    assert not erasure_ledger.exists()
 
 
 def test_that_nobody_has_left_is_known_too(lived_in: str, fresh: Copy, backup_dir: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_script_that_the_server_refuses_leaves_the_database_empty_and_says_why
     client = pg_tools.find_client("pg_restore", server_version=server_version())
     with pytest.raises(OperationError, match=r"^psql failed: .*no_such_thing"):
         source = restores._open_source(backed_up[0], None)
-        pg_tools.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
+        pg_tools.run_script(client, ["--no-owner"], url=database, on_line=quietly, give_input=source)
     assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
@@ -105,7 +105,7 @@ def test_a_script_that_fails_early_says_why(
     client = pg_tools.find_client("pg_restore", server_version=server_version())
     source = restores._open_source(backed_up[0], None)
     with pytest.raises(OperationError, match=r"^psql failed: .*no_such_thing"):
-        pg_tools.run_script(client, ["--no-owner"], url=database, hear=quietly, give_input=source)
+        pg_tools.run_script(client, ["--no-owner"], url=database, on_line=quietly, give_input=source)
     assert ask(name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
 
 
@@ -118,7 +118,7 @@ from carecollective.operations import pg_tools
 from carecollective.operations.backups import restores
 client = pg_tools.find_client("pg_restore", server_version=1)
 source = restores._open_source(Path(sys.argv[1]), None)
-pg_tools.run_script(client, ["--no-owner"], url=sys.argv[2], hear=print, give_input=source)
+pg_tools.run_script(client, ["--no-owner"], url=sys.argv[2], on_line=print, give_input=source)
 """
 
 

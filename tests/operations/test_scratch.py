@@ -89,7 +89,7 @@ def test_a_trial_stopped_while_it_connects_is_dropped_at_once(
     monkeypatch.setattr(restores, "restore_into", be_stopped)
     began = time.monotonic()
     with pytest.raises(SystemExit):
-        restores.restore_for_trial(backed_up[0], say=lambda line: None)
+        restores.run_restore_drill(backed_up[0], say=lambda line: None)
     # Otherwise it lasts until the server gives up, a minute.
     assert time.monotonic() - began < 45
     assert ask("postgres", f"SELECT count(*) FROM pg_database WHERE datname LIKE '{world[:40]}{SCRATCH}%'") == 0

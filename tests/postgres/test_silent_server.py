@@ -59,7 +59,7 @@ def test_nothing_of_ours_waits_long(silent_url: str, backed_up: tuple[Path, Mani
     calls = (
         lambda: hold(silent_url),
         lambda: prepare_server(silent_url, secret_key="key"),
-        lambda: run_client(find_client("pg_dump", server_version=1), [], url=silent_url, hear=lambda line: None),
+        lambda: run_client(find_client("pg_dump", server_version=1), [], url=silent_url, on_line=lambda line: None),
         lambda: restore_into(backed_up[0], silent_url, say=lambda line: None),
         # What the operator says is obeyed.
         lambda: hold(f"{silent_url}?connect_timeout={CONNECT_SECONDS + 2}"),

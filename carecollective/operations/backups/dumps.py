@@ -1,4 +1,4 @@
-"""A backup: a dump of everything as of one moment, and a manifest of that same moment beside it."""
+"""A backup: a dump of one moment, and a manifest of the same moment beside it."""
 
 import logging
 import os
@@ -33,21 +33,21 @@ from carecollective.postgres import locks
 logger = logging.getLogger(__name__)
 
 NAME = "carecollective-"
-# Waiting longer behind a migration would keep everybody who comes after it waiting too.
+# Not longer behind a migration: everybody after us in the lock's queue would wait too.
 LOCK_SECONDS = 30
 
 _MOMENT = "SELECT clock_timestamp(), to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD\"T\"HH24MISS\"Z\"')"
 _OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
-# A legacy database before its first migration is worth a backup more than any other.
+# A legacy database before its first migration must be possible to back up, too.
 _IS_OURS = "SELECT to_regclass('public.django_migrations') IS NOT NULL"
 _MIGRATIONS = "SELECT app, max(name) FROM public.django_migrations GROUP BY app ORDER BY app"
 
 
 def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
-    """Write a dump and its manifest into a folder, and return the dump's path and the manifest.
+    """Write a dump and its manifest into a folder; return the dump's path and the manifest.
 
-    With BACKUP_RECIPIENT set, the dump is encrypted on its way: no part of it is on the disk otherwise. Raises
-    OperationError; a backup that was not finished leaves nothing that could be taken for one.
+    With BACKUP_RECIPIENT set, the dump is encrypted before it reaches the disk. An unfinished backup leaves nothing that looks
+    like a backup. Raises OperationError.
     """
     url = url_of("ops")
     _make_private(folder)
@@ -55,40 +55,40 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
     with connected(url) as session:
         client = find_client("pg_dump", server_version=session.info.server_version // 10_000)
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        # The dump takes its snapshot from this transaction: both see the very same rows.
+        # The dump uses this transaction's snapshot, so that both see the same rows.
         (snapshot,) = _row(session, "SELECT pg_export_snapshot()")
         started_at, stamp = _row(session, _MOMENT)
         recipients: Sequence[Any] = settings.BACKUP_RECIPIENT
         dump = folder / f"{NAME}{stamp}{ENCRYPTED_DUMP if recipients else DUMP}"
         if dump.exists():
             raise OperationError(f"{dump} is there already: wait a second and try again.")
-        # pg_dump inherits the lock: killed alone, this process leaves it writing for a moment.
+        # pg_dump inherits the lock: if only this process is killed, pg_dump goes on writing for a moment.
         with reserved(dump) as (draft, descriptor), reserved(path_of_manifest(dump)) as (page, _):
             state = read_state(session, say=say)
             total, done = len(state.tables), 0
 
-            def hear(line: str) -> None:
+            def on_line(line: str) -> None:
                 nonlocal done
                 if line.startswith("dumping contents of table"):
                     done += 1
                     say(f"Dump: {done} of {total} tables")
 
             arguments = ["--format=custom", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_SECONDS}s"]
-            # Rights on the server's own functions are the server's: only its administrator could restore them.
+            # Only an administrator could restore rights on the server's own functions.
             arguments.append("--exclude-schema=pg_catalog")
             if recipients:
                 # fmt: off
                 run_client(
-                    client, arguments, url=url, hear=hear, keep_open=[descriptor],
+                    client, arguments, url=url, on_line=on_line, keep_open=[descriptor],
                     take_output=partial(encrypt, target=draft, recipients=recipients),
                 )
                 # fmt: on
             else:
                 arguments.append(f"--file={draft}")
-                run_client(client, arguments, url=url, hear=hear, keep_open=[descriptor])
+                run_client(client, arguments, url=url, on_line=on_line, keep_open=[descriptor])
             say("Reading the dump once more …")
             finished_at = _row(session, _MOMENT)[0]
-            manifest = _complete(state, draft, client.words, started_at.isoformat(), finished_at.isoformat())
+            manifest = _complete(state, draft, client.description, started_at.isoformat(), finished_at.isoformat())
             fill_manifest(page, manifest)
             _settle(draft, dump)
             page.replace(path_of_manifest(dump))
@@ -96,7 +96,7 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
 
 
 def read_state(session: Session, *, say: Say) -> Manifest:
-    """Return the manifest of a database as it is in the session's transaction, without a dump."""
+    """Return the manifest of the database in the session's transaction, without facts of a dump."""
     parts = read_catalog(session.cursor())
     apart = {"policy", "grant"}
     return Manifest(
@@ -125,18 +125,18 @@ def list_backups(folder: Path) -> Sequence[Path]:
 def prune_backups() -> int:
     """Delete all but the newest BACKUPS_KEPT backups in BACKUP_DIR, and what killed ones left there.
 
-    Returns how many backups went.
+    Returns how many backups were deleted.
     """
     outdated = list_backups(settings.BACKUP_DIR)[settings.BACKUPS_KEPT :]
     for dump in outdated:
-        # Renamed first: should this process end halfway, the next one removes the rest.
+        # Renamed first: if this process ends halfway, the next one removes the rest.
         dump.replace(dump.with_name(dump.name + PARTIAL))
     prune_partials(settings.BACKUP_DIR)
     return len(outdated)
 
 
 def prune_partials(folder: Path) -> int:
-    """Delete what killed backups left half written, and return how many files that were. A draft in work is locked."""
+    """Delete the drafts of killed backups; return how many. A draft that is being written is locked."""
     removed = 0
     for draft in sorted(folder.glob(f"{NAME}*{PARTIAL}")):
         try:
@@ -147,13 +147,13 @@ def prune_partials(folder: Path) -> int:
             os.close(descriptor)
             removed += 1
         except OSError as problem:
-            # Another user's: whoever made it prunes it.
+            # It belongs to another user, who prunes it.
             logger.warning("%s could not be deleted: %s.", draft, problem.strerror)
     return removed
 
 
 def _remove_with(draft: Path) -> None:
-    """Delete a draft together with the half of the pair that has its final name already."""
+    """Delete a draft, and its dump or manifest if that has its final name already."""
     path = draft.with_name(draft.name.removesuffix(PARTIAL))
     if not path.exists():
         stem = path.name.removesuffix(MANIFEST)

@@ -1,4 +1,4 @@
-"""Encryption of dumps with age. The public key makes them, the secret key reads them, and need not be on this machine."""
+"""Encryption of dumps with age. Only the public key must be on the machine that makes backups."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ HEADER = b"age-encryption.org/"
 
 
 def is_encrypted(dump: Path) -> bool:
-    """Tell by its first bytes whether a dump is encrypted. Raises OperationError where it cannot be read."""
+    """Tell by its first bytes whether a dump is encrypted. Raises OperationError."""
     try:
         with dump.open("rb") as file:
             return file.read(len(HEADER)) == HEADER
@@ -22,7 +22,7 @@ def is_encrypted(dump: Path) -> bool:
 
 
 def encrypt(source: IO[bytes], *, target: Path, recipients: Sequence[Any]) -> None:
-    """Write into `target` what comes from `source`, encrypted for each of these public keys. Raises OSError."""
+    """Write `source` into `target`, encrypted for each of these public keys. Raises OSError."""
     with target.open("wb") as file:
         try:
             pyrage.encrypt_io(source, file, recipients)
@@ -31,7 +31,7 @@ def encrypt(source: IO[bytes], *, target: Path, recipients: Sequence[Any]) -> No
 
 
 def decrypt(target: IO[bytes], *, source: Path, identities: Sequence[Any]) -> None:
-    """Write into `target` what `source` holds, decrypted. Raises OSError, also where whoever reads has read enough."""
+    """Write `source` into `target`, decrypted. Raises OSError, also when the reader closes the pipe early."""
     with source.open("rb") as file:
         try:
             pyrage.decrypt_io(file, target, identities)
@@ -42,7 +42,7 @@ def decrypt(target: IO[bytes], *, source: Path, identities: Sequence[Any]) -> No
 def find_identities(dump: Path, chosen: Path | None) -> Sequence[Any]:
     """Return the secret keys that open an encrypted dump: those in the file `chosen`, else in BACKUP_IDENTITY_FILE.
 
-    Raises OperationError in one sentence where there are none, or none that open it.
+    Raises OperationError if there are none, or none that fit.
     """
     path: Path | None = chosen or settings.BACKUP_IDENTITY_FILE
     if path is None:
@@ -50,7 +50,7 @@ def find_identities(dump: Path, chosen: Path | None) -> Sequence[Any]:
             f"{dump} is encrypted: name the file that holds the secret key with --identity, or set BACKUP_IDENTITY_FILE."
         )
     identities = _read_identities(path)
-    sink = _Enough()
+    sink = _FirstBytes()
     with dump.open("rb") as file:
         try:
             pyrage.decrypt_io(file, sink, identities)
@@ -62,8 +62,8 @@ def find_identities(dump: Path, chosen: Path | None) -> Sequence[Any]:
     return identities
 
 
-class _Enough:
-    """Takes the first bytes that come out of a dump, which the right key alone brings forth, and refuses to go on."""
+class _FirstBytes:
+    """Stops the decryption at its first bytes: only the right key produces any."""
 
     was_reached = False
 

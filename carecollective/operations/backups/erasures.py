@@ -1,4 +1,4 @@
-"""Erase again, in a restored database, whoever left after the backup was made."""
+"""Erases again, in a restored database, the members who were erased after the backup was made."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,14 +6,13 @@ from pathlib import Path
 from uuid import UUID
 
 import psycopg
-from django.conf import settings
 
 from carecollective.core import erasure_ledger
 from carecollective.operations.connections import connected
 from carecollective.operations.contents import Say
 from carecollective.operations.errors import OperationError
 
-# A legacy database from before the takeover knows no erasure; the takeover is followed by the worker, which does it then.
+# A legacy database before the takeover has no erasure. After the takeover the worker does it.
 _KNOWS_ERASURE = "SELECT to_regprocedure('public.privacy_erase_member(uuid)') IS NOT NULL"
 _ARE_BACK = """
 SELECT p.id FROM public.profiles AS p
@@ -22,19 +21,17 @@ WHERE p.id = ANY (%s) AND NOT EXISTS (SELECT FROM public.privacy_erasure AS e WH
 
 
 def read_ledgers(dump: Path) -> Mapping[UUID, datetime] | None:
-    """Return whom the ledgers beside the dump and in BACKUP_DIR name; None where there is none. Raises OperationError."""
-    folders = [folder for folder in (settings.BACKUP_DIR, dump.parent) if erasure_ledger.exists(folder)]
+    """Return the members in the ledgers of BACKUP_DIR and beside the dump; None without a ledger. Raises OperationError."""
     try:
-        found = [erasure_ledger.read(folder) for folder in folders]
+        return erasure_ledger.read(dump.parent) if erasure_ledger.exists(dump.parent) else None
     except OSError as problem:
         raise OperationError(f"The ledger of erased members cannot be read: {problem}.") from None
-    return {member: erased_at for ledger in found for member, erased_at in ledger.items()} if found else None
 
 
 def erase_again(members: Mapping[UUID, datetime], url: str, *, say: Say) -> int:
-    """Erase those of these members who are in the database and were not erased in it; return how many.
+    """Erase these members where the database still has them; return how many were erased.
 
-    All of them or nobody. `url` names the owner of the tables. Raises OperationError.
+    All of them or none. `url` is that of the tables' owner. Raises OperationError.
     """
     with connected(url) as session:
         if session.execute(_KNOWS_ERASURE).fetchone() != (True,):

@@ -1,4 +1,4 @@
-"""The page beside a backup that says what is in it, by which a copy is judged."""
+"""The manifest beside a backup: what is in it, to compare a copy with."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from carecollective.postgres import locks
 
 FORMAT = 1
 DUMP, MANIFEST, PARTIAL = ".dump", ".manifest.json", ".partial"
-# A dump that is encrypted has its manifest under the same name.
+# The manifest of an encrypted dump has the same name as that of a plain one.
 ENCRYPTED_DUMP = f"{DUMP}.age"
 KINDS = ("policies", "grants", "structure")
 CHUNK = 1024 * 1024
@@ -24,7 +24,7 @@ CHUNK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Times are the database's. `catalog` holds tables, columns, policies, grants, functions and the rest, line by line."""
+    """Times are the database's. `structure` holds tables, columns, functions and all other parts."""
 
     database: str
     owner: str
@@ -51,14 +51,14 @@ def path_of_manifest(dump: Path) -> Path:
 
 
 def write_manifest(manifest: Manifest, dump: Path) -> None:
-    """Put the manifest beside its dump, whole or not at all, for its owner's eyes alone."""
+    """Write the manifest beside its dump, whole or not at all. Only its owner may read it."""
     with reserved(path_of_manifest(dump)) as (draft, _descriptor):
         fill_manifest(draft, manifest)
         draft.replace(path_of_manifest(dump))
 
 
 def fill_manifest(draft: Path, manifest: Manifest) -> None:
-    """Write a manifest into a draft that is reserved for it, and wait until the disk has it."""
+    """Write a manifest into its draft, and wait until it is on the disk."""
     with draft.open("w", encoding="utf-8") as file:
         json.dump({"format": FORMAT, **asdict(manifest)}, file, indent=1)
         file.flush()
@@ -67,10 +67,10 @@ def fill_manifest(draft: Path, manifest: Manifest) -> None:
 
 @contextmanager
 def reserved(path: Path) -> Iterator[tuple[Path, int]]:
-    """Lock a new draft of a file, and delete it at the end if it is still there.
+    """Lock a new draft of a file; delete it at the end if it is still there.
 
-    Its owner alone may read it. Yields the draft and the descriptor that holds its lock. The lock tells a draft that is
-    being written from one that a killed process left.
+    Yields the draft and the descriptor of its lock. A draft without a lock was left by a killed process. Only its owner may
+    read it.
     """
     draft = path.with_name(path.name + PARTIAL)
     try:
@@ -87,7 +87,7 @@ def reserved(path: Path) -> Iterator[tuple[Path, int]]:
 
 
 def read_manifest(dump: Path) -> Manifest:
-    """Raises OperationError where there is none, or none that can be read."""
+    """Read the manifest of a dump. Raises OperationError if it is missing or cannot be read."""
     path = path_of_manifest(dump)
     try:
         read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def digest_of(path: Path) -> str:
 
 
 def find_differences(expected: Manifest, found: Manifest) -> Iterator[str]:
-    """Yield in words what a copy has otherwise than its manifest says. Sequences may have gone on."""
+    """Yield the differences between a copy and its manifest, in words. Sequences may be ahead."""
     for name in sorted(expected.tables.keys() | found.tables.keys()):
         before, after = expected.tables.get(name), found.tables.get(name)
         if before is None or after is None:

@@ -1,4 +1,4 @@
-"""A backup brought back: into a database that holds nothing yet, all of it or nothing, and compared to the last checksum."""
+"""Restores a backup into an empty database, all of it or nothing, and compares the copy with its manifest."""
 
 import shutil
 import tempfile
@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psycopg
 from psycopg import sql
 
+from carecollective.operations.backups.drill_record import recording_drill
 from carecollective.operations.backups.dumps import read_state
 from carecollective.operations.backups.encryption import decrypt, find_identities, is_encrypted
 from carecollective.operations.backups.manifest import (
@@ -21,9 +22,8 @@ from carecollective.operations.backups.manifest import (
     mark_restored,
     read_manifest,
 )
-from carecollective.operations.backups.scratch import drop_database, held_for_trials, new_name
-from carecollective.operations.backups.trial_record import recorded
-from carecollective.operations.connections import OPERATIONS, Session, connected, url_of, with_database
+from carecollective.operations.backups.scratch import drop_database, exclusive_drill, new_name
+from carecollective.operations.connections import OPERATIONS, Session, connected, fetch_value, url_of, with_database
 from carecollective.operations.contents import Say
 from carecollective.operations.errors import OperationError
 from carecollective.operations.pg_tools import Client, Pump, find_client, read_output, run_client, run_script
@@ -31,7 +31,7 @@ from carecollective.postgres import ROLE_NAMES
 from carecollective.postgres.dsn import SERVICE_ROLES, connect, parse_url, why_unreachable
 from carecollective.postgres.roles import grant_database, let_act_as, may_act_as, role_exists
 
-# pg_restore sets it from this version on, and servers of earlier ones do not know it.
+# pg_restore sets this parameter since this version; earlier servers do not know it.
 TRANSACTION_TIMEOUT = 17
 _HOLDS_A_TABLE = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
 _BUILTIN = sql.SQL("TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'")
@@ -42,10 +42,10 @@ WHERE n.nspname = 'public' AND p.oid::regprocedure::text = ANY (%s)
 
 
 def restore_into(dump: Path, url: str, *, say: Say, identity: Path | None = None) -> Manifest:
-    """Restore into an empty database, or a new one, that belongs to the role in `url`; return the manifest it agrees with.
+    """Restore into an empty or new database of the role in `url`; return the manifest.
 
-    `identity` names the file with the secret key of an encrypted dump, where it is not BACKUP_IDENTITY_FILE. Nothing of the
-    dump is decrypted on the disk. Raises OperationError, also for a copy that differs from the manifest in a single character.
+    `identity` is the file with the secret key of an encrypted dump; the default is BACKUP_IDENTITY_FILE. The decrypted dump is
+    never on the disk. Raises OperationError, also if the copy differs from the manifest.
     """
     manifest = read_manifest(dump)
     _check_dump(dump, manifest, say=say)
@@ -62,20 +62,20 @@ def restore_into(dump: Path, url: str, *, say: Say, identity: Path | None = None
     return manifest
 
 
-def restore_for_trial(dump: Path, *, say: Say, identity: Path | None = None) -> Manifest:
-    """Restore into a scratch database beside the present one, compare everything, and drop it. How that went is recorded.
+def run_restore_drill(dump: Path, *, say: Say, identity: Path | None = None) -> Manifest:
+    """Restore into a scratch database, compare everything, drop it, and record how that went.
 
-    A success is noted in the manifest too. Raises OperationError.
+    The manifest notes a success, too. Raises OperationError.
     """
     here = url_of("owner")
-    with connected(here, autocommit=True) as session, held_for_trials(session), recorded(session, dump):
+    with connected(here, autocommit=True) as session, exclusive_drill(session), recording_drill(session, dump):
         name = new_name(session)
         try:
             _create(session, name)
             manifest = restore_into(dump, with_database(here, name), say=say, identity=identity)
-            moment = _row(session, "SELECT clock_timestamp()")
+            moment = fetch_value(session, "SELECT clock_timestamp()")
         except BaseException as problem:
-            # Stopped while it connected, its frames hold a connection that the server waits for: nothing is dropped meanwhile.
+            # If it was stopped while connecting, its frames hold a connection, and the server would wait for that before a drop.
             traceback.clear_frames(problem.__traceback__)
             raise
         finally:
@@ -86,7 +86,7 @@ def restore_for_trial(dump: Path, *, say: Say, identity: Path | None = None) -> 
 
 
 def compare_with(manifest: Manifest, url: str, *, say: Say) -> None:
-    """Compare a database with a manifest, row by row and part by part. Raises OperationError naming what differs."""
+    """Compare a database with a manifest: rows, policies, grants, structure. Raises OperationError with the differences."""
     with connected(url) as session:
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OPERATIONS)))
@@ -108,7 +108,7 @@ def _check_dump(dump: Path, manifest: Manifest, *, say: Say) -> None:
 
 
 def _create_database(url: str) -> None:
-    """Make the database where it is missing; its owner is whoever the URL names."""
+    """Make the database if it is missing; the role in the URL owns it."""
     name = parse_url(url).get("dbname", "")
     try:
         connect(url).close()
@@ -130,9 +130,9 @@ def _create(session: Session, name: str) -> None:
 
 
 def _template(session: Session) -> sql.Composable:
-    """Return the template and locale of a new database. On an operator's server before 17 the locale is its neighbour's."""
+    """Return template and locale for a new database. Before PostgreSQL 17 it takes the current database's locale."""
     if session.info.user == ROLE_NAMES["owner"]:
-        # The embedded server's template1 has our locale, and rights that only a superuser can take away are gone from it.
+        # The embedded server's template1 has our locale, and its rights on large objects are revoked.
         return sql.SQL("")
     if session.info.server_version >= 170_000:
         return _BUILTIN
@@ -146,7 +146,7 @@ def _template(session: Session) -> sql.Composable:
 
 
 def _check_target(session: Session) -> None:
-    if _row(session, _HOLDS_A_TABLE):
+    if fetch_value(session, _HOLDS_A_TABLE):
         raise OperationError(
             f"The database {session.info.dbname} holds tables already. A backup goes into a new or an empty database only: "
             "name one with --into, or try the backup with --verify."
@@ -166,7 +166,7 @@ def _check_target(session: Session) -> None:
 
 @contextmanager
 def _operations_may_own_functions(session: Session) -> Iterator[None]:
-    """Let the operations role make things in the schema for the block: who is given a function needs that right."""
+    """Let the operations role create in the schema for the block: the new owner of a function needs that right."""
     role = sql.Identifier(OPERATIONS)
     session.execute(sql.SQL("GRANT USAGE, CREATE ON SCHEMA public TO {}").format(role))
     try:
@@ -176,7 +176,7 @@ def _operations_may_own_functions(session: Session) -> Iterator[None]:
 
 
 def _open_source(dump: Path, identity: Path | None) -> Pump:
-    """Return what gives pg_restore the dump, decrypted where it is encrypted. Raises OperationError for want of the right key."""
+    """Return the pump that gives pg_restore the dump, decrypted. Raises OperationError without the right key."""
     if is_encrypted(dump):
         return partial(decrypt, source=dump, identities=find_identities(dump, identity))
 
@@ -190,7 +190,7 @@ def _open_source(dump: Path, identity: Path | None) -> Pump:
 def _run(client: Client, source: Pump, manifest: Manifest, *, url: str, server_version: int, say: Say) -> None:
     total, done = len(manifest.tables), 0
 
-    def hear(line: str) -> None:
+    def on_line(line: str) -> None:
         nonlocal done
         if line.startswith("processing data for table"):
             done += 1
@@ -202,14 +202,14 @@ def _run(client: Client, source: Pump, manifest: Manifest, *, url: str, server_v
         wanted.flush()
         arguments = ["--no-owner", f"--use-list={wanted.name}"]
         if client.version >= TRANSACTION_TIMEOUT > server_version:
-            run_script(client, arguments, url=url, hear=hear, give_input=source)
+            run_script(client, arguments, url=url, on_line=on_line, give_input=source)
         else:
             arguments += ["--single-transaction", "--exit-on-error"]
-            run_client(client, arguments, url=url, hear=hear, give_input=source)
+            run_client(client, arguments, url=url, on_line=on_line, give_input=source)
 
 
 def _list_contents(client: Client, source: Pump) -> Sequence[str]:
-    """Return the dump's table of contents without what is bound to its first server: default rights, by the owner's name."""
+    """Return the dump's table of contents without default privileges: they name the owner on the first server."""
     listed = read_output(client, ["--list"], give_input=source)
     return [line for line in listed.splitlines() if " DEFAULT ACL " not in line]
 
@@ -217,17 +217,12 @@ def _list_contents(client: Client, source: Pump) -> Sequence[str]:
 def _give_functions_back(session: Session, manifest: Manifest) -> None:
     theirs = [part.name for part in manifest.structure if part.kind == "function" and " of operations:" in part.words]
     for (name,) in session.execute(_FUNCTIONS_OF_OPERATIONS, [theirs]).fetchall():
-        # The name comes from the catalogue, quoted as it needs to be, arguments included.
+        # The name comes from the catalogue, quoted, with its arguments.
         session.execute(f"ALTER FUNCTION {name} OWNER TO {OPERATIONS}".encode())
 
 
 def _version_of(manifest: Manifest) -> int:
-    """Return the major version of the program that wrote the dump: an older one could not read it."""
+    """Return the major version of the pg_dump that wrote it: an older pg_restore could not read it."""
     words = manifest.versions.get("client", "").rsplit(" ", 1)[-1]
     digits = words.split(".")[0]
     return int(digits) if digits.isdigit() else 0
-
-
-def _row(session: Session, query: str) -> Any:
-    row = session.execute(query.encode()).fetchone()
-    return row[0] if row else None

@@ -1,4 +1,4 @@
-"""Scratch databases: what a backup is tried in, and dropped again whatever happened to the trial."""
+"""Scratch databases for restore drills. They are dropped again, however the drill ends."""
 
 import time
 from collections.abc import Iterator
@@ -8,22 +8,22 @@ from secrets import token_hex
 import psycopg
 from psycopg import sql
 
-from carecollective.operations.connections import Session, connected, url_of
+from carecollective.operations.connections import Session, connected, fetch_value, url_of
 from carecollective.operations.errors import OperationError
 from carecollective.postgres import advisory_locks
 
 SCRATCH = "_trial_"
-# The worker must not hang on a database that stopped answering; dropping a database waits for a checkpoint.
+# Dropping a database waits for a checkpoint, but the worker must not hang when the database stops answering.
 PRUNE_ANSWER_SECONDS = 60.0
 DROP_SECONDS = 60.0
 DROP_AGAIN_SECONDS = 0.5
-# Autovacuum is over sooner, as a rule. Where not, a plain DROP DATABASE ends it, and waits five seconds for all others.
+# Autovacuum usually ends sooner. If not, a plain DROP DATABASE ends it; that waits five seconds for other sessions.
 AUTOVACUUM_SECONDS = 5.0
 
 
 @contextmanager
-def held_for_trials(session: Session) -> Iterator[None]:
-    """Be the only trial beside this database for as long as the session lasts. Raises OperationError."""
+def exclusive_drill(session: Session) -> Iterator[None]:
+    """Hold the lock of drills as long as the session lasts. Raises OperationError if another drill runs."""
     if not _try_lock(session):
         raise OperationError("Another trial of a backup is running on this database.")
     _drop_leftovers(session)
@@ -36,15 +36,15 @@ def new_name(session: Session) -> str:
 
 
 def prune_scratch_databases() -> int:
-    """Drop the scratch databases that killed trials left, full of members' data; return how many. The worker's."""
+    """Drop the scratch databases of killed drills, which hold members' data; return how many. A task of the worker."""
     with connected(url_of("owner"), autocommit=True, answer_seconds=PRUNE_ANSWER_SECONDS) as session:
         return _drop_leftovers(session) if _try_lock(session) else 0
 
 
 def drop_database(session: Session, name: str, *, seconds: float = DROP_SECONDS) -> None:
-    """Drop a database and end the sessions in it, for `seconds` at most. Raises OperationError.
+    """Drop a database and end the sessions in it. Raises OperationError after `seconds`.
 
-    Autovacuum's session and an administrator's are not ours to end: it is tried again until they are over.
+    We may not end the sessions of autovacuum and of administrators, so it retries until these are over.
     """
     plain = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name))
     forced = plain + sql.SQL(" WITH (FORCE)")
@@ -66,8 +66,7 @@ def drop_database(session: Session, name: str, *, seconds: float = DROP_SECONDS)
 
 
 def _try_lock(session: Session) -> bool:
-    row = session.execute("SELECT pg_try_advisory_lock(%s)", [advisory_locks.RESTORE_DRILL]).fetchone()
-    return bool(row and row[0])
+    return fetch_value(session, "SELECT pg_try_advisory_lock(%s)", advisory_locks.RESTORE_DRILL) is True
 
 
 def _prefix(session: Session) -> str:
@@ -75,7 +74,7 @@ def _prefix(session: Session) -> str:
 
 
 def _drop_leftovers(session: Session) -> int:
-    """Drop what other trials left. The caller holds the lock, so that none of them runs."""
+    """Drop what other drills left. The caller holds the lock, so none of them runs."""
     found = session.execute(
         "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [_prefix(session)]
     ).fetchall()

@@ -1,4 +1,4 @@
-"""What a database consists of, in lines that can be compared: read in one statement, by any role."""
+"""The parts of a database, one line each, for manifests. Any role may read them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from carecollective.core.catalog.reader import Executes
 
 @dataclass(frozen=True, slots=True, order=True)
 class Part:
-    """One part of a table or of the schema: `sound` says that it is valid, enabled or validated."""
+    """One part of a table or of the schema. `sound`: valid, enabled or validated. Manifests hold these field names."""
 
     kind: str
     table: str
@@ -17,7 +17,7 @@ class Part:
     sound: bool
 
 
-# Of everything, constraints are told by their columns: a condition may come out of a restore in other words of the same meaning.
+# A constraint is described by its columns: after a restore PostgreSQL may word a condition differently.
 _PARTS = """
 WITH relation AS (
   SELECT c.oid, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity, c.relkind,

@@ -1,11 +1,11 @@
-"""One thing expected beside what was found."""
+"""One check: what was expected and what was found."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`remedy` says who has to do what where the check failed; `stops_start` that the site does not start until then."""
+    """If it failed, `remedy` says who has to do what, and `stops_start` whether the site refuses to start until then."""
 
     group: str
     name: str
@@ -17,7 +17,7 @@ class Check:
 
     @property
     def what(self) -> str:
-        """What was looked at, for a sentence."""
+        """What was checked, for a sentence."""
         return f"{self.group.lstrip('0123456789 ')}, {self.name}"
 
 

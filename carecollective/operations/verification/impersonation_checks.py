@@ -1,4 +1,4 @@
-"""The three operations tried for real, as the web role and as nobody in particular. Nothing stays of it."""
+"""Tries the three operations as the web role, in another member's name. Everything is rolled back."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ _CLOSE = "UPDATE conversations_v2 SET status = 'closed'"
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A conversation that exists, and the two who take part; made up where there is none."""
+    """An existing conversation and its two members; made up if there is none."""
 
     conversation: UUID
     help_request: UUID
@@ -46,7 +46,7 @@ class Sample:
 
 
 def try_operations(sample: Sample | None) -> Iterator[Check]:
-    """Call each operation in somebody else's name, in the service and past it. The connection is the web role's."""
+    """Call each operation in another's name, by the service and directly in SQL. The connection is the web role's."""
     case = sample or Sample(uuid4(), uuid4(), uuid4(), uuid4())
     stranger = User(pk=uuid4(), name="Nobody", verification_status=VerificationStatus.APPROVED)
     attempts: dict[str, Callable[[], object]] = {
@@ -61,33 +61,33 @@ def try_operations(sample: Sample | None) -> Iterator[Check]:
         ),
     }
     for name, attempt in attempts.items():
-        yield _tried(f"{name} for another", REFUSED, _answer(attempt, ActingAsAnother))
-    yield _tried(
+        yield _check(f"{name} for another", REFUSED, _call_service(attempt, ActingAsAnother))
+    yield _check(
         "get_conversation_v2 by a stranger",
         REFUSED,
-        _answer(
+        _call_service(
             lambda: services.get_conversation_v2(
                 actor=stranger, conversation_id=case.conversation, reader_id=stranger.pk
             ),
             ConversationNotFound,
         ),
     )
-    yield _tried(
+    yield _check(
         "the database, to open for another",
         REFUSED,
-        _answer_of_database(stranger, _OPEN, [uuid4(), case.help_request, case.requester, case.helper, WORDS]),
+        _call_database(stranger, _OPEN, [uuid4(), case.help_request, case.requester, case.helper, WORDS]),
     )
-    yield _tried(
+    yield _check(
         "the database, to send for another",
         REFUSED,
-        _answer_of_database(stranger, _SEND, [uuid4(), case.conversation, case.helper, WORDS]),
+        _call_database(stranger, _SEND, [uuid4(), case.conversation, case.helper, WORDS]),
     )
-    yield _tried("the database, rows shown to a stranger", 0, _seen_by(stranger))
-    yield _tried("the database, rows closed by a stranger", 0, _closed_by(stranger))
+    yield _check("the database, rows shown to a stranger", 0, _count(stranger, _READ, fetch=True))
+    yield _check("the database, rows closed by a stranger", 0, _count(stranger, _CLOSE, fetch=False))
 
 
 def try_legacy_order(conversation: UUID, sender: UUID) -> Iterator[Check]:
-    """Send into a legacy conversation, and look whether a trigger, whatever its name, brings it to the top of the inbox."""
+    """Send into a legacy conversation, and check that a trigger brings it to the top of the inbox."""
     member = User.objects.get(pk=sender)
     with taken_back():
         try:
@@ -101,11 +101,11 @@ def try_legacy_order(conversation: UUID, sender: UUID) -> Iterator[Check]:
     yield compare("Triggers", "a legacy conversation with a new message", TO_THE_TOP, said, _ORDER_REMEDY)
 
 
-def _tried(name: str, expected: object, found: object) -> Check:
+def _check(name: str, expected: object, found: object) -> Check:
     return compare(GROUP, name, expected, found, _REMEDY)
 
 
-def _answer(attempt: Callable[[], object], refusal: type[DomainError]) -> str:
+def _call_service(attempt: Callable[[], object], refusal: type[DomainError]) -> str:
     said = "lets it happen"
     with taken_back():
         try:
@@ -117,7 +117,7 @@ def _answer(attempt: Callable[[], object], refusal: type[DomainError]) -> str:
     return said
 
 
-def _answer_of_database(stranger: User, statement: str, values: list[UUID | str]) -> str:
+def _call_database(stranger: User, statement: str, values: list[UUID | str]) -> str:
     said = "lets it happen"
     with taken_back(), acting_as(stranger):
         try:
@@ -127,14 +127,6 @@ def _answer_of_database(stranger: User, statement: str, values: list[UUID | str]
             policy = isinstance(problem.__cause__, InsufficientPrivilege) and "row-level security" in str(problem)
             said = REFUSED if policy else f"answers {type(problem.__cause__ or problem).__name__}"
     return said
-
-
-def _seen_by(stranger: User) -> int | str:
-    return _count(stranger, _READ, fetch=True)
-
-
-def _closed_by(stranger: User) -> int | str:
-    return _count(stranger, _CLOSE, fetch=False)
 
 
 def _count(stranger: User, statement: str, *, fetch: bool) -> int | str:

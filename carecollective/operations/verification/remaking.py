@@ -1,4 +1,4 @@
-"""Makes V2's tables anew where they were dropped: after `migrate`, which applies no migration twice."""
+"""Makes V2's tables again after they were dropped. Runs after `migrate`, which applies no migration twice."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ MADE_ANEW = "V2's tables were missing, and are made anew, empty. What they held 
 
 
 def make_v2_where_dropped(*, sender: AppConfig, using: str, stdout: Any = None, **given: Any) -> None:
-    """Make both tables as the migrations and the snapshot say; at `disabled` only, and once every migration is applied.
+    """Make both tables as migrations and snapshot say, at the stage `disabled` and with all migrations applied.
 
-    At any other stage somebody has to say first that what V2 held is not needed: by rolling back, or by restoring it.
+    At any other stage a person must first roll back or restore, because V2's conversations are lost.
     """
     connection = connections[using]
     with connection.cursor() as cursor:
@@ -41,14 +41,14 @@ def make_v2_where_dropped(*, sender: AppConfig, using: str, stdout: Any = None, 
                 if key[0] == APP:
                     loader.graph.nodes[key].apply(loader.project_state(key, at_end=False), editor)
         with connection.cursor() as cursor:
-            for statement in _what_others_add(cursor):
+            for statement in _repairs_of_v2(cursor):
                 cursor.execute(statement)
     if stdout is not None:
         stdout.write(MADE_ANEW)
 
 
-def _what_others_add(cursor: Any) -> list[str]:
-    """Write what other apps' migrations gave these tables, such as rights and triggers."""
+def _repairs_of_v2(cursor: Any) -> list[str]:
+    """Return the SQL for what other apps' migrations add to these tables, such as rights and triggers."""
     snapshot, live = load_snapshot(), read_live_catalog(cursor)
     expected = snapshot.expected(made_here=live.made_here)
     return [

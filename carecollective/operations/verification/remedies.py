@@ -1,4 +1,4 @@
-"""What puts a difference right: the statements, and who has to run them. `migrate` applies no migration twice."""
+"""The remedy for each difference: SQL statements, and who has to run them."""
 
 import re
 
@@ -15,16 +15,16 @@ _COLUMN = re.compile(
 _IN_EXTENSION = ", in the extension "
 _OPTION = " WITH GRANT OPTION"
 _ATTRIBUTES = ("login", "superuser", "bypassrls", "createdb", "createrole", "replication")
-# What stands before a name in a grant and has a word of its own in SQL. Tables and sequences have none.
+# Kinds of things that a grant must name. Tables and sequences need no keyword.
 _KINDS = ("function", "schema", "type", "language", "foreign data wrapper", "foreign server", "parameter")
-# These are the server's, or need rights that the owner of one database does not have.
+# These belong to the server, or need rights that a database's owner does not have.
 _FOR_ADMINISTRATORS = frozenset(
     {"Casts", "Event triggers", "Owners", "Publications", "Roles", "Settings", "Subscriptions"}
 )
 
 
 def find_remedy(difference: Difference, *, live: LiveCatalog, expected: Facts) -> str:
-    """Say in a sentence who has to do what."""
+    """Return a sentence: who has to do what."""
     if difference.part == "Tables" and difference.found is None:
         if difference.name in V2_TABLES:
             return RESTORE_V2
@@ -43,7 +43,7 @@ def find_remedy(difference: Difference, *, live: LiveCatalog, expected: Facts) -
 def write_repair(  # noqa: PLR0912 -- one case for each part of the catalogue
     difference: Difference, *, live: LiveCatalog, expected: Facts
 ) -> str:
-    """Return the SQL that makes the fact what the snapshot says; nothing where a column has to be changed by hand."""
+    """Return the SQL that restores the snapshot's fact; "" if a column must be changed by hand."""
     name, agreed, found = difference.name, difference.expected, difference.found or ""
     table, own_name = owning_table(name), split_name(name)[-1]
     match difference.part:
@@ -118,7 +118,7 @@ def _repair_table(name: str, agreed: str | None, found: str, live: LiveCatalog) 
 
 
 def _repair_column(table: str, column: str, agreed: str | None, found: str) -> str:
-    """Bring back what a column is beside its type."""
+    """Return the SQL for a column's NOT NULL, default and identity."""
     wanted, had = _COLUMN.fullmatch(agreed or ""), _COLUMN.fullmatch(found)
     if wanted is None or had is None or wanted["type"] != had["type"]:
         return ""
@@ -147,7 +147,7 @@ def _repair_view(name: str, agreed: str | None, found: str, live: LiveCatalog) -
         _of, _in, extension = found.partition(" over ")[0].partition(_IN_EXTENSION)
         release = f"ALTER EXTENSION {extension} DROP {kind} {name}; " if extension else ""
         return f"{release}DROP {kind} {name};"
-    # A view that is replaced keeps its rights, and loses the options that are not given again.
+    # A replaced view keeps its rights, and loses options that are not repeated.
     query = agreed.partition(": ")[2]
     return f"CREATE OR REPLACE VIEW {name} AS {query} ALTER VIEW {name} OWNER TO {live.owner};"
 
@@ -175,7 +175,7 @@ def _repair_function(difference: Difference, *, live: LiveCatalog, expected: Fac
     if found_owner != owner:
         statements.append(f"ALTER FUNCTION {name} OWNER TO {_quoted(owner.removeprefix('OWNER '), live)};")
     if difference.found is None and f"function {name} to {EVERYBODY}" not in expected["Grants"]:
-        # Everybody may run a new function, until told otherwise.
+        # By default everybody may run a new function.
         statements.append(f"REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC;")
     return " ".join(statements)
 

@@ -1,4 +1,4 @@
-"""Compares the live database with the snapshot and with the playbook's counts. Any role may ask."""
+"""Compares the live database with the snapshot and the playbook's counts. Any role may run it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,7 +19,7 @@ INDEXES: Mapping[str, int] = {"conversations_v2": 5, "messages_v2": 3}
 POLICIES = 5
 SEE_BELOW = "See what differs, below."
 
-# The playbook numbers its five queries; the rest has names.
+# The playbook numbers its five queries; other groups have names.
 _GROUPS = {
     "Tables": "1 Tables",
     "Columns": "1 Tables",
@@ -27,20 +27,20 @@ _GROUPS = {
     "Row-level security": "4 Row-level security",
     "Policies": "5 Policies",
 }
-# The names by which PostgreSQL itself goes, for those that Django abbreviates.
+# PostgreSQL's own names of types that Django abbreviates.
 _LONG_NAMES = {"varchar": "character varying", "time": "time without time zone"}
-# Django's own tables between two models were made with the wider of the two.
-_AS_GOOD = {("integer", "bigint")}
+# Django made its own tables between two models with the wider type.
+_COMPATIBLE = {("integer", "bigint")}
 
 
 def check_structure(cursor: Executes) -> Sequence[Check]:
-    """Compare everything that decides who may read or write with what was agreed."""
+    """Compare everything that decides who may read or write with the snapshot."""
     snapshot, live = load_snapshot(), read_live_catalog(cursor)
     return [*_check_counts(live.facts), *_check_facts(snapshot, live)]
 
 
 def check_models(cursor: Executes) -> Sequence[Check]:
-    """Look for every column of every model, by name and type. Legacy tables may have more."""
+    """Check that every column of every model exists with its type. Legacy tables may have more columns."""
     parts = read_catalog(cursor)
     kept = {(part.table, part.name): part.words.removesuffix(" not null") for part in parts if part.kind == "column"}
     wrong: list[str] = []
@@ -52,7 +52,7 @@ def check_models(cursor: Executes) -> Sequence[Check]:
                 continue
             columns += 1
             found = kept.get((model._meta.db_table, field.column))
-            if found != _type_of(field) and (_type_of(field), found) not in _AS_GOOD:
+            if found != _type_of(field) and (_type_of(field), found) not in _COMPATIBLE:
                 wrong.append(f"{model._meta.db_table}.{field.column} is {found or 'missing'}")
     said = f"{columns} columns of {len(models)} models"
     remedy = "" if not wrong else "Run `manage.py migrate`; what is wrong afterwards has to be changed by hand."

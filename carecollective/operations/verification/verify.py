@@ -1,4 +1,4 @@
-"""Whether messaging can be trusted to this database: what is there, who may do what, and what the rows say."""
+"""Verifies the database: its structure, who may do what, and whether the rows are consistent."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from rollout.guard.integrity import count_broken
 from rollout.promotion import audit_log
 from rollout.promotion.automated_checks import CheckResult, failed, passed
 
-# The playbook's five first, by their numbers.
+# The playbook's five groups first, by number.
 ORDER = (
     *("1 Tables", "2 Operations", "3 Indexes", "4 Row-level security", "5 Policies"),
     *(
@@ -51,7 +51,7 @@ _ASK_WHO = "Find out who wrote to the record. `manage.py rollout audit --verify`
 _SAMPLE = (
     "SELECT id, help_request_id, requester_id, helper_id FROM public.conversations_v2 ORDER BY created_at DESC LIMIT 1"
 )
-# A legacy conversation that somebody could send into just now.
+# A legacy conversation that a member could send into now.
 _LEGACY_SAMPLE = """
 SELECT c.id, me.user_id FROM public.conversations c
 JOIN public.conversation_participants me ON me.conversation_id = c.id AND me.left_at IS NULL
@@ -64,48 +64,48 @@ ORDER BY c.created_at DESC NULLS LAST, c.id LIMIT 1
 
 
 def verify_messaging() -> Sequence[Check]:
-    """Look at everything, try the operations as the web role, and leave no trace."""
+    """Check everything, and try the operations as the web role. Nothing is changed."""
     with connected(url_of("ops")) as session:
         structure = [*check_structure(session.cursor()), *_check_legacy(session)]
-        sound = all(check.ok for check in structure if check.group == "1 Tables")
-        sample = session.execute(_SAMPLE).fetchone() if sound else None
-        legacy_sample = session.execute(_LEGACY_SAMPLE).fetchone() if sound else None
+        has_tables = all(check.ok for check in structure if check.group == "1 Tables")
+        sample = session.execute(_SAMPLE).fetchone() if has_tables else None
+        legacy_sample = session.execute(_LEGACY_SAMPLE).fetchone() if has_tables else None
         models = check_models(session.cursor())
-        integrity = _check_integrity(session) if sound else []
+        integrity = _check_integrity(session) if has_tables else []
     with connected_as(url_of("web")):
         tried = (
             [*impersonation_checks.try_operations(impersonation_checks.Sample(*sample) if sample else None)]
-            if sound
+            if has_tables
             else []
         )
         tried += impersonation_checks.try_legacy_order(*legacy_sample) if legacy_sample else ()
         way_around = [danger.sentence for danger in find_dangers()]
         migrations = _check_migrations()
-        record = [_check_record()] if sound else []
+        record = [_check_record()] if has_tables else []
     start = compare("Roles", "ways around the policies at start-up", "none", " ".join(way_around) or "none", _CLOSE)
     found = [*structure, *tried, start, *models, *migrations, *integrity, *record]
     return sorted(found, key=lambda check: ORDER.index(check.group))
 
 
 def verify_structure() -> Sequence[Check]:
-    """Compare the catalogue alone: what every start can afford."""
+    """Compare the catalogue only, which is fast enough for every start."""
     with connected(url_of("ops")) as session:
         return [*check_structure(session.cursor()), *_check_legacy(session)]
 
 
 def find_newer_migrations() -> Sequence[str]:
-    """Name the migrations that a newer release applied: after going back, the snapshot here is older than the tables."""
+    """Return the migrations that a newer release applied: this release's snapshot is older than the tables."""
     loader = MigrationExecutor(connection).loader
     return sorted(f"{app}.{name}" for app, name in loader.applied_migrations if (app, name) not in loader.graph.nodes)
 
 
 def check_schema() -> CheckResult:
-    """Judge the checklist's item on the connection at hand, by the catalogue alone."""
+    """Judge the checklist's item by the catalogue, over the current connection."""
     with transaction.atomic(), connection.cursor() as cursor:
         checks = check_structure(cursor)
     wrong = [check for check in checks if not check.ok]
     if wrong:
-        # The playbook's counts say less than the lines behind them.
+        # A failed count is less useful than the difference behind it.
         first = next((check for check in wrong if check.remedy != SEE_BELOW), wrong[0])
         said = {"what": first.what, "expected": first.expected, "found": first.found, "remedy": first.remedy}
         return failed(_("%(what)s: %(expected)s expected, %(found)s found. %(remedy)s") % said)
@@ -113,7 +113,7 @@ def check_schema() -> CheckResult:
 
 
 def _check_legacy(session: Session) -> Sequence[Check]:
-    """Compare what of the legacy system runs on our writes with how it was at the takeover. Born empty, it has nothing."""
+    """Compare the legacy code that runs on our writes with the takeover's record. Without a takeover there is none."""
     snapshot, live = load_snapshot(), read_live_catalog(session.cursor())
     kept = session.execute(_WHAT_RUNS).fetchone() if "adoption_takeover" in live.facts["Tables"] else None
     if kept is None or kept[0] is None:
@@ -148,7 +148,7 @@ def _check_migrations() -> Sequence[Check]:
 
 
 def _check_record() -> Check:
-    """Recompute the chain of the record of changes."""
+    """Recompute the hashes of the audit log."""
     problems = audit_log.verify().problems
     return compare("Integrity", "record of changes", "whole", " ".join(problems) or "whole", _ASK_WHO)
 

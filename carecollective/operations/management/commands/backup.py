@@ -5,24 +5,23 @@ from typing import Any
 
 from django.conf import settings
 
+from carecollective.operations.backups.drill_record import read_record
 from carecollective.operations.backups.dumps import list_backups, make_backup, prune_backups
 from carecollective.operations.backups.manifest import ENCRYPTED_DUMP, path_of_manifest, read_manifest
-from carecollective.operations.backups.trial_record import read_record
 from carecollective.operations.commands import OperationCommand
 from carecollective.operations.connections import connected, url_of
-from carecollective.operations.progress import Progress
 from carecollective.operations.terminal import render, render_contents
 
 
 class Command(OperationCommand):
     help = (
-        "Dump the database as the operations role, which policies do not hold, with a manifest of every table's rows and"
+        "Dump the database as the operations role, which bypasses policies, with a manifest of every table's rows and"
         " checksum beside it. In BACKUP_DIR the newest BACKUPS_KEPT backups are kept; elsewhere nothing is deleted."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--list", action="store_true", help="make none: list those that there are, and how the latest trial ended"
+            "--list", action="store_true", help="make none: list the existing ones, and how the latest trial ended"
         )
         parser.add_argument("--to", metavar="DIR", type=Path, help="another folder than BACKUP_DIR")
         super().add_arguments(parser)
@@ -32,11 +31,8 @@ class Command(OperationCommand):
         if options["list"]:
             self.list(folder, in_json=options["json"])
             return
-        progress = Progress(self.stderr if options["json"] else self.stdout)
-        try:
-            dump, manifest = make_backup(folder, say=progress.say)
-        finally:
-            progress.end()
+        with self.progress(options) as say:
+            dump, manifest = make_backup(folder, say=say)
         pruned = prune_backups() if folder == settings.BACKUP_DIR else 0
         if options["json"]:
             place = {"dump": str(dump), "manifest": str(path_of_manifest(dump))}
@@ -53,10 +49,10 @@ class Command(OperationCommand):
         self.stdout.write(f"Try it:  manage.py restore {dump} --verify")
 
     def list(self, folder: Path, *, in_json: bool) -> None:
-        """Show the folder's backups, the newest first, and what the database says of the latest trial."""
+        """Show the folder's backups, the newest first, and how the latest restore drill ended."""
         found = [(dump, read_manifest(dump)) for dump in list_backups(folder)]
         with connected(url_of("owner"), autocommit=True) as session:
-            trial = read_record(session).latest
+            drill = read_record(session).latest
         if in_json:
             backups = [
                 {
@@ -69,7 +65,7 @@ class Command(OperationCommand):
                 }
                 for dump, manifest in found
             ]
-            latest = asdict(trial) | {"tried_at": trial.tried_at.isoformat()} if trial else None
+            latest = asdict(drill) | {"tried_at": drill.tried_at.isoformat()} if drill else None
             self.answer({"backups": backups, "latest_trial": latest})
             return
         rows = [
@@ -78,8 +74,8 @@ class Command(OperationCommand):
         ]
         self.stdout.write("\n".join(render(("Backup", "Bytes", "Rows", "Restored in a trial"), rows)))
         self.stdout.write(f"\n{len(rows)} backups in {folder}.")
-        if trial is None:
+        if drill is None:
             self.stdout.write("No trial is on record.")
         else:
-            how = trial.failure or f"the same to the last character, in {trial.seconds:.0f} s"
-            self.stdout.write(f"Latest trial, {trial.tried_at:%Y-%m-%d %H:%M} UTC, of {trial.dump}: {how}")
+            how = drill.failure or f"the same to the last character, in {drill.seconds:.0f} s"
+            self.stdout.write(f"Latest trial, {drill.tried_at:%Y-%m-%d %H:%M} UTC, of {drill.dump}: {how}")

@@ -7,19 +7,18 @@ from django.conf import settings
 from carecollective.core import erasure_ledger
 from carecollective.operations.backups.dumps import list_backups
 from carecollective.operations.backups.erasures import erase_again, read_ledgers
-from carecollective.operations.backups.restores import restore_for_trial, restore_into
+from carecollective.operations.backups.restores import restore_into, run_restore_drill
 from carecollective.operations.commands import OperationCommand
 from carecollective.operations.connections import url_of
 from carecollective.operations.errors import OperationError
-from carecollective.operations.progress import Progress
 from carecollective.operations.terminal import render_contents
 from carecollective.postgres.dsn import parse_url
 
 
 class Command(OperationCommand):
     help = (
-        "Bring a backup back into the configured database, or into another, which must be new or empty, and compare every"
-        " row, policy and grant with the manifest. Ends with 1 and says where, when a single character differs."
+        "Restore a backup into the configured database or another one, which must be new or empty, and compare every row,"
+        " policy and grant with the manifest. Exits with 1 and names what differs, if anything does."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,21 +40,18 @@ class Command(OperationCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         dump = _find(options["file"])
-        progress = Progress(self.stderr if options["json"] else self.stdout)
         ledger = None if options["verify"] else read_ledgers(dump)
         identity = options["identity"].expanduser().absolute() if options["identity"] else None
         erased = 0
         url = options["into"] or url_of("owner")
-        try:
+        with self.progress(options) as say:
             if options["verify"]:
-                manifest = restore_for_trial(dump, say=progress.say, identity=identity)
+                manifest = run_restore_drill(dump, say=say, identity=identity)
                 place = "a scratch database, dropped again"
             else:
-                manifest = restore_into(dump, url, say=progress.say, identity=identity)
-                erased = erase_again(ledger or {}, url, say=progress.say)
+                manifest = restore_into(dump, url, say=say, identity=identity)
+                erased = erase_again(ledger or {}, url, say=say)
                 place = parse_url(url).get("dbname", "")
-        finally:
-            progress.end()
         if options["json"]:
             counts = {"tables": len(manifest.tables), "rows": manifest.rows, "erased_again": erased}
             self.answer({"dump": str(dump), "into": place, **counts})

@@ -1,4 +1,4 @@
-"""The record of trials: which backup was restored to try it, when, and how that ended."""
+"""The record of restore drills: which backup was restored, when, and how that ended."""
 
 import time
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psycopg
 
-from carecollective.operations.connections import Session
+from carecollective.operations.connections import Session, fetch_value
 from carecollective.operations.errors import OperationError
 
-# The reason goes to staff by mail and chat: its first sentence is enough.
+# The reason goes to staff by mail and chat, where its beginning is enough.
 LONGEST_REASON = 300
 
-# A legacy database, or one that is not migrated yet, has no record.
+# A database that is not migrated yet has no record.
 _HAS_RECORD = "SELECT to_regclass('public.operations_restoretrial') IS NOT NULL"
 _ADD = "INSERT INTO public.operations_restoretrial (dump, seconds, failure) VALUES (%s, %s, %s)"
 _READ = """
@@ -27,8 +27,8 @@ FROM (SELECT) AS always LEFT JOIN LATERAL (
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """`failure` is empty where the copy was the same to the last character."""
+class Drill:
+    """`failure` is empty if the copy was identical."""
 
     dump: str
     tried_at: datetime
@@ -37,17 +37,17 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialRecord:
-    """What the record says at the moment `now` of the database's clock."""
+class DrillRecord:
+    """The record at `now`, by the database's clock."""
 
     now: datetime
     passed_at: datetime | None
-    latest: Trial | None
+    latest: Drill | None
 
 
 @contextmanager
-def recorded(session: Session, dump: Path) -> Iterator[None]:
-    """Record how the block ends, over the owner's session. What was stopped on the way is no trial."""
+def recording_drill(session: Session, dump: Path) -> Iterator[None]:
+    """Record how the block ends, over the owner's session. A drill that is stopped from outside is not recorded."""
     began = time.monotonic()
     try:
         yield
@@ -59,15 +59,15 @@ def recorded(session: Session, dump: Path) -> Iterator[None]:
     _add(session, dump, time.monotonic() - began, "")
 
 
-def read_record(session: Session) -> TrialRecord:
-    """Return what the record says. The session is the owner's."""
+def read_record(session: Session) -> DrillRecord:
+    """Return the record, read over the owner's session."""
     if not _has_record(session):
         row = session.execute("SELECT clock_timestamp(), NULL, NULL").fetchone()
     else:
         row = session.execute(_READ).fetchone()
     assert row is not None  # noqa: S101 -- a query without a FROM that could be empty
     now, passed_at, *latest = row
-    return TrialRecord(now, passed_at, Trial(*latest) if latest[0] is not None else None)
+    return DrillRecord(now, passed_at, Drill(*latest) if latest[0] is not None else None)
 
 
 def _add(session: Session, dump: Path, seconds: float, failure: str) -> None:
@@ -76,4 +76,4 @@ def _add(session: Session, dump: Path, seconds: float, failure: str) -> None:
 
 
 def _has_record(session: Session) -> bool:
-    return session.execute(_HAS_RECORD).fetchone() == (True,)
+    return fetch_value(session, _HAS_RECORD) is True
