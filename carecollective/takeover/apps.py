@@ -4,9 +4,9 @@ from django.db.models.signals import post_migrate
 
 class TakeoverConfig(AppConfig):
     name = "carecollective.takeover"
-    label = "adoption"  # of the tables and migrations that exist
+    label = "adoption"  # the label of existing tables and migrations
 
     def ready(self) -> None:
-        from carecollective.takeover.what_runs import record_what_runs  # noqa: PLC0415 -- needs the models
+        from carecollective.takeover.legacy_code import record_legacy_code  # noqa: PLC0415 -- needs the models
 
-        post_migrate.connect(record_what_runs, sender=self)
+        post_migrate.connect(record_legacy_code, sender=self)

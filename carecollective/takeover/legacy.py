@@ -1,4 +1,4 @@
-"""The legacy database as it was restored: whether it is there, and what its rows are worth to compare."""
+"""The restored legacy database: is it here, is it taken over, and checksums of its rows."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ V1_TABLES = ("conversations", "conversation_participants", "messages")
 
 
 def is_there() -> bool:
-    """Tell whether this database holds the legacy system's sign-ins, which only it has."""
+    """Tell whether this database has the legacy system's sign-ins (auth.users)."""
     return _exists("auth", "users")
 
 
 def is_empty() -> bool:
-    """Tell whether this database holds no table of anybody's."""
+    """Tell whether this database has no table at all."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT NOT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
@@ -23,7 +23,7 @@ def is_empty() -> bool:
 
 
 def is_waiting() -> bool:
-    """Tell whether a legacy database is here that nobody has taken over yet."""
+    """Tell whether there is a legacy database that is not taken over yet."""
     if not is_there():
         return False
     with connection.cursor() as cursor:
@@ -38,7 +38,7 @@ def load_sample() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         for name in ("schema.sql", "data.sql"):
             text = (SAMPLE / name).read_text(encoding="utf-8")
-            # The files can also be fed to psql, for which data.sql opens and ends a transaction of its own.
+            # data.sql begins and ends its own transaction, for use with psql.
             statements = text.replace("\nBEGIN;\n", "\n").removesuffix("COMMIT;\n")
             cursor.connection.cursor().execute(statements)
 
@@ -57,7 +57,7 @@ def checksums() -> dict[str, str]:
 
 def _exists(schema: str, table: str) -> bool:
     with connection.cursor() as cursor:
-        # Not to_regclass(): that needs the right to use the schema.
+        # to_regclass() would need the right to use the schema.
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s)", [schema, table]
         )

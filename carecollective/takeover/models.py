@@ -4,9 +4,9 @@ from carecollective.core.database import ClockTimestamp
 
 
 class Takeover(models.Model):
-    """That the legacy database was taken over, and when. One row at most: the first time is the one that counts.
+    """When the legacy database was taken over. At most one row: the first time counts.
 
-    `what_runs` keeps the legacy system's functions, triggers and policies as they were then, or as staff accepted them since.
+    `what_runs` holds the legacy system's functions, triggers and policies as of then, or as an operator accepted them later.
     """
 
     adopted_at = models.DateTimeField(db_default=ClockTimestamp())

@@ -1,4 +1,4 @@
-"""The proof that the site works and that nothing legacy was lost: everything read again, and rehearsed, as the web role."""
+"""Proves that the site works and no legacy row was lost: reads everything as the web role, and rehearses its use."""
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from carecollective.takeover.rehearsal import find_busiest_member, rehearse
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was read, and every difference found, in words that name rows and never quote them."""
+    """What was read, and every difference. A difference names rows by id and never quotes them."""
 
     members: int
     requests: int
@@ -45,16 +45,16 @@ class Expected:
     texts: dict[UUID, str]
     withheld: frozenset[UUID]
 
-    def of(self, members: Container[UUID]) -> "Expected":
-        """Return the same with those participants only who are members."""
+    def restricted_to(self, members: Container[UUID]) -> "Expected":
+        """Return the same, with only those participants who are members."""
         readers, left = (tuple(key for key in keys if key in members) for keys in (self.readers, self.left))
         return replace(self, readers=readers, left=left)
 
 
-# What `find_dangers` says in words of its own.
-DANGERS = ("4 Row-level security", "5 Policies")
-# What the web role reads whole, through its models: the same rows as the owner of the tables sees, and the same values.
-WHOLE: Mapping[str, Callable[[], QuerySet[Any, Any]]] = {
+# `find_dangers` reports these groups itself.
+DANGER_GROUPS = ("4 Row-level security", "5 Policies")
+# Tables that the web role must see whole: the same rows and values as the owner sees.
+READ_WHOLE: Mapping[str, Callable[[], QuerySet[Any, Any]]] = {
     "profiles": lambda: User.objects.values_list("pk", "email", "name", "verification_status", "is_active"),
     "help_requests": lambda: HelpRequest.objects.values_list("pk", "user_id", "title", "status"),
     "messaging_preferences": lambda: MessagingPreferences.objects.values_list(
@@ -64,13 +64,13 @@ WHOLE: Mapping[str, Callable[[], QuerySet[Any, Any]]] = {
 
 
 def prove_site() -> Proof:
-    """Compare what the site shows with the tables themselves, and rehearse what members and staff do.
+    """Compare what the site shows with the tables, and rehearse what members and staff do.
 
-    Every legacy conversation is read as each of its participants. Called as the owner of the tables; nothing is kept.
+    It reads every legacy conversation as each of its participants. Called as the owner of the tables. Nothing is kept.
     """
     expected = _expected()
     members = {user.pk: user for user in User.objects.all()}
-    owners = {table: set(rows()) for table, rows in WHOLE.items()}
+    owners = {table: set(rows()) for table, rows in READ_WHOLE.items()}
     busiest = find_busiest_member()
     differences: list[str] = []
     readings = messages = 0
@@ -80,12 +80,12 @@ def prove_site() -> Proof:
         hidden = [*_compare_whole(owners)]
         differences += hidden
         if hidden:
-            # What follows would say the same of each member and each conversation.
+            # Further checks would only repeat this for each member and conversation.
             return Proof(len(members), len(owners["help_requests"]), len(expected), 0, 0, 0, 0, tuple(differences))
         rehearsal = rehearse(busiest=busiest)
         differences += rehearsal.failures
-        # Without foreign keys, a participant may be nobody's: there is no one to read as.
-        expected = [one.of(members) for one in expected]
+        # Without foreign keys, a participant may not exist as a member.
+        expected = [one.restricted_to(members) for one in expected]
         listed = {reader: _listed(members[reader]) for one in expected for reader in (*one.readers, *one.left)}
         for one in expected:
             for reader in one.readers:
@@ -111,18 +111,18 @@ def prove_site() -> Proof:
 
 
 def _find_what_stops_start() -> Iterator[str]:
-    """Yield what else the start compares with what was agreed; policies and security are among the dangers."""
+    """Yield the other differences that stop the start; `find_dangers` covers policies and row-level security."""
     with transaction.atomic(), connection.cursor() as cursor:
         checks = check_structure(cursor)
     for check in checks:
-        if not check.ok and check.stops_start and check.group not in DANGERS:
+        if not check.ok and check.stops_start and check.group not in DANGER_GROUPS:
             yield (
                 f"The site would not start. {check.what}: {check.expected} expected, {check.found} found. {check.remedy}"
             )
 
 
 def _compare_whole(owners: Mapping[str, set[Any]]) -> Iterator[str]:
-    for table, rows in WHOLE.items():
+    for table, rows in READ_WHOLE.items():
         try:
             with transaction.atomic():
                 found = set(rows())

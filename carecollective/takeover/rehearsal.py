@@ -1,4 +1,4 @@
-"""What members and staff will do on the site, done once as the web role and taken back: whether it works at all."""
+"""Rehearses what members and staff do on the site, as the web role. Everything is rolled back."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -28,16 +28,16 @@ T = TypeVar("T")
 
 PASSWORD = "three quiet garden lamps"  # noqa: S105 -- of a member who is taken back at once
 WORDS = "A rehearsal of the takeover, which is taken back at once."
-# The pages may be proven before `serve` has gathered the static files.
+# The static files may not be collected yet.
 PLAIN_FILES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 _CALLED = re.compile(r"(?:PL/pgSQL function|SQL function) \"?(?:[\w]+\.)?(\w+)")
-# The newest sample of each way in which a request can stand.
+# One request for each combination of status, category and urgency.
 _REQUESTS = "SELECT (array_agg(id ORDER BY id))[1] FROM help_requests GROUP BY status, category, urgency LIMIT 40"
-# Those with the most to lose: who wrote, then anybody.
-_SOMEBODY_WITH_ROWS = """
+# The member with the most legacy conversations.
+_BUSIEST_MEMBER = """
 SELECT p.id FROM profiles p LEFT JOIN conversation_participants c ON c.user_id = p.id
 WHERE NOT p.is_superuser AND NOT coalesce(p.is_admin, false)
 GROUP BY p.id ORDER BY count(c.user_id) DESC, p.id LIMIT 1
@@ -46,27 +46,27 @@ ACCESS_LOG = "carecollective.web.middleware.AccessMiddleware"
 
 
 class StepFailed(Exception):
-    """A step that did not end as it must; the sentence says how."""
+    """A step did not end as expected. The message says how."""
 
 
 class Rehearsal:
-    """One run. `failures` holds a sentence for each step that failed; `steps` counts all that were tried."""
+    """One run. `failures` has a sentence for each failed step; `steps` counts all steps."""
 
     def __init__(self, *, busiest: UUID | None) -> None:
-        """`busiest` is the legacy member who is erased and copied; the web role cannot tell who has rows."""
+        """`busiest` is a legacy member to export and erase. The web role cannot find one itself."""
         self.busiest = busiest
         self.failures: list[str] = []
         self.steps = 0
         self._refused_by: DatabaseError | None = None
 
     def run(self) -> None:
-        """Do everything in one transaction that is rolled back. The connection is the web role's."""
+        """Run all steps in one transaction that is rolled back, over the web role's connection."""
         with (
             override_settings(
                 STORAGES=PLAIN_FILES,
-                # Before the first start nothing is collected, which WhiteNoise would warn of.
+                # WhiteNoise warns of a missing folder, and before the first start nothing is collected.
                 STATIC_ROOT=settings.BASE_DIR / "static",
-                # Nobody visits: no line of the access log stands between what the command says.
+                # These are no visits: keep them out of the access log and the command's output.
                 MIDDLEWARE=[name for name in settings.MIDDLEWARE if name != ACCESS_LOG],
             ),
             taken_back(),
@@ -78,7 +78,7 @@ class Rehearsal:
                 self._try("signing up", self._sign_up, name) for name in ("Requester", "Helper", "Staff")
             )
             if requester and helper and staff:
-                self._live_together(requester, helper, staff)
+                self._use_the_site(requester, helper, staff)
 
     def _read_pages(self) -> None:
         visitor = _browser()
@@ -105,7 +105,7 @@ class Rehearsal:
         _get(client, "/account")
         return User.objects.get(email=address)
 
-    def _live_together(self, requester: User, helper: User, staff: User) -> None:
+    def _use_the_site(self, requester: User, helper: User, staff: User) -> None:
         User.objects.filter(pk=staff.pk).update(is_staff=True, is_superuser=True)
         staff.refresh_from_db()
         for applicant in (requester, helper):
@@ -129,7 +129,7 @@ class Rehearsal:
             with transaction.atomic():
                 result = action(*args, **given)
                 with connection.cursor() as cursor:
-                    # What would be judged at the commit, which never comes.
+                    # Check deferred constraints now, because there will be no commit.
                     cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except (DatabaseError, DomainError, StepFailed) as failure:
             sentence = f"{step[0].upper()}{step[1:]} fails: {self._reason(failure)}"
@@ -145,7 +145,7 @@ class Rehearsal:
         return f"{'; '.join(_explain(refused))}."
 
     def _remember_refusal(self, execute: Callable[..., Any], *statement: Any) -> Any:
-        """Keep the first error of the server: a page shows its own sentence for it."""
+        """Keep the server's first error, because a page hides it behind a sentence of its own."""
         try:
             return execute(*statement)
         except DatabaseError as error:
@@ -154,19 +154,19 @@ class Rehearsal:
 
 
 def rehearse(*, busiest: UUID | None) -> Rehearsal:
-    """Rehearse the site on this thread's connection, which must be the web role's; return what failed. Nothing stays."""
+    """Rehearse the site over this thread's connection, which must be the web role's; return the finished rehearsal."""
     rehearsal = Rehearsal(busiest=busiest)
     rehearsal.run()
     return rehearsal
 
 
 def find_busiest_member() -> UUID | None:
-    """Return the member with the most legacy conversations, as the owner sees them."""
-    return next((key for (key,) in fetch_all(_SOMEBODY_WITH_ROWS)), None)
+    """Return the member with the most legacy conversations. Called as the owner."""
+    return next((key for (key,) in fetch_all(_BUSIEST_MEMBER)), None)
 
 
 def _explain(error: DatabaseError) -> Iterator[str]:
-    """Yield what the server said, and which trigger said it. Never the values that were being written."""
+    """Yield the server's message and the trigger that caused it, never the values."""
     diagnosis = getattr(error.__cause__, "diag", None)
     yield str(getattr(diagnosis, "message_primary", None) or type(error.__cause__ or error).__name__).rstrip(".")
     called = _CALLED.findall(getattr(diagnosis, "context", None) or "")
@@ -183,14 +183,14 @@ def _explain(error: DatabaseError) -> Iterator[str]:
 
 
 def _kind_of(password: str) -> str:
-    """Return the hash's algorithm and its own mark, such as legacy_bcrypt $2a$."""
+    """Return the hash's algorithm and prefix, such as legacy_bcrypt $2a$."""
     algorithm, _dollar, rest = password.partition("$")
     mark = re.match(r"\$?\w{1,9}\$", rest)
     return f"{algorithm} {mark[0]}" if mark and algorithm.startswith("legacy") else algorithm
 
 
 def _sign_in_as(member: User) -> None:
-    """Give the member a password of the same kind for the length of this transaction, and sign in with it."""
+    """Give the member a password of the same kind within this transaction, and sign in with it."""
     try:
         hasher: BasePasswordHasher = identify_hasher(member.password)
     except ValueError:
@@ -208,7 +208,7 @@ def _sign_in_as(member: User) -> None:
 
 
 def _browser() -> Client:
-    # Every site answers to this name, whatever else it is called.
+    # Every site accepts this host name.
     return Client(SERVER_NAME="localhost")
 
 
@@ -254,7 +254,7 @@ def _export(member: User) -> None:
 
 
 def _erase(actor: User, member: User) -> None:
-    # Not the service itself, which deletes files as well: these would not come back.
+    # Not the service, which also deletes files: a rollback would not bring them back.
     with acting_as(actor):
         scrub(member.pk)
     if User.objects.get(pk=member.pk).email is not None:

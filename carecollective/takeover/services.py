@@ -1,4 +1,4 @@
-"""Taking over a legacy database: sign-ins, staff, testers and requests. The V1 messaging tables are left as they are."""
+"""Takes over a legacy database: sign-ins, staff, testers and requests. The V1 messaging tables stay as they are."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from carecollective.accounts.models import User
 from carecollective.accounts.sign_in.hashers import from_legacy_hash
 from carecollective.help_requests.services import LIFETIME_DAYS, expire_requests
 from carecollective.takeover import legacy
+from carecollective.takeover.kept_out import KeptOut, keep_out
+from carecollective.takeover.legacy_code import read_legacy_code
 from carecollective.takeover.models import Takeover
-from carecollective.takeover.shut_out import KeptOut, keep_out
-from carecollective.takeover.what_runs import read_what_runs
 from rollout.targeting.cohort import INTERNAL_TESTERS
 
 OPERATORS = "Rollout operators"
 
-# An address that two sign-ins share, but for its capitals, belongs to the older one that was not deleted.
+# If two sign-ins share an address, apart from capitals, it belongs to the older one that was not deleted.
 _SIGN_INS = """
 SELECT DISTINCT ON (lower(u.email)) p.id, lower(u.email), u.encrypted_password
 FROM auth.users u JOIN profiles p ON p.id = u.id
@@ -25,7 +25,7 @@ WHERE (p.email IS NULL OR p.email = lower(u.email) AND %(is_first)s) AND u.email
 ORDER BY lower(u.email), to_jsonb(u) ->> 'deleted_at' IS NOT NULL, u.created_at, u.id
 """
 
-# What every page shows or sorts by. A row without a date comes last, beside the oldest.
+# Fill in what every page shows or sorts by. A row without a date gets the oldest date.
 _GAPS = (
     "UPDATE profiles SET name = 'Neighbour' WHERE btrim(coalesce(name, '')) = ''",
     "UPDATE profiles SET is_admin = false WHERE is_admin IS NULL",
@@ -47,7 +47,7 @@ _GAPS = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was taken over; a run that resumes one that stopped counts the whole. Once it is recorded, nothing is counted."""
+    """What was taken over, counted over all runs until the takeover is recorded."""
 
     members_given_sign_in: int
     members_without_sign_in: int
@@ -61,10 +61,10 @@ class Outcome:
 
 @transaction.atomic
 def take_over(*, superuser_email: str = "") -> Outcome:
-    """Bring over what the legacy system kept elsewhere. Safe to repeat: what members have changed since is left alone.
+    """Bring over what the legacy system kept elsewhere. Safe to repeat: it leaves later changes of members alone.
 
-    Until `record_takeover` the takeover is not finished, and the next run goes on where this one stopped.
-    Raises User.DoesNotExist when no member has `superuser_email`.
+    Until `record_takeover`, the next run goes on where this one stopped. Raises User.DoesNotExist if no member has
+    `superuser_email`.
     """
     is_first = not Takeover.objects.exists()
     with connection.cursor() as cursor:
@@ -84,7 +84,7 @@ def take_over(*, superuser_email: str = "") -> Outcome:
             gaps_filled += cursor.rowcount
         prolonged = 0
         if is_first:
-            # The legacy system set an end to every request and never kept to it: each open one gets its full time again.
+            # The legacy system gave every request an end and ignored it: each open one gets its full time again.
             cursor.execute(
                 """
                 UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s)
@@ -111,13 +111,13 @@ def take_over(*, superuser_email: str = "") -> Outcome:
 
 
 def record_takeover() -> None:
-    """Note that the takeover is finished and proven; the first time counts."""
+    """Record that the takeover is finished and proven. The first time counts."""
     if not Takeover.objects.exists():
-        Takeover.objects.create(what_runs=read_what_runs())
+        Takeover.objects.create(what_runs=read_legacy_code())
 
 
 def expire_requests_once_taken_over() -> int:
-    """Close the requests whose time is over, unless a legacy database still waits to be taken over; return how many."""
+    """Close the expired requests, unless a legacy database is not taken over yet; return how many."""
     return 0 if legacy.is_waiting() else expire_requests()
 
 

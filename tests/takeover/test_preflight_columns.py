@@ -9,10 +9,10 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from carecollective import postgres
-from carecollective.takeover.preflight.columns import find_columns_of_another_shape, find_requests_of_nobody
-from carecollective.takeover.preflight.names import find_names_in_use, find_restrictions_of_nobody
+from carecollective.takeover.preflight.columns import find_requests_without_owner, find_unsuitable_columns
+from carecollective.takeover.preflight.names import find_name_conflicts, find_unreadable_restrictions
 
-CHECKS = (find_names_in_use, find_columns_of_another_shape, find_requests_of_nobody, find_restrictions_of_nobody)
+CHECKS = (find_name_conflicts, find_unsuitable_columns, find_requests_without_owner, find_unreadable_restrictions)
 DROP_OPEN = "DROP INDEX help_requests_open; ALTER TABLE help_requests DROP CONSTRAINT help_requests_status_check;"
 # A change to the legacy schema, and what the preflight says of it; the remedy that it prints must settle it.
 CHANGES = {

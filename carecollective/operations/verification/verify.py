@@ -6,9 +6,9 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 
+from carecollective.core.catalog.legacy_code import find_changes, pick_legacy_code
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import load_snapshot
-from carecollective.core.catalog.takeover import find_changes, pick_what_runs
 from carecollective.core.database import connected_as
 from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.verification import impersonation_checks
@@ -118,7 +118,7 @@ def _check_legacy(session: Session) -> Sequence[Check]:
     kept = session.execute(_WHAT_RUNS).fetchone() if "adoption_takeover" in live.facts["Tables"] else None
     if kept is None or kept[0] is None:
         return []
-    changes = list(find_changes(kept[0], pick_what_runs(snapshot, live)))
+    changes = list(find_changes(kept[0], pick_legacy_code(snapshot, live)))
     if not changes:
         return [compare(LEGACY, "what runs when members write", AS_TAKEN_OVER, AS_TAKEN_OVER)]
     expected = snapshot.expected(made_here=live.made_here)

@@ -1,40 +1,43 @@
-"""The preflight: what stands in the way of a takeover, found by reading alone."""
+"""The preflight: finds what would stop a takeover. It only reads."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 from django.db import DatabaseError, connection, transaction
 
-from carecollective.takeover.preflight.columns import find_columns_of_another_shape, find_requests_of_nobody
+from carecollective.takeover.preflight.columns import (
+    find_missing_tables,
+    find_requests_without_owner,
+    find_unsuitable_columns,
+)
 from carecollective.takeover.preflight.findings import PreflightFinding
-from carecollective.takeover.preflight.names import find_names_in_use, find_restrictions_of_nobody
+from carecollective.takeover.preflight.names import find_name_conflicts, find_unreadable_restrictions
 from carecollective.takeover.preflight.policies import (
-    find_policies_in_the_way,
-    find_tables_open_to_all,
-    find_tables_out_of_reach,
+    find_blocking_policies,
+    find_inaccessible_tables,
+    find_tables_open_to_everybody,
 )
 from carecollective.takeover.preflight.roles import find_roles_that_cannot_be_created
-from carecollective.takeover.preflight.tables import find_missing_tables
-from carecollective.takeover.preflight.triggers import find_conversations_left_behind, find_triggers_in_the_way
+from carecollective.takeover.preflight.triggers import find_failing_triggers, find_missing_order_trigger
 
 Check = Callable[[], Iterable[PreflightFinding]]
-# Each reads Django's connection and yields what it finds. A new check is one function in a module here, and one line.
+# Each reads over Django's connection and yields findings. A new check is a function in a module here, and a line.
 CHECKS: Sequence[Check] = (
     find_missing_tables,
     find_roles_that_cannot_be_created,
-    find_names_in_use,
-    find_columns_of_another_shape,
-    find_requests_of_nobody,
-    find_restrictions_of_nobody,
-    find_tables_out_of_reach,
-    find_tables_open_to_all,
-    find_policies_in_the_way,
-    find_triggers_in_the_way,
-    find_conversations_left_behind,
+    find_name_conflicts,
+    find_unsuitable_columns,
+    find_requests_without_owner,
+    find_unreadable_restrictions,
+    find_inaccessible_tables,
+    find_tables_open_to_everybody,
+    find_blocking_policies,
+    find_failing_triggers,
+    find_missing_order_trigger,
 )
 
 
 def run_preflight() -> Sequence[PreflightFinding]:
-    """Run every check in one read-only transaction. A check that fails is a finding too. Outside any transaction."""
+    """Run every check in one read-only transaction of its own. A check that fails is a finding, too."""
     found: list[PreflightFinding] = []
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
@@ -50,7 +53,7 @@ def run_preflight() -> Sequence[PreflightFinding]:
 
 def _could_not_check(check: Check, error: DatabaseError) -> PreflightFinding:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    # The function's name says what it looks for: find_missing_tables.
+    # The function's name says what it looks for, as in find_missing_tables.
     looked_for = getattr(check, "__name__", "find_it").removeprefix("find_").replace("_", " ")
     return PreflightFinding(
         problem=f"The database could not be searched for {looked_for}: {reason}.",

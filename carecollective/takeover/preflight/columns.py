@@ -1,4 +1,4 @@
-"""Legacy columns that the site reads and writes: whether they are there, of a type it can use, and take what it writes."""
+"""The legacy tables and columns that the site uses: do they exist, with types that it can read and write?"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ UUID, TEXT, MOMENT, YES_NO, CLOCK = "uuid", "text", "timestamp with time zone", 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the site wants of a column.
+    """What the site needs of a column.
 
-    `added`: a migration adds it where it is missing. `nullable`: the site leaves it empty in rows of its own. `size`: how many
-    characters the site writes at most. `compared`: words that its statements compare with, which an enumerated type must
-    know; `written`: those that it writes, which a check must let through.
+    `added`: a migration adds it if it is missing. `nullable`: the site leaves it empty in its own rows. `size`: the most
+    characters that the site writes. `compared`: values that its statements compare with; an enumerated type must have them.
+    `written`: values that it writes; constraints must allow them.
     """
 
     type: str
@@ -33,7 +33,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A column as it is: its type's name, that type's category as the server names it, and the words of an enumerated type."""
+    """A column as it is. `category` is PostgreSQL's type category, `words` the values of an enumerated type."""
 
     type: str
     category: str
@@ -124,7 +124,14 @@ COLUMNS: Mapping[str, Mapping[str, Wanted]] = {
         "deleted_at": Wanted(MOMENT, nullable=True),
     },
 }
-# Of what has no default, the site writes these itself; what it leaves to the database must have one.
+# The tables that the web role reads or writes.
+TABLES = tuple(table.removeprefix("public.") for table in COLUMNS if table.startswith("public."))
+# Each of the three V1 tables is taken as it is or made together with the other two.
+NEEDED = (
+    ("auth", "users"),
+    *(("public", table) for table in ("profiles", "conversations", "conversation_participants", "messages")),
+)
+# Columns that the site leaves to the database: they must have this default.
 LEFT_TO_DEFAULTS = {"public.conversation_participants": {"role": "member"}}
 PRIMARY_KEYS = {
     "public.profiles": "id",
@@ -156,12 +163,23 @@ SELECT EXISTS (
 """
 
 
-def find_columns_of_another_shape() -> Iterator[PreflightFinding]:
-    """Look at each column that the site uses, and at those that it does not know and yet would have to fill."""
+def find_missing_tables() -> Iterator[PreflightFinding]:
+    """Look for the tables by schema and name."""
+    there = set(fetch_all("SELECT schemaname, tablename FROM pg_tables"))
+    for schema, table in NEEDED:
+        if (schema, table) not in there:
+            yield PreflightFinding(
+                problem=f"The table {schema}.{table} of the legacy database is missing.",
+                remedy=f"Restore the schema {schema} of the legacy dump into this database, and run the check again.",
+            )
+
+
+def find_unsuitable_columns() -> Iterator[PreflightFinding]:
+    """Check each column that the site uses, and look for required columns that it does not know."""
     for table, wanted in COLUMNS.items():
         found = read_columns(table)
         if not found:
-            continue  # a missing table is another check's
+            continue  # find_missing_tables reports it
         for name, column in wanted.items():
             if name in found:
                 yield from _compare(table, name, column, found[name])
@@ -176,8 +194,8 @@ def find_columns_of_another_shape() -> Iterator[PreflightFinding]:
             )
 
 
-def find_requests_of_nobody() -> Iterator[PreflightFinding]:
-    """Look for requests whose owner is no member: no page could show them."""
+def find_requests_without_owner() -> Iterator[PreflightFinding]:
+    """Look for requests without an owner among the members: no page could show them."""
     if not {"user_id"} <= read_columns("public.help_requests").keys() or not read_columns("public.profiles"):
         return
     nobodys = "NOT EXISTS (SELECT FROM public.profiles p WHERE p.id::text = r.user_id::text)"
@@ -190,7 +208,7 @@ def find_requests_of_nobody() -> Iterator[PreflightFinding]:
 
 
 def read_columns(table: str) -> Mapping[str, Found]:
-    """Return the columns of a table, by name; none where there is no such table."""
+    """Return the columns of a table, by name; none if there is no such table."""
     return {row[0]: Found(*row[1:]) for row in fetch_all(_FOUND, [table])}
 
 
@@ -239,7 +257,7 @@ def _find_checks_in_the_way(table: str, name: str, column: Wanted, found: Found)
     quote = connection.ops.quote_name
     for check, condition in fetch_all(_CHECKS, [table, found.number]):
         values = f"SELECT unnest(%s::text[])::{found.type} AS {quote(name)}"
-        # Names and conditions come from the catalogue. A check of several columns is left to the rehearsal.
+        # Names and conditions come from the catalogue. The rehearsal covers constraints on several columns.
         kept = condition.replace("%", "%%")
         query = f"SELECT {quote(name)}::text FROM ({values}) v WHERE NOT ({kept})"  # noqa: S608
         refused = fetch_all(query, [written])

@@ -1,15 +1,14 @@
-"""What a check of the preflight reports."""
+"""A finding of the preflight."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PreflightFinding:
-    """Something in the legacy database that the takeover meets.
+    """Something in the legacy database that the takeover cannot handle by itself.
 
-    `problem` is one sentence that names the table, column, policy or trigger. `remedy` is one sentence that says who has
-    to do what, with the statement to run where there is one. With `stops`, the takeover is refused until it is done;
-    without, it goes on, and the sentence is only told.
+    `problem` is one sentence with the table, column, policy or trigger. `remedy` is one sentence: who has to do what, with the
+    statement to run. With `stops`, the takeover is refused until that is done; otherwise it is only a note.
     """
 
     problem: str

@@ -1,11 +1,11 @@
-"""Names that the site's own tables, columns and functions will bear, and that a legacy database already uses."""
+"""Names of the site's tables, columns and functions that the legacy database already uses."""
 
 from collections.abc import Iterator
 
 from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
+from carecollective.takeover.kept_out import list_unreadable_restrictions
 from carecollective.takeover.preflight.findings import PreflightFinding
-from carecollective.takeover.shut_out import list_unreadable_restrictions
 
 ASIDE = "before_care_collective"
 _TABLES = (
@@ -18,8 +18,8 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (%s) AND a.att
 _FUNCTIONS = "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1"
 
 
-def find_names_in_use() -> Iterator[PreflightFinding]:
-    """Look for tables of an earlier attempt at the new messaging, and for every other name that a migration will use."""
+def find_name_conflicts() -> Iterator[PreflightFinding]:
+    """Look for every name that a migration will use, such as tables of an earlier attempt at V2."""
     if _is_migrated():
         return
     ours = load_snapshot()
@@ -46,8 +46,8 @@ def find_names_in_use() -> Iterator[PreflightFinding]:
             )
 
 
-def find_restrictions_of_nobody() -> Iterator[PreflightFinding]:
-    """Look for tables that seem to say who was shut out, and do not say it of a member."""
+def find_unreadable_restrictions() -> Iterator[PreflightFinding]:
+    """Look for tables that seem to restrict members, but have no column that names a member."""
     for table in list_unreadable_restrictions():
         yield PreflightFinding(
             f"The table {table} seems to hold restrictions, and has no column user_id, member_id, profile_id or account_id.",
@@ -57,7 +57,7 @@ def find_restrictions_of_nobody() -> Iterator[PreflightFinding]:
 
 
 def _is_migrated() -> bool:
-    """Tell whether an earlier run has made our tables: then their names are in use by ourselves."""
+    """Tell whether an earlier run has made our tables: then the names in use are our own."""
     if not fetch_all("SELECT to_regclass('public.django_migrations') IS NOT NULL")[0][0]:
         return False
     return bool(fetch_all("SELECT EXISTS (SELECT FROM public.django_migrations WHERE app = 'adoption')")[0][0])

@@ -1,21 +1,13 @@
-"""Row-level security of the legacy system's that our roles could not get past, or that is missing."""
+"""Legacy row-level security that blocks our roles, or that is missing."""
 
 from collections.abc import Iterator
 
 from carecollective.core.database import fetch_all
+from carecollective.takeover.legacy import V1_TABLES
+from carecollective.takeover.preflight.columns import TABLES
 from carecollective.takeover.preflight.findings import PreflightFinding
 
-# What our web role reads or writes itself, and the three of them on which the site asks for row-level security.
-TABLES = (
-    "profiles",
-    "messaging_preferences",
-    "help_requests",
-    "conversations",
-    "conversation_participants",
-    "messages",
-)
-SECURED = ("conversations", "conversation_participants", "messages")
-# For whom the legacy platform's policies are meant, where it has these roles.
+# The roles of the legacy platform that its policies are meant for.
 PLATFORM_ROLES = ("authenticated", "anon", "service_role")
 
 _POLICIES = """
@@ -40,8 +32,8 @@ WHERE a.grantee = 0 AND n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm
 """
 
 
-def find_tables_open_to_all() -> Iterator[PreflightFinding]:
-    """Look for rights of everybody's, the site's role included: with one, the site does not start."""
+def find_tables_open_to_everybody() -> Iterator[PreflightFinding]:
+    """Look for rights of everybody (PUBLIC): the site does not start with them."""
     for table, rights in fetch_all(_OPEN_TO_ALL):
         yield PreflightFinding(
             f"Everybody on the server has {rights} on {table}, and the site does not start while that is so.",
@@ -49,10 +41,10 @@ def find_tables_open_to_all() -> Iterator[PreflightFinding]:
         )
 
 
-def find_policies_in_the_way() -> Iterator[PreflightFinding]:
-    """Look for policies for everybody that restrict, or that come back to their own table and so fail for every role.
+def find_blocking_policies() -> Iterator[PreflightFinding]:
+    """Look for policies for everybody that restrict, or that read their own table and so fail for every role.
 
-    All others are dropped by the server where our own policy says `true`.
+    The server ignores all others where a policy of ours says `true`.
     """
     policies = fetch_all(_POLICIES)
     theirs = _legacy_roles()
@@ -68,8 +60,8 @@ def find_policies_in_the_way() -> Iterator[PreflightFinding]:
             yield PreflightFinding(
                 f"The policy {name} on {called} restricts every role, so that the site would see or write less.", remedy
             )
-        # One for writing may read its table, unless whoever reads that is asked something in turn, as by our gate.
-        elif (is_for_reading or relname in SECURED or reads.get(table)) and any(
+        # A policy for writing may read its table, unless reading that is restricted in turn, as by our gate.
+        elif (is_for_reading or relname in V1_TABLES or reads.get(table)) and any(
             table in _reached(start, reads) for start in asked
         ):
             yield PreflightFinding(
@@ -78,8 +70,8 @@ def find_policies_in_the_way() -> Iterator[PreflightFinding]:
             )
 
 
-def find_tables_out_of_reach() -> Iterator[PreflightFinding]:
-    """Look for tables that the owner role does not own, or does not see whole, and for V1 tables without security."""
+def find_inaccessible_tables() -> Iterator[PreflightFinding]:
+    """Look for tables that the owner role does not own or cannot read whole, and V1 tables without security."""
     for table, is_on, is_held, owner, is_ours in fetch_all(_SECURITY, [list(TABLES)]):
         if not is_ours:
             yield PreflightFinding(
@@ -92,7 +84,7 @@ def find_tables_out_of_reach() -> Iterator[PreflightFinding]:
                 f"Row-level security is forced on {table}, so that the takeover itself does not see every row.",
                 f"As the owner: ALTER TABLE public.{table} NO FORCE ROW LEVEL SECURITY;",
             )
-        if table in SECURED and not is_on:
+        if table in V1_TABLES and not is_on:
             yield PreflightFinding(
                 f"Row-level security is off on {table}, and the site does not start without it.",
                 f"As the owner: ALTER TABLE public.{table} ENABLE ROW LEVEL SECURITY;",
@@ -105,7 +97,7 @@ def _legacy_roles() -> str:
 
 
 def _reached(start: int, reads: dict[int, set[int]]) -> set[int]:
-    """Return every table that is read, directly or through other tables' policies, once `start` is."""
+    """Return the tables that reading `start` reads, directly or through policies of other tables."""
     reached: set[int] = set()
     waiting = {start}
     while waiting:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from carecollective.core.database import fetch_all
-from carecollective.postgres.dsn import ROLE_NAMES
+from carecollective.postgres.dsn import ROLE_NAMES, SERVICE_ROLES
 from carecollective.takeover.preflight.findings import PreflightFinding
 
 # Before PostgreSQL 16 only a superuser creates a role that bypasses policies.
@@ -20,7 +20,7 @@ def find_roles_that_cannot_be_created() -> Iterator[PreflightFinding]:
     if settings.LOCAL_MODE:
         return
     there = {name for (name,) in fetch_all("SELECT rolname FROM pg_roles")}
-    missing = [ROLE_NAMES[role] for role in ("web", "ops", "guard") if ROLE_NAMES[role] not in there]
+    missing = [ROLE_NAMES[role] for role in SERVICE_ROLES if ROLE_NAMES[role] not in there]
     ((owner, may_create),) = fetch_all(_MAY_CREATE)
     if missing and not may_create:
         yield PreflightFinding(

@@ -1,4 +1,4 @@
-"""Legacy triggers that would fail when the site writes: they run on the site's rights, and want more than these."""
+"""Legacy triggers that would fail when the site writes: they run with the site's rights, which do not suffice."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,17 +6,8 @@ from collections.abc import Iterator, Mapping
 from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
 from carecollective.postgres import ROLE_NAMES
+from carecollective.takeover.preflight.columns import TABLES
 from carecollective.takeover.preflight.findings import PreflightFinding
-
-# What the site writes as itself. An erasure writes elsewhere too, on the owner's rights.
-WRITTEN = (
-    "profiles",
-    "messaging_preferences",
-    "help_requests",
-    "conversations",
-    "conversation_participants",
-    "messages",
-)
 
 _TRIGGERS = """
 SELECT t.tgname, c.relname, p.oid FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
@@ -64,13 +55,13 @@ _COLUMNS = re.compile(r"(?:^|,)\s*(\w+)\s*=")
 _CALLS = re.compile(r'(?<![\w".])(?:("?\w+"?)\.)?("?\w+"?)\s*\(')
 
 
-def find_triggers_in_the_way() -> Iterator[PreflightFinding]:
-    """Read the source of each trigger's function, and of what it calls, for rights that the site's role will not have.
+def find_failing_triggers() -> Iterator[PreflightFinding]:
+    """Look in the source of each trigger's function, and of what it calls, for rights that the site's role lacks.
 
-    What a source does not say in plain statements is found by the takeover's own rehearsal.
+    What this reading of the source misses, the takeover's rehearsal finds.
     """
     granted = _granted()
-    for name, table, function in fetch_all(_TRIGGERS, [list(WRITTEN)]):
+    for name, table, function in fetch_all(_TRIGGERS, [list(TABLES)]):
         called, *_rest = fetch_all(_FUNCTION, [function])[0]
         if wants := sorted(set(_wants(function, granted, set()))):
             yield PreflightFinding(
@@ -81,7 +72,7 @@ def find_triggers_in_the_way() -> Iterator[PreflightFinding]:
 
 
 def _granted() -> Mapping[str, str]:
-    """Return what the site's role will be granted on each of our tables: INSERT, SELECT, UPDATE (status)."""
+    """Return what the site's role will be granted on each table, as in "INSERT, SELECT, UPDATE (status)"."""
     suffix = f" to {ROLE_NAMES['web']}"
     grants = load_snapshot().ours["Grants"]
     return {name.removesuffix(suffix): rights for name, rights in grants.items() if name.endswith(suffix)}
@@ -107,20 +98,20 @@ def _wants(function: int, granted: Mapping[str, str], seen: set[int]) -> Iterato
 
 
 def _lacks(written: str, right: str, columns: tuple[str, ...], granted: Mapping[str, str]) -> Iterator[str]:
-    """Yield the right in words where neither everybody nor the site's role has it. A name that is no table is passed over."""
+    """Yield the right, in words, if neither everybody nor the site's role has it. Ignores names that are no table."""
     for table, relname, is_public, is_secured, may_enter, everybodys in fetch_all(_TABLE, [written]):
         ours = granted.get(relname, "") if is_public else ""
         rights = ours.split(", ")
         if right in rights or (columns and all(f"UPDATE ({column})" in rights for column in columns)):
             continue
-        # Behind row-level security, our role has a policy on our own tables alone.
+        # With row-level security, our role has policies on our own tables only.
         if right in everybodys and may_enter and (ours or not is_secured):
             continue
         yield f"{right} on {table}"
 
 
-def find_conversations_left_behind() -> Iterator[PreflightFinding]:
-    """Look for the trigger, whatever its name, that brings a conversation up when a message arrives."""
+def find_missing_order_trigger() -> Iterator[PreflightFinding]:
+    """Look for a trigger on messages that brings a conversation to the top of the inbox."""
     if not fetch_all("SELECT WHERE to_regclass('public.messages') IS NOT NULL"):
         return
     if not any("last_message_at" in (source or "") for (source,) in fetch_all(_ON_MESSAGES)):

@@ -10,11 +10,11 @@ from django.db import DatabaseError, connection
 from carecollective.accounts.models import User
 from carecollective.postgres import PostgresError
 from carecollective.takeover import legacy
+from carecollective.takeover.legacy_code import accept_changes
 from carecollective.takeover.preflight import run_preflight
 from carecollective.takeover.preflight.findings import PreflightFinding
 from carecollective.takeover.proof import prove_site
 from carecollective.takeover.services import record_takeover, take_over
-from carecollective.takeover.what_runs import accept_changes
 
 SAMPLE_SUPERUSER = "amina@example.org"
 NOT_FINISHED = "The takeover is not finished. Put this right and run the command again; it goes on where it stopped:"
@@ -127,7 +127,7 @@ class Command(BaseCommand):
             self.stdout.write("Nothing of the legacy system's has changed.")
 
     def _check(self) -> None:
-        """Run the preflight and print all that it finds."""
+        """Run the preflight and print its findings."""
         if not legacy.is_there():
             raise CommandError(NOT_HERE)
         self._refuse_what_stops()
@@ -155,7 +155,7 @@ def _in_words(finding: PreflightFinding) -> str:
 
 
 def _in_one_sentence(problem: Exception) -> str:
-    # What an administrator has to run stands in lines of its own.
+    # It may have several lines, with statements for an administrator.
     if isinstance(problem, PostgresError):
         return str(problem)
     first = (str(problem).strip().splitlines() or [type(problem).__name__])[0]

@@ -11,8 +11,8 @@ from django.test import Client
 
 from carecollective import postgres
 from carecollective.accounts.models import User
+from carecollective.takeover.kept_out import KeptOut, keep_out
 from carecollective.takeover.services import take_over
-from carecollective.takeover.shut_out import KeptOut, keep_out
 from tests.takeover.test_members_afterwards import sign_in, the
 
 # What a legacy database may hold, who stays out by it, and what staff read.

@@ -1,4 +1,4 @@
-"""What of the legacy database runs when our roles write: kept at the takeover, and compared with what is there."""
+"""The legacy functions, triggers and policies that run when our roles write, and their changes since the takeover."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ from carecollective.core.catalog.reader import LiveCatalog
 from carecollective.core.catalog.snapshot import DatabaseSnapshot, Facts
 
 
-def pick_what_runs(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Facts:
-    """Return the legacy system's functions, the triggers on tables that are not ours alone, and the policies for everybody.
+def pick_legacy_code(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Facts:
+    """Return the legacy functions, the triggers on shared tables, and the policies for everybody.
 
-    Which functions a body calls cannot be told from outside, so all of them count.
+    All functions count, because it is unknown which ones a function calls.
     """
     ours = snapshot.expected(made_here=live.made_here)
     theirs = {
@@ -31,7 +31,7 @@ def pick_what_runs(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Facts:
 
 
 def find_changes(recorded: Facts, found: Facts) -> Iterator[Difference]:
-    """Yield what runs otherwise than at the takeover. A new function is none: something else has to call it first."""
+    """Yield the changes since the takeover. A new function alone is none: something must call it first."""
     for part in sorted({*recorded, *found}):
         then, now = recorded.get(part, {}), found.get(part, {})
         for name in sorted({*then, *now}):

@@ -1,4 +1,4 @@
-"""Members whom the legacy system shut out: found wherever it may have said so, and kept out here."""
+"""Keeps out members whom the legacy system had banned, deleted or restricted, wherever it says so."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,8 +8,8 @@ from django.db import connection
 
 from carecollective.core.database import fetch_all
 
-# What a legacy system calls somebody who may not take part.
-SHUT_OUT_WORDS = (
+# A legacy status with one of these words keeps a member out.
+EXCLUDING_WORDS = (
     "banned",
     "blocked",
     "closed",
@@ -22,8 +22,19 @@ SHUT_OUT_WORDS = (
     "restricted",
     "suspended",
 )
-# What it writes beside a restriction that no longer holds, or never shut anybody out.
-OVER_WORDS = ("cancelled", "ended", "expired", "inactive", "lifted", "none", "normal", "removed", "revoked", "warning")
+# A restriction with one of these words is over, or keeps nobody out.
+LIFTED_WORDS = (
+    "cancelled",
+    "ended",
+    "expired",
+    "inactive",
+    "lifted",
+    "none",
+    "normal",
+    "removed",
+    "revoked",
+    "warning",
+)
 
 _STATUS_COLUMN = re.compile(r"(legacy_)?((account|member|membership|user|verification|moderation)_)?status")
 _FLAG_COLUMN = re.compile(r"(is_)?(banned|blocked|deactivated|deleted|disabled|locked|restricted|suspended)")
@@ -52,7 +63,7 @@ _ENDS = (
 _LIFTED = ("lifted_at", "revoked_at", "removed_at", "ended_at", "cancelled_at")
 _ACTIVE = ("is_active", "active")
 
-# Whoever never confirmed their address had no sign-in to lose: they wait for approval. Who is staff may not sign in either.
+# Members who never confirmed their address could not sign in before: they wait for approval. Staff among them may not sign in.
 _KEEP_OUT = """
 WITH why AS (
   SELECT member, array_agg(DISTINCT kind) AS kinds, string_agg(DISTINCT reason, '; ') AS reason
@@ -72,7 +83,7 @@ SELECT kind, count(*) FROM kept, unnest(kinds) kind GROUP BY kind
 
 @dataclass(frozen=True, slots=True)
 class KeptOut:
-    """How many members were kept out, by what the legacy system had said; one member may count for several."""
+    """How many members were kept out, by reason. One member may count for several."""
 
     banned: int = 0
     deleted: int = 0
@@ -81,21 +92,21 @@ class KeptOut:
 
 
 def keep_out(*, again: bool) -> KeptOut:
-    """Keep out, with the reason for staff to read, who was shut out.
+    """Keep out whom the legacy system excluded, and note the reason for staff.
 
-    With `again`, whoever an earlier run kept out is kept out and counted again; without, they are left alone.
+    With `again`, members whom an earlier run kept out are kept out and counted again; otherwise they are left alone.
     """
     statement = _KEEP_OUT.format(found=" UNION ALL ".join(_sources()))
     return KeptOut(**{kind: int(count) for kind, count in fetch_all(statement, {"again": again})})
 
 
 def list_unreadable_restrictions() -> list[str]:
-    """Return the tables that seem to hold restrictions and do not say of whom."""
+    """Return the tables that seem to hold restrictions but have no column for the member."""
     return [table for table, columns in _restriction_tables() if not _first(_WHO, columns)]
 
 
 def _sources() -> Iterator[str]:
-    """Return statements that each select member, kind and reason; the reason is NULL for who was not shut out."""
+    """Yield statements that select member, kind and reason. The reason is NULL for members who may take part."""
     yield from _from_sign_ins(_columns("auth", "users"))
     yield from _from_profiles(_columns("public", "profiles"))
     for table, columns in _restriction_tables():
@@ -136,12 +147,12 @@ def _from_profiles(columns: Mapping[str, str]) -> Iterator[str]:
         elif _MAY_COLUMN.fullmatch(name) and name != "is_active" and category in "BN":
             reason, condition = "'made inactive'", f"{quoted}::int = 0"
         elif _SINCE_COLUMN.fullmatch(name) and category == "D":
-            # Who was let in again may keep the date: where the database says more, that is asked.
+            # A member who was let in again may still have this date: other columns say more.
             if until or stem in columns or f"is_{stem}" in columns:
                 continue
             reason, condition = f"'{stem} on ' || {_day(quoted)}", f"{quoted} IS NOT NULL"
         elif _STATUS_COLUMN.fullmatch(name) and category in "SE":
-            words = ", ".join(f"'{word}'" for word in SHUT_OUT_WORDS)
+            words = ", ".join(f"'{word}'" for word in EXCLUDING_WORDS)
             reason, condition = f"{quoted}::text", f"lower({quoted}::text) IN ({words})"
         else:
             continue
@@ -156,7 +167,7 @@ def _from_restrictions(table: str, columns: Mapping[str, str]) -> str:
     holds = [f"{quoted(until)} IS NULL OR {quoted(until)} > now()"] if until else []
     holds += [f"{quoted(name)} IS NULL" for name in _LIFTED if name in columns]
     holds += [f"coalesce({quoted(name)}::int, 1) <> 0" for name in _ACTIVE if columns.get(name, "-") in "BN"]
-    over = ", ".join(f"'{word}'" for word in OVER_WORDS)
+    over = ", ".join(f"'{word}'" for word in LIFTED_WORDS)
     holds += [f"coalesce(lower({quoted(name)}::text), '') NOT IN ({over})" for name in kinds]
     said = [f"coalesce({_text_of(kinds)}, 'restricted')", _text_of([name for name in _REASONS if name in columns])]
     reason = f"concat_ws(': ', {', '.join(said)})" + (
@@ -175,7 +186,7 @@ def _day(column: str) -> str:
 
 
 def _text_of(columns: list[str]) -> str:
-    """Return an expression for what these columns say, NULL when they say nothing."""
+    """Return an expression that joins the text of these columns, NULL without any."""
     if not columns:
         return "NULL::text"
     said = ", ".join(f"NULLIF(btrim({connection.ops.quote_name(name)}::text), '')" for name in columns)
