@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import OperationalError, connection
 
 from carecollective.accounts.models import User, VerificationStatus
-from carecollective.core.database import acting_as, taken_back
+from carecollective.core.database import acting_as, discarding_changes
 from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Urgency
 from carecollective.help_requests.services import post_request
 from carecollective.messaging.errors import MessageNotFound
@@ -43,7 +43,7 @@ def rehearse_conversation() -> bool:
     Returns False when there are not two approved members, so that nothing was found out. Raises MessageNotFound when what
     was sent does not arrive, else the DomainError or django.db.Error that a member would meet.
     """
-    with taken_back(), _limited():
+    with discarding_changes(), _limited():
         chosen = _choose()
         if chosen is None:
             return False

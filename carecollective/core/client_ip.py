@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as that can be believed."""
+"""The client's IP address, behind trusted proxies."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -9,11 +9,11 @@ from django.http import HttpRequest
 def client_ip(request: HttpRequest) -> str:
     """Return the client's IP address that limits are counted by: for IPv6 its /64, "" when it is unknown.
 
-    Each proxy adds the address that called it to the end of X-Forwarded-For. Only what trusted ones added is believed: the
-    last TRUSTED_PROXIES entries, or, with networks, all up to the first address that is in none of them.
+    Each proxy appends the address that called it to X-Forwarded-For. Only entries of trusted proxies count: the last
+    TRUSTED_PROXIES entries or, with networks, all up to the first address outside of them.
     """
     forwarded = [entry for entry in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if entry.strip()]
-    # Over a Unix socket the caller has no address; only a proxy calls that way.
+    # Over a Unix socket the caller, a proxy, has no address.
     callers = [*forwarded, request.META.get("REMOTE_ADDR", "")]
     proxies: int | list[IPv4Network | IPv6Network] = settings.TRUSTED_PROXIES
     if isinstance(proxies, int):
@@ -41,5 +41,5 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
 def _network_of(address: IPv4Address | IPv6Address | None) -> str:
     if address is None:
         return ""
-    # One client has all of a /64, and could otherwise try from each of its addresses.
+    # One client has a whole /64, and could otherwise use each of its addresses.
     return str(address if address.version == 4 else ip_network((address, 64), strict=False).network_address)

@@ -1,4 +1,4 @@
-"""Who acts, and what time it is, as the database knows it."""
+"""The database connection: as which member, as which role, directly, and its clock."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,10 +24,10 @@ _acting: ContextVar[UUID | None] = ContextVar("acting_member", default=None)
 
 @contextmanager
 def acting_as(member: Member) -> Iterator[None]:
-    """Run one transaction in the name of `member`: the policies see nobody else.
+    """Run one transaction as `member`: row-level security shows and allows what this member may.
 
-    The name lives in the transaction (`set_config(…, true)`), so that no later request on the same connection inherits it.
-    Inside itself, for the same member, it changes nothing.
+    The setting ends with the transaction (`set_config(…, true)`), so no later request on the connection inherits it. Nested
+    for the same member, it does nothing.
     """
     if _acting.get() == member.pk and connection.in_atomic_block:
         yield
@@ -46,8 +46,8 @@ def acting_as(member: Member) -> Iterator[None]:
 
 
 @contextmanager
-def taken_back() -> Iterator[None]:
-    """Run the block in a transaction, or a savepoint of the caller's, of which nothing stays."""
+def discarding_changes() -> Iterator[None]:
+    """Run the block in a transaction, or a savepoint of the caller's, and roll it back."""
     with transaction.atomic():
         yield
         transaction.set_rollback(True)
@@ -68,12 +68,12 @@ def fetch_all(query: str, values: Sequence[Any] | Mapping[str, Any] | None = Non
 
 @contextmanager
 def connected_as(url: str) -> Iterator[None]:
-    """Let this thread's connection be that of the URL's database role for the block; outside any transaction."""
-    # Threads share the dictionary: this thread's connection gets one of its own.
+    """Use the URL's database role on this thread's connection for the block. Not inside a transaction."""
+    # Threads share the dictionary, so this thread's connection gets its own.
     before = connection.settings_dict
-    there = postgres.database_settings(url)
+    login = postgres.database_settings(url)
     connection.close()
-    connection.settings_dict = {**before, "USER": there["USER"], "PASSWORD": there["PASSWORD"]}
+    connection.settings_dict = {**before, "USER": login["USER"], "PASSWORD": login["PASSWORD"]}
     try:
         yield
     finally:
@@ -82,17 +82,17 @@ def connected_as(url: str) -> Iterator[None]:
 
 
 def direct_connection() -> BaseDatabaseWrapper:
-    """Make a connection beside Django's own, past any pooler: what it locks or sets is its own until it closes."""
-    there = connections[DEFAULT_DB_ALIAS].settings_dict
+    """Make a connection without a pooler, beside Django's own: its locks and settings last until it closes."""
+    shared = connections[DEFAULT_DB_ALIAS].settings_dict
     own = connections.create_connection(DEFAULT_DB_ALIAS)
-    own.settings_dict = {**there, **there.get("DIRECT", {})}
+    own.settings_dict = {**shared, **shared.get("DIRECT", {})}
     return own
 
 
 def refuse_shared_sessions() -> None:
-    """Return only when what should be a session of its own is one, in this process's role.
+    """Raise PostgresError, with the remedy, if a pooler shares the sessions of direct connections.
 
-    Raises PostgresError with one sentence that names the remedy, and django.db.Error without a database.
+    Raises django.db.Error without a database.
     """
 
     def connect() -> psycopg.Connection[Any]:
@@ -106,7 +106,7 @@ def refuse_shared_sessions() -> None:
 
 
 class ClockTimestamp(models.Func):
-    """The database's clock at this very statement. `Now()` would be the start of the transaction, before its locks."""
+    """The database's clock at this statement. `Now()` is the start of the transaction, before it waited for locks."""
 
     function = "clock_timestamp"
     output_field = models.DateTimeField()

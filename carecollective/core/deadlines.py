@@ -1,4 +1,4 @@
-"""A limit on all that is said to another server: a socket's own time-out begins anew with each byte that it sends."""
+"""A time limit for a whole exchange with a server. A socket's own timeout restarts with each byte."""
 
 import functools
 import os
@@ -12,21 +12,21 @@ from typing import Any
 
 
 class Deadline:
-    """A block in which every connection that this thread makes is cut once `seconds` are over.
+    """A block in which every connection that this thread makes is cut after `seconds`.
 
-    Whichever library made it then reads the end of the connection. It makes no further one: that raises TimeoutError.
+    The library that made it then reads the end of the connection. A further connection raises TimeoutError.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.is_over = False
         self._lock = threading.Lock()
-        self._lines: list[socket.socket] = []
+        self._sockets: list[socket.socket] = []
         self._timer: threading.Timer | None = None
         self._token: Token[Deadline | None] | None = None
 
     def __enter__(self) -> "Deadline":
-        _hear_of_connections()
+        _install_hook()
         self._token = _current.set(self)
         self.restart()
         return self
@@ -38,25 +38,25 @@ class Deadline:
             _current.reset(self._token)
         with self._lock:
             self._stop()
-            for line in self._lines:
-                line.close()
-            self._lines.clear()
+            for opened in self._sockets:
+                opened.close()
+            self._sockets.clear()
 
     def restart(self) -> None:
-        """Give the whole time anew, as for the next thing that is said on the same connection."""
+        """Restart the time, as for the next exchange on the same connection."""
         with self._lock:
             self._stop()
             self._timer = threading.Timer(self.seconds, self._cut)
             self._timer.daemon = True
             self._timer.start()
 
-    def watch(self, line: socket.socket) -> None:
-        """Cut this connection, too, when the time is over. Raises TimeoutError if it is."""
+    def watch(self, opened: socket.socket) -> None:
+        """Cut this connection, too, when the time is over. Raises TimeoutError if it is already."""
         with self._lock:
             if self.is_over:
                 raise TimeoutError("The time for this is over.")
-            # A descriptor of our own: the other may be closed and its number given to another file meanwhile.
-            self._lines.append(socket.socket(fileno=os.dup(line.fileno())))
+            # Our own descriptor: the library's may be closed, and its number reused.
+            self._sockets.append(socket.socket(fileno=os.dup(opened.fileno())))
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -65,17 +65,17 @@ class Deadline:
     def _cut(self) -> None:
         with self._lock:
             self.is_over = True
-            for line in self._lines:
+            for opened in self._sockets:
                 with suppress(OSError):
-                    line.shutdown(socket.SHUT_RDWR)
+                    opened.shutdown(socket.SHUT_RDWR)
 
 
 _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 @functools.cache
-def _hear_of_connections() -> None:
-    """Have Python tell of each connection that is made. Neither its HTTP nor its SMTP offers a way to its socket in time."""
+def _install_hook() -> None:
+    """Let Python report each new connection: the HTTP and SMTP libraries do not expose their sockets in time."""
     sys.addaudithook(_on_event)
 
 

@@ -7,7 +7,7 @@ from carecollective.core.database import ClockTimestamp
 
 
 class WorkerHeartbeat(models.Model):
-    """When the background worker last went round its loop, and which of its tasks hang (paths with spaces between)."""
+    """The background worker's last sign of life, and its tasks that hang (paths, separated by spaces)."""
 
     name = models.CharField(max_length=40, primary_key=True)
     beat_at = models.DateTimeField(db_default=ClockTimestamp())
@@ -18,7 +18,7 @@ class WorkerHeartbeat(models.Model):
 
 
 class RateLimitHit(models.Model):
-    """One use of a limited action: the shared store that every process counts in."""
+    """One use of a rate-limited action by a member."""
 
     member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, db_index=False, related_name="+")
     action = models.CharField(max_length=40)
@@ -32,7 +32,7 @@ class RateLimitHit(models.Model):
 
 
 class ClientRateLimitHit(models.Model):
-    """One use of a limited action by a client, known by a keyed hash of the IP address. Pruned after an hour."""
+    """One use of a rate-limited action by a client, known by a keyed hash of its IP address. Deleted after an hour."""
 
     client = models.CharField(max_length=32)
     action = models.CharField(max_length=40)
@@ -46,7 +46,7 @@ class ClientRateLimitHit(models.Model):
 
 
 class WriteProbe(models.Model):
-    """What the health check tries to write. It holds no row: each try is taken back."""
+    """The table that the health check tries to write to. It stays empty: each try is rolled back."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     filler = models.TextField()
@@ -56,7 +56,7 @@ class WriteProbe(models.Model):
 
 
 class RetentionPeriod(models.Model):
-    """For how many days one kind of thing is kept. The owner writes it at each start; the web role cannot."""
+    """For how many days one kind of data is kept. The owner writes it at each start; the web role cannot."""
 
     kind = models.TextField(primary_key=True)
     days = models.PositiveIntegerField()

@@ -1,4 +1,4 @@
-"""How long what is kept: the settings, and who sees to each. The control room shows it; the worker keeps to it."""
+"""Retention periods and the task that enforces each. The control room shows them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """One kind of thing, for how long it is kept, by which variable that is set, and who enforces it."""
+    """One kind of data: how long it is kept, the setting for it, and what enforces it."""
 
     name: str
     kept: str
@@ -21,7 +21,7 @@ class Retention:
     enforced_by: str
 
 
-# What the worker's tasks see to. A task that is missing from WORKER_TASKS shows here as enforced by nobody.
+# The worker's tasks. One that is missing from WORKER_TASKS is shown as enforced by nobody.
 _TASKS = {
     "events": "rollout.telemetry.retention.prune_events",
     "exports": "carecollective.privacy.exports.prune_exports",
@@ -33,17 +33,17 @@ _TASKS = {
     "mail_files": "carecollective.mail.file_backend.prune_files",
 }
 FAILED_SIGN_INS_KEPT = timedelta(days=1)
-# Who got mail, what for and when; and, on a site without a mail server, the mail itself.
+# The record of mail, and, without a mail server, the mail itself.
 MAIL_KEPT = timedelta(days=30)
 
 
 def periods() -> Mapping[str, int]:
-    """Return the days for which the database's own functions keep each kind of thing."""
+    """Return the periods, in days, that functions in the database enforce."""
     return {"events": settings.EVENTS_RETENTION_DAYS, "exports": settings.EXPORTS_KEPT_DAYS}
 
 
 def save_periods() -> None:
-    """Write the periods where the functions that delete read them. Only the owner of the tables may."""
+    """Write the periods to the table that the database functions read. Only the owner of the tables may."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO public.core_retentionperiod (kind, days) VALUES (%s, %s)"
@@ -53,7 +53,7 @@ def save_periods() -> None:
 
 
 def read() -> Sequence[Retention]:
-    """Return how long each kind of data is kept, in words, and who enforces it. Asks no database."""
+    """Return the retention of each kind of data, in words. Needs no database."""
     backups = settings.BACKUPS_KEPT
     return [
         Retention(

@@ -1,4 +1,4 @@
-"""An advisory lock for the one process of several that works, held for as long as its connection lives."""
+"""Leader election by an advisory lock, which is held as long as its connection lives."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,12 @@ from carecollective.core.database import direct_connection, refuse_shared_sessio
 
 
 class SessionLock:
-    """A lock on a connection of its own: losing the connection is losing the lock, and the database frees a dead one's.
+    """A lock on a connection of its own. When the connection or its process dies, the database frees the lock.
 
     Args:
-        key: The lock's number. A number is given out once in the project.
-        prepare: Statements for the connection, before the lock is tried.
-        when_refused: Asked, with a cursor of the connection, when somebody else holds the lock.
+        key: The lock's number, from `postgres/advisory_locks.py`.
+        prepare: Statements to run on the connection before trying the lock.
+        when_refused: Called with a cursor of the connection if another process holds the lock.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class SessionLock:
         return self.connection is not None
 
     def take(self) -> bool:
-        """Take the lock unless it is ours already, and tell whether it is.
+        """Try to take the lock, and tell whether we hold it.
 
-        Raises django.db.Error without a database, and PostgresError behind a pooler that would have two processes hold it.
+        Raises django.db.Error without a database, and PostgresError behind a pooler, where two processes could hold it.
         """
         if self.connection is not None:
             return True
@@ -60,7 +60,7 @@ class SessionLock:
         return True
 
     def cursor(self) -> CursorWrapper:
-        """Open a cursor on the connection that holds the lock: what it does proves that we hold it."""
+        """Open a cursor on the connection that holds the lock: a statement that succeeds proves that we hold it."""
         if self.connection is None:
             raise RuntimeError("The lock is not held.")
         return self.connection.cursor()

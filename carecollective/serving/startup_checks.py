@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
 
-from carecollective.core.catalog.comparison import TELLING_SETTINGS, Difference, find_differences, split_name
+from carecollective.core.catalog.comparison import CRITICAL_SETTINGS, Difference, find_differences, split_name
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import load_snapshot
 
@@ -116,7 +116,7 @@ def _is_telling(difference: Difference, roles: set[str]) -> bool:
     return (
         difference.expected is None
         and whose.removesuffix(" in this database") in {"every role", "the server", *roles}
-        and TELLING_SETTINGS.fullmatch(setting) is not None
+        and CRITICAL_SETTINGS.fullmatch(setting) is not None
     )
 
 

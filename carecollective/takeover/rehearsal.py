@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import approve_member
-from carecollective.core.database import acting_as, fetch_all, taken_back
+from carecollective.core.database import acting_as, discarding_changes, fetch_all
 from carecollective.core.errors import DomainError
 from carecollective.help_requests.models import Category, HelpRequest, Urgency
 from carecollective.help_requests.services import post_request
@@ -69,7 +69,7 @@ class Rehearsal:
                 # These are no visits: keep them out of the access log and the command's output.
                 MIDDLEWARE=[name for name in settings.MIDDLEWARE if name != ACCESS_LOG],
             ),
-            taken_back(),
+            discarding_changes(),
             connection.execute_wrapper(self._remember_refusal),
         ):
             self._read_pages()

@@ -14,7 +14,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from carecollective.core.database import fetch_all, taken_back
+from carecollective.core.database import discarding_changes, fetch_all
 from carecollective.core.moments import moment
 from carecollective.serving.startup_checks import find_dangers
 from rollout.alerts.channels import name_variables
@@ -188,7 +188,7 @@ def _manifests(folder: Path) -> Iterator[tuple[datetime, bool]]:
 def _try_recording() -> str:
     """Record an operation and take it back. Return why that failed, or an empty string."""
     try:
-        with taken_back():
+        with discarding_changes():
             EventLog.objects.create(**TRIAL, key=uuid4())
     except DatabaseError as error:
         return type(error.__cause__ or error).__name__

@@ -7,7 +7,7 @@ from django.db import connection, connections, transaction
 from django.db.utils import DataError
 
 from carecollective import postgres
-from carecollective.core.database import ClockTimestamp, acting_as, connected_as, taken_back
+from carecollective.core.database import ClockTimestamp, acting_as, connected_as, discarding_changes
 from carecollective.core.models import WorkerHeartbeat
 
 
@@ -114,10 +114,10 @@ def test_another_role_is_one_threads_own(committed_db):
 
 
 def test_what_is_taken_back_leaves_the_callers_transaction_as_it_was(db):
-    with taken_back():
+    with discarding_changes():
         WorkerHeartbeat.objects.create(name="gone")
     assert not WorkerHeartbeat.objects.filter(name="gone").exists()
-    with pytest.raises(LookupError), taken_back():
+    with pytest.raises(LookupError), discarding_changes():
         WorkerHeartbeat.objects.create(name="gone")
         raise LookupError
     assert not WorkerHeartbeat.objects.exists()

@@ -16,7 +16,7 @@ from django.db import connection
 
 from carecollective.accounts.models import User
 from carecollective.core import erasure_ledger
-from carecollective.core.database import taken_back
+from carecollective.core.database import discarding_changes
 from carecollective.operations.backups.dumps import make_backup
 from carecollective.privacy import erasure
 from tests.operations.conftest import Copy, ask, url
@@ -140,7 +140,7 @@ def test_the_worker_erases_again_who_is_back_by_any_other_restore(lived_in: str,
 
 
 def test_a_rehearsal_that_is_taken_back_is_not_written_down(lived_in: str, backup_dir: Path) -> None:
-    with taken_back():
+    with discarding_changes():
         leave()
     assert not erasure_ledger.exists()
 

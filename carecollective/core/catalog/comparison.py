@@ -1,4 +1,4 @@
-"""Compares a live database with the snapshot: what is missing, what reads otherwise, and what nobody agreed on."""
+"""Compares a live database with the snapshot: what is missing, what differs, and what is not in the snapshot."""
 
 import re
 from collections.abc import Iterator
@@ -11,27 +11,27 @@ from carecollective.postgres import ROLE_NAMES
 WEB, OPERATIONS, GUARD = ROLE_NAMES["web"], ROLE_NAMES["ops"], ROLE_NAMES["guard"]
 OURS = frozenset({WEB, OPERATIONS, GUARD})
 EVERYBODY = "public"
-# Whoever asks in their name reaches members' data: a right for one of these is never the legacy system's own business.
+# The roles that serve members. A right for one of them always matters, even if the legacy system granted it.
 SERVING = frozenset({WEB, GUARD, EVERYBODY})
-# What lets the operations role dump everything: it comes with each table by itself.
+# Default privileges let the operations role dump every new table.
 READING = frozenset({"SELECT", "USAGE"})
 
-# Whoever sets one of these for everybody decides what members see, or whether anything is written at all.
-TELLING_SETTINGS = re.compile(
+# Settings that decide what members see, or whether anything can be written.
+CRITICAL_SETTINGS = re.compile(
     r"app\.user_id|request\..*|search_path|row_security|session_replication_role|role|event_triggers"
     r"|default_transaction_read_only|lo_compat_privileges|(session|local|shared)_preload_libraries"
 )
 HIDES_THE_SERVERS = ", named like one of the server's"
-# The legacy gateway names its caller by these, and nothing of ours ever does: the rest of such a policy adds nothing.
+# The legacy gateway names its caller by these, and our site never does: to our roles such a policy shows nothing.
 _ASKS_THE_GATEWAY = re.compile(r"\bauth\.\w+\(|'request\.jwt")
 _LITERAL_TYPE = re.compile(r"('(?:[^']|'')*')::[\w.]+")
 _CLAUSES = re.compile(r" (?:USING|WITH CHECK) \((.*?)\)(?= WITH CHECK \(|$)")
 _SWITCHED = re.compile(r" \((switched off|on replicas only|always)\)$|switched off$")
 
-# What operations has no use for, unlike new tables. Names are looked up in a schema of the role's own name first.
+# Operations needs no rights on these. A schema named like the role comes first when names are looked up.
 _NO_RELATION = re.compile(rf"pg_catalog\.|foreign |language |parameter |database$|schema {OPERATIONS}$")
 
-# These do not keep a site from starting: they serve nobody anything, or the start itself brings them back.
+# These do not stop the start: they give nobody access, or the start itself restores them.
 STARTS_REGARDLESS = frozenset(
     {
         *("Casts", "Default privileges", "Event triggers", "Indexes", "Operators", "Publications", "Roles", "Settings"),
@@ -42,7 +42,7 @@ STARTS_REGARDLESS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One fact that is not as agreed. `expected` is None for what nobody agreed on, `found` for what is missing."""
+    """One fact that differs. `expected` is None if it is not in the snapshot, `found` if it is missing."""
 
     part: str
     name: str
@@ -52,36 +52,36 @@ class Difference:
 
 
 def find_differences(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Iterator[Difference]:
-    """Yield what differs. What the legacy system has of its own is left out, as long as our roles gain nothing by it."""
+    """Yield the differences, without things of the legacy system's own that give our roles nothing."""
     expected = snapshot.expected(made_here=live.made_here)
     gone = {*expected["Tables"], *expected["Views"]} - {*live.facts["Tables"], *live.facts.get("Views", ())}
     keys_gone = expected["Constraints"].keys() - live.facts["Constraints"].keys()
     for part in sorted({*expected, *live.facts}):
         agreed, found = expected.get(part, {}), live.facts.get(part, {})
-        # Keys before what refers to them: the remedies are written in this order.
+        # Keys before the foreign keys on them, because the remedies run in this order.
         for name in sorted({*agreed, *found}, key=lambda name: (agreed.get(name, "").startswith("FOREIGN KEY"), name)):
             if is_same(part, agreed.get(name), found.get(name)):
                 continue
             if part not in ("Tables", "Views") and gone & {name, owning_table(name), name.rpartition(" to ")[0]}:
-                # That the table is missing says it all.
+                # The missing table is difference enough.
                 continue
             if part == "Indexes" and name in keys_gone:
-                # It comes back with the constraint.
+                # The constraint's remedy brings it back.
                 continue
             if name in agreed:
                 if not _is_secured_by_legacy(part, name, found.get(name), snapshot):
                     stops = part not in STARTS_REGARDLESS
                     yield Difference(part, name, agreed[name], found.get(name), stops)
-            elif not _is_welcome(part, name, found[name], snapshot, live):
+            elif not _is_harmless(part, name, found[name], snapshot, live):
                 stops = part not in STARTS_REGARDLESS and _is_about_ours(part, name, found[name], snapshot)
                 yield Difference(part, name, None, found[name], stops)
 
 
 def is_same(part: str, agreed: str | None, found: str | None) -> bool:
-    """Tell whether a fact is as agreed."""
+    """Tell whether two values of a fact are the same."""
     if part != "Policies" or agreed is None or found is None:
         return agreed == found
-    # A legacy column may have a type of its own, and PostgreSQL writes it behind each word that the column is compared with.
+    # PostgreSQL writes a column's type behind each literal that it compares with, and legacy columns may have other types.
     return _LITERAL_TYPE.sub(r"\1", agreed) == _LITERAL_TYPE.sub(r"\1", found)
 
 
@@ -96,7 +96,7 @@ def split_name(name: str) -> list[str]:
 
 
 def _is_secured_by_legacy(part: str, name: str, found: str | None, snapshot: DatabaseSnapshot) -> bool:
-    """Tell whether the legacy system has its own row-level security on a table where we ask for none."""
+    """Tell whether the legacy system secures a table for which the snapshot has no row-level security."""
     return (
         part == "Row-level security"
         and name in snapshot.legacy_tables
@@ -114,10 +114,10 @@ def _is_about_ours(part: str, name: str, value: str, snapshot: DatabaseSnapshot)
     return owning_table(name) in snapshot.own_tables
 
 
-def _is_welcome(  # noqa: PLR0912 -- one case for each part of the catalogue
+def _is_harmless(  # noqa: PLR0912 -- one case for each part of the catalogue
     part: str, name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog
 ) -> bool:
-    """Tell whether something that nobody agreed on gives our roles nothing that they were not to have."""
+    """Tell whether something outside the snapshot gives our roles no access that they should not have."""
     known = snapshot.own_tables | snapshot.legacy_tables
     match part:
         case "Tables":
@@ -137,26 +137,26 @@ def _is_welcome(  # noqa: PLR0912 -- one case for each part of the catalogue
         case "Inheritance":
             return not known.intersection(name.split(" of "))
         case "Policies":
-            return owning_table(name) not in known or _is_held(name, value, snapshot, live)
+            return owning_table(name) not in known or _is_harmless_policy(name, value, snapshot, live)
         case "Functions":
             hides_the_servers = value.partition("\n")[0].endswith(HIDES_THE_SERVERS)
             return not (hides_the_servers or _is_open_definer(name, value, live) or _shares_name(name, snapshot))
         case "Grants":
-            return _is_welcome_grant(name, value, snapshot, live)
+            return _is_harmless_grant(name, value, snapshot, live)
         case "Default privileges":
-            return _is_welcome_default(name, value)
+            return _is_harmless_default(name, value)
         case "Settings":
-            return _is_welcome_setting(name)
+            return _is_harmless_setting(name)
         case "Publications":
             published = {one.removeprefix("public.") for one in value.split(", ")}
             return value != "every table" and not known.intersection(published)
     return False
 
 
-def _is_held(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog) -> bool:
-    """Tell whether a policy of the legacy system's own shows our roles nothing more.
+def _is_harmless_policy(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog) -> bool:
+    """Tell whether a legacy policy shows our roles nothing more.
 
-    One that restricts never does. One that permits is held by our gate, and asks the legacy gateway for its member.
+    A restrictive one never does. A permissive one is harmless behind our gate if it asks the legacy gateway for its member.
     """
     table = owning_table(name)
     roles = roles_of(value)
@@ -178,7 +178,7 @@ def roles_of(policy: str) -> frozenset[str]:
 
 
 def _is_open_definer(name: str, value: str, live: LiveCatalog) -> bool:
-    """Tell whether one of the roles that serve may run a function on its owner's rights."""
+    """Tell whether a serving role may run this function with its owner's rights."""
     if "SECURITY DEFINER" not in value or re.search(r"^ RETURNS (event_)?trigger$", value, re.MULTILINE):
         return False
     grants = live.facts["Grants"]
@@ -188,17 +188,17 @@ def _is_open_definer(name: str, value: str, live: LiveCatalog) -> bool:
 
 
 def _shares_name(name: str, snapshot: DatabaseSnapshot) -> bool:
-    """Tell whether a call that means one of ours could find this function instead."""
+    """Tell whether a call of one of our functions could find this one instead."""
     return name.partition("(")[0] in {one.partition("(")[0] for one in snapshot.ours["Functions"]}
 
 
-def _is_welcome_grant(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog) -> bool:
+def _is_harmless_grant(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog) -> bool:
     thing, _to, grantee = name.rpartition(" to ")
     is_known = thing in snapshot.own_tables or thing in snapshot.legacy_tables
     if thing.startswith("function ") and not thing.startswith("function pg_catalog."):
         function = thing.removeprefix("function ")
         if function not in snapshot.expected(made_here=live.made_here)["Functions"]:
-            # What it may do is asked of the function itself.
+            # The case "Functions" judges the function itself.
             return True
         return grantee not in SERVING | OURS and "SECURITY DEFINER" not in live.facts["Functions"][function]
     if grantee in SERVING:
@@ -208,18 +208,18 @@ def _is_welcome_grant(name: str, value: str, snapshot: DatabaseSnapshot, live: L
     return thing not in snapshot.own_tables and thing not in snapshot.own_sequences
 
 
-def _is_welcome_default(name: str, value: str) -> bool:
+def _is_harmless_default(name: str, value: str) -> bool:
     made, _to, grantee = name.rpartition(" to ")
     if grantee == OPERATIONS:
         return READING.issuperset(value.split(", "))
     return grantee not in SERVING and " of the owner" not in made
 
 
-def _is_welcome_setting(name: str) -> bool:
+def _is_harmless_setting(name: str) -> bool:
     whose, _colon, setting = name.partition(": ")
     role = whose.removesuffix(" in this database")
     if role in (WEB, GUARD):
         return False
     if role == "the owner" and setting == "search_path":
         return True
-    return not TELLING_SETTINGS.fullmatch(setting)
+    return not CRITICAL_SETTINGS.fullmatch(setting)

@@ -1,4 +1,4 @@
-"""Reads from the catalogue of a live database all that decides who may read or write."""
+"""Reads everything in a live database's catalogue that decides who may read or write."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Executes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LiveCatalog:
-    """What was found. `made_here` says that no legacy database was taken over. The names are quoted for statements."""
+    """The facts of a live database. `made_here`: no legacy database was taken over. Names are quoted for SQL."""
 
     facts: Facts
     owner: str
@@ -31,8 +31,8 @@ class LiveCatalog:
 
 
 def read_live_catalog(cursor: Executes) -> LiveCatalog:
-    """Read the facts, in a transaction that the caller holds. Any role may."""
-    # With an empty search path each name comes with its schema: a function of the same name elsewhere does not pass as ours.
+    """Read the facts, in the caller's transaction. Any role may."""
+    # With an empty search path PostgreSQL adds the schema to each name, so that a function elsewhere cannot pass as ours.
     cursor.execute(_HIDE_SCHEMAS)
     search_path = cursor.fetchall()[0][0]
     cursor.execute(_FACTS)

@@ -1,8 +1,8 @@
-"""What the database must look like: a picture of a freshly migrated one, in snapshot.json beside this file.
+"""The snapshot of a freshly migrated database, in snapshot.json beside this file.
 
-`make db-snapshot` writes the picture. Run it after each migration and commit the file with the migration: the diff shows
-what the migration changes about who may read or write. A test fails while the two differ. When a merge conflicts in the
-file, take either side and run `make db-snapshot` again. Nobody edits the file by hand.
+`make db-snapshot` writes it. Run it after each migration and commit the file with the migration: the diff shows what the
+migration changes about access. A test fails while the two differ. After a merge conflict in the file, take either side and run
+`make db-snapshot` again. Nobody edits the file by hand.
 """
 
 import json
@@ -19,7 +19,7 @@ Facts = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSnapshot:
-    """`ours` holds for every database. `legacy` holds where no legacy system was: elsewhere it brings these itself."""
+    """`ours` applies to every database. `legacy` applies without a takeover; otherwise the legacy system brings its own."""
 
     ours: Facts
     legacy: Facts
@@ -27,17 +27,17 @@ class DatabaseSnapshot:
 
     @property
     def own_tables(self) -> frozenset[str]:
-        """The tables and views that no legacy system has a part in."""
+        """The tables and views that are not the legacy system's."""
         return frozenset({*self.ours["Tables"], *self.ours["Views"]}) - self.legacy_tables
 
     @property
     def own_sequences(self) -> frozenset[str]:
-        """The sequences that number the rows of our tables."""
+        """The sequences of our tables."""
         things = (name.rpartition(" to ")[0] for name in self.ours["Grants"])
         return frozenset(thing for thing in things if thing.endswith("_seq"))
 
     def expected(self, *, made_here: bool) -> Facts:
-        """Return what a database must hold; `made_here` says that no legacy database was taken over."""
+        """Return what a database must have. `made_here`: no legacy database was taken over."""
         if not made_here:
             return self.ours
         parts = sorted({*self.ours, *self.legacy})
@@ -63,7 +63,7 @@ def write_snapshot(snapshot: DatabaseSnapshot, path: Path = PATH) -> None:
 
 
 def _fold(facts: Facts) -> dict[str, dict[str, str | list[str]]]:
-    """Split what has several lines, such as a function's body, into a list of them."""
+    """Split values with several lines, such as a function's body, into lists of lines."""
     return {
         part: {name: value.split("\n") if "\n" in value else value for name, value in sorted(named.items())}
         for part, named in sorted(facts.items())

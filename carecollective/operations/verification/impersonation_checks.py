@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from psycopg.errors import InsufficientPrivilege
 
 from carecollective.accounts.models import User, VerificationStatus
-from carecollective.core.database import acting_as, taken_back
+from carecollective.core.database import acting_as, discarding_changes
 from carecollective.core.errors import ActingAsAnother, DomainError
 from carecollective.messaging.errors import ConversationNotFound
 from carecollective.operations.verification.checks import Check, compare
@@ -89,7 +89,7 @@ def try_operations(sample: Sample | None) -> Iterator[Check]:
 def try_legacy_order(conversation: UUID, sender: UUID) -> Iterator[Check]:
     """Send into a legacy conversation, and check that a trigger brings it to the top of the inbox."""
     member = User.objects.get(pk=sender)
-    with taken_back():
+    with discarding_changes():
         try:
             sent = send_legacy_message(actor=member, conversation_id=conversation, content=WORDS)
             with acting_as(member):
@@ -107,7 +107,7 @@ def _check(name: str, expected: object, found: object) -> Check:
 
 def _call_service(attempt: Callable[[], object], refusal: type[DomainError]) -> str:
     said = "lets it happen"
-    with taken_back():
+    with discarding_changes():
         try:
             attempt()
         except refusal:
@@ -119,7 +119,7 @@ def _call_service(attempt: Callable[[], object], refusal: type[DomainError]) -> 
 
 def _call_database(stranger: User, statement: str, values: list[UUID | str]) -> str:
     said = "lets it happen"
-    with taken_back(), acting_as(stranger):
+    with discarding_changes(), acting_as(stranger):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement, values)
@@ -131,7 +131,7 @@ def _call_database(stranger: User, statement: str, values: list[UUID | str]) -> 
 
 def _count(stranger: User, statement: str, *, fetch: bool) -> int | str:
     found: int | str = 0
-    with taken_back(), acting_as(stranger):
+    with discarding_changes(), acting_as(stranger):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement)
