@@ -21,17 +21,6 @@ class Retention:
     enforced_by: str
 
 
-# The worker's tasks. One that is missing from WORKER_TASKS is shown as enforced by nobody.
-_TASKS = {
-    "events": "rollout.telemetry.retention.prune_events",
-    "exports": "carecollective.privacy.exports.prune_exports",
-    "backups": "carecollective.operations.backups.dumps.prune_backups",
-    "sessions": "carecollective.accounts.services.prune_sessions_and_tokens",
-    "tokens": "carecollective.accounts.services.prune_sessions_and_tokens",
-    "sign_ins": "carecollective.privacy.retention.prune_failed_sign_ins",
-    "mail": "carecollective.mail.delivery.prune_mail",
-    "mail_files": "carecollective.mail.file_backend.prune_files",
-}
 FAILED_SIGN_INS_KEPT = timedelta(days=1)
 # The record of mail, and, without a mail server, the mail itself.
 MAIL_KEPT = timedelta(days=30)
@@ -54,49 +43,54 @@ def save_periods() -> None:
 
 def read() -> Sequence[Retention]:
     """Return the retention of each kind of data, in words. Needs no database."""
-    backups = settings.BACKUPS_KEPT
-    return [
-        Retention(
+    backups = ngettext("the newest %(count)d", "the newest %(count)d", settings.BACKUPS_KEPT)
+    sessions = timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    tokens = cast("timedelta", settings.REST_KNOX["TOKEN_TTL"])
+    events, exports = timedelta(days=settings.EVENTS_RETENTION_DAYS), timedelta(days=settings.EXPORTS_KEPT_DAYS)
+    prune_sign_ins = "carecollective.accounts.services.prune_sessions_and_tokens"
+    fixed = _("fixed")
+    kinds = (
+        (
             _("Events of the rollout"),
-            _days(timedelta(days=settings.EVENTS_RETENTION_DAYS)),
+            _days(events),
             "EVENTS_RETENTION_DAYS",
-            _enforcer("events"),
+            "rollout.telemetry.retention.prune_events",
         ),
-        Retention(
+        (
             _("Copies of members' data"),
-            _days(timedelta(days=settings.EXPORTS_KEPT_DAYS)),
+            _days(exports),
             "EXPORTS_KEPT_DAYS",
-            _enforcer("exports"),
+            "carecollective.privacy.exports.prune_exports",
         ),
-        Retention(
+        (
             _("Backups"),
-            ngettext("the newest %(count)d", "the newest %(count)d", backups) % {"count": backups},
+            backups % {"count": settings.BACKUPS_KEPT},
             "BACKUPS_KEPT",
-            _enforcer("backups"),
+            "carecollective.operations.backups.dumps.prune_backups",
         ),
-        Retention(
-            _("Sessions"),
-            _days(timedelta(seconds=settings.SESSION_COOKIE_AGE)),
-            "SESSION_COOKIE_AGE",
-            _enforcer("sessions"),
+        (_("Sessions"), _days(sessions), "SESSION_COOKIE_AGE", prune_sign_ins),
+        (_("Tokens"), _days(tokens), "REST_KNOX TOKEN_TTL", prune_sign_ins),
+        (
+            _("Failed sign-ins"),
+            _days(FAILED_SIGN_INS_KEPT),
+            fixed,
+            "carecollective.privacy.retention.prune_failed_sign_ins",
         ),
-        Retention(
-            _("Tokens"),
-            _days(cast("timedelta", settings.REST_KNOX["TOKEN_TTL"])),
-            "REST_KNOX TOKEN_TTL",
-            _enforcer("tokens"),
+        (_("Record of mail to members"), _days(MAIL_KEPT), fixed, "carecollective.mail.delivery.prune_mail"),
+        (
+            _("Mail in files, without a mail server"),
+            _days(MAIL_KEPT),
+            fixed,
+            "carecollective.mail.file_backend.prune_files",
         ),
-        Retention(_("Failed sign-ins"), _days(FAILED_SIGN_INS_KEPT), _("fixed"), _enforcer("sign_ins")),
-        Retention(_("Record of mail to members"), _days(MAIL_KEPT), _("fixed"), _enforcer("mail")),
-        Retention(_("Mail in files, without a mail server"), _days(MAIL_KEPT), _("fixed"), _enforcer("mail_files")),
-    ]
+    )
+    return [Retention(name, kept, setting, _enforcer(task)) for name, kept, setting, task in kinds]
 
 
-def _enforcer(kind: str) -> str:
-    tasks = dict(settings.WORKER_TASKS)
-    seconds = tasks.get(_TASKS[kind])
+def _enforcer(task: str) -> str:
+    seconds = dict(settings.WORKER_TASKS).get(task)
     if seconds is None:
-        return _("nobody: the worker does not run %(task)s") % {"task": _TASKS[kind]}
+        return _("nobody: the worker does not run %(task)s") % {"task": task}
     minutes = max(1, round(seconds / 60))
     return ngettext("the worker, every minute", "the worker, every %(count)d minutes", minutes) % {"count": minutes}
 
