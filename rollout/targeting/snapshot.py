@@ -8,7 +8,6 @@ listening for a while and polls.
 """
 
 import logging
-import os
 import threading
 import time
 from dataclasses import replace
@@ -24,6 +23,7 @@ from rollout.stages import Stage
 from rollout.targeting import propagation
 from rollout.targeting.connections import connection_parameters
 from rollout.targeting.guard_lease import IS_WATCHING
+from rollout.targeting.process_thread import ProcessThread
 from rollout.targeting.state import MISSING, UNKNOWN, RolloutState
 
 logger = logging.getLogger(__name__)
@@ -73,18 +73,12 @@ def age_seconds() -> float | None:
 
 def start() -> "Follower":
     """Return this process's follower, started if necessary."""
-    with _process.starting:
-        if _process.follower is None or not _process.follower.is_alive():
-            _process.follower = Follower()
-            _process.follower.start()
-        return _process.follower
+    return _follower.start()
 
 
 def stop() -> None:
     """Stop this process's follower, if there is one; the next read starts another."""
-    with _process.starting:
-        follower, _process.follower = _process.follower, None
-    if follower is not None:
+    if (follower := _follower.take()) is not None:
         follower.stop()
 
 
@@ -172,19 +166,7 @@ class Follower(threading.Thread):
             logger.warning("%s notifications came at once; the rollout's state is polled for %s s.", received, DEAF_FOR)
 
 
-class _Process:
-    """The state of one process. A fork begins anew: it has no copy of the thread, and may copy a held lock."""
-
-    def __init__(self) -> None:
-        self.begin()
-        os.register_at_fork(after_in_child=self.begin)
-
-    def begin(self) -> None:
-        self.follower: Follower | None = None
-        self.starting = threading.Lock()
-
-
-_process = _Process()
+_follower = ProcessThread(Follower)
 
 
 def _query() -> RolloutState:

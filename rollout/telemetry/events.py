@@ -8,7 +8,6 @@ commands; with "memory" they wait for `flush`, as in tests. A "direct" event ins
 import atexit
 import logging
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from carecollective.messaging.errors import ConversationExists
 from carecollective.observability import request_ids, sentry
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
+from rollout.targeting.process_thread import ProcessThread
 from rollout.targeting.state import environment_disables
 from rollout.telemetry import counters
 from rollout.telemetry.outcomes import Event, Method, Outcome, is_connection_error, judge
@@ -50,6 +50,10 @@ class Measurement:
     conversation_id: UUID | None = None
 
 
+_writer = ProcessThread(EventWriter)
+_memory: deque[Event] = deque(maxlen=MOST_WAITING)
+# A fork must not write its parent's events again.
+os.register_at_fork(after_in_child=_memory.clear)
 _current: ContextVar[Measurement | None] = ContextVar("measurement", default=None)
 
 
@@ -113,14 +117,14 @@ def record(event: Event) -> None:
     """Queue or write the event, count it, and log its line; with "thread" it never waits for the database."""
     match settings.ROLLOUT_EVENTS:
         case "thread":
-            _writer().add(event)
+            _writer.start().add(event)
         case "direct" if not connection.in_atomic_block:
             try:
                 write_now([event])
             except psycopg.Error as problem:
                 logger.warning("An event could not be written (%s).", type(problem).__name__)
         case _:
-            _process.memory.append(event)
+            _memory.append(event)
     counters.observe(event)
     _print_line(event)
     if event.outcome is Outcome.FAILED:
@@ -129,18 +133,17 @@ def record(event: Event) -> None:
 
 def recorded() -> tuple[Event, ...]:
     """Return the events that wait in memory, oldest first."""
-    return tuple(_process.memory)
+    return tuple(_memory)
 
 
 def forget() -> None:
     """Drop the events that wait in memory, so that one test does not see another's."""
-    _process.memory.clear()
+    _memory.clear()
 
 
 def waiting() -> int:
     """Tell how many events of this process are not in the table yet."""
-    writer = _process.writer
-    return len(_process.memory) + (writer.waiting if writer else 0)
+    return len(_memory) + (_writer.thread.waiting if _writer.thread else 0)
 
 
 def flush(timeout: float = FLUSH_AT_EXIT) -> bool:
@@ -148,12 +151,21 @@ def flush(timeout: float = FLUSH_AT_EXIT) -> bool:
 
     Those in memory are written on Django's own connection, and so in a test's transaction.
     """
-    if _process.memory:
+    if _memory:
         with connection.cursor() as cursor:
-            while _process.memory:
-                batch = [_process.memory.popleft() for _ in range(min(BATCH, len(_process.memory)))]
+            while _memory:
+                batch = [_memory.popleft() for _ in range(min(BATCH, len(_memory)))]
                 insert(cursor, batch)
-    return _process.writer.flush(timeout) if _process.writer else True
+    return _writer.thread.flush(timeout) if _writer.thread else True
+
+
+@atexit.register
+def _write_at_exit() -> None:
+    with suppress(Exception):
+        if _writer.thread is not None:
+            _writer.thread.flush(FLUSH_AT_EXIT)
+        if _memory and settings.ROLLOUT_EVENTS == "direct":
+            write_now(list(_memory))
 
 
 def known_stage() -> str | None:
@@ -204,38 +216,3 @@ def _print_line(event: Event) -> None:
         **({"version": event.version.value} if event.version else {}),
         **({"stage": event.stage} if event.stage else {}),
     )
-
-
-class _Process:
-    """The state of one process. A fork begins anew: it has no copy of the thread, and may copy a held lock."""
-
-    def __init__(self) -> None:
-        self.begin()
-        os.register_at_fork(after_in_child=self.begin)
-        atexit.register(self.end)
-
-    def begin(self) -> None:
-        self.memory: deque[Event] = deque(maxlen=MOST_WAITING)
-        self.writer: EventWriter | None = None
-        self.starting = threading.Lock()
-
-    def end(self) -> None:
-        with suppress(Exception):
-            if self.writer is not None:
-                self.writer.flush(FLUSH_AT_EXIT)
-            if self.memory and settings.ROLLOUT_EVENTS == "direct":
-                write_now(list(self.memory))
-
-
-_process = _Process()
-
-
-def _writer() -> EventWriter:
-    writer = _process.writer
-    if writer is not None and writer.is_alive():
-        return writer
-    with _process.starting:
-        if _process.writer is None or not _process.writer.is_alive():
-            _process.writer = EventWriter()
-            _process.writer.start()
-        return _process.writer

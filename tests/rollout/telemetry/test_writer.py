@@ -21,7 +21,7 @@ def threaded(committed_db: None, settings: Any) -> Iterator[None]:
     """A writer of the test's own, gone with it."""
     settings.ROLLOUT_EVENTS = "thread"
     yield
-    writer, events._process.writer = events._process.writer, None
+    writer, events._writer.thread = events._writer.thread, None
     if writer is not None:
         writer.stop()
 
@@ -138,7 +138,7 @@ def test_the_writer_of_a_process_dies_with_it_and_its_child_starts_anew(threaded
     child = os.fork()
     if child == 0:
         try:
-            assert events._process.writer is None
+            assert events._writer.thread is None
             events.record(event())
             os.write(writer, b"y" if events.flush(5) else b"n")
         finally:
