@@ -7,7 +7,7 @@ from carecollective.core.errors import DomainError, NotPermitted
 
 
 class PromotionRefused(DomainError):
-    """The step up lacks something. `missing` names it, one sentence each."""
+    """A promotion lacks something; `missing` names each in one sentence."""
 
     code = "promotion_refused"
     message = _("The rollout is not ready for this step.")
@@ -22,14 +22,14 @@ class OverrideRefused(NotPermitted):
 
 
 class ProposalStale(DomainError):
-    """The rollout has moved on since the proposal was made."""
+    """The rollout has changed since the proposal was made."""
 
     code = "proposal_stale"
     message = _("The rollout has changed since this was proposed, so it was not approved. Propose it anew.")
 
 
 class ProposalUnproven(DomainError):
-    """The row is there, and the application did not write it, or did so with another key."""
+    """The application did not write the proposal's row, or wrote it with another key."""
 
     code = "proposal_unproven"
     message = _(
@@ -39,7 +39,7 @@ class ProposalUnproven(DomainError):
 
 
 class ApprovalNotAccepted(DomainError):
-    """The database would have recorded the step as from outside the application, so it was undone."""
+    """The database does not recognise the approval as the application's, so the step was undone."""
 
     code = "approval_not_accepted"
     message = _(
@@ -64,13 +64,13 @@ class ProposalNotFound(DomainError):
 
 
 class SamePerson(NotPermitted):
-    """Two people are asked, and one came twice."""
+    """The same person tries to give both of two approvals."""
 
     message = _("It takes a second person. Ask another staff member.")
 
 
 class RoleMissing(NotPermitted):
-    """The signature is asked of a role that the signer does not hold."""
+    """The signer does not hold the role that must sign."""
 
 
 class NothingToChange(DomainError):
@@ -80,7 +80,7 @@ class NothingToChange(DomainError):
 
 
 class RollbackNotWritten(DomainError):
-    """The database took no rollback. V2 is as it was."""
+    """The database did not accept the rollback, so nothing changed."""
 
     code = "rollback_not_written"
     message = _(
@@ -109,7 +109,7 @@ class AlertNotFound(DomainError):
 
 
 class ChannelNotConfigured(DomainError):
-    """No message can go over a channel that the environment does not configure. The message names what to set."""
+    """The environment does not configure the channel. The message names what to set."""
 
     code = "channel_not_configured"
 
@@ -120,6 +120,6 @@ class ItemUnknown(DomainError):
 
 
 class SignedTooEarly(DomainError):
-    """The signature is for a time that is not over. The message says from when it can be given."""
+    """The period to be signed for is not over. The message says when it will be."""
 
     code = "signed_too_early"

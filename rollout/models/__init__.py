@@ -1,4 +1,4 @@
-"""The tables of the rollout, a module for each concern; Django looks for them here."""
+"""The tables of the rollout; Django looks for them here."""
 
 from rollout.models.alerts import Alert, ChangeAlertsStart, Delivery, GuardLease, V1Trial
 from rollout.models.change import Change, Source

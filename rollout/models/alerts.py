@@ -1,4 +1,4 @@
-"""The guard's tables: its sign of life, the latest trial of V1, the alerts, and the messages that carry them to people."""
+"""The guard's tables: its lease, the latest trial of V1, alerts, and their delivery."""
 
 from typing import ClassVar
 
@@ -7,18 +7,18 @@ from django.db.models import F, Q
 
 from carecollective.core.database import ClockTimestamp
 
-# What a change of the rollout becomes. The alert's key is the change's id.
+# The alerts about changes of the rollout; their key is the change's id.
 CHANGE_KINDS = ("guard_rollback", "changed_from_outside", "stage_changed")
 
 
 class Severity(models.TextChoices):
     CRITICAL = "critical", "Critical"
     WARNING = "warning", "Warning"
-    NOTICE = "notice", "Notice"  # told once, and over as soon as it is recorded
+    NOTICE = "notice", "Notice"  # needs no action: sent once, and over at once
 
 
 class Occasion(models.TextChoices):
-    """What a message is about: the beginning or the end of an alert, or no alert at all."""
+    """Why a message is sent: an alert began or ended, or somebody tests the channel."""
 
     OPENED = "opened", "Opened"
     RESOLVED = "resolved", "Resolved"
@@ -26,7 +26,7 @@ class Occasion(models.TextChoices):
 
 
 class GuardLease(models.Model):
-    """When a guard last looked at the figures, and which one. One row; without it, or a minute after, V2 is off."""
+    """Which guard last checked the metrics, and when. One row; without it, or a minute after, V2 is off."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     holder = models.TextField()
@@ -44,7 +44,7 @@ class GuardLease(models.Model):
 class V1Trial(models.Model):
     """How the latest trial start in V1 ended. One row; none before the first trial.
 
-    `error_code` is empty where it worked; `failures` counts those in a row since the rollback.
+    `error_code` is empty when it worked; `failures` counts the failures in a row since the rollback.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
@@ -62,11 +62,11 @@ class V1Trial(models.Model):
 
 
 class Alert(models.Model):
-    """Something that people must know of, from when it began until it is over. One open alert of each kind and key.
+    """Something that is wrong now and that people must know. One open alert of each kind and key.
 
-    `key` says what the alert is about within its kind, such as the id of a change; empty where the kind says it all.
-    `words` and `figures` are those of its beginning, or of `worsened_at` once more came of what stays until it is repaired.
-    Never a word that a member wrote.
+    `key` tells alerts of one kind apart, by the id of a change for example. `words` and `figures` describe the beginning;
+    damage that stays until repaired may grow, and then they describe the state at `worsened_at`. They never hold a
+    member's text.
     """
 
     kind = models.TextField()
@@ -92,7 +92,7 @@ class Alert(models.Model):
             models.UniqueConstraint(
                 fields=["kind", "key"], condition=Q(resolved_at=None), name="rollout_alert_one_open_of_kind_and_key"
             ),
-            # The guard and the worker both look for changes; each change gets one alert, open or over.
+            # Guard and worker both look for changes; each change gets one alert, open or resolved.
             models.UniqueConstraint(
                 fields=["key"], condition=Q(kind__in=CHANGE_KINDS), name="rollout_alert_one_for_each_change"
             ),
@@ -113,7 +113,7 @@ class Alert(models.Model):
 
 
 class ChangeAlertsStart(models.Model):
-    """The last change made before changes were told to people; only later ones are. One row, written by a migration."""
+    """The last change before changes had alerts; only later ones get one. One row, written by a migration."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     after_change_id = models.BigIntegerField()
@@ -130,9 +130,9 @@ class ChangeAlertsStart(models.Model):
 
 
 class Delivery(models.Model):
-    """One message over one channel. Tried until it is delivered, or until `next_try_at` is empty.
+    """One message over one channel, tried until it is delivered or until `next_try_at` is empty.
 
-    A test message is about no alert, and is tried once. `error` says why the latest try failed, at `failed_at`.
+    A test message has no alert and is tried once. `error` says why the latest attempt failed, at `failed_at`.
     """
 
     alert = models.ForeignKey(Alert, models.CASCADE, null=True, related_name="deliveries")

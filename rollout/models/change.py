@@ -1,4 +1,4 @@
-"""The record of every change of the stage."""
+"""The audit log's table: every change of the rollout."""
 
 from typing import ClassVar
 
@@ -20,8 +20,8 @@ class Source(models.TextChoices):
 class Change(models.Model):
     """One change of the rollout's row: who, when, from, to and why.
 
-    Only the trigger on `rollout_flag` writes here, and nobody changes or removes what it wrote.
-    `actor_id` is no foreign key: the record outlives the account.
+    Only the trigger on `rollout_flag` writes rows, and nobody can change or delete them. `actor_id` is no foreign key:
+    the row outlives the account.
     """
 
     at = models.DateTimeField(db_default=ClockTimestamp())
@@ -36,7 +36,7 @@ class Change(models.Model):
     override = models.BooleanField(default=False)
     database_role = models.TextField()
     flag_version = models.BigIntegerField()
-    hash = models.TextField(editable=False)  # of this row and all before it; see rollout.promotion.audit_log
+    hash = models.TextField(editable=False)  # of this row and all earlier ones; see rollout.promotion.audit_log
 
     class Meta:
         db_table = "rollout_change"
@@ -49,5 +49,5 @@ class Change(models.Model):
 
     @property
     def is_recorded(self) -> bool:
-        """Tell whether the record has it; a rollback is in force before that."""
+        """Tell whether the audit log has it; a rollback is in force before that."""
         return self.pk is not None

@@ -1,4 +1,4 @@
-"""The table of what was measured."""
+"""The table of events."""
 
 from typing import ClassVar
 
@@ -8,10 +8,10 @@ from carecollective.core.database import ClockTimestamp
 
 
 class EventLog(models.Model):
-    """One start or send, in either version, as it ended; rows are only ever added, and go when they are too old.
+    """One start or send, in either version, as it ended. Rows are only added, and deleted when they are too old.
 
-    The identities are no foreign keys: an event outlives what it is about, and a lock there must not hold it up.
-    `key` makes a repeat after a lost answer harmless.
+    The ids are no foreign keys: an event outlives its conversation, and a lock there must not delay it. `key` makes it
+    safe to insert again after a lost answer.
     """
 
     key = models.UUIDField(unique=True)

@@ -24,9 +24,9 @@ STAGE_SPELLING = r"^(disabled|internal|enabled|percentage:(100|0\.[1-9]|[1-9][0-
 class Flag(AbstractUserFlag):
     """The rollout's one row, `messaging_v2`, in the shape that waffle expects.
 
-    waffle's own columns (everyone, percent, superusers, users, groups and the rest) and its cookies, query parameters
-    and headers are never consulted: whoever asks, `rollout.targeting.cohort.decide` answers.
-    The database keeps `version` and `changed_at` and records each change; change it through `rollout.promotion.services`.
+    waffle's own columns (everyone, percent, superusers, users, groups and the rest), cookies, query parameters and headers
+    are never read: `rollout.targeting.cohort.decide` decides. Change the row through `rollout.promotion.services`; the
+    database counts `version`, sets `changed_at` and records each change.
     """
 
     stage = models.TextField(default="disabled")
@@ -52,11 +52,7 @@ class Flag(AbstractUserFlag):
         ]
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Write a new flag, or the stage and V1 writes of the one that stands.
-
-        Raises:
-            TypeError: It would write waffle's columns, which nothing reads.
-        """
+        """Write a new flag, or only its stage and V1 writes. Raises TypeError for waffle's columns, which nothing reads."""
         columns = options.get("update_fields")
         if not self._state.adding and (columns is None or not {"stage", "v1_writes"}.issuperset(columns)):
             raise TypeError(str(USE_ROLLOUT))
@@ -64,11 +60,11 @@ class Flag(AbstractUserFlag):
 
     @classmethod
     def get(cls, name: str) -> "Flag":
-        """Return a flag by name without a query: only the name matters to the answer, and a cache would age."""
+        """Return a flag by name without a query: the decision needs only the name, and waffle's cache would be out of date."""
         return cls(name=name)
 
     def is_active(self, request: HttpRequest, read_only: bool = False) -> bool:
-        """Tell whether the request's member starts conversations in V2; leaves no trace on the request."""
+        """Tell whether the request's member starts conversations in V2; sets no cookie."""
         return self.is_active_for_user(getattr(request, "user", None) or AnonymousUser())
 
     def is_active_for_user(self, user: Any) -> bool:
@@ -82,10 +78,10 @@ class Flag(AbstractUserFlag):
 
 
 class Rollback(models.Model):
-    """An order to turn V2 off. Every reader honours it from its commit on, whoever holds the flag's row.
+    """An order to turn V2 off. It is in force from its commit, even while a session locks the flag's row.
 
-    The flag's row follows as soon as it is free: a trigger then fills in `change_id`, once, and moves the words into the
-    record. `rollout.promotion.rollbacks` writes and settles these rows; the view `rollout_state` is the flag with them.
+    The flag's row is changed as soon as it is free: a trigger then sets `change_id`, once, and copies the reason to the
+    audit log. `rollout.promotion.rollbacks` writes and settles these rows; the view `rollout_state` is the flag with them.
     """
 
     at = models.DateTimeField(db_default=ClockTimestamp())

@@ -1,6 +1,6 @@
-"""The tables of the way up and of what a rollback leaves behind. Each is only added to, but for the one answer it waits for.
+"""Promotion and rollback tables. Rows are added, and completed once: a proposal is decided, a root cause filed.
 
-People are kept by id and by the name they had: the record outlives the account.
+People are kept by id and by the name they had: the row outlives the account.
 """
 
 from typing import ClassVar
@@ -20,10 +20,10 @@ class ProposalState(models.TextChoices):
 
 
 class Proposal(models.Model):
-    """A step up that one person asks for and another approves, on the rollout as it was at `from_version`.
+    """A promotion that one person proposes and another approves, of the rollout as it was at `from_version`.
 
-    `evidence` keeps what the gates said, and with what confidence. An override is decided by its proposer alone, and
-    `missing` keeps what it passed over.
+    `evidence` holds the gates' results and their confidence. An override is decided by its proposer alone, and `missing`
+    holds what it passed over.
     """
 
     from_stage = models.TextField()
@@ -41,7 +41,7 @@ class Proposal(models.Model):
     override = models.BooleanField(default=False)
     missing = models.JSONField(default=list)
     evidence = models.JSONField(default=dict)
-    # That the application wrote this, and not whoever can run SQL as the web role; see rollout.promotion.approval_proofs.
+    # Proves that the application wrote the row, not SQL run as the web role; see rollout.promotion.approval_proofs.
     proof = models.TextField(default="", editable=False)
     decision_proof = models.TextField(default="", editable=False)
 
@@ -75,9 +75,9 @@ class Proposal(models.Model):
 
 
 class SignOff(models.Model):
-    """A person vouches for an item, or takes that back; for each item and part the latest counts.
+    """A person signs an item, or withdraws that; for each item and part the latest row counts.
 
-    `part` is the role that is asked for, `role` the one that the signer held, `release` the one that ran.
+    `part` is the role that must sign, `role` the one that the signer held, `release` the one that ran.
     """
 
     item = models.TextField()
@@ -99,7 +99,7 @@ class SignOff(models.Model):
 
 
 class RootCause(models.Model):
-    """What a rollback has to teach: opened by the database with the change, filed once by a person."""
+    """The form after a rollback: the database opens it with the change, a person files it once."""
 
     change_id = models.BigIntegerField(unique=True)
     what = models.TextField(default="")
@@ -128,9 +128,9 @@ class RootCause(models.Model):
 
 
 class DrainCertificate(models.Model):
-    """One attempt to prove that nobody is still opening a V2 conversation under an earlier version of the flag.
+    """One attempt to prove that no V2 start under an earlier version of the flag can still commit.
 
-    Only a row with `issued_at` certifies; one without names who stood in the way, and claims nothing.
+    Only a row with `issued_at` is a certificate; any other lists in `holders` the sessions that prevented it.
     """
 
     flag_version = models.BigIntegerField()
@@ -149,9 +149,9 @@ class DrainCertificate(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One writing of a row that says who proposed, approved, signed, explained or was told. Chained by hashes.
+    """One write to a row about who proposed, approved, signed, filed or was alerted. Entries are chained by hashes.
 
-    Written by triggers. `digest` is of the row's `columns` as they were; see rollout.promotion.audit_entries.
+    Triggers write them. `digest` is the hash of the row's `columns` at that time; see rollout.promotion.audit_entries.
     """
 
     at = models.DateTimeField(db_default=ClockTimestamp())
@@ -171,10 +171,10 @@ class AuditEntry(models.Model):
 
 
 class Process(models.Model):
-    """A process that follows the flag: the version it knows, since when, and when it was last heard from.
+    """A process that follows the flag: the version it knows, since when, and its last heartbeat.
 
-    `backend_pid` is the database session on which it follows: once that is gone, so is the process, or it is cut off.
-    `held_off` tells that its environment says MESSAGING_V2_ROLLOUT=disabled.
+    `backend_pid` is its database session: when that is gone, the process has ended or lost its connection. `held_off`
+    means that its environment says MESSAGING_V2_ROLLOUT=disabled.
     """
 
     key = models.TextField(primary_key=True)
