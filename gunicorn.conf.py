@@ -1,4 +1,4 @@
-"""How the site is served. Address and number of workers come from `manage.py serve`, or from gunicorn's own options."""
+"""gunicorn's configuration. Address and workers come from `manage.py serve` or from gunicorn's own options."""
 
 import os
 import shutil
@@ -39,30 +39,29 @@ worker_connections = server_limits.CONNECTIONS
 limit_request_line = server_limits.REQUEST_LINE_BYTES
 limit_request_fields = server_limits.HEADER_FIELDS
 limit_request_field_size = server_limits.HEADER_FIELD_BYTES
-# No request header names the path under which the site stands, or any other part of the environment.
+# No request header sets SCRIPT_NAME or any other part of the environment.
 forwarder_headers = ""
-# The one header that says how the client reached the proxy; others could only contradict it.
+# X-Forwarded-Proto is the one header for it; others could only contradict it.
 forwarded_allow_ips = env.forwarded_allow_ips(env.read("TRUSTED_PROXIES", env.NO_PROXIES, env.proxies, "proxies"))
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
-# Query strings and addresses of members are nobody's business: a request is logged by its id, by the application.
+# The application writes the access log, without query strings and addresses of members.
 accesslog = None
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
 logconfig_dict = gunicorn_configuration()
 
-# The workers' counters, added up at each scrape. In memory where there is such a place: they are mapped files, and a full
-# disk would end each worker that writes to one (SIGBUS), although the site can still be read.
+# The workers' counters are mapped files, added up at each scrape. They are kept in memory where possible: a full disk would kill
+# each worker that writes to one (SIGBUS).
 METRICS = "carecollective-metrics"
 DATA_DIR = Path(__file__).parent / Path(os.environ.get("DATA_DIR") or ".data").expanduser()
 
 
 def on_starting(server: Any) -> None:
-    """Begin with no counters, in a folder of this master's own: two of them must not wipe each other's."""
+    """Make an empty folder for the counters of this master, and remove those of killed masters."""
     home = Path(worker_tmp_dir or DATA_DIR)
     home.mkdir(parents=True, exist_ok=True)
     for folder in home.glob(f"{METRICS}-*"):
-        # A master that was killed left it.
         if folder.stat().st_uid == os.getuid() and not _is_running(folder.name.split("-")[2]):
             shutil.rmtree(folder, ignore_errors=True)
     os.environ[metric_files.FOLDER_VARIABLE] = tempfile.mkdtemp(prefix=f"{METRICS}-{os.getpid()}-", dir=home)
@@ -73,7 +72,7 @@ def on_exit(server: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """Bring the last events into the table, and take this process out of the count of those that serve."""
+    """Write the last events, and unregister this process from those that serve."""
     from rollout.targeting import propagation  # noqa: PLC0415 -- the worker's, and Django's, not the master's
     from rollout.telemetry import events  # noqa: PLC0415 -- the worker's, and Django's, not the master's
 
@@ -82,11 +81,11 @@ def worker_exit(server: Any, worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Take the dead worker's gauges out, and keep what it counted."""
+    """Remove the dead worker's gauges, and keep its counters."""
     try:
         metric_files.fold_ended(worker.pid)
     except Exception:
-        # The master, which would end by it, has other workers.
+        # The master must not end: it has other workers.
         server.log.exception("The counters of worker %s are lost", worker.pid)
 
 

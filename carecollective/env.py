@@ -1,4 +1,4 @@
-"""Read variables of the environment: a value that cannot be read stops the start with one sentence."""
+"""Read environment variables. A malformed value stops the start with one sentence."""
 
 import os
 import re
@@ -12,19 +12,19 @@ from django.core.exceptions import ImproperlyConfigured
 from sentry_sdk.utils import Dsn
 
 T = TypeVar("T")
-# Their values hold passwords or tokens, and go into no error.
+# Values of these hold passwords or tokens, and are not repeated in errors.
 SECRET_NAMES = ("_URL", "_DSN", "_KEY", "_TOKEN")
-# How many proxies stand in front of the site, or which.
+# The number of proxies in front of the site, or their networks.
 Proxies = int | list[IPv4Network | IPv6Network]
 NO_PROXIES: Proxies = 0
-# What this process was started with, before anything of a `.env` is added to it.
+# The environment of the process, without the variables from `.env`.
 GIVEN = dict(os.environ)
 
 
 def read(name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
-    """Return the variable `name` parsed, or `default` where it is unset or empty.
+    """Return the parsed variable, or `default` when it is unset or empty.
 
-    Raises ImproperlyConfigured with one sentence that names the variable and what it takes.
+    Raises ImproperlyConfigured with one sentence that names the variable and its format.
     """
     raw = os.environ.get(name, "").strip()
     if not raw:
@@ -77,7 +77,7 @@ def names(raw: str) -> list[str]:
 
 
 def age_recipients(raw: str) -> list[Any]:
-    """Return age's public keys. A secret key by mistake is not repeated in the error."""
+    """Return age's public keys. The error for a secret key does not repeat it."""
     import pyrage  # noqa: PLC0415 -- few processes encrypt anything
 
     if "SECRET-KEY" in raw.upper():
@@ -103,10 +103,10 @@ def proxies(raw: str) -> Proxies:
 
 
 def forwarded_allow_ips(trusted: Proxies) -> str:
-    """Return whose `X-Forwarded-Proto` is believed, as gunicorn's setting of that name."""
+    """Return the proxies with a trusted `X-Forwarded-Proto`, for gunicorn's setting `forwarded_allow_ips`."""
     if isinstance(trusted, list):
         return ",".join(str(network) for network in trusted)
-    # Of a proxy on this machine HTTPS is believed unless the operator says who is: that sends nobody anywhere.
+    # By default only a proxy on this machine is trusted.
     return "*" if trusted else "127.0.0.1,::1"
 
 

@@ -31,13 +31,13 @@ LINKS_AT_ONCE = 20
 
 
 class ReasonForm(ActionForm):
-    """The bar above the list, with room for what a member who is not approved shall read."""
+    """The bar above the list, with a field for the reason of a rejection."""
 
     reason = forms.CharField(label=_("Reason, shown to the member:"), required=False, max_length=500)
 
 
 class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A member as staff saw them: what somebody else changed meanwhile is not changed back by a page from before."""
+    """A member with optimistic locking: an old page does not undo somebody else's change."""
 
     seen = forms.CharField(widget=forms.HiddenInput, required=False)
 
@@ -57,7 +57,7 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or self.cleaned_data
-        # Held until this is written: of two who change a member at once, one is told.
+        # Locked until this is written: of two changes at once, one is refused.
         stored = User.objects.select_for_update(no_key=True).get(pk=self.instance.pk)
         if self.data.get("seen") != fingerprint_of(stored):
             raise forms.ValidationError(
@@ -77,12 +77,12 @@ admin.site.unregister(Group)
 
 @admin.register(Group)
 class GroupsAdmin(ReadOnlyMixin, GroupAdmin):
-    """The groups and what they may do, to read: they come with the migrations. Who is in one stands with the member."""
+    """Groups and their permissions, read-only: migrations make them. Members are put into groups on their own page."""
 
 
 @admin.register(User)
 class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
-    """The members, those who wait for approval first."""
+    """The members, waiting ones first."""
 
     form = MemberForm
     action_form = ReasonForm
@@ -125,31 +125,33 @@ class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        # Whoever is not an administrator could otherwise make one of themselves; nobody acts under a name of the moment.
-        fixed = super().get_readonly_fields(request, obj)
+        # Only administrators make administrators. Staff cannot rename themselves: the audit log shows names.
+        readonly = super().get_readonly_fields(request, obj)
         if obj is not None and obj.pk == request.user.pk:
-            fixed = (*fixed, "name")
-        return fixed if _is_superuser(request) else (*fixed, "is_staff", "is_superuser", "groups", "user_permissions")
+            readonly = (*readonly, "name")
+        if _is_superuser(request):
+            return readonly
+        return (*readonly, "is_staff", "is_superuser", "groups", "user_permissions")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Members join by themselves; staff approve."""
+        """Refuse: members join by themselves, and staff approve them."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A member's conversations are the other's too."""
+        """Refuse: a member's conversations belong to the other person too."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may change members may not change those who could do more than they."""
-        above = obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request)
-        return bool(super().has_change_permission(request, obj)) and not above
+        """Let only administrators change members of staff."""
+        is_above = obj is not None and (obj.is_staff or obj.is_superuser) and not _is_superuser(request)
+        return bool(super().has_change_permission(request, obj)) and not is_above
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Write what was changed and no more: a password that the member chose meanwhile stays."""
+        """Write only what was changed, so that a password chosen meanwhile stays."""
         obj.save(update_fields=[name for name in form.changed_data if name in CHANGED_BY_STAFF])
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
-        """Nobody sets a password for somebody else: they could act in their name. Members choose theirs by a link."""
+        """Refuse: staff could sign in as the member. Members choose their password with a link."""
         raise PermissionDenied
 
     @admin.action(description=_("Approve the selected members"))

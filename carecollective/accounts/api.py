@@ -1,4 +1,4 @@
-"""Signing in and out for programs, and one's own tokens."""
+"""The API of accounts: signing in and out, and the caller's own tokens."""
 
 from django.contrib.auth import logout
 from drf_spectacular.types import OpenApiTypes

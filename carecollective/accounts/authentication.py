@@ -1,4 +1,4 @@
-"""Who somebody is: by password, or by an API call's token."""
+"""Authentication by password, and by the token of an API call."""
 
 from typing import Any, cast
 
@@ -20,17 +20,17 @@ from carecollective.core.rate_limits import count_client_use, failed_sign_ins, f
 
 
 class LimitedBackend(ModelBackend):
-    """Django's, but failed sign-ins are limited by the client's IP address too, over all accounts.
+    """Django's backend with a rate limit of failed sign-ins per IP address, over all accounts.
 
-    An attempt counts before the password is checked, so that many at once cannot pass together; success takes it back.
+    An attempt counts before the password is checked, so that parallel ones cannot pass together. Success takes it back.
     """
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **more: Any
     ) -> Any:
-        """Return the member, or raise PermissionDenied, so that no other backend is asked.
+        """Return the member. Raises PermissionDenied otherwise, so that no other backend is asked.
 
-        Raises RateLimitExceeded when too many sign-ins have failed from the client's address, or are tried at once.
+        Raises RateLimitExceeded when too many sign-ins failed from the client's address, or are tried at once.
         """
         hit = count_client_use(request=request, limit=failed_sign_ins()) if request else None
         try:
@@ -51,14 +51,13 @@ def _forgive(hit: int | None) -> None:
 
 
 class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
-    """Knox's tokens, looked up by their hash together with their member: one query, and no write on a read.
+    """Knox's tokens, looked up by hash together with their member in one query.
 
-    Knox's own look-up takes a second query for the member's other tokens and deletes what has expired as it goes; here
-    the background worker does that.
+    Knox itself makes a second query and deletes expired tokens on each call; here the worker deletes them.
     """
 
     def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
-        """Take `Authorization: Token <key>`, and the same by the name that most programs give it, Bearer."""
+        """Accept `Authorization: Token <key>` and `Bearer <key>`."""
         scheme, *given = get_authorization_header(request).split() or [b""]
         if scheme.lower() not in (b"token", b"bearer"):
             return None
@@ -79,5 +78,5 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
 
 
 def member_of(request: Request) -> User:
-    """Return the member who makes this call, signed in by session or token; never one whom the call merely names."""
+    """Return the member who is signed in by session or token, never one whom the body names."""
     return cast("User", request.user)

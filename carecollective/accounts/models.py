@@ -40,7 +40,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A member, on the legacy system's `profiles` table: its columns stay as they are, ours are added beside them."""
+    """A member, in the legacy system's table `profiles`. Its columns stay; ours are added."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     email = models.EmailField(_("e-mail address"), unique=True, null=True)
@@ -60,7 +60,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         "self", models.SET_NULL, null=True, blank=True, db_column="approved_by", related_name="+"
     )
     created_at = models.DateTimeField(_("member since"), db_default=ClockTimestamp(), editable=False)
-    # What was opened before this moment stays shut: sessions, and links to choose a password.
+    # Sessions and password links from before this moment are no longer valid.
     signed_out_at = models.DateTimeField(null=True, editable=False)
 
     USERNAME_FIELD = "email"
@@ -77,13 +77,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @transaction.atomic
     def save(self, *args: Any, **options: Any) -> None:
-        """Keep a new row, or the columns of an old one that `update_fields` names; without it, a new password alone.
+        """Insert the member, or update the columns in `update_fields`; without it, only a new password.
 
-        The other columns may have been changed since they were read: whoever was shut out meanwhile stays so.
-        A new password ends the member's sessions, links and tokens, and so does being shut out.
-
-        Raises:
-            TypeError: Nothing says what to write.
+        Other columns are not written, because they may have changed since they were read. A new password ends the member's
+        sessions, links and tokens, and so does `is_active=False`. Raises TypeError without anything to write.
         """
         has_new_password = getattr(self, "_password", None) is not None
         if not self._state.adding and options.get("update_fields") is None:
@@ -97,10 +94,9 @@ class User(AbstractBaseUser, PermissionsMixin):
             User.objects.filter(pk=self.pk).update(signed_out_at=ClockTimestamp())
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Tell whether this is the password. A better hash takes the place of the one that was checked, and of no other.
+        """Tell whether this is the password. An outdated hash is replaced, unless it was changed meanwhile.
 
-        Where another took its place meanwhile, that one is asked: it may be the same password's, from a sign-in at the same
-        moment, or a new one's.
+        If it was changed, the new hash is checked: it may be of the same password, from a sign-in at the same moment.
         """
         checked = self.password
 
@@ -117,18 +113,20 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @transaction.atomic
     def replace_password(self, raw_password: str) -> bool:
-        """Take a new password, unless the one in hand was replaced or the member shut out meanwhile; tell whether it was."""
-        held = User.objects.select_for_update(no_key=True).filter(pk=self.pk, password=self.password, is_active=True)
-        if not held.exists():
+        """Set a new password, unless it was changed or the member shut out meanwhile. Tell whether it was set."""
+        unchanged = User.objects.select_for_update(no_key=True).filter(
+            pk=self.pk, password=self.password, is_active=True
+        )
+        if not unchanged.exists():
             return False
         self.set_password(raw_password)
         self.save(update_fields=["password"])
         return True
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        # Django's name for what its public functions call, with every secret in turn. See decision 14.
-        before: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
-        return f"{before} {self.signed_out_at.isoformat()}" if self.signed_out_at else before
+        # Django's public functions call this with each secret in turn. See decision 14.
+        session_hash: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        return f"{session_hash} {self.signed_out_at.isoformat()}" if self.signed_out_at else session_hash
 
     @property
     def is_approved(self) -> bool:
@@ -142,7 +140,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class MessagingPreferences(models.Model):
-    """What a member wants to hear of, on the legacy system's table; its trigger makes a row for each new member."""
+    """A member's notification settings, in the legacy system's table. A trigger adds a row for each new member."""
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="messaging_preferences")
     email_notifications = models.BooleanField(_("E-mail me when I get a message"), default=True)

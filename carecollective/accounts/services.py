@@ -1,4 +1,4 @@
-"""Membership: joining, approving, keeping one's details, getting a token."""
+"""Membership: joining, approval, profile and preferences, API tokens."""
 
 import hashlib
 import json
@@ -27,13 +27,13 @@ from carecollective.accounts.taken_address import tell_member
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
 from carecollective.core.rate_limits import count_client_use, sign_ups
-from carecollective.core.text import can_be_kept, normalise, one_line
+from carecollective.core.text import can_be_kept, read_text
 
 NAME_MAX = 100
 EMAIL_MAX = 254
 LOCATION_MAX = 100
 REASON_MAX = 500
-# What staff may change of a member: columns of the row, and what is linked with it.
+# What staff may change of a member: columns of the row, and many-to-many relations.
 CHANGED_BY_STAFF = ("name", "location", "is_active", "is_staff", "is_superuser")
 LINKED_BY_STAFF = ("groups", "user_permissions")
 
@@ -49,7 +49,7 @@ class AdministratorExists(NotPermitted):
 
 
 class SignInLocked(RateLimitExceeded):
-    """The account takes no sign-in from this address, after too many that failed."""
+    """Too many sign-ins to this account failed from this IP address."""
 
     message = _("Too many sign-ins failed. Please wait half an hour, or ask staff for help.")
 
@@ -59,7 +59,7 @@ class SignInLocked(RateLimitExceeded):
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token in clear text, this once: only its hash is kept."""
+    """A new token in clear text. Only its hash is stored."""
 
     token: str
     expiry: datetime
@@ -129,10 +129,9 @@ def sign_up(
 
 @transaction.atomic
 def create_administrator(*, email: Any, name: Any, although_there_is_one: bool = False) -> User:
-    """Make an approved member of staff with every right, and without a password; or make one of a member.
+    """Make a member an administrator, or create one without a password.
 
-    For the operator's command alone, who holds the database anyway. It is on the record as nobody's doing but the member's own.
-
+    Only for the operator's command: operators can change the database anyway. The log names the member as the actor.
     Raises ValidationRefused; AdministratorExists; NotPermitted for a member who may not sign in.
     """
     if not although_there_is_one and User.objects.filter(is_superuser=True, is_active=True).exists():
@@ -166,7 +165,7 @@ def create_administrator(*, email: Any, name: Any, although_there_is_one: bool =
 
 
 def clean_name(value: Any) -> str:
-    """Return a name as it is kept: one line of at most 100 characters. Raises ValidationRefused naming `name`."""
+    """Return a name as one line of at most 100 characters. Raises ValidationRefused naming `name`."""
     refused: dict[str, list[Any]] = {}
     name = _name(value, refused)
     if refused:
@@ -175,12 +174,12 @@ def clean_name(value: Any) -> str:
 
 
 def is_taken_by_staff(name: str, *, by: User) -> bool:
-    """Tell whether another member of staff goes by this name: on the record of what staff do nobody could tell them apart."""
+    """Tell whether another member of staff has this name: logs of what staff did could not tell them apart."""
     return User.objects.filter(is_staff=True, name__iexact=name).exclude(pk=by.pk).exists()
 
 
 def fingerprint_of(member: User) -> str:
-    """Return what tells whether a member is as they were: a digest of all that staff may change."""
+    """Return a digest of everything that staff may change of a member, for optimistic locking."""
     state = {name: getattr(member, name) for name in CHANGED_BY_STAFF} | {
         name: sorted(getattr(member, name).values_list("pk", flat=True)) for name in LINKED_BY_STAFF
     }
@@ -188,9 +187,9 @@ def fingerprint_of(member: User) -> str:
 
 
 def update_profile(*, actor: User, name: Any, location: Any) -> None:
-    """Change how the others see the member. Raises ValidationRefused, for a new name of staff too.
+    """Change the member's name and location. Raises ValidationRefused.
 
-    What staff do is on record under their names: they would otherwise act under a colleague's and take their own again.
+    Staff cannot rename themselves, because logs record what they do by name.
     """
     refused: dict[str, list[Any]] = {}
     new_name = _name(name, refused)
@@ -208,7 +207,7 @@ def update_profile(*, actor: User, name: Any, location: Any) -> None:
 def update_preferences(
     *, actor: User, email_notifications: bool, quiet_hours_start: time | None, quiet_hours_end: time | None
 ) -> None:
-    """Change what the member hears of, and when. Raises ValidationRefused when only one end of the quiet hours is given."""
+    """Change the member's notifications. Raises ValidationRefused when only one end of the quiet hours is given."""
     if (quiet_hours_start is None) != (quiet_hours_end is None):
         raise ValidationRefused({"quiet_hours_end": [_("Please give both ends of the quiet hours, or neither.")]})
     MessagingPreferences.objects.update_or_create(
@@ -223,11 +222,11 @@ def update_preferences(
 
 
 def approve_member(*, actor: User, member_id: UUID) -> None:
-    """Let a waiting member take part; who takes part already does so by whom it was decided before.
+    """Approve a member. For an approved one, the earlier approval stays on record.
 
-    Raises NotPermitted for oneself, for who may not sign in, and as `get_member_managed_by` says; DomainNotFound.
+    Raises NotPermitted for oneself and for a member who may not sign in; what `get_member_managed_by` raises.
     """
-    if not _somebody_else(actor, member_id).is_active:
+    if not _get_other_member(actor, member_id).is_active:
         raise NotPermitted(_("This member may not sign in."))
     User.objects.filter(pk=member_id).exclude(verification_status=VerificationStatus.APPROVED).update(
         verification_status=VerificationStatus.APPROVED,
@@ -238,15 +237,15 @@ def approve_member(*, actor: User, member_id: UUID) -> None:
 
 
 def reject_member(*, actor: User, member_id: UUID, reason: str) -> None:
-    """Turn an application down, or a membership back. Raises what `approve_member` raises."""
-    _somebody_else(actor, member_id)
+    """Reject an application, or end an approved membership. Raises NotPermitted; DomainNotFound."""
+    _get_other_member(actor, member_id)
     User.objects.filter(pk=member_id).update(
         verification_status=VerificationStatus.REJECTED, rejection_reason=reason, approved_at=None, approved_by=None
     )
 
 
 def get_member_managed_by(actor: User, member_id: UUID) -> User:
-    """Return the member for whom staff may act at their wish.
+    """Return a member whom this member of staff may manage.
 
     Raises NotPermitted unless the actor is staff, and for members of staff unless they are an administrator; DomainNotFound.
     """
@@ -260,10 +259,9 @@ def get_member_managed_by(actor: User, member_id: UUID) -> User:
 
 
 def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedToken:
-    """Exchange e-mail and password for an expiring token. It is a sign-in like any other, and ends the oldest token of many.
+    """Exchange e-mail and password for a token that expires. It counts as a sign-in; too many tokens end the oldest.
 
-    Raises ValidationRefused for what is no text, Unauthorized when they do not match, SignInLocked when the account is
-    locked after failed sign-ins from this address.
+    Raises ValidationRefused; Unauthorized when they do not match; SignInLocked after too many failed sign-ins.
     """
     refused: dict[str, list[Any]] = {}
     for field, value in (("email", email), ("password", password)):
@@ -272,16 +270,16 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
     if refused:
         raise ValidationRefused(refused)
     username = email.strip().lower()
-    # The record of failed sign-ins takes no longer address, and no member has one.
+    # No member has a longer address, and the table of failed sign-ins cannot hold one.
     user = authenticate(request, username=username, password=password) if len(username) <= EMAIL_MAX else None
     if getattr(request, "axes_locked_out", False):
         raise SignInLocked
     if not isinstance(user, User):
         raise Unauthorized(_("E-mail address and password do not match."))
     with transaction.atomic():
-        # Held still, and asked again: who was shut out, or had a new password, since it was checked gets in no more.
-        held = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
-        holder = held.first()
+        # Checked again under a lock: the member may have been shut out, or have a new password, since the check above.
+        locked = User.objects.select_for_update(no_key=True)
+        holder = locked.filter(pk=user.pk, password=user.password, is_active=True).first()
         if holder is None:
             raise Unauthorized(_("E-mail address and password do not match."))
         instance, token = AuthToken.objects.create(user=holder)
@@ -294,7 +292,7 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
 
 
 def prune_sessions_and_tokens() -> int:
-    """Delete sessions and tokens that have run out; return how many."""
+    """Delete expired sessions and tokens; return how many."""
     sessions, _by_model = Session.objects.filter(expire_date__lt=ClockTimestamp()).delete()
     tokens, _by_model = AuthToken.objects.filter(expiry__lt=ClockTimestamp()).delete()
     return int(sessions + tokens)
@@ -318,17 +316,10 @@ def _name(value: Any, refused: dict[str, list[Any]]) -> str:
 
 
 def _short_text(field: str, value: Any, longest: int, refused: dict[str, list[Any]]) -> str:
-    try:
-        text = one_line(normalise(value or "", field=field))
-    except ValidationRefused as refusal:
-        refused.update(refusal.fields)
-        return ""
-    if len(text) > longest:
-        refused[field] = [_("Please shorten this to %(longest)d characters.") % {"longest": longest}]
-    return text
+    return read_text(value or "", field=field, longest=longest, refused=refused, as_one_line=True)
 
 
-def _somebody_else(actor: User, member_id: UUID) -> User:
+def _get_other_member(actor: User, member_id: UUID) -> User:
     member = get_member_managed_by(actor, member_id)
     if member.pk == actor.pk:
         raise NotPermitted(_("Nobody decides about their own membership."))

@@ -1,4 +1,4 @@
-"""Pages of membership: signing in and out, joining, one's account, help."""
+"""Pages of membership: sign-in and sign-out, joining, the account, help."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -30,7 +30,7 @@ def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
 @sensitive_post_parameters("password")
 @public_page
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """Sign a member in and lead back to where they came from, on this site only."""
+    """Sign a member in, and redirect to the page they came from on this site."""
     destination = _safe_next(request)
     if request.method != "POST":
         if request.user.is_authenticated:
@@ -41,7 +41,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     with CatchRefusals(form) as attempt:
         if not email or not password or "\0" in email + password:
             raise ValidationRefused({"form": [_("Please give your e-mail address and your password.")]})
-        # The record of failed sign-ins takes no longer address, and no member has one.
+        # No member has a longer address, and the table of failed sign-ins cannot hold one.
         too_long = len(email) > services.EMAIL_MAX
         member = None if too_long else authenticate(request, username=email, password=password)
         if member is None:
@@ -71,7 +71,7 @@ def _safe_next(request: HttpRequest) -> str:
 
 @public_page
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """Ask first: a link alone, followed by a browser in advance, signs nobody out."""
+    """Sign the member out after a question: a browser that prefetches the link signs nobody out."""
     if request.method == "POST":
         logout(request)
         return redirect("requests")

@@ -37,6 +37,20 @@ def normalise(value: Any, *, field: str) -> str:
     return text
 
 
+def read_text(value: Any, *, field: str, longest: int, refused: dict[str, list[Any]], as_one_line: bool = False) -> str:
+    """Return `value` normalised. A text that cannot be kept, or is too long, is noted in `refused`."""
+    try:
+        text = normalise(value, field=field)
+    except ValidationRefused as refusal:
+        refused.update(refusal.fields)
+        return ""
+    if as_one_line:
+        text = one_line(text)
+    if len(text) > longest:
+        refused[field] = [_("Please shorten this to %(longest)d characters.") % {"longest": longest}]
+    return text
+
+
 def can_be_kept(text: str) -> bool:
     """Tell whether the database can take the text: it holds neither NUL nor half a character."""
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)

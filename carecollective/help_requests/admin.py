@@ -6,7 +6,7 @@ from carecollective.web.admin_site import ReadOnlyAdmin
 
 @admin.register(HelpRequest)
 class HelpRequestAdmin(ReadOnlyAdmin):
-    """The requests, for staff to look at: their owners alone change them."""
+    """Help requests, read-only: only their owners change them."""
 
     list_display = ("title", "user", "category", "urgency", "status", "created_at", "expires_at")
     list_filter = ("status", "category", "urgency")

@@ -1,4 +1,4 @@
-"""Help requests for programs: the twin of the pages, above the same services."""
+"""The API of help requests, on the same services as the pages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The first of the locks. The order is help request, conversation, message; nothing takes them the other way round."""
+"""The lock of a help request. Locks are taken in the order help request, conversation, message."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from carecollective.help_requests.models import HelpRequest
 
 
 def lock_help_request(pk: UUID) -> HelpRequest:
-    """Hold the request still: nobody closes it, and no second conversation about it opens, until this transaction ends.
+    """Lock a help request until the transaction ends, so that nobody closes it or offers help meanwhile.
 
     Raises HelpRequestNotFound.
     """

@@ -32,16 +32,14 @@ class Status(models.TextChoices):
 
 
 AVAILABLE = (Status.OPEN, Status.IN_PROGRESS)
-
-
-# What a filter calls a category, an urgency or a status that the legacy system left empty, or that we do not know.
+# The filter for a category, urgency or status of the legacy system that is empty or unknown to us.
 OTHER = "other"
 
 
 class HelpRequest(models.Model):
-    """What a member asks of the others, on the legacy system's table; its trigger sets when a request expires.
+    """A help request, in the legacy system's table. A trigger of the table sets `expires_at`.
 
-    Category, urgency and status of a legacy request may be empty, or words that we do not know: they are shown as they are.
+    Category, urgency and status of a legacy request may be empty or unknown to us. They are shown as they are.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,4 +1,4 @@
-"""How help requests are read."""
+"""Read help requests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _KNOWN = {"status": Status, "category": Category, "urgency": Urgency}
 
 @dataclass(frozen=True, slots=True)
 class RequestFilters:
-    """What a reader narrowed the list to; an empty text narrows nothing, "other" finds what we have no word for."""
+    """The filters of the list. An empty text filters nothing; "other" finds empty and unknown values."""
 
     status: str = ""
     category: str = ""
@@ -29,7 +29,7 @@ class RequestFilters:
 
     @classmethod
     def parse(cls, given: Mapping[str, str]) -> "RequestFilters":
-        """Read query parameters. Raises ValidationRefused naming each that holds an unknown choice."""
+        """Read query parameters. Raises ValidationRefused naming each wrong one."""
         refused = {}
         for name, choices in _KNOWN.items():
             if given.get(name) and given[name] not in (*choices.values, OTHER):
@@ -45,14 +45,14 @@ class RequestFilters:
 
 
 class _Folded(Func):
-    """A text as a search sees it: without case and accents. The database folds both sides, so that they always agree."""
+    """A text without case and accents. The database folds both sides of a search, so that they agree."""
 
     function = "public.fold_for_search"
     output_field = TextField()
 
 
 def list_requests(*, filters: RequestFilters, cursor: Cursor | None = None, size: int = 20) -> Page[HelpRequest]:
-    """Return one page of requests, newest first, each with its owner; of a search, those that hold each of its words."""
+    """Return one page of requests with their owners, newest first. Each word of a search must be found."""
     chosen = HelpRequest.objects.select_related("user")
     for name, choices in _KNOWN.items():
         value = getattr(filters, name)

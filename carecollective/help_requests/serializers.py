@@ -1,4 +1,4 @@
-"""The shapes that help requests have in the API."""
+"""Help requests in the API."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
 from carecollective.web.api import PageSerializer, RawTextField
 from carecollective.web.openapi import Schema, ref
 
-# The words that requests and the filters of their list share, by their names in the document.
-WORDS = {
+# Enumerations that requests and filters share, by their names in the OpenAPI document.
+ENUMS = {
     "HelpRequestCategory": Category.values,
     "HelpRequestStatus": Status.values,
     "HelpRequestStatusFilter": [*Status.values, OTHER],
@@ -20,18 +20,18 @@ WORDS = {
 }
 
 
-def name_words(result: Schema, **_given: Any) -> Schema:
-    """Add the words to the document, each list under its name."""
-    result["components"]["schemas"] |= {name: {"type": "string", "enum": words} for name, words in WORDS.items()}
+def add_enums(result: Schema, **_given: Any) -> Schema:
+    """Add the enumerations to the OpenAPI document."""
+    result["components"]["schemas"] |= {name: {"type": "string", "enum": values} for name, values in ENUMS.items()}
     return result
 
 
-class LegacyWordField(RawTextField):
-    """One of our words, unless the legacy system kept another or none."""
+class LegacyEnumField(RawTextField):
+    """A value of an enumeration, or any other value of the legacy system, or null."""
 
-    def __init__(self, words: str) -> None:
+    def __init__(self, enum: str) -> None:
         super().__init__(
-            documented={"anyOf": [ref(words), {"type": "string"}, {"type": "null"}]},
+            documented={"anyOf": [ref(enum), {"type": "string"}, {"type": "null"}]},
             help_text="Of a legacy request perhaps a word that is not listed, or null.",
         )
 
@@ -47,9 +47,9 @@ class HelpRequestSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     title = serializers.CharField()
     description = serializers.CharField(allow_null=True)
-    category = LegacyWordField("HelpRequestCategory")
-    urgency = LegacyWordField("HelpRequestUrgency")
-    status = LegacyWordField("HelpRequestStatus")
+    category = LegacyEnumField("HelpRequestCategory")
+    urgency = LegacyEnumField("HelpRequestUrgency")
+    status = LegacyEnumField("HelpRequestStatus")
     created_at = serializers.DateTimeField()
     owner = PersonSerializer()
 

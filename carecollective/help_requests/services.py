@@ -1,4 +1,4 @@
-"""What can be done with a help request, each in one transaction."""
+"""What members do with their help requests. Each function is one transaction."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import ValidationRefused
-from carecollective.core.text import normalise
+from carecollective.core.text import read_text
 from carecollective.help_requests.errors import HelpRequestNotFound, StatusChangeRefused
 from carecollective.help_requests.locks import lock_help_request
 from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Status, Urgency
@@ -26,27 +26,18 @@ SAME_WITHIN_SECONDS = 3600
 def post_request(
     *, actor: User, title: Any, description: Any, category: Any, urgency: Any, key: UUID | None = None
 ) -> HelpRequest:
-    """Publish a request for help in the member's own name; with the `key` of a form, once however often it is sent.
+    """Publish a help request of the member. With a form's idempotency `key`, a form sent twice makes one request.
 
-    A form that is sent again after going back has a new key: the same words within the hour are the same request.
-    Raises NotApproved while the membership is waiting, ValidationRefused naming every field that cannot be taken.
+    A form sent again after going back has a new key, so a request with the same text within the hour is returned instead.
+    Raises NotApproved; ValidationRefused naming every wrong field.
     """
     require_approved(actor)
     refused: dict[str, list[Any]] = {}
-    texts = {}
-    for name, value, longest, required in (
-        ("title", title, TITLE_MAX, True),
-        ("description", description if description is not None else "", DESCRIPTION_MAX, False),
-    ):
-        try:
-            texts[name] = normalise(value, field=name)
-        except ValidationRefused as refusal:
-            refused |= refusal.fields
-            continue
-        if required and not texts[name]:
-            refused[name] = [_("Please say in a few words what you need.")]
-        elif len(texts[name]) > longest:
-            refused[name] = [_("Please shorten this to %(longest)d characters.") % {"longest": longest}]
+    title = read_text(title, field="title", longest=TITLE_MAX, refused=refused)
+    if not title:
+        refused.setdefault("title", [_("Please say in a few words what you need.")])
+    description = description if description is not None else ""
+    description = read_text(description, field="description", longest=DESCRIPTION_MAX, refused=refused)
     if category not in Category.values:
         refused["category"] = [_("Please choose one of the categories.")]
     if urgency not in Urgency.values:
@@ -54,19 +45,19 @@ def post_request(
     if refused:
         raise ValidationRefused(refused)
     wanted: dict[str, Any] = {
-        "title": " ".join(texts["title"].split()),
-        "description": texts["description"] or None,
+        "title": " ".join(title.split()),
+        "description": description or None,
         "category": category,
         "urgency": urgency,
     }
     if key is None:
         return HelpRequest.objects.create(user=actor, **wanted)
-    return _posted_before(actor, wanted) or _post_once(actor, key, wanted)
+    return _find_same_request(actor, wanted) or _post_once(actor, key, wanted)
 
 
-def _posted_before(actor: User, wanted: dict[str, Any]) -> HelpRequest | None:
-    lately = ClockTimestamp() - timedelta(seconds=SAME_WITHIN_SECONDS)
-    asked = HelpRequest.objects.filter(user=actor, status__in=AVAILABLE, created_at__gt=lately)
+def _find_same_request(actor: User, wanted: dict[str, Any]) -> HelpRequest | None:
+    since = ClockTimestamp() - timedelta(seconds=SAME_WITHIN_SECONDS)
+    asked = HelpRequest.objects.filter(user=actor, status__in=AVAILABLE, created_at__gt=since)
     return asked.filter(**wanted).order_by("-created_at", "-pk").first()
 
 
@@ -77,30 +68,31 @@ def _post_once(actor: User, key: UUID, wanted: dict[str, Any]) -> HelpRequest:
     except IntegrityError as error:
         if not isinstance(error.__cause__, UniqueViolation):
             raise
-        # The same form at the same moment: it was the other one's to post.
+        # The same form was sent twice at the same moment, and the other one was first.
         return HelpRequest.objects.get(pk=key, user=actor)
 
 
 @transaction.atomic
 def complete_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
-    """Say that the help has been given. Raises HelpRequestNotFound when it is not the member's own."""
-    return _move(actor, help_request_id, AVAILABLE, Status.COMPLETED, completed_at=ClockTimestamp())
+    """Complete the member's own request. Raises HelpRequestNotFound; StatusChangeRefused."""
+    return _change_status(actor, help_request_id, AVAILABLE, Status.COMPLETED, completed_at=ClockTimestamp())
 
 
 @transaction.atomic
 def cancel_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
-    """Take the request back. Raises HelpRequestNotFound when it is not the member's own."""
-    return _move(actor, help_request_id, AVAILABLE, Status.CANCELLED, cancelled_at=ClockTimestamp())
+    """Cancel the member's own request. Raises HelpRequestNotFound; StatusChangeRefused."""
+    return _change_status(actor, help_request_id, AVAILABLE, Status.CANCELLED, cancelled_at=ClockTimestamp())
 
 
 @transaction.atomic
 def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
-    """Ask again, for another thirty days.
+    """Open the member's own request again, for thirty days.
 
-    Raises NotApproved for a member who is not (any more); HelpRequestNotFound when it is not the member's own.
+    Raises HelpRequestNotFound; StatusChangeRefused; NotApproved.
     """
-    request = _move(actor, help_request_id, None, Status.OPEN, completed_at=None, cancelled_at=None)
-    require_approved(actor)  # last, because somebody else's request answers as none; nothing of the move stays
+    request = _change_status(actor, help_request_id, None, Status.OPEN, completed_at=None, cancelled_at=None)
+    # After the look-up: somebody else's request is "not found" for every member. A refusal rolls the change back.
+    require_approved(actor)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s) WHERE id = %s",
@@ -109,10 +101,10 @@ def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
     return request
 
 
-def _move(
+def _change_status(
     actor: User, help_request_id: UUID, allowed: tuple[Status, ...] | None, status: Status, **stamps: Any
 ) -> HelpRequest:
-    """Change the status from one of those allowed, or with None from any that is not available."""
+    """Change the status from one of the allowed ones; None allows every status that is not available."""
     request = lock_help_request(help_request_id)
     if request.user_id != actor.pk:
         raise HelpRequestNotFound
@@ -126,7 +118,7 @@ def _move(
 
 
 def expire_requests() -> int:
-    """Close the open requests whose time is over; return how many. In-progress and ongoing ones are left alone."""
+    """Close expired open requests, except ongoing ones; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(
             """

@@ -1,6 +1,6 @@
-"""Pages about help requests. One request's own page, where help is offered, belongs to the inbox."""
+"""Pages about help requests. The page of one request, where help is offered, is in the inbox."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from django.db.models import TextChoices
@@ -12,7 +12,7 @@ from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.core.errors import ValidationRefused
 from carecollective.help_requests import selectors, services
 from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
-from carecollective.help_requests.models import OTHER, Category, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, HelpRequest, Status, Urgency
 from carecollective.help_requests.selectors import RequestFilters
 from carecollective.web.api import read_cursor
 from carecollective.web.pages import CatchRefusals, public_page, render_page
@@ -21,11 +21,11 @@ from carecollective.web.pages import CatchRefusals, public_page, render_page
 @public_page
 def list_help_requests(request: HttpRequest) -> HttpResponse:
     """Show help requests, newest first: the open ones, unless the address asks for others."""
-    asked = {"status": Status.OPEN.value} | request.GET.dict()
-    form = FiltersForm(asked)
+    given = {"status": Status.OPEN.value} | request.GET.dict()
+    form = FiltersForm(given)
     filters, refusal = RequestFilters(status=Status.OPEN), None
     try:
-        filters = RequestFilters.parse(asked)
+        filters = RequestFilters.parse(given)
     except ValidationRefused as refused:
         refusal = refused
     found = selectors.list_requests(filters=filters, cursor=read_cursor(request))
@@ -41,7 +41,7 @@ def list_help_requests(request: HttpRequest) -> HttpResponse:
 
 
 def _chosen(filters: RequestFilters) -> Sequence[str]:
-    """Return the names of the filters that are set, as the list shows them beside what it found."""
+    """Return the labels of the filters that are set, for the list to show."""
     chosen: list[str] = []
     if filters.category:
         chosen.append(str(Category(filters.category).label))
@@ -75,25 +75,18 @@ def ask_for_help(request: MemberRequest) -> HttpResponse:
     return render_page(request, "help_requests/new.html", {"form": form}, refusal=attempt.error)
 
 
-# These change something by POST only. Somebody who arrives by GET, from a reload or the sign-in page, sees the request.
+def _change_page(change: Callable[..., HelpRequest]) -> Callable[[HttpRequest, UUID], HttpResponse]:
+    """Make the page behind a button of a request. A GET, from a reload or the sign-in page, only shows the request."""
+
+    @member_page
+    def view(request: MemberRequest, help_request_id: UUID) -> HttpResponse:
+        if request.method == "POST":
+            change(actor=request.user, help_request_id=help_request_id)
+        return redirect("request-detail", help_request_id)
+
+    return view
 
 
-@member_page
-def complete_request(request: MemberRequest, help_request_id: UUID) -> HttpResponse:
-    if request.method == "POST":
-        services.complete_request(actor=request.user, help_request_id=help_request_id)
-    return redirect("request-detail", help_request_id)
-
-
-@member_page
-def cancel_request(request: MemberRequest, help_request_id: UUID) -> HttpResponse:
-    if request.method == "POST":
-        services.cancel_request(actor=request.user, help_request_id=help_request_id)
-    return redirect("request-detail", help_request_id)
-
-
-@member_page
-def reopen_request(request: MemberRequest, help_request_id: UUID) -> HttpResponse:
-    if request.method == "POST":
-        services.reopen_request(actor=request.user, help_request_id=help_request_id)
-    return redirect("request-detail", help_request_id)
+complete_request = _change_page(services.complete_request)
+cancel_request = _change_page(services.cancel_request)
+reopen_request = _change_page(services.reopen_request)

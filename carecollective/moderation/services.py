@@ -9,7 +9,7 @@ from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
 from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput, NotPermitted, ValidationRefused
-from carecollective.core.text import normalise
+from carecollective.core.text import read_text
 from carecollective.moderation.models import WORDS_MAX, Outcome, Reason, Report
 from carecollective.moderation.selectors import get_reportable_message, list_revealed_messages
 
@@ -27,13 +27,7 @@ def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | Non
     refused: dict[str, list[Any]] = {}
     if reason not in Reason.values:
         refused["reason"] = [_("Please choose what is wrong with the message.")]
-    text = ""
-    try:
-        text = normalise(words if words is not None else "", field="words")
-    except ValidationRefused as refusal:
-        refused |= refusal.fields
-    if len(text) > WORDS_MAX:
-        refused["words"] = [_("Please shorten this to %(longest)d characters.") % {"longest": WORDS_MAX}]
+    text = read_text(words if words is not None else "", field="words", longest=WORDS_MAX, refused=refused)
     with acting_as(actor):
         message = get_reportable_message(reader=actor, conversation_id=conversation_id, message_id=message_id)
         if refused:

@@ -1,4 +1,4 @@
-"""One JSON object a line, with the request's id, and nothing in it that a member wrote or signed in with."""
+"""Logs as one JSON object a line, with the request's id, without what members wrote or signed in with."""
 
 import re
 import traceback
@@ -10,10 +10,10 @@ import structlog
 from carecollective.observability import request_ids
 
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-# Tokens of the API and of Authorization headers, wherever they turn up.
+# Tokens of the API and of Authorization headers.
 TOKEN = re.compile(r"\b(?:(?i:token|bearer|basic)\s+[\w.~+/=-]{16,}|[0-9a-f]{64})")
 QUERY = re.compile(r"\?[\w.%-]+=[^\s\"']*")
-# PostgreSQL quotes whole rows in DETAIL and parameters in CONTEXT; what was typed stands behind "invalid input".
+# PostgreSQL quotes rows in DETAIL, parameters in CONTEXT, and input behind "invalid input".
 FROM_DETAIL = re.compile(r"\s*\b(?:DETAIL|CONTEXT):  .*", re.DOTALL)
 QUOTED_INPUT = re.compile(r"(invalid (?:input|byte)[^:\n]*|value [^:\n]*out of range):.*", re.DOTALL)
 DJANGO_QUOTE = re.compile("“[^”]*”")
@@ -25,7 +25,7 @@ FIRST = (
 
 
 def scrub(text: str) -> str:
-    """Return the text without addresses, tokens, query strings, and what PostgreSQL or Django quotes from its input."""
+    """Remove e-mail addresses, tokens, query strings, and input that PostgreSQL or Django quotes."""
     for pattern, instead in (
         (FROM_DETAIL, ""),
         (QUOTED_INPUT, r"\1"),
@@ -39,7 +39,7 @@ def scrub(text: str) -> str:
 
 
 def scrub_all(value: Any) -> Any:
-    """Return the value with every text in it scrubbed, however deep."""
+    """Return the value with every text in it scrubbed."""
     if isinstance(value, str):
         return scrub(value)
     if isinstance(value, dict):
@@ -50,7 +50,7 @@ def scrub_all(value: Any) -> Any:
 
 
 def render_exception(error: BaseException) -> str:
-    """Write the traceback as Python would, each exception's own words scrubbed before they stand between frames."""
+    """Render the traceback as Python does, with each exception's message scrubbed."""
     return "\n".join(_render_chain(error))
 
 
@@ -67,8 +67,8 @@ def _render_chain(error: BaseException) -> Iterator[str]:
     for one, joint in reversed(chain):
         yield "Traceback (most recent call last):"
         yield "".join(traceback.format_tb(one.__traceback__)).rstrip("\n")
-        words = scrub(str(one)).strip()
-        yield f"{type(one).__module__}.{type(one).__qualname__}" + (f": {words}" if words else "")
+        message = scrub(str(one)).strip()
+        yield f"{type(one).__module__}.{type(one).__qualname__}" + (f": {message}" if message else "")
         if joint:
             yield f"\n{joint}\n"
 
@@ -90,7 +90,7 @@ def render_exceptions(logger: Any, method: str, entry: MutableMapping[str, Any])
 
 def scrub_entry(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in entry.items():
-        # Rendered with its exceptions scrubbed one by one; cut at the first DETAIL, it would lose its frames.
+        # It is scrubbed already, exception by exception. Scrubbing it whole would cut it at the first DETAIL.
         if name != "exception" and not name.startswith("_"):
             entry[name] = scrub_all(value)
     return entry
@@ -104,7 +104,7 @@ def name_level(logger: Any, method: str, entry: MutableMapping[str, Any]) -> Mut
 
 
 def put_in_order(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Begin with what a reader looks for, in the order of the playbook's example."""
+    """Put the important fields first, in the order of the playbook's example."""
     return {name: entry[name] for name in FIRST if name in entry} | dict(entry)
 
 
@@ -121,7 +121,7 @@ PROCESSORS: list[Any] = [
 
 
 class JsonFormatter(structlog.stdlib.ProcessorFormatter):
-    """Turns records of the standard library and of structlog into the same kind of line."""
+    """Render records of the standard library and of structlog in the same way."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -130,13 +130,13 @@ class JsonFormatter(structlog.stdlib.ProcessorFormatter):
                 structlog.processors.JSONRenderer(sort_keys=False, ensure_ascii=False),
             ],
             foreign_pre_chain=PROCESSORS,
-            # The traceback that a record carries as text was rendered by somebody else, unscrubbed.
+            # A traceback that a record carries as text is unscrubbed.
             keep_exc_info=False,
         )
 
 
 def configuration() -> dict[str, Any]:
-    """Return Django's LOGGING: events of the rollout on stdout, everything else on stderr, all of it JSON."""
+    """Return Django's LOGGING: events of the rollout on stdout, everything else on stderr, as JSON."""
     configure_structlog()
     return {
         "version": 1,
@@ -149,9 +149,9 @@ def configuration() -> dict[str, Any]:
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
             "django": {"handlers": [], "level": "INFO", "propagate": True},
-            # Refusals are answers, not incidents; what is our fault comes as an error all the same.
+            # Refusals are not incidents. Faults are errors, and logged.
             "django.request": {"level": "ERROR"},
-            # A malformed request is one line, from the view that answers it, and no traceback.
+            # The view that answers a malformed request logs one line, without a traceback.
             "django.security": {"level": "CRITICAL"},
             "axes": {"level": "WARNING"},
             # At INFO it logs the address of each call: an alert channel's address holds a secret.
@@ -176,7 +176,7 @@ def configure_structlog() -> None:
 
 
 def gunicorn_configuration() -> dict[str, Any]:
-    """Return gunicorn's own loggers in the same form; its access log stays off."""
+    """Return the configuration of gunicorn's own loggers; its access log stays off."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

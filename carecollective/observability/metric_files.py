@@ -1,7 +1,4 @@
-"""The files in which each process of the site keeps its counters, and their reader adds them up.
-
-Nothing of Django is imported here: gunicorn's master folds the files of workers that ended.
-"""
+"""Files in which each process of the site keeps its counters. Imports no Django: gunicorn's master uses it."""
 
 import fcntl
 import os
@@ -10,29 +7,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-# What goes on counting when its process has ended. No process has this id.
+# Kinds of metrics that keep counting when their process ends.
 KEPT = ("counter", "histogram", "summary", "gauge_sum")
+# The files of all ended processes; no process has this id.
 ENDED = 0
 
 
 def folder() -> Path | None:
-    """Return where the files are, or None in a process that is alone and keeps its counters in memory."""
+    """Return the folder of the files, or None in a process that keeps its counters in memory."""
     path = os.environ.get(FOLDER_VARIABLE)
     return Path(path) if path else None
 
 
 @contextmanager
 def locked(home: Path, *, to_write: bool = False) -> Iterator[None]:
-    """Keep the files as they are for the block: nothing is counted twice or not at all while two become one."""
+    """Lock the files, so that nothing is counted twice or missed while two are merged."""
     with (home / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX if to_write else fcntl.LOCK_SH)
         yield
 
 
 def fold_ended(pid: int) -> None:
-    """Add what an ended process counted to what all that ended before it did, and remove its files.
+    """Merge the files of an ended process into those of all ended ones.
 
-    Else they would be one more for each worker that was ever replaced, and each scrape would read them all.
+    Otherwise each scrape would read the files of every worker that was ever replaced.
     """
     from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415 -- reads the environment when imported
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""The id that ties an answer to its log lines."""
+"""The id of a request, in its answer and its log lines."""
 
 import re
 import uuid
@@ -9,7 +9,7 @@ _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def adopt(offered: str | None) -> str:
-    """Take the caller's id when it is well formed, or make one, and keep it for this request."""
+    """Set the id of this request: the caller's when it is well formed, or a new one."""
     request_id = offered if offered and _WELL_FORMED.fullmatch(offered) else uuid.uuid4().hex
     _current.set(request_id)
     return request_id

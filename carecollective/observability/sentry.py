@@ -1,4 +1,4 @@
-"""Errors to Sentry, and nothing with them that a member wrote, is called, or signed in with."""
+"""Report errors to Sentry without anything that a member wrote or signed in with, and without names."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from carecollective.observability import request_ids
 from carecollective.observability.logging import scrub_all
 
 KEPT_OF_REQUEST = ("method", "url")
-# What the SDK may add of people and of surroundings.
+# What the SDK may add about people and the machine.
 DROPPED = ("user", "breadcrumbs", "server_name", "extra", "modules")
 
 Tags = Callable[[], dict[str, str]]
@@ -25,7 +25,7 @@ _providers: list[Tags] = [_tag_request]
 
 
 class CountingTransport(HttpTransport):
-    """Sentry's own transport, which also counts what did not arrive: the SDK tells nobody."""
+    """Sentry's transport, which also counts events that were not delivered."""
 
     dropped = 0
 
@@ -35,12 +35,12 @@ class CountingTransport(HttpTransport):
 
 
 def count_dropped() -> int:
-    """Return how many events of this process did not arrive so far."""
+    """Return how many events of this process were not delivered."""
     return int(getattr(sentry_sdk.get_client().transport, "dropped", 0))
 
 
 def start(dsn: str, **options: Any) -> None:
-    """Send unhandled errors and logged ones from now on."""
+    """Start to report unhandled and logged errors."""
     # The SDK's defaults would send message bodies, frame locals and query strings.
     sentry_sdk.init(
         dsn=dsn,
@@ -56,19 +56,19 @@ def start(dsn: str, **options: Any) -> None:
 
 
 def tag(**tags: str) -> None:
-    """Put tags on the errors of this request."""
+    """Tag the errors of this request."""
     for name, value in tags.items():
         sentry_sdk.set_tag(name, value)
 
 
 def add_tags_of(provider: Tags) -> None:
-    """Ask `provider` for tags at each error; it must not raise and must not query."""
+    """Add the tags of `provider` to each error. It must not raise or query."""
     if provider not in _providers:
         _providers.append(provider)
 
 
 def clean(event: Any, hint: dict[str, Any]) -> Any:
-    """Take out of an event what is nobody's business, and put in the tags."""
+    """Remove private data from an event, and add the tags."""
     request = event.get("request") or {}
     kept = {name: request[name] for name in KEPT_OF_REQUEST if name in request}
     if "url" in kept:

@@ -22,13 +22,13 @@ from carecollective.web.pages import answer_error
 
 logger = logging.getLogger(__name__)
 
-# Their tables are not for people: tokens are made by signing in, and waffle decides nothing here.
+# Not shown: tokens are made by signing in, and waffle decides nothing here.
 HIDDEN_APPS = frozenset({"knox", "waffle"})
 USERNAME_MAX = 254
 
 
 class SignInForm(AdminAuthenticationForm):
-    """Django's, which tells the browser how long an address may be but does not ask itself."""
+    """Django's sign-in form, with the length of the address checked on the server too."""
 
     def clean_username(self) -> str:
         username = str(self.cleaned_data["username"]).strip().lower()
@@ -38,7 +38,7 @@ class SignInForm(AdminAuthenticationForm):
 
 
 class PasswordForm(AdminPasswordChangeForm):
-    """Django's, but the old password is asked for at the door, where failures are counted."""
+    """Django's form, with the old password checked by `authenticate`, which counts failures."""
 
     def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
         self.request = request
@@ -54,7 +54,7 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 class PasswordPage(PasswordChangeView):
-    """A new password for oneself, which overtakes no other change of the account."""
+    """Change one's own password, unless the account was changed meanwhile."""
 
     form_class = PasswordForm
 
@@ -70,7 +70,7 @@ class PasswordPage(PasswordChangeView):
 
 
 class AdminSite(admin.AdminSite):
-    """Django's admin under our name, without what nobody may change by hand."""
+    """Django's admin with pages of ours, without the models of HIDDEN_APPS."""
 
     site_header = "Care Collective staff"
     site_title = "Care Collective staff"
@@ -89,14 +89,14 @@ class AdminSite(admin.AdminSite):
         return [*self._pages, *super().get_urls()]
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Answer values in an address or form that no column can hold as a request that was not understood."""
+        """Answer 400 for values in an address or form that no column can hold."""
         guarded = super().admin_view(view, cacheable)
 
         @wraps(guarded)
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
                 response = guarded(request, *args, **kwargs)
-                # What a template reads is read here, within the guard.
+                # Render here, so that errors of lazy queries are caught too.
                 return response.render() if isinstance(response, SimpleTemplateResponse) else response
             except RateLimitExceeded as refusal:
                 return answer_error(request, refusal)
@@ -107,7 +107,7 @@ class AdminSite(admin.AdminSite):
         return answer
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Let staff sign in, unless too many sign-ins have failed from where they are."""
+        """Let staff sign in, unless too many sign-ins failed from their address."""
         try:
             return super().login(request, extra_context)
         except RateLimitExceeded as refusal:
@@ -137,7 +137,7 @@ site = cast("AdminSite", admin.site)
 
 
 class StaffViewMixin:
-    """What every member of staff may look at."""
+    """Every member of staff may view it."""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -147,7 +147,7 @@ class StaffViewMixin:
 
 
 class ReadOnlyMixin:
-    """What nobody adds, changes or deletes in the admin."""
+    """Nobody adds, changes or deletes it in the admin."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -160,6 +160,6 @@ class ReadOnlyMixin:
 
 
 class ReadOnlyAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
-    """What staff may look at and nobody may change here."""
+    """Staff may view it; nobody changes it here."""
 
     actions = None

@@ -43,7 +43,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "carecollective.help_requests.serializers.name_words",
+        "carecollective.help_requests.serializers.add_enums",
         "carecollective.web.openapi.complete_schema",
     ],
     "ENUM_NAME_OVERRIDES": {

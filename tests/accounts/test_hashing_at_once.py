@@ -38,7 +38,7 @@ def at_work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 def test_forty_sign_ins_at_once_hash_two_at_a_time(at_work: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
     # However slow the machine: this is about how many, not how long.
     monkeypatch.setattr(hashers, "WAIT_SECONDS", 120)
-    monkeypatch.setattr(hashers, "_places", threading.BoundedSemaphore(40))
+    monkeypatch.setattr(hashers, "_queue", threading.BoundedSemaphore(40))
     monkeypatch.setattr(hashers.BoundedArgon2Hasher, "memory_cost", 1024)
     kept = make_password("correct horse battery")
     with ThreadPoolExecutor(40) as pool:
@@ -57,17 +57,17 @@ def hold() -> Iterator[Callable[[int], None]]:
 
     def wait() -> None:
         try:
-            with hashers._one_of_few():
+            with hashers._hash_slot():
                 go_on.wait(60)
         except hashers.TooManyHashes as problem:
             refused.append(problem)
 
     def take(count: int) -> None:
-        free = hashers._places._value
+        free = hashers._queue._value
         threads.extend(threading.Thread(target=wait) for _number in range(count))
         for thread in threads[-count:]:
             thread.start()
-        wait_for(lambda: hashers._places._value == free - count, seconds=30)
+        wait_for(lambda: hashers._queue._value == free - count, seconds=30)
 
     yield take
     go_on.set()
@@ -101,7 +101,7 @@ def test_where_too_many_wait_nobody_else_does(client: Any, db: None, hold: Calla
     assert time.monotonic() - began < hashers.WAIT_SECONDS
 
 
-def test_places_are_given_back(client: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_are_given_back(client: Any, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashers.BoundedArgon2Hasher, "memory_cost", 1024)
     kept = make_password("correct horse battery")
     for _turn in range(hashers.HASHES_AT_ONCE + hashers.HASHES_WAITING):

@@ -1,1 +1,1 @@
-"""Signing in and staying signed in: passwords, sessions, tokens, and what holds guesses back."""
+"""Signing in: passwords, sessions, tokens, and the throttling of failed attempts."""

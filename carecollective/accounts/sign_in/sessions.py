@@ -1,4 +1,4 @@
-"""Sessions in the database, whose keys are looked up only when they can be one of ours."""
+"""Sessions in the database, looked up only by well-formed keys."""
 
 import re
 from typing import Any
@@ -9,9 +9,9 @@ _WELL_FORMED = re.compile(r"[a-z0-9]{32}", re.ASCII)
 
 
 class SessionStore(db.SessionStore):
-    """Django's own, but for a cookie that no server of ours has set: it names no session, and is not handed to the database.
+    """Django's session store, without queries for cookies that are not ours.
 
-    A quoted cookie can spell NUL, which the database refuses with an error of its own.
+    A quoted cookie can hold NUL, which the database refuses with an error.
     """
 
     def _validate_session_key(self, key: Any) -> bool:

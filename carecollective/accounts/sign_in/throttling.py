@@ -1,4 +1,4 @@
-"""Whose sign-ins are counted together: one account's, at whichever door."""
+"""Keys that django-axes counts failed sign-ins by."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from django.http import HttpRequest
 
 
 class AttemptHandler(AxesDatabaseHandler):  # type: ignore[misc]
-    """django-axes' own handler, for failed sign-ins of one account at the same moment."""
+    """django-axes' handler, made safe for two failed sign-ins to one account at the same moment."""
 
     def user_login_failed(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().user_login_failed(*args, **kwargs)
         except IntegrityError:
-            # Another request wrote the account's row first, and a sign-in that succeeded, or an erasure, has deleted it.
+            # Another request wrote the account's row first, and a successful sign-in or an erasure deleted it.
             super().user_login_failed(*args, **kwargs)
 
 
 def throttle_username(request: HttpRequest | None, credentials: dict[str, Any] | None = None) -> str:
-    """Return the address that somebody tries to sign in with, in the one spelling under which members are found."""
+    """Return the e-mail address of a sign-in, in the spelling that members are stored with."""
     given = (credentials or {}).get("username") or (request.POST.get("username", "") if request else "")
     return str(given).strip().lower()

@@ -1,4 +1,4 @@
-"""A member's own tokens, and signing out: here, or everywhere at once."""
+"""A member's own tokens, and signing out everywhere."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _ID = re.compile(rf"[0-9a-f]{{{_ID_LENGTH}}}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """A token without its secret; `id` names it, and comes from its hash. `is_current` tells that this call was made with it."""
+    """A token without its secret. `id` is the beginning of its hash; `is_current` marks the token of this call."""
 
     id: str
     created_at: datetime
@@ -29,8 +29,8 @@ class TokenRecord:
 
 
 def list_tokens(*, member: User, current: AuthToken | None = None) -> Sequence[TokenRecord]:
-    """Return the member's tokens that still work, newest first."""
-    alive = AuthToken.objects.filter(Q(expiry=None) | Q(expiry__gt=ClockTimestamp()), user=member)
+    """Return the member's valid tokens, newest first."""
+    valid = AuthToken.objects.filter(Q(expiry=None) | Q(expiry__gt=ClockTimestamp()), user=member)
     return [
         TokenRecord(
             id=token.digest[:_ID_LENGTH],
@@ -38,13 +38,13 @@ def list_tokens(*, member: User, current: AuthToken | None = None) -> Sequence[T
             expiry=token.expiry,
             is_current=current is not None and token.digest == current.digest,
         )
-        for token in alive.order_by("-created", "-pk")
+        for token in valid.order_by("-created", "-pk")
     ]
 
 
 def end_token(*, actor: User, token_id: str) -> None:
-    """End one of the member's own tokens. Raises DomainNotFound, the same for what does not exist and what is others'."""
-    # Asked in any case: what cannot be an id is answered like one of nobody's.
+    """Delete one of the member's own tokens. Raises DomainNotFound, also for tokens of others."""
+    # The query runs for a malformed id too, so that the answer takes the same time.
     wanted = token_id if _ID.fullmatch(token_id) else "-"
     ended, _by_model = AuthToken.objects.filter(user=actor, digest__startswith=wanted).delete()
     if not ended:
@@ -52,13 +52,13 @@ def end_token(*, actor: User, token_id: str) -> None:
 
 
 def end_current(token: Any) -> None:
-    """End the token that a call was made with."""
+    """Delete the token that a call was made with."""
     AuthToken.objects.filter(pk=token.pk).delete()
 
 
 @transaction.atomic
 def sign_out_everywhere(*, actor: User) -> None:
-    """End every session and token of the member, and links to choose a password that are on their way."""
-    # The row first: a token that is being made waits for it, or is among those that are deleted.
+    """End every session, token and password link of the member."""
+    # Update the row first: a token being made at the same time waits for it, or is deleted too.
     User.objects.filter(pk=actor.pk).update(signed_out_at=ClockTimestamp())
     AuthToken.objects.filter(user=actor).delete()
