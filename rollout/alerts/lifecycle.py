@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
+from django.urls import reverse
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from carecollective.accounts.models import User
 
 ABSENCE = "guard_absent"
-CONTROL_ROOM = "/admin/rollout/"
 # How long after it was last seen an alert still silences a weaker one: until the weaker one's window has passed.
 SILENCES_FOR = timedelta(minutes=6)
 # How long an ended alert may still go on; people are told of its end only after that.
@@ -73,7 +73,7 @@ class AlertRecord:
     @property
     def path(self) -> str:
         """Where the control room shows it."""
-        return f"{CONTROL_ROOM}#alert-{self.id}"
+        return f"{reverse('admin:rollout_control_room')}#alert-{self.id}"
 
     @property
     def told_at(self) -> datetime | None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 
-from rollout.alerts.lifecycle import CONTROL_ROOM, AlertRecord
+from rollout.alerts.lifecycle import AlertRecord
 from rollout.alerts.rules import rule_of
 from rollout.models.alerts import Occasion
 
@@ -86,7 +87,7 @@ def channel_test_message(*, channel: str, asked_by: str) -> Message:
     """Write a message that only shows that the channel works."""
     text = (
         f"Test: alerts of the rollout arrive here by {channel}. {asked_by} asked for this message. Nothing to do.\n"
-        f"{link(CONTROL_ROOM)}"
+        f"{link(reverse('admin:rollout_control_room'))}"
     )
     return Message(
         subject=f"{SITE} Test: alerts arrive here", text=text, level="test", kind="test", key="", stage="",
