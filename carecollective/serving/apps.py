@@ -6,4 +6,4 @@ class ServingConfig(AppConfig):
     verbose_name = "Serving"
 
     def ready(self) -> None:
-        from carecollective.serving import checks  # noqa: F401, PLC0415 -- registers itself
+        from carecollective.serving import startup_checks  # noqa: F401, PLC0415 -- registers its system check

@@ -1,4 +1,4 @@
-"""One client's connection, and the answer that waits to be sent over it."""
+"""One client's connection, and its answer that waits to be sent."""
 
 import errno
 import select
@@ -12,7 +12,7 @@ from carecollective.serving.http_reader import RequestReader
 from carecollective.web.server_limits import SEND_BYTES_PER_SECOND, SEND_SECONDS
 
 SEND_AT_ONCE = 64 * 1024
-# All that the site serves is smaller. A larger answer makes its thread wait for the client, for a limited time.
+# No page of the site is larger. A larger answer makes its thread wait for the client, for a limited time.
 LONGEST_UNSENT = 2 * 1024 * 1024
 
 
@@ -24,7 +24,7 @@ class State(Enum):
 
 
 class ResponseBuffer:
-    """Takes the place of the socket where gunicorn writes an answer: it keeps what the client does not take at once."""
+    """Replaces the socket for gunicorn: it keeps what the client does not read at once."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -41,7 +41,7 @@ class ResponseBuffer:
     send = sendall
 
     def flush(self) -> bool:
-        """Send what the client takes now, and tell whether that was all. Raises OSError when it has gone."""
+        """Send what the client takes now; return whether that was all. Raises OSError when it has gone."""
         while self.unsent:
             try:
                 sent = self._socket.send(memoryview(bytes(self.unsent[:SEND_AT_ONCE])))
@@ -51,11 +51,11 @@ class ResponseBuffer:
         return True
 
     def shutdown(self, how: int) -> None:
-        """Nothing: the worker closes the socket, once all of the answer is sent. gunicorn stops here."""
+        """Raise OSError, which stops gunicorn here: the worker closes the socket once the answer is sent."""
         raise OSError(errno.ENOTCONN, "closed by the worker")
 
     def close(self) -> None:
-        """Nothing, as above."""
+        """Do nothing: the worker closes the socket."""
 
     def _wait_until_less(self) -> None:
         deadline = time.monotonic() + seconds_to_send(len(self.unsent))
@@ -70,7 +70,7 @@ class ResponseBuffer:
 
 
 class Connection:
-    """A client's connection in whichever state; `sock`, `client` and `server` are where gunicorn looks for them."""
+    """A client's connection. gunicorn reads `sock`, `client` and `server`."""
 
     def __init__(self, config: Any, sock: socket.socket, client: Any, server: Any) -> None:
         self.socket, self.client, self.server = sock, client, server
@@ -79,7 +79,7 @@ class Connection:
         self.state = State.READING
         self.request: Any = None
         self.stays_open = False
-        # When the state began and when it ends at the latest, on the monotonic clock.
+        # When the state began and when it must end, on the monotonic clock.
         self.since = self.deadline = time.monotonic()
         self.is_timed_as_body = False
 
@@ -93,11 +93,11 @@ class Connection:
 
     @property
     def buffered(self) -> int:
-        """How many bytes are kept in memory for this client."""
+        """The number of bytes in memory for this client."""
         return len(self.reader.buffer) + len(self.sock.unsent)
 
     def enter(self, state: State, seconds: float) -> None:
-        """Begin a state that lasts at most so many seconds."""
+        """Begin a state that lasts at most `seconds`."""
         self.state, self.since = state, time.monotonic()
         self.deadline = self.since + seconds
 

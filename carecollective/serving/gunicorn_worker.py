@@ -1,8 +1,8 @@
-"""The gunicorn worker that `make run` uses: threads serve, and never wait for a client.
+"""The gunicorn worker of `make run`. Its threads serve requests and never wait for a client.
 
-gunicorn's own threaded worker reads a request in the thread that serves it, so a handful of clients that send a byte a
-second hold every thread. Here the worker's main loop reads all requests and sends all answers, a thread gets a request once
-it is there as a whole, and each client has a deadline. `docs/decisions/0025-slow-clients-hold-no-thread.md`.
+gunicorn's own threaded worker reads a request in the thread that serves it: a few slow clients would hold every thread.
+Here the main loop reads all requests and sends all answers. A thread gets only complete requests, and each client has a
+deadline. See `docs/decisions/0025-slow-clients-hold-no-thread.md`.
 """
 
 import errno
@@ -39,11 +39,11 @@ CHECK_EACH_BYTES = 4 * 1024 * 1024
 
 
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Reads and writes in the main loop, serves in threads."""
+    """Reads requests and sends answers in the main loop, and serves in threads."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The connections that no thread has, each registered with the poller.
+        # The connections that are not in a thread, each registered with the poller.
         self._waiting: set[Connection] = set()
         self._sweep_at = 0.0
         self._added = 0
@@ -56,17 +56,17 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def load_wsgi(self) -> None:
         super().load_wsgi()
         self._refusals = RefusalWriter(self.wsgi)
-        # Asked in here: of those that share the socket, nobody outside can tell who answers.
+        # Asked from within: from outside, another process on the same socket might answer.
         status, _headers, _body = ask(self.wsgi, {"PATH_INFO": LIVE_PATH})
         if status.startswith("200 "):
             announce_ready(of=self.cfg.workers)
         else:
             self.log.error("%s is answered %s", LIVE_PATH, status)
 
-    # What comes in
+    # Reading
 
     def accept(self, listener: Any) -> None:
-        """Take one new connection, and let another one go where there are too many."""
+        """Take one new connection, and close another one when there are too many."""
         try:
             sock, client = listener.accept()
         except OSError as problem:
@@ -82,13 +82,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         connection = Connection(self.cfg, sock, client, listener.getsockname())
         connection.enter(State.READING, HEAD_SECONDS)
         self._wait(connection, selectors.EVENT_READ)
-        # Room for the next one, or the main loop would stop taking any.
+        # Make room for the next one: at the limit, the main loop stops accepting.
         if self.nr_conns >= self.worker_connections:
             self._shed()
 
     def _on_event(self, connection: Connection) -> None:
         if connection.socket.fileno() < 0:
-            # Closed to make room, after this event had been read from the poller.
+            # Closed to make room, after the poller had reported this event.
             return
         try:
             match connection.state:
@@ -104,7 +104,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         except OSError:
             self._close(connection)
         except Exception:
-            # A fault of ours over one client's request: the other clients of this process must not pay for it.
+            # An error of ours in one request must not end the process and all its connections.
             self.log.exception("Error reading a request")
             self._close(connection)
 
@@ -144,49 +144,49 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             connection.socket.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def enqueue_req(self, conn: Connection) -> None:
-        """Give a request to a thread: a monitor's to one that no other request waits for."""
+        """Give a request to a thread. Monitors have threads of their own."""
         pool = self._for_monitors if conn.request.path in FOR_MONITORS else self.tpool
         future = pool.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
-    # What a thread does
+    # In a thread
 
     def handle(self, conn: Connection) -> bool:
-        """Serve one request, and tell whether the connection may stay open for another."""
+        """Serve one request; return whether the connection may stay open for another."""
         try:
             return bool(self.handle_request(conn.request, conn))
         except StopIteration:
-            # Broken off in the middle of the answer. It is logged, and the client can tell.
+            # Aborted in the middle of the answer, and logged. The client sees that it is incomplete.
             return False
         except OSError as problem:
             self.log.debug("The client has gone: %s", problem)
             conn.sock.unsent.clear()
             return False
 
-    # What goes out
+    # Sending
 
     def finish_request(self, conn: Connection, fs: Future[bool]) -> None:
-        """Send the answer that a thread has written, in the main loop."""
+        """Send the answer that a thread has written. Called in the main loop."""
         try:
             conn.stays_open = fs.result()
         except Exception:
             self.log.exception("Error handling request")
             conn.sock.unsent.clear()
-            # Whatever it was, it was no fault of the client's.
+            # Any error here is ours: the client gets a 500.
             self._refuse(conn, RuntimeError())
             return
         conn.request = None
         self._begin_sending(conn)
 
     def _refuse(self, connection: Connection, problem: BaseException, *, begin: bytes = b"") -> None:
-        """Answer without the application's views, and close after that. `begin` is how the request began, where it is known."""
+        """Answer with a refusal and close. `begin` is the begin of the request, if it is known."""
         connection.stays_open = False
         known = connection.request or connection.reader.head
         request_id = next((value for name, value in known.headers if name == "X-REQUEST-ID"), None) if known else None
         if known:
             begin = f"{known.method} {known.uri}".encode("latin-1", "replace")
         try:
-            # In a context of its own: what the main loop logs later belongs to no request.
+            # In its own context: what the main loop logs later must not carry this request's id.
             write = partial(self._refusals.write, problem, first_line=begin, request_id=request_id)
             connection.sock.unsent += copy_context().run(write)
         except Exception:
@@ -215,7 +215,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             if has_more:
                 self._serve_next(connection)
             return
-        # What the client still sends is read and forgotten: to close at once would destroy an answer on its way.
+        # Read and drop what the client still sends: closing at once could destroy the answer on its way.
         connection.reader.buffer.clear()
         connection.socket.shutdown(socket.SHUT_WR)
         connection.enter(State.LINGERING, LINGER_SECONDS)
@@ -224,7 +224,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def _idle_seconds(self) -> float:
         return float(self.cfg.keepalive if self.alive else min(self.cfg.keepalive, LINGER_SECONDS))
 
-    # Who waits, and how long
+    # Waiting connections
 
     def _wait(self, connection: Connection, events: int) -> None:
         def call(_fileobj: Any) -> None:
@@ -249,7 +249,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self.nr_conns -= 1
 
     def _shed(self, weight: Callable[[Connection], int] = lambda _connection: 1) -> None:
-        """Close the connection that waits longest, of the address that weighs most: by number, or by another `weight`."""
+        """Close the oldest waiting connection of the client address with the highest total weight."""
         weights: Counter[str] = Counter()
         for connection in self._waiting:
             weights[connection.caller] += weight(connection)
@@ -259,7 +259,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             self._close(min(theirs, key=lambda one: one.since))
 
     def _bound_memory(self, added: int) -> None:
-        """Count bytes that were added to what is buffered, and make room from time to time where it is too much."""
+        """Count `added` bytes. After every few MiB, close connections while too much is buffered."""
         self._added += added
         if self._added > CHECK_EACH_BYTES:
             self._added = 0
@@ -267,7 +267,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
                 self._shed(lambda connection: connection.buffered)
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """Close what is over its time. gunicorn calls this in each turn of its loop; with `force`, close all."""
+        """Close connections past their deadline; with `force`, all. gunicorn calls this in each turn of its loop."""
         now = time.monotonic()
         if force:
             for connection in list(self._waiting):
@@ -287,7 +287,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         return (connection for connection in self._waiting if connection.deadline <= now)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Let idle clients go while the worker stops; whoever is sending a request gets an answer."""
+        """Close idle connections while the worker stops. Requests that have begun are still answered."""
         for connection in self._waiting:
             if connection.state is State.READING and not connection.reader.has_begun:
                 connection.deadline = min(connection.deadline, deadline)

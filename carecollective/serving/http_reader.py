@@ -1,4 +1,4 @@
-"""Reads requests from bytes as they arrive, without waiting for any."""
+"""Reads requests from bytes as they arrive, without blocking."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ class BodyTooLarge(Exception):
 
 
 class MissingHost(Exception):
-    """An HTTP/1.1 request does not say which host it is for."""
+    """An HTTP/1.1 request has no Host header."""
 
 
 class RequestReader:
-    """Collects the bytes of one connection and gives out each request once it is there as a whole.
+    """Collects the bytes of one connection, and returns each request once it is complete.
 
-    gunicorn's own parser reads the heads and decodes the bodies, so there is one opinion on where a request ends.
+    gunicorn's own parser reads the heads and decodes the bodies, so that only one parser decides where a request ends.
     """
 
     def __init__(self, config: Any, peer: Any) -> None:
@@ -39,20 +39,20 @@ class RequestReader:
 
     @property
     def begin(self) -> bytes:
-        """The first bytes that are not parsed yet: method and address of a request whose head has not been read."""
+        """The first bytes that are not parsed yet: the method and address of the next request."""
         return bytes(self.buffer[:100])
 
     def take_continue(self) -> bool:
-        """Tell, once for each request, whether the client waits for `100 Continue` before it sends the body."""
+        """Return, once for each request, whether the client waits for `100 Continue`."""
         waits = self.head is not None and self.head._expected_100_continue
         if waits:
             self.head._expected_100_continue = False
         return bool(waits)
 
     def next_request(self) -> Any | None:
-        """Return the next request with its whole body, or None while some of it is missing.
+        """Return the next request with its whole body, or None while it is incomplete.
 
-        Raises BodyTooLarge, MissingHost, or what gunicorn's parser raises. The connection is of no use after that.
+        Raises BodyTooLarge, MissingHost, or what gunicorn's parser raises. The connection cannot be used after that.
         """
         if self.head is None:
             self.head = self._read_head()
@@ -61,7 +61,7 @@ class RequestReader:
             self._check(self.head)
         if not self._read_body(self.head):
             return None
-        # The body is here: the client waits for no permission to send it.
+        # The body has arrived: no `100 Continue` is needed.
         self.head._expected_100_continue = False
         request, self.head, self._searched = self.head, None, 0
         return request
@@ -75,7 +75,7 @@ class RequestReader:
             longest_line = self._config.limit_request_line
             if b"\r\n" not in self.buffer[: longest_line + 2] and len(self.buffer) > longest_line:
                 raise LimitRequestLine(len(self.buffer), longest_line)
-        if max(end, len(self.buffer) if end < 0 else 0) > HEAD_BYTES:
+        if (len(self.buffer) if end < 0 else end) > HEAD_BYTES:
             raise LimitRequestHeaders("the whole head")
         if end < 0:
             return None
@@ -90,12 +90,12 @@ class RequestReader:
             values.setdefault(name, []).append(value.lower())
         if head.version >= (1, 1) and not any(values.get("HOST", [])):
             raise MissingHost
-        # Codings beside "chunked" are read differently by others, and nobody has a use for them.
+        # Proxies read other codings in different ways, which would allow request smuggling.
         if values.get("TRANSFER-ENCODING", ["chunked"]) != ["chunked"]:
             raise InvalidHeader("TRANSFER-ENCODING", req=head)
         if any("chunked" in value for value in values.get("TE", [])):
             raise InvalidHeader("TE", req=head)
-        # gunicorn takes the header as it is, but proxies in a row add to it: the first one spoke with the client.
+        # Each proxy in a row adds to this header. The first value is that of the proxy nearest to the client.
         if head._peer_is_trusted_proxy() and "X-FORWARDED-PROTO" in values:
             outermost = values["X-FORWARDED-PROTO"][0].split(",")[0].strip()
             head.scheme = "https" if outermost == "https" else "http"
@@ -115,7 +115,7 @@ class RequestReader:
     def _read_chunks(self, head: Any) -> bool:
         end = self._find_chunks_end()
         if end is None:
-            # Framing may be longer than the content, but not without end.
+            # Chunk headers may add to the content, but not without limit.
             if len(self.buffer) > 2 * BODY_BYTES:
                 raise BodyTooLarge
             return False
@@ -132,7 +132,7 @@ class RequestReader:
         return True
 
     def _find_chunks_end(self) -> int | None:
-        """Return where a chunked body ends, or None while it does not. gunicorn judges what is malformed."""
+        """Return where a chunked body ends, or None while it is incomplete. gunicorn rejects a malformed one."""
         while True:
             line_end = self.buffer.find(b"\r\n", self._searched)
             if line_end < 0:

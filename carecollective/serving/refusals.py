@@ -1,4 +1,4 @@
-"""Answers for requests that never reach the application, in the site's own words and with all of its headers."""
+"""Answers for requests that never reach a view, worded by the site and with all its headers."""
 
 import logging
 from collections.abc import Callable
@@ -21,15 +21,15 @@ class RequestTimeout(Exception):
 
 
 class RefusalWriter:
-    """Has the application word a refusal, and keeps the answer: a thousand refusals cost no more than a few."""
+    """Lets the application write each kind of refusal once, and keeps the answer."""
 
     def __init__(self, application: Callable[..., Any]) -> None:
         self._application = application
-        # Head and body by the kind of refusal, and by whether it is a page.
+        # Head and body, by kind of refusal and whether it is a page.
         self._kept: dict[tuple[str, bool], tuple[str, bytes]] = {}
 
     def write(self, error: BaseException, *, first_line: bytes = b"", request_id: str | None = None) -> bytes:
-        """Return the whole answer, as a page or, for an address under /api/, as JSON. The connection closes after it."""
+        """Return the whole answer: a page, or JSON for an address under /api/. It closes the connection."""
         from carecollective.observability import request_ids  # noqa: PLC0415 -- as below
         from carecollective.web import access  # noqa: PLC0415 -- as below
         from carecollective.web.api import status_of  # noqa: PLC0415 -- as below
@@ -44,7 +44,7 @@ class RefusalWriter:
         adopted = request_ids.adopt(request_id)
         access.count_answer(access.OTHER_METHOD, access.NO_ROUTE, status, 0.0)
         if not isinstance(error, (RequestTimeout, NoMoreData)):
-            # Who was too slow or has gone is no news, and there may be hundreds of them.
+            # Slow and vanished clients are normal, and may be many.
             logger.info("Refused a request: %s %s", status, type(error).__name__)
         body = body.replace(_REQUEST_ID.encode(), adopted.encode())
         head = head.replace(_REQUEST_ID, adopted)
@@ -62,8 +62,8 @@ class RefusalWriter:
 
 
 def ask(application: Callable[..., Any], environ: dict[str, Any]) -> tuple[str, list[tuple[str, str]], bytes]:
-    """Put a request of our own to the application, and return the status line, the headers and the body."""
-    # With another scheme the answer would lead to HTTPS.
+    """Call the application with a request of our own; return the status line, the headers and the body."""
+    # With http the application would redirect to https.
     environ = {"HTTP_HOST": "localhost", "wsgi.url_scheme": "https", **environ}
     setup_testing_defaults(environ)
     begun: list[tuple[str, list[tuple[str, str]]]] = []
@@ -81,7 +81,7 @@ def ask(application: Callable[..., Any], environ: dict[str, Any]) -> tuple[str, 
 
 
 def _as_domain_error(error: BaseException) -> Any:
-    from carecollective.core import errors  # noqa: PLC0415 -- needs Django, which gunicorn's master never loads
+    from carecollective.core import errors  # noqa: PLC0415 -- imports Django, which gunicorn's master does not load
 
     match error:
         case BodyTooLarge():

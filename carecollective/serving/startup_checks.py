@@ -1,17 +1,19 @@
 """Refuse to start if this connection can get round the row-level security."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 
 from carecollective.core.catalog.comparison import CRITICAL_SETTINGS, Difference, find_differences, split_name
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import load_snapshot
 
-# Both names count: whoever has taken on a role can put it down again.
+# Both roles count: a session can go back from SET ROLE.
 _ROLES = """
 SELECT r.rolname, r.rolsuper, r.rolbypassrls, ARRAY(
   SELECT other.rolname::text FROM pg_roles other
@@ -30,23 +32,28 @@ ORDER BY c.relname
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """One way around the policies: the number of its system check, and a sentence for whoever has to close it."""
+    """One way around the policies: the id of its system check, and a sentence that says how to close it."""
 
     id: str
     sentence: str
 
 
 def refuse_unsafe_database() -> None:
-    """Return only when the policies hold this connection.
-
-    Raises ImproperlyConfigured with one sentence naming the role or the table, and what to do about it.
-    """
+    """Raise ImproperlyConfigured if this connection can get round the policies, with what to do about it."""
     for danger in find_dangers():
         raise ImproperlyConfigured(danger.sentence)
 
 
+@register(Tags.database)
+def check_that_policies_hold(*, databases: Sequence[str] | None = None, **kwargs: Any) -> list[Error]:
+    """Report every way around the policies, for the web role alone: the owner may change the policies."""
+    if DEFAULT_DB_ALIAS not in (databases or ()) or settings.DATABASE_ROLE != "web":
+        return []
+    return [Error(danger.sentence, id=danger.id) for danger in find_dangers()]
+
+
 def find_dangers() -> Iterator[Danger]:
-    """Yield what would let this connection around the policies, the role's own powers first."""
+    """Yield every way around the policies for this connection, the powers of its role first."""
     snapshot = load_snapshot()
     secured = [name for name, state in snapshot.ours["Row-level security"].items() if state.startswith("on")]
     is_fresh = not connection.in_atomic_block
@@ -62,7 +69,7 @@ def find_dangers() -> Iterator[Danger]:
     for table in secured:
         if table not in live.facts["Tables"]:
             yield Danger("core.E006", f"The table {table} is missing: `manage.py verify_messaging` says what to do.")
-    # A superuser belongs to every role; said once, that is enough.
+    # A superuser is a member of every role, and was reported above.
     for table, owner in owned if not any(role[1] for role in roles) else ():
         yield Danger(
             "core.E003",
@@ -70,7 +77,7 @@ def find_dangers() -> Iterator[Danger]:
         )
     for difference in differences:
         yield from _dangers_of_difference(difference, secured, {name for name, *_rest in roles})
-    # Inside a transaction a member may rightly be acting.
+    # Inside a transaction a member may be acting.
     if is_fresh and roles[0][-1]:
         yield Danger(
             "core.E007",

@@ -15,8 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from carecollective import postgres
-from carecollective.serving.checks import check_that_policies_hold
-from carecollective.serving.startup_checks import refuse_unsafe_database
+from carecollective.serving.startup_checks import check_that_policies_hold, refuse_unsafe_database
 from tests import databases
 
 Broken = Callable[..., AbstractContextManager[None]]

@@ -39,7 +39,7 @@ class Command(BaseCommand):
             self.say("Bringing the tables up to date …")
             call_command("migrate", interactive=False, verbosity=0)
         else:
-            # The apps still store what they take from the settings, such as passwords made from the secret key.
+            # The apps still store what they take from the settings, such as a new secret key.
             emit_post_migrate_signal(verbosity=0, interactive=False, db=DEFAULT_DB_ALIAS, stdout=self.stdout)
 
     def say(self, line: str) -> None:
