@@ -13,7 +13,7 @@ from carecollective.web.admin_site import ReadOnlyMixin, StaffViewMixin
 
 @admin.register(OutgoingMail)
 class OutgoingMailAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
-    """The dead letters, and what is still being tried. What a mail says is kept nowhere."""
+    """The dead letters and the mail that is tried again. Its text is not stored."""
 
     actions = ("try_again",)
     ordering = ("state", "-created_at", "pk")

@@ -1,4 +1,4 @@
-"""Mail of a site without a mail server: a file each. They hold links that open accounts, so nobody else may read them."""
+"""Mail of a site without a mail server: one file each, private because mail holds links that open accounts."""
 
 import re
 import time
@@ -12,13 +12,13 @@ from django.core.mail.backends.base import BaseEmailBackend
 
 from carecollective.core.retention import MAIL_KEPT
 
-# What an earlier release wrote, several mails to a file, ends in .log.
+# An earlier release wrote several mails to one .log file.
 SUFFIXES = (".eml", ".log")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 class FileBackend(BaseEmailBackend):
-    """Writes each mail to a file of its own, in a folder that the site's user alone can open."""
+    """Writes each mail to its own file, in a folder that only the site's user can open."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         folder = Path(settings.EMAIL_FILE_PATH)
@@ -38,10 +38,10 @@ def prune_files() -> int:
 
 
 def delete_files_about(*, address: str | None, ids: Iterable[UUID]) -> int:
-    """Delete every file whose mail names this address, or one of these ids: of mails, or of the member; return how many."""
+    """Delete the files that name this address or one of these ids; return how many."""
     wanted = [re.escape(str(one)) for one in ids]
     if address:
-        # A whole address: ann@example.org is no part of joann@example.org, nor of ann@example.org.uk.
+        # The whole address only: not joann@example.org or ann@example.org.uk for ann@example.org.
         wanted.append(rf"(?<![\w.+-]){re.escape(address)}(?!\.?[\w-])")
     if not wanted:
         return 0

@@ -15,7 +15,7 @@ class MailState(models.TextChoices):
 
 
 class OutgoingMail(models.Model):
-    """A mail to one member: who, what for and how far it got. Its words are written when it is sent, and kept nowhere."""
+    """A mail to one member and its state. Its text is written when it is sent, and never stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("to"))
@@ -27,7 +27,7 @@ class OutgoingMail(models.Model):
     last_tried_at = models.DateTimeField(_("last try"), null=True)
     next_try_at = models.DateTimeField(_("next try"), db_default=ClockTimestamp())
     settled_at = models.DateTimeField(null=True)
-    # Ours, never the server's own words: those may quote the address.
+    # Our own sentence: the server's answer may quote the address.
     error = models.TextField(_("why"), default="")
 
     class Meta:

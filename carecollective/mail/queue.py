@@ -1,4 +1,4 @@
-"""The one queue of mail to members. A mail is a row first; the worker sends it once the transaction is committed."""
+"""The queue of all mail to members. A mail is a row, which the worker sends after the commit."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -12,24 +12,26 @@ from carecollective.mail.models import MailState, OutgoingMail
 
 
 class NotNow(Exception):
-    """The member must not be disturbed at this hour. The mail waits, and this counts as no try."""
+    """The member must not be disturbed now. The mail waits, and no try is counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What a mail says. `after` runs in the transaction that marks the mail as sent."""
+    """The text of a mail. `after` runs in the transaction that marks the mail as sent."""
 
     subject: str
     body: str
     after: Callable[[], None] | None = None
 
 
-# Asked when the mail is sent; None when there is nothing to say any more.
+# Called with the id of the recipient when the mail is sent. None: the mail is not needed any more.
 Compose = Callable[[UUID], Letter | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
+    """A kind of mail: its title for staff, and the function that writes the letter."""
+
     title: Any
     compose: Compose
 
@@ -38,37 +40,37 @@ _kinds: dict[str, Kind] = {}
 
 
 def register(name: str, *, title: Any, compose: Compose) -> None:
-    """Add a kind of mail: its title for staff, and who writes its words for a recipient's id."""
+    """Add a kind of mail. Call this in `AppConfig.ready`."""
     _kinds[name] = Kind(title, compose)
 
 
 def kind_title(name: str) -> str:
-    """Return what staff call this kind of mail."""
+    """Return the title of this kind of mail for staff."""
     kind = _kinds.get(name)
     return str(kind.title) if kind else name
 
 
 def compose(mail: OutgoingMail) -> Letter | None:
-    """Write the mail's words as of now. Raises NotNow; KeyError for a kind that this release does not know."""
+    """Write the letter as of now. Raises NotNow; KeyError for a kind that this release does not know."""
     return _kinds[mail.kind].compose(mail.recipient_id)
 
 
 def queue_mail(kind: str, *recipient_ids: UUID) -> None:
-    """Queue a mail of this kind for each member, in the caller's transaction. One that waits already stands for it."""
+    """Queue a mail of this kind for each member, unless one waits. Part of the caller's transaction."""
     OutgoingMail.objects.bulk_create(
         [OutgoingMail(kind=kind, recipient_id=recipient_id) for recipient_id in recipient_ids], ignore_conflicts=True
     )
 
 
 def cancel_mail(recipient_id: UUID) -> None:
-    """Take back all mail to a member that has not gone out."""
+    """Cancel all mail to a member that was not sent."""
     OutgoingMail.objects.filter(recipient_id=recipient_id, state__in=(MailState.WAITING, MailState.DEAD)).update(
         state=MailState.SKIPPED, settled_at=ClockTimestamp()
     )
 
 
 def try_again(mail_ids: Collection[UUID]) -> int:
-    """Try these mails again at once, for three more days; return how many. One that waits under another row is not doubled."""
+    """Try these mails again, for three more days; return how many. Skips one if a newer of its kind waits."""
     tried = 0
     for mail in OutgoingMail.objects.filter(pk__in=mail_ids).order_by("created_at", "pk"):
         tried += _try_again(mail)
@@ -84,6 +86,6 @@ def _try_again(mail: OutgoingMail) -> bool:
                 here.update(state=MailState.WAITING, attempts=0, first_tried_at=None, next_try_at=now, settled_at=None)
             )
     except IntegrityError:
-        # A later mail of the same kind waits for the same member, and says whatever this one would.
+        # A newer mail of the same kind waits for the same member, and says the same.
         here.update(state=MailState.SKIPPED, settled_at=now)
         return False

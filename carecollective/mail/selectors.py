@@ -1,4 +1,4 @@
-"""What the queue shows of how mail is going."""
+"""Read the state of the mail queue."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from carecollective.core.database import fetch_all
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """Mail that fails while none goes out, mail that is due and untouched, and mail given up in the last day.
+    """The number of mails that fail while none is sent, that are due and not tried, and given up in the last day.
 
-    `failing_for` is how many seconds the first of the failing has been tried, `reason` why the latest failed.
+    `failing_for` is how many seconds the first failing mail has been tried, `reason` why the latest failed.
     """
 
     failing: int
@@ -20,7 +20,7 @@ class QueueState:
     given_up_reason: str
 
 
-# A mail that first failed before the last success is no sign that the server is away: its own address is the trouble.
+# A mail that failed before the last success does not count as failing: its address is the cause, not the server.
 _QUEUE = """
 WITH last AS (SELECT coalesce(max(settled_at), '-infinity') AS sent_at FROM mail_outgoingmail WHERE state = 'sent'),
 open AS (
@@ -38,8 +38,6 @@ FROM open
 
 
 def read_queue(*, overdue_seconds: float) -> QueueState:
-    """Read how the mail is going; `overdue` counts what has been due for longer than this and was not tried."""
-    ((failing, failing_for, overdue, given_up, reason, given_up_reason),) = fetch_all(
-        _QUEUE, {"overdue": overdue_seconds}
-    )
-    return QueueState(failing, failing_for, overdue, given_up, reason, given_up_reason)
+    """Read the state of the queue. Mail is overdue when it was due this long and not tried."""
+    (row,) = fetch_all(_QUEUE, {"overdue": overdue_seconds})
+    return QueueState(*row)

@@ -14,7 +14,7 @@ from carecollective.privacy import erasure, exports
 
 
 class MemberWithDataAdmin(MemberAdmin):
-    """The members, with what staff do for one who asks: put their data together, or erase them."""
+    """The members, with the actions that staff do for a member who asks: export their data, or erase them."""
 
     actions = (*MemberAdmin.actions, "export_data", "erase")
 
@@ -39,7 +39,7 @@ class MemberWithDataAdmin(MemberAdmin):
 
     @admin.action(description=_("Erase the selected member for good"))
     def erase(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
-        """Ask first, on a page of its own; one member at a time, so that no slip of the hand empties a town."""
+        """Ask for confirmation on a page of its own. Only one member at a time, so that a slip erases few."""
         chosen = list(queryset[:2])
         if len(chosen) != 1:
             self.message_user(request, _("Please choose one member at a time."), messages.ERROR)
@@ -71,6 +71,6 @@ def _staff(request: HttpRequest) -> User:
     return cast("User", request.user)
 
 
-# Members are registered below this layer, where nothing of exports and erasure is known.
+# `accounts` registers the members, and may not import exports and erasure.
 admin.site.unregister(User)
 admin.site.register(User, MemberWithDataAdmin)

@@ -1,6 +1,6 @@
-"""All that is a member's own, as JSON for programs and as a page for people, in one zip.
+"""A zip with all of a member's own data, as JSON for programs and as a page for people.
 
-It is read as the member, through the same policies as their pages: what an export could show, the member could see.
+It is read as the member, under the same policies as their pages: it shows nothing that they could not see.
 """
 
 import json
@@ -15,7 +15,7 @@ from django.db import connection
 from django.template.loader import render_to_string
 
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as
+from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.pagination import Cursor
 from carecollective.inbox.records import ConversationRow, MessageRecord
 from carecollective.inbox.selectors import list_conversations, open_thread
@@ -24,8 +24,8 @@ from rollout.versions import MessagingVersion
 
 Row = dict[str, Any]
 
-# The legacy system wrote it by itself, though it put a member's id on it.
-NOBODYS_WORDS: Row = {"by_me": False, "by": None, "system": True}
+# The legacy system wrote these messages itself, under a member's id.
+SYSTEM_AUTHOR: Row = {"by_me": False, "by": None, "system": True}
 
 STYLE = """\
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
@@ -36,9 +36,9 @@ dt { font-weight: 600; } dd { margin: 0 0 0.5rem; white-space: pre-wrap; overflo
 """
 
 
-def build_archive(*, member: User, tell: Callable[[int, int], None]) -> bytes:
-    """Return the zip with everything that is the member's own; `tell` hears how many conversations of how many are done."""
-    data = collect(member=member, tell=tell)
+def build_archive(*, member: User, on_progress: Callable[[int, int], None]) -> bytes:
+    """Return the zip. `on_progress` is called with the number of conversations done, and of all."""
+    data = collect(member=member, on_progress=on_progress)
     archive = BytesIO()
     with ZipFile(archive, "w", ZIP_DEFLATED) as files:
         files.writestr("care-collective.json", json.dumps(data, indent=2, ensure_ascii=False, default=_plain))
@@ -47,37 +47,26 @@ def build_archive(*, member: User, tell: Callable[[int, int], None]) -> bytes:
     return archive.getvalue()
 
 
-def collect(*, member: User, tell: Callable[[int, int], None]) -> Row:
-    """Return everything that is the member's own, as plain as JSON."""
+def collect(*, member: User, on_progress: Callable[[int, int], None]) -> Row:
+    """Return all of the member's own data, as plain values."""
     with acting_as(member):
         legacy = _rows("SELECT * FROM public.privacy_own_legacy_messages()")
         data: Row = {
-            "made_at": _rows("SELECT clock_timestamp() AS at")[0]["at"],
-            "profile": _rows("SELECT to_jsonb(p) - 'password' AS row FROM profiles p WHERE id = %s", member.pk)[0][
-                "row"
-            ],
-            "preferences": [
-                found["row"]
-                for found in _rows(
-                    "SELECT to_jsonb(p) AS row FROM messaging_preferences p WHERE user_id = %s", member.pk
-                )
-            ],
-            "help_requests": [
-                found["row"]
-                for found in _rows(
-                    "SELECT to_jsonb(r) AS row FROM help_requests r WHERE user_id = %s ORDER BY created_at, id",
-                    member.pk,
-                )
-            ],
+            "made_at": fetch_all("SELECT clock_timestamp()")[0][0],
+            "profile": _json("SELECT to_jsonb(p) - 'password' FROM profiles p WHERE id = %s", member)[0],
+            "preferences": _json("SELECT to_jsonb(p) FROM messaging_preferences p WHERE user_id = %s", member),
+            "help_requests": _json(
+                "SELECT to_jsonb(r) FROM help_requests r WHERE user_id = %s ORDER BY created_at, id", member
+            ),
             "reports": _reports(member),
         }
     own_words = {message["id"]: message["content"] for message in legacy}
     conversations = list(_conversations(member))
-    tell(0, len(conversations))
+    on_progress(0, len(conversations))
     data["conversations"] = []
     for number, row in enumerate(conversations, start=1):
         data["conversations"].append(_conversation(member, row, own_words))
-        tell(number, len(conversations))
+        on_progress(number, len(conversations))
     data["messages_in_conversations_left"] = [
         {name: message[name] for name in ("id", "conversation_id", "content", "created_at")}
         for message in legacy
@@ -127,11 +116,11 @@ def _conversation(member: User, row: ConversationRow, own_words: dict[UUID, str]
 
 
 def _message(member: User, message: MessageRecord, names: dict[UUID, str], own_words: dict[UUID, str]) -> Row:
-    # What was taken down stays hidden from its readers; its author gets back what they wrote.
+    # A message that was taken down is hidden from others, but its author gets it back.
     content = own_words.get(message.id, message.content) if message.is_withheld else message.content
     return {
         "id": message.id,
-        **(NOBODYS_WORDS if message.is_system else _author(member, message.sender_id, names)),
+        **(SYSTEM_AUTHOR if message.is_system else _author(member, message.sender_id, names)),
         "content": content,
         "created_at": message.created_at,
         **({"withheld": True} if message.is_withheld else {}),
@@ -152,18 +141,16 @@ def _reports(member: User) -> list[Row]:
     return [*_rows("SELECT *, 'v1' AS version FROM public.privacy_own_legacy_reports()"), *own]
 
 
-def _rows(statement: str, *given: UUID) -> list[Row]:
+def _json(statement: str, member: User) -> list[Row]:
+    # Django's connection returns jsonb as text.
+    return [json.loads(text) for (text,) in fetch_all(statement, [member.pk])]
+
+
+def _rows(statement: str) -> list[Row]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, given)
+        cursor.execute(statement)
         names = [column[0] for column in cursor.description]
-        # Django reads jsonb as text, and leaves it to its own fields to take it apart.
-        return [
-            {
-                name: json.loads(value) if name == "row" and isinstance(value, str) else value
-                for name, value in zip(names, row, strict=True)
-            }
-            for row in cursor.fetchall()
-        ]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _plain(value: object) -> str:

@@ -1,4 +1,4 @@
-"""A member leaves for good: their row is scrubbed in place, their words give way to one sentence, the others' words stay."""
+"""Erase a member for good: their row is emptied, their texts are replaced, and what others wrote stays."""
 
 import logging
 from typing import Any
@@ -24,7 +24,7 @@ from carecollective.privacy.models import Erasure
 
 logger = logging.getLogger(__name__)
 
-# Longer than any request lasts: what was on its way when the member left has arrived by then, and is swept up.
+# Longer than any request: what was in progress during the erasure has been written by then.
 SWEEP_AFTER_SECONDS = 120
 
 
@@ -34,23 +34,23 @@ class LastAdministrator(DomainError):
 
 
 def erase_self(*, request: HttpRequest, actor: User, password: Any) -> None:
-    """Erase the acting member, who confirms with their password. Wrong ones count towards the lock-out of signing in.
+    """Erase the acting member, who confirms with their password. A wrong one counts as a failed sign-in.
 
-    Who has left already, by a second click at the same moment, has left. Raises ValidationRefused naming `password`;
-    LastAdministrator.
+    Does nothing if a second click at the same moment has erased them already. Raises ValidationRefused naming `password`,
+    and LastAdministrator.
     """
-    known = isinstance(password, str) and password and can_be_kept(password)
-    if not known or authenticate(request, username=actor.email, password=password) != actor:
+    is_text = isinstance(password, str) and password and can_be_kept(password)
+    if not is_text or authenticate(request, username=actor.email, password=password) != actor:
         if not has_left(actor.pk):
             raise ValidationRefused({"password": [_("This is not your password. Nothing was deleted.")]})
-        # No address of theirs stays, with the failed sign-ins neither.
+        # Their address must not stay with the failed sign-ins.
         AccessAttempt.objects.filter(username=actor.email).delete()
         return
     _erase(actor=actor, member=actor)
 
 
 def has_left(member_id: UUID | None) -> bool:
-    """Tell whether a member was erased."""
+    """Return whether a member was erased."""
     return member_id is not None and Erasure.objects.filter(pk=member_id).exists()
 
 
@@ -64,7 +64,7 @@ def erase_for_member(*, actor: User, member_id: UUID) -> None:
 
 
 def sweep() -> int:
-    """Erase again what members who left had still on its way; return how many were looked after. The worker's."""
+    """Erase again what was in progress while members were erased; return how many members. For the worker."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT member_id FROM privacy_erasure WHERE swept_at IS NULL"
@@ -82,15 +82,15 @@ def sweep() -> int:
 
 
 def keep_ledger() -> int:
-    """Make the ledger beside the backups and the database agree on who was erased; return how many lacked in either.
+    """Bring the erasure ledger and the database into agreement; return how many members one of them lacked.
 
-    Members whom only the ledger knows are back from a restore: they are erased again. The worker's.
+    Members who are only in the ledger came back by a restore, and are erased again. For the worker.
     """
     recorded = dict(Erasure.objects.values_list("pk", "erased_at"))
     back = erasure_ledger.read().keys() - recorded.keys()
     added = 0
     try:
-        # With nobody in it too: a restore then knows that nobody left.
+        # Also with nobody to add: the file tells a restore that nobody was erased.
         added = erasure_ledger.append(recorded)
     except OSError as problem:
         if recorded:
@@ -104,26 +104,26 @@ def keep_ledger() -> int:
 def _erase(*, actor: User, member: User, may_be_the_last: bool = False) -> None:
     with acting_as(actor):
         if member.is_superuser and not may_be_the_last:
-            # Held, so that the last two do not leave at the same moment.
+            # Locked, so that the last two cannot leave at the same moment.
             others = User.objects.select_for_update(no_key=True).filter(is_superuser=True, is_active=True)
             if not [other for other in others.order_by("pk") if other.pk != member.pk]:
                 raise LastAdministrator
         scrub(member.pk)
         cancel_mail(member.pk)
-        # Not before it is certain, and not in a rehearsal that is taken back.
+        # After the commit: the takeover rehearses erasures and rolls them back.
         transaction.on_commit(lambda: _note_in_ledger(member.pk))
     _delete_sessions(member.pk)
     _delete_mail_files(member.pk, address=member.email)
 
 
 def scrub(member_id: UUID) -> None:
-    """Empty the member's row and all that they wrote, as the acting member; the database decides whether they may."""
+    """Empty the member's row and texts, as the acting member. The database decides whether they may."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT public.privacy_erase_member(%s)", [member_id])
 
 
 def _note_in_ledger(member_id: UUID) -> None:
-    """Write an erasure down beside the backups. The worker makes up for what could not be written."""
+    """Add an erasure to the ledger. What cannot be written now, the worker writes later."""
     try:
         erasure_ledger.append(dict(Erasure.objects.filter(pk=member_id).values_list("pk", "erased_at")))
     except (OSError, DatabaseError) as problem:
@@ -131,15 +131,15 @@ def _note_in_ledger(member_id: UUID) -> None:
 
 
 def _delete_mail_files(member_id: UUID, *, address: str | None = None) -> None:
-    """Delete what a site without a mail server has written to the member, or about their address."""
+    """Delete the mail files to the member and those that name their address."""
     mails = OutgoingMail.objects.filter(recipient=member_id).values_list("pk", flat=True)
     delete_files_about(address=address, ids=[member_id, *mails])
 
 
 def _delete_sessions(member_id: UUID) -> None:
-    """Delete the member's sessions, which end nothing more: the row signs nobody in.
+    """Delete the member's sessions. They are useless already: the erased row signs nobody in.
 
-    They are sealed, so each is opened to see whose it is; nobody waits for that, as they would within the erasure.
+    A session's data is signed text, so each is decoded. This takes time, and runs outside the erasure's locks.
     """
     wanted = str(member_id)
     sessions = Session.objects.order_by("pk").iterator(chunk_size=500)

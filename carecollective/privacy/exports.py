@@ -1,4 +1,4 @@
-"""Copies of all that is a member's own: asked for on a page, put together by the worker, kept for some days."""
+"""Exports of a member's own data: requested on a page, made by the worker, kept for some days."""
 
 import logging
 from typing import Any
@@ -25,12 +25,12 @@ UNDER_WAY = (ExportState.WAITING, ExportState.WORKING)
 
 
 def request_export(*, actor: User) -> Export:
-    """Ask for a copy of the member's own data; while one is under way, that one is returned."""
+    """Request an export of one's own data. While one is under way, return that one."""
     return _request(actor=actor, member=actor)
 
 
 def request_export_for_member(*, actor: User, member_id: UUID) -> Export:
-    """Ask for a copy in the name of a member who asked staff. The member alone can download it, and hears of it by e-mail.
+    """Request an export for a member who asked staff. Only the member can download it, and gets a mail.
 
     Raises NotPermitted unless the actor is staff; DomainNotFound.
     """
@@ -42,13 +42,13 @@ def request_export_for_member(*, actor: User, member_id: UUID) -> Export:
 
 
 def newest_export(*, member: User) -> Export | None:
-    """Return the member's latest export, whatever its state."""
+    """Return the member's latest export, in any state."""
     with acting_as(member):
         return Export.objects.filter(member=member).order_by("-requested_at", "-pk").first()
 
 
 def read_export(*, reader: User, export_id: UUID) -> bytes:
-    """Return a finished export of the reader's own. Raises DomainNotFound, the same for what is not theirs and not there."""
+    """Return the reader's own finished export. Raises DomainNotFound, also for the export of somebody else."""
     with acting_as(reader):
         file = ExportFile.objects.filter(export=export_id, member=reader).first()
     if file is None:
@@ -57,14 +57,14 @@ def read_export(*, reader: User, export_id: UUID) -> bytes:
 
 
 def prepare_waiting() -> int:
-    """Put together every export that waits, or that a worker left half made; return how many were finished. The worker's."""
+    """Make the exports that wait or that a killed worker left; return how many were finished. For the worker."""
     waiting = fetch_all("SELECT id, member_id FROM public.privacy_exports_under_way()")
     members = User.objects.in_bulk([member_id for _export_id, member_id in waiting])
     return sum(_prepare(export_id, members[member_id]) for export_id, member_id in waiting)
 
 
 def prune_exports() -> int:
-    """Delete the exports that are too old; return how many. The database knows how old that is. The worker's."""
+    """Delete the exports past their retention period; return how many. For the worker."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT public.privacy_prune_exports()")
         return int(cursor.fetchone()[0])
@@ -84,18 +84,18 @@ def _prepare(export_id: UUID, member: User) -> bool:
     if export is None:
         return False
 
-    def tell(done: int, total: int) -> None:
+    def on_progress(done: int, total: int) -> None:
         _update(export_id, member, done=done, total=total)
 
     try:
-        content = build_archive(member=member, tell=tell)
-    except Exception as failure:  # noqa: BLE001 -- one member's copy that fails is no reason to fail the others'
-        # Only the kind is logged: a message may quote what was being copied.
+        content = build_archive(member=member, on_progress=on_progress)
+    except Exception as failure:  # noqa: BLE001 -- one export that fails must not stop the others
+        # Only the type is logged: the message may quote the data.
         logger.warning("An export could not be put together (%s).", type(failure).__name__)
         _update(export_id, member, state=ExportState.FAILED if export.attempts >= ATTEMPTS else ExportState.WAITING)
         return False
     with acting_as(member):
-        # Locked, and looked at again: the member may have been erased meanwhile, and the export with them.
+        # Locked and read again: an erasure may have deleted the export meanwhile.
         if Export.objects.filter(pk=export.pk).select_for_update().first() is None:
             return False
         ExportFile.objects.create(export=export, member=member, content=content)
@@ -106,7 +106,7 @@ def _prepare(export_id: UUID, member: User) -> bool:
 
 
 def compose_export_ready(member_id: UUID) -> Letter | None:
-    """Write the mail to a member whose copy staff asked for; None when there is no copy any more."""
+    """Write the mail to a member whose export staff requested; None when the export is gone."""
     member = User.objects.filter(pk=member_id).first()
     if member is None:
         return None
@@ -118,7 +118,7 @@ def compose_export_ready(member_id: UUID) -> Letter | None:
 
 
 def _begin(export_id: UUID, member: User) -> Export | None:
-    """Count the attempt and return the export, unless it is gone or was tried too often."""
+    """Count an attempt and return the export; None if it is gone or has no attempt left."""
     with acting_as(member):
         export = Export.objects.filter(pk=export_id).first()
         if export is None:

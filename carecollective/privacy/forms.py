@@ -11,9 +11,9 @@ _signer = Signer(salt="privacy.erasure")
 
 
 class ErasureForm(RawForm):
-    """The password once more, so that a phone left on a table erases nobody.
+    """The password once more, so that nobody else can erase a member on an unlocked phone.
 
-    `leaving` names the member whose page this is, signed: after a second click nobody is signed in any more.
+    `leaving` is the signed id of the page's member: at a second click nobody is signed in any more.
     """
 
     leaving = forms.Field(required=False, widget=forms.HiddenInput)
@@ -25,11 +25,11 @@ class ErasureForm(RawForm):
 
     @classmethod
     def of(cls, member: User) -> "ErasureForm":
-        """Return the empty form of a member's own page."""
+        """Return the empty form for a member."""
         return cls(initial={"leaving": _signer.sign(str(member.pk))})
 
     def member_id(self) -> UUID | None:
-        """Return whose page the form was on, or None where nothing proves it."""
+        """Return the id of the member whose page the form was on; None without a valid signature."""
         try:
             return UUID(_signer.unsign(self.raw("leaving")))
         except BadSignature:

@@ -15,7 +15,7 @@ class ExportState(models.TextChoices):
 
 
 class Export(models.Model):
-    """A member's wish for a copy of all that is theirs, and how far the worker has come."""
+    """A member's request for a copy of their data, and the worker's progress."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
@@ -47,7 +47,7 @@ class Export(models.Model):
 
 
 class ExportFile(models.Model):
-    """The finished zip. A policy shows it to its member alone: not to staff, nor to a worker that acts for nobody."""
+    """The finished zip. A policy shows it to its member only, not to staff."""
 
     export = models.OneToOneField(Export, models.CASCADE, primary_key=True, related_name="+")
     member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
@@ -61,13 +61,13 @@ class ExportFile(models.Model):
 
 
 class Erasure(models.Model):
-    """That a member was erased, when and at whose hand. Who they were is not known any more."""
+    """The record that a member was erased, when, and by whom. It does not say who they were."""
 
     member = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="+")
     erased_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     erased_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
     swept_at = models.DateTimeField(null=True)
-    # Where the member had acted on the rollout: the record's newest hash before their name left it, and after.
+    # If the member had acted on the rollout: the audit log's newest hash before and after their name was removed.
     record_head_before = models.TextField(default="")
     record_head_after = models.TextField(default="")
 

@@ -1,4 +1,4 @@
-"""A copy of all that is mine, and leaving for good."""
+"""The pages to export one's own data and to erase oneself."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from carecollective.web.pages import CatchRefusals, public_page, render_page
 
 @member_page
 def request_export(request: MemberRequest) -> HttpResponse:
-    """Ask the worker for a copy; the account page tells how far it is."""
+    """Request an export. The account page shows its progress."""
     if request.method == "POST":
         exports.request_export(actor=request.user)
     return redirect(f"{reverse('account')}#your-data")
@@ -24,7 +24,7 @@ def request_export(request: MemberRequest) -> HttpResponse:
 
 @member_page
 def download_export(request: MemberRequest, export_id: UUID) -> HttpResponse:
-    """Hand a finished copy to its member; for anybody else there is nothing here."""
+    """Send a finished export to its member; 404 for anybody else."""
     content = exports.read_export(reader=request.user, export_id=export_id)
     return HttpResponse(
         content,
@@ -40,8 +40,8 @@ def download_export(request: MemberRequest, export_id: UUID) -> HttpResponse:
 @sensitive_post_parameters("password")
 @public_page
 def erase_account(request: HttpRequest) -> HttpResponse:
-    """Erase the member, once they have confirmed it with their password, and lead to the goodbye."""
-    # In this order: whoever is signed out by their other click has left by then.
+    """Erase the member who confirms with their password, then show the goodbye page."""
+    # Checked in this order: a first click signs the member out only after the erasure.
     if not request.user.is_authenticated and erasure.has_left(ErasureForm(request.POST).member_id()):
         return redirect("account-erased")
     return _erase_account(request)
@@ -61,7 +61,7 @@ def _erase_account(request: MemberRequest) -> HttpResponse:
 
 @public_page
 def say_goodbye(request: HttpRequest) -> HttpResponse:
-    """Say goodbye to who has left; who is signed in has not."""
+    """Show the goodbye page to a member who has left. Who is signed in has not."""
     if request.user.is_authenticated:
         return redirect("account")
     return render_page(request, "privacy/erased.html", {})

@@ -250,7 +250,7 @@ def _answer(requester: User, helper: User, conversation: Conversation) -> None:
 
 
 def _export(member: User) -> None:
-    build_archive(member=member, tell=lambda _done, _total: None)
+    build_archive(member=member, on_progress=lambda _done, _total: None)
 
 
 def _erase(actor: User, member: User) -> None:

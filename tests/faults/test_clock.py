@@ -119,7 +119,7 @@ def test_a_token_runs_out_by_the_databases_clock(db, member, api_client, put_clo
 
 def test_an_export_says_when_by_the_databases_clock(db, member, put_clock_wrong):
     put_clock_wrong()
-    made_at = collect(member=member(), tell=lambda done, of: None)["made_at"]
+    made_at = collect(member=member(), on_progress=lambda done, of: None)["made_at"]
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp() - %s", [made_at])
         assert timedelta(0) <= cursor.fetchone()[0] < timedelta(minutes=1)

@@ -178,7 +178,7 @@ def test_the_account_page_tells_how_far_it_is_and_hands_it_out(ada, member, help
             Export.objects.update(done=done, total=total)
         seen.append(f"{done} of {total} conversation." in " ".join(client.get("/account").content.decode().split()))
 
-    archive.build_archive(member=ada, tell=look)
+    archive.build_archive(member=ada, on_progress=look)
     assert seen == [True, True]
     assert exports.prepare_waiting() == 1
     page = " ".join(client.get("/account").content.decode().split())

@@ -12,7 +12,7 @@ register = template.Library()
 
 @register.inclusion_tag("privacy/your_data.html", takes_context=True)
 def your_data(context: RequestContext) -> dict[str, Any]:
-    """Show the member's export and how far it is, and the way to leave for good."""
+    """Show the member's export with its progress, and the form to leave for good."""
     return {
         "export": newest_export(member=context["user"]),
         "form": ErasureForm.of(context["user"]),
