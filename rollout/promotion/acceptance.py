@@ -1,11 +1,13 @@
-"""The playbook's final acceptance (6.2), line by line: what is measured, and what people sign for."""
+"""The playbook's final acceptance (6.2): nine items that are measured or signed."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
-from django.db import connection
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
+from carecollective.core.database import fetch_all
 from carecollective.core.moments import moment
 from rollout.gates import criteria
 from rollout.gates.criteria import Criterion
@@ -15,7 +17,6 @@ from rollout.gates.stays import read_stays
 from rollout.models import Alert, Flag
 from rollout.promotion import automated_checks, sign_offs
 from rollout.promotion.automated_checks import CheckResult, failed, insufficient, passed
-from rollout.promotion.readiness import confidence
 from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item
 from rollout.stages import ENABLED
 from rollout.targeting.state import FLAG_NAME, environment_disables
@@ -25,12 +26,12 @@ NOT_ENABLED = gettext_noop("The rollout is not at enabled.")
 
 
 def judge_acceptance() -> tuple[ChecklistItem, ...]:
-    """Judge the nine lines as they stand now. The rollout is accepted when all of them pass."""
+    """Judge the nine items as they are now. The rollout is accepted when all of them pass."""
     return sign_offs.judge_items(ITEMS, since=_enabled_since())
 
 
 def check_deployed() -> CheckResult:
-    """Look whether everybody is in V2."""
+    """Check that everybody is in V2."""
     stage = Flag.objects.get(name=FLAG_NAME).current_stage()
     if stage != ENABLED:
         return insufficient(_("The rollout is at %(stage)s.") % {"stage": stage})
@@ -39,29 +40,21 @@ def check_deployed() -> CheckResult:
     return passed(_("The rollout is at enabled."))
 
 
-def check_success() -> CheckResult:
-    """Hold the starts at enabled against 99%."""
-    return _check_by_gate(Criterion(Measure.SUCCESS, 0.99))
-
-
-def check_latency() -> CheckResult:
-    """Hold the sends at enabled against 500 ms."""
-    return _check_by_gate(Criterion(Measure.LATENCY, 500))
-
-
-def check_errors() -> CheckResult:
-    """Hold the failures at enabled against 1%."""
-    return _check_by_gate(Criterion(Measure.ERRORS, 0.01))
+def check_gate(measure: Measure, bound: float) -> CheckResult:
+    """Check what was measured at enabled against a bound of its own."""
+    if _enabled_since() is None:
+        return insufficient(_(NOT_ENABLED))
+    confidence = settings.ROLLOUT_CONFIDENCE
+    gate = criteria.judge(Criterion(measure, bound), collect_observation(confidence=confidence), confidence)
+    return CheckResult(gate.state, gate.words)
 
 
 def check_observed() -> CheckResult:
-    """Look whether the stage lasted two weeks, and whether a critical alert opened in them."""
+    """Check that enabled has lasted two weeks without a critical alert."""
     since = _enabled_since()
     if since is None:
         return insufficient(_(NOT_ENABLED))
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
+    ((now,),) = fetch_all("SELECT clock_timestamp()")
     start = max(since, now - timedelta(days=OBSERVED_DAYS))
     critical = Alert.objects.filter(severity="critical", opened_at__gte=start).count()
     if critical:
@@ -89,9 +82,15 @@ def _observed_at() -> datetime | None:
 
 ITEMS = (
     Item("accepted/deployed", gettext_noop("V2 is deployed to 100% of members"), check_deployed),
-    Item("accepted/success", gettext_noop("Over 99% of conversations begin"), check_success),
-    Item("accepted/latency", gettext_noop("Messages are sent in under 500 ms (p95)"), check_latency),
-    Item("accepted/errors", gettext_noop("Under 1% of operations fail"), check_errors),
+    Item(
+        "accepted/success", gettext_noop("Over 99% of conversations begin"), partial(check_gate, Measure.SUCCESS, 0.99)
+    ),
+    Item(
+        "accepted/latency",
+        gettext_noop("Messages are sent in under 500 ms (p95)"),
+        partial(check_gate, Measure.LATENCY, 500),
+    ),
+    Item("accepted/errors", gettext_noop("Under 1% of operations fail"), partial(check_gate, Measure.ERRORS, 0.01)),
     Item(
         "accepted/bugs",
         gettext_noop("No critical bugs in two weeks at enabled"),
@@ -114,11 +113,3 @@ ITEMS = (
     ),
 )
 sign_offs.register(ITEMS)
-
-
-def _check_by_gate(criterion: Criterion) -> CheckResult:
-    if _enabled_since() is None:
-        return insufficient(_(NOT_ENABLED))
-    sure = confidence()
-    gate = criteria.judge(criterion, collect_observation(confidence=sure), sure)
-    return CheckResult(gate.state, gate.words)

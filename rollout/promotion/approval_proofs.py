@@ -1,7 +1,7 @@
 """Proofs that a proposal, an approval or an override went through the application.
 
-A proof is an HMAC with a key made from DJANGO_SECRET_KEY. The database keeps the key where the web role cannot read it,
-so whoever can only run SQL as the web role can write rows in anybody's name, but no proof. See decision 15.
+A proof is an HMAC with a key made from DJANGO_SECRET_KEY. The database keeps the key where the web role cannot read it:
+SQL as the web role can write a row in anybody's name, but not its proof. See decision 15.
 """
 
 import hmac
@@ -26,13 +26,13 @@ SELECT %(inner)s, %(outer)s WHERE (
 
 
 def prove(*fields: object) -> str:
-    """Return a proof of these fields. Each call gives another one, so that no row can be copied."""
+    """Return a proof of these fields. Each call returns a different one, so a copied row is found out."""
     nonce = token_hex(16)
     return f"{nonce}.{_digest(nonce, fields)}"
 
 
 def is_proven(proof: str, *fields: object) -> bool:
-    """Tell whether this application made the proof for these fields."""
+    """Whether this application made the proof for these fields."""
     nonce, _, digest = proof.partition(".")
     return hmac.compare_digest(digest, _digest(nonce, fields))
 
@@ -45,7 +45,7 @@ def of_proposal(
 
 
 def is_of_proposal(proposal: "Proposal") -> bool:
-    """Tell whether the application wrote the proposal, and not somebody at the database's own prompt."""
+    """Whether the application wrote the proposal, and not somebody by SQL."""
     fields = of_proposal(
         from_stage=proposal.from_stage,
         to_stage=proposal.to_stage,
@@ -66,7 +66,7 @@ def of_override(*, from_stage: object, to_stage: object, from_version: object, a
 
 
 def install_key(using: str = "default", **signal: Any) -> None:
-    """Give the database the key, after each `migrate`. An earlier key keeps proving what was approved in its time."""
+    """Store the key in the database, after each `migrate`. Earlier keys still prove what was approved with them."""
     key = _key().ljust(BLOCK_BYTES, b"\0")
     pads = {"inner": bytes(byte ^ 0x36 for byte in key), "outer": bytes(byte ^ 0x5C for byte in key)}
     with connections[using].cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Was each step up approved, and does each row still say who proposed, approved, signed and was told?"""
+"""Checks who approved each step up, and that no row about people was changed after it was written."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,8 @@ from rollout.models import AuditEntry, Change, Proposal, ProposalState, Source
 from rollout.promotion import approval_proofs
 from rollout.stages import Stage, order_key
 
-FORMER = "Former member"  # what an erasure leaves of a name
-# How often the application writes a row: once, or a second time to settle what was open.
+FORMER = "Former member"  # the name that an erasure leaves
+# How often the application writes a row: once, or a second time to decide a proposal.
 WRITES = {"rollout_proposal": 2, "rollout_sign_off": 1, "rollout_root_cause": 1, "rollout_delivery": 1}
 WHAT = {
     "rollout_proposal": "Proposal",
@@ -20,7 +20,7 @@ WHAT = {
     "rollout_root_cause": "Root cause",
     "rollout_delivery": "Delivered message",
 }
-# Django's connections are in UTC, as the trigger was: a moment has one spelling.
+# Both Django and the trigger use UTC, so a moment has one spelling.
 _ROWS = {
     table: f"""
 SELECT t.id, (
@@ -40,7 +40,7 @@ WHERE {condition} ORDER BY t.id
 }
 
 
-# When a row was truly written stands in its entries; its own columns say what their writer chose.
+# The time comes from the audit entries: a row's own columns say whatever its writer chose.
 _UNPROVEN = """
 SELECT p.id FROM public.rollout_proposal AS p, LATERAL (
     SELECT min(e.at) AS written, max(e.at) AS decided FROM public.rollout_audit_entry AS e
@@ -55,7 +55,7 @@ WHERE p.id = ANY (%s) AND (
 
 
 def find_unproven(proposal_ids: Sequence[int]) -> frozenset[int]:
-    """Return those of the proposals that the application did not make or approve, whoever they name."""
+    """Return the proposals that the application did not make or approve."""
     with connection.cursor() as cursor:
         cursor.execute(_UNPROVEN, [list(proposal_ids)])
         return frozenset(row[0] for row in cursor.fetchall())
@@ -78,7 +78,7 @@ def steps_up(lines: Sequence[Change]) -> list[Change]:
 
 
 def find_unapproved(steps: Sequence[Change]) -> Iterator[str]:
-    """Name each step up that passes for the application's and that nobody was entitled to make."""
+    """Describe each step up that claims to be approved but is not."""
     approved: dict[tuple[int, str, str], list[Proposal]] = defaultdict(list)
     for proposal in Proposal.objects.filter(state=ProposalState.APPROVED).order_by("pk"):
         approved[proposal.from_version, proposal.from_stage, proposal.to_stage].append(proposal)
@@ -91,7 +91,7 @@ def find_unapproved(steps: Sequence[Change]) -> Iterator[str]:
 
 
 def find_problems(entries: Sequence[AuditEntry]) -> Iterator[str]:
-    """Name each break in the chain, and each row that is not as its latest entry says."""
+    """Describe each break in the chain, and each row that differs from its latest entry."""
     previous = ""
     for entry in entries:
         if entry.hash != chained_hash(entry, previous):
@@ -117,7 +117,7 @@ def chained_hash(entry: AuditEntry, previous: str) -> str:
 
 
 def name_line(line: Change) -> str:
-    """Name a line of the record so that people find it."""
+    """Describe a line of the record so that people find it."""
     return f"Line {line.pk} (version {line.flag_version}, {line.from_stage} to {line.to_stage}, by {line.actor_label})"
 
 
@@ -158,7 +158,7 @@ def _approves(proposal: Proposal, line: Change) -> bool:
 
 
 def _was_proven(line: Change, proof: str, fields: tuple[object, ...]) -> bool:
-    """Ask the database, which keeps earlier keys too. What is older than the first key has no proof, and needs none."""
+    """Ask the database, which has the earlier keys too. A change from before the first key needs no proof."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT public.rollout_is_proven(%s, %s::text[], %s)", [proof, list(map(str, fields)), line.at])
         return cursor.fetchone()[0] is not False

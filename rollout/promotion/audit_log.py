@@ -1,4 +1,4 @@
-"""Does the record still say what was written? Recomputes the chain of hashes that the database's trigger made."""
+"""The audit log: recomputes the chain of hashes that the database's trigger wrote."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from rollout.targeting.state import FLAG_NAME
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was found. `head` is the hash of the newest line: kept elsewhere, it proves that none was taken off the end.
+    """The result of a verification. Keep `head`, the newest line's hash, elsewhere: it proves that no line was cut off.
 
-    `entries` and `entries_head` are the same of who proposed, approved, signed and was told. `from_outside` names the
-    steps up that nobody approved; the record is right to say so, and somebody should ask who made them.
+    `entries` and `entries_head` are the same for who proposed, approved, signed and was told. `from_outside` lists the
+    steps up that nobody approved: the record is intact, but somebody should ask who made them.
     """
 
     lines: int
@@ -32,10 +32,10 @@ class Audit:
 
 
 def verify(*, expected_head: str = "") -> Audit:
-    """Check every line of the record against the ones before it, and the last against the flag itself.
+    """Check the chain of hashes, and the last line against the flag.
 
-    Also that each step up was approved by two people or overridden, and that nobody edited who approved, signed or was
-    told. With `expected_head`, a hash noted down earlier, also that the line it belongs to is still there.
+    Also check that each step up was approved by two people or overridden, that nobody edited who approved, signed or was
+    told, and that the line with the hash `expected_head`, noted earlier, is still there.
     """
     lines, entries = list(Change.objects.order_by("pk")), audit_entries.read_entries()
     steps_up = audit_entries.steps_up(lines)
@@ -64,7 +64,7 @@ def chained_hash(line: Change, previous: str) -> str:
 
 
 def canonical_text(line: Change) -> str:
-    """Return the text that is hashed for a line: each value after its length, so that none runs into another."""
+    """Return the text that is hashed for a line: each value prefixed with its length, so that it is unambiguous."""
     values: Iterable[object] = (
         line.pk,
         line.at,
@@ -103,7 +103,7 @@ def _broken_links(lines: list[Change]) -> Iterator[str]:
                 f"Line {line.pk} (version {line.flag_version}, {line.at:%Y-%m-%d %H:%M:%S} UTC) does not follow from what"
                 " stands before it: it was altered or added, or a line before it was removed."
             )
-        # Going on from what is written names each place once instead of all that follows.
+        # Continue from the written hash: one break is reported once, and not for all lines after it.
         previous = line.hash
 
 

@@ -1,4 +1,4 @@
-"""The playbook's ten items before a promotion: a program judges what it can, and people sign for the rest."""
+"""The playbook's ten items before a promotion, checked by a program or signed by people."""
 
 from django.utils.translation import gettext_noop
 
@@ -36,5 +36,5 @@ sign_offs.register(ITEMS)
 
 
 def judge_checklist(facts: SignOffFacts | None = None) -> tuple[ChecklistItem, ...]:
-    """Judge the ten items as they stand now."""
+    """Judge the ten items as they are now."""
     return sign_offs.judge_items(ITEMS, facts=facts)

@@ -1,7 +1,7 @@
-"""After the switch, the last one out: a proof that no V2 start which began before a rollback is still to be committed.
+"""The drain certificate: a proof that no V2 start from before a rollback can still commit.
 
-A start in V2 holds a shared lock until its transaction ends, and looks at the flag only once it has it. Who then commits
-`disabled` and gets the same lock for itself alone knows that each start has either ended or will see `disabled`.
+A V2 start takes a shared advisory lock until its transaction ends, and reads the flag only after that. So once `disabled`
+is committed and this lock was taken exclusively, every start has ended or will read `disabled`.
 """
 
 from contextlib import suppress
@@ -34,8 +34,8 @@ WHERE held.locktype = 'advisory' AND held.classid = 0 AND held.objid = %s AND he
   AND held.pid <> pg_backend_pid()
 ORDER BY session.xact_start, held.pid
 """
-# A rollback that waits to be recorded is in force, and will be the flag's next version.
-TAKEN_BACK = """
+# A rollback that is not recorded yet is in force; it will be the flag's next version.
+LAST_ROLLBACK_VERSION = """
 SELECT coalesce(
   (SELECT flag.version + 1 FROM public.rollout_flag AS flag, public.rollout_state AS state
    WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
@@ -47,31 +47,31 @@ SELECT coalesce(
 
 
 def enter_v2_start(*, member: "User") -> MessagingVersion | None:
-    """Begin a start in V2 inside the caller's transaction, and return the version that it may use after all.
+    """Begin a V2 start inside the caller's transaction, and return the version that it must use.
 
-    Not V2 any more when the rollout was taken back since the caller asked; the answer then is what `decide` says now.
+    This is no longer V2 if the rollout was rolled back since the caller decided.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [advisory_locks.V2_STARTS])
-    # A statement of its own: one that waited for the lock still sees the flag as it was before.
+    # A statement of its own: the one that waited for the lock has an older snapshot of the flag.
     state, override = snapshot.read_now(), settings.MESSAGING_V2_ROLLOUT
     facts = gather_facts(member=member, state=state, override=override)
     return decide(state=state, member=facts, override=override).version
 
 
 def certify(*, flag_version: int) -> DrainCertificate:
-    """Prove that no V2 start commits from now on, as long as the rollout stays at `flag_version`; keep and return the proof.
+    """Prove that no V2 start commits from now on while the flag stays at `flag_version`. Store and return the proof.
 
-    After a second in vain the row that is returned has no `issued_at` and names the sessions that stood in the way.
-    Raises NothingToCertify unless that version is the present one, and is `disabled`.
+    If a start is still running after a second, the returned row has no `issued_at` and names the sessions in the way.
+    Raises NothingToCertify unless the flag is at that version and at `disabled`.
     """
     if connection.in_atomic_block:
-        raise RuntimeError("Inside a transaction nothing has been committed yet that could be certified.")
+        raise RuntimeError("Inside a transaction the rollback is not committed yet, so there is nothing to certify.")
     return certify_now(flag_version=flag_version, wait_ms=WAIT_MS) or _report(flag_version)
 
 
 def certify_now(*, flag_version: int, wait_ms: int = 50) -> DrainCertificate | None:
-    """Issue the certificate if that takes no waiting to speak of; None where a start is on its way, and nothing is kept.
+    """Issue the certificate within `wait_ms`; return None, and store nothing, while a start is running.
 
     Raises NothingToCertify.
     """
@@ -84,28 +84,28 @@ def certify_now(*, flag_version: int, wait_ms: int = 50) -> DrainCertificate | N
 
 
 def latest_attempt() -> DrainCertificate | None:
-    """Return the last attempt since V2 was last taken from members, an issued one before any other; None if nobody asked."""
-    version = _version_taken_back()
+    """Return the latest attempt since the last rollback, preferring an issued one; None without any."""
+    version = _last_rollback_version()
     if version is None:
         return None
     attempts = list(DrainCertificate.objects.filter(flag_version__gte=version))
     return next((attempt for attempt in attempts if attempt.issued_at), attempts[0] if attempts else None)
 
 
-def certify_what_is_owed(*, after: timedelta) -> None:
-    """Issue the certificate that the last rollback lacks, once it is `after` old and no start is on its way any more."""
+def certify_missing(*, after: timedelta) -> None:
+    """Issue the certificate that the last rollback lacks, once the rollback is `after` old."""
     state = snapshot.read_now()
-    version = _version_taken_back(after=after) if state.stage == DISABLED else None
+    version = _last_rollback_version(after=after) if state.stage == DISABLED else None
     if version is None or DrainCertificate.objects.filter(flag_version__gte=version, issued_at__isnull=False).exists():
         return
-    # Moved on just now: there is nothing to prove any more.
+    # If the flag has just changed again, there is nothing to prove.
     with suppress(NothingToCertify):
         certify_now(flag_version=state.version)
 
 
-def _version_taken_back(*, after: timedelta = timedelta(0)) -> int | None:
-    """Return the version at which V2 was last taken from members, at least so long ago."""
-    ((version,),) = fetch_all(TAKEN_BACK, {"after": after})
+def _last_rollback_version(*, after: timedelta = timedelta(0)) -> int | None:
+    """Return the flag's version of the last rollback that is at least `after` old."""
+    ((version,),) = fetch_all(LAST_ROLLBACK_VERSION, {"after": after})
     return int(version) if version is not None else None
 
 

@@ -1,4 +1,4 @@
-"""The way up: one staff member proposes a step for which the evidence is there, and another one approves it."""
+"""A step up takes two people: one proposes it, another approves it, and nothing may be missing for either."""
 
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ from rollout.targeting import snapshot
 
 
 def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
-    """Ask for a step up, on the evidence of this moment; it happens once a second staff member approves.
+    """Propose a step up. It happens once a second staff member approves it.
 
     Raises NotPermitted without `rollout.propose`; ValidationRefused for the reason; NothingToChange unless it is a step
     up; PromotionRefused naming everything that is missing; ProposalPending while another one waits.
@@ -62,7 +62,7 @@ def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
 
 
 def approve(*, actor: User, proposal_id: int) -> Change:
-    """Approve a proposal of somebody else's and move the rollout; the evidence is asked for anew.
+    """Approve another person's proposal and move the rollout, if still nothing is missing.
 
     Raises NotPermitted without `rollout.approve`; ProposalNotFound; ProposalSettled; SamePerson for the proposer;
     ProposalUnproven where the application did not make it; ProposalStale when the rollout has changed since;
@@ -73,10 +73,10 @@ def approve(*, actor: User, proposal_id: int) -> Change:
         raise SamePerson
     if not approval_proofs.is_of_proposal(proposal):
         raise ProposalUnproven
-    # Judged before anything is locked, so that nobody's rollback waits for it.
+    # Judged before the row is locked, so that a rollback does not wait for it.
     found = readiness.judge(stage=Stage.parse(proposal.from_stage), target=Stage.parse(proposal.to_stage))
     with transaction.atomic():
-        # First the flag and then the proposal: whoever moves the rollout meanwhile makes this one stale.
+        # First the flag, then the proposal: if somebody moves the rollout meanwhile, this proposal is stale.
         flag = rollbacks.lock_flag()
         is_stale, missing = flag.version != proposal.from_version, found.missing
         if is_stale:
@@ -97,13 +97,13 @@ def approve(*, actor: User, proposal_id: int) -> Change:
 
 
 def refuse(*, actor: User, proposal_id: int, reason: str) -> Proposal:
-    """Say no to a proposal, and why. Raises NotPermitted without `rollout.approve`; ProposalNotFound; ProposalSettled."""
+    """Refuse a proposal, and say why. Raises NotPermitted without `rollout.approve`; ProposalNotFound; ProposalSettled."""
     proposal = _find(actor, "rollout.approve", proposal_id)
     return _settle(proposal, actor, ProposalState.REFUSED, decision_reason=services.clean_reason(reason))
 
 
 def withdraw(*, actor: User, proposal_id: int) -> Proposal:
-    """Take a proposal back; its proposer may. Raises NotPermitted; ProposalNotFound; ProposalSettled."""
+    """Withdraw a proposal of one's own. Raises NotPermitted; ProposalNotFound; ProposalSettled."""
     proposal = _find(actor, "rollout.propose", proposal_id)
     if proposal.proposer_id != actor.pk:
         raise NotPermitted
@@ -122,7 +122,7 @@ def _find(actor: User, permission: str, proposal_id: int) -> Proposal:
 
 
 def _may_still(member_id: UUID | None, permission: str) -> bool:
-    """Ask the row as it is now: the evidence took a while to judge, and a proposal may have waited for days."""
+    """Whether the member still has the permission: the proposal may have waited for days."""
     member = User.objects.filter(pk=member_id).first() if member_id else None
     return member is not None and _may(member, permission)
 
@@ -133,7 +133,7 @@ def _may(member: User, permission: str) -> bool:
 
 
 def _settle(proposal: Proposal, actor: User, state: ProposalState, **more: Any) -> Proposal:
-    """Decide a pending proposal. The condition is the lock: of two who decide at once, one finds it decided."""
+    """Decide a pending proposal. Of two decisions at once, the condition lets only one through."""
     decided = Proposal.objects.filter(pk=proposal.pk, state=ProposalState.PENDING).update(
         state=state, decided_by_id=actor.pk, decided_by_label=str(actor), decided_at=ClockTimestamp(), **more
     )
@@ -144,7 +144,7 @@ def _settle(proposal: Proposal, actor: User, state: ProposalState, **more: Any) 
 
 
 def _clear_overtaken(version: int) -> None:
-    """Settle what was proposed for an earlier state: it stands in nobody's way."""
+    """Mark proposals for an earlier state of the flag as stale."""
     Proposal.objects.filter(state=ProposalState.PENDING).exclude(from_version=version).update(
         state=ProposalState.STALE, decided_by_label="", decided_at=ClockTimestamp()
     )

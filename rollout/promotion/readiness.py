@@ -1,4 +1,4 @@
-"""Is the rollout ready for its next step? Gates, checklist, open alerts and the order of the stages, in one answer."""
+"""Is the rollout ready for its next step? Gates, signatures, checklist, open alerts and the order of the stages."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What stands between `stage` and `target`. The second staff member's approval comes on top of it, always."""
+    """What is missing between `stage` and `target`. A second person's approval is needed in any case."""
 
     stage: Stage
     target: Stage | None
@@ -51,7 +51,7 @@ class Readiness:
 
     @property
     def expected_at(self) -> datetime | None:
-        """When the gates will have seen enough, at today's traffic; None when nothing is missing or nobody can tell."""
+        """When the gates will have seen enough at today's traffic; None if they have, or if it is unknown."""
         waiting = [found for found in self.gates if found.state is CheckState.INSUFFICIENT and found.blocks]
         times = [found.expected_at for found in waiting]
         return None if None in times else max((at for at in times if at), default=None)
@@ -62,7 +62,7 @@ class Readiness:
             "confidence": self.confidence,
             "gates": as_plain(self.gates),
             "checklist": {item.name: item.state for item in (*self.sign_offs, *self.checklist)},
-            # What the next stage is compared with, also once the events themselves are no longer kept.
+            # The next stage is compared with these, even after the events themselves were deleted.
             "sends": {
                 "calls": self.sends.calls,
                 "p95_ms": self.sends.p95_ms,
@@ -71,29 +71,24 @@ class Readiness:
         }
 
 
-def confidence() -> float:
-    """Return how sure the gates are to be before they pass."""
-    return float(settings.ROLLOUT_CONFIDENCE)
-
-
 def judge(*, stage: Stage, target: Stage | None) -> Readiness:
-    """Judge a step up from `stage`, where the rollout is now, to `target`; without one, what `stage` has shown so far."""
-    sure = confidence()
-    # Nobody is in V2 at disabled: there is nothing to have been seen.
+    """Judge a step up from the current `stage` to `target`; without a target, only what `stage` has shown."""
+    confidence = settings.ROLLOUT_CONFIDENCE
+    # At disabled nobody is in V2, so there are no figures to judge.
     gates: tuple[GateResult, ...] = ()
     sign_offs: tuple[ChecklistItem, ...] = ()
     sends, facts = Timings(), read_sign_off_facts()
     if stage != DISABLED:
-        seen = collect_observation(confidence=sure)
-        gates, sends = criteria.evaluate(stage=stage, observation=seen, confidence=sure), seen.sends
+        seen = collect_observation(confidence=confidence)
+        gates, sends = criteria.evaluate(stage=stage, observation=seen, confidence=confidence), seen.sends
         sign_offs = judge_stage(stage, seen=seen, facts=facts)
     checklist = judge_checklist(facts)
     blockers = tuple(_blockers(stage, target, gates, sign_offs, checklist, alerts=open_alerts()))
-    return Readiness(stage, target, sure, gates, checklist, blockers, sign_offs, sends)
+    return Readiness(stage, target, confidence, gates, checklist, blockers, sign_offs, sends)
 
 
 def _resumes(stage: Stage, target: Stage | None) -> bool:
-    """Tell whether the step goes back to the stage that a rollback left, after its root cause was filed."""
+    """Whether the step returns to the stage that a rollback left, after its root cause was filed."""
     found = find_resumption(read_stays()) if stage == DISABLED else None
     return found is not None and found.explained and found.stage == target
 
@@ -109,7 +104,7 @@ def _blockers(
 ) -> Iterator[Blocker]:
     skipped = skipped_stages(stage, target) if target else ()
     if skipped and not _resumes(stage, target):
-        said = {"before": stage, "after": target, "skipped": ", ".join(str(rung) for rung in skipped)}
+        said = {"before": stage, "after": target, "skipped": ", ".join(str(each) for each in skipped)}
         yield Blocker("skip", _("Going from %(before)s to %(after)s would skip %(skipped)s.") % said)
     for alert in alerts:
         yield Blocker("alert", _("An alert is open: %(words)s") % {"words": alert.words})

@@ -1,7 +1,7 @@
-"""Turn V2 off without waiting for any lock that another session can hold; carry that over to the flag afterwards.
+"""Rollbacks: turn V2 off without waiting for any lock, and carry that over to the flag afterwards.
 
-A rollback is one inserted row, which every reader honours (the view `rollout_state`). The flag's row, the record and the
-drain certificate follow: at once where nobody holds them, else by the worker and the guard within seconds of their release.
+A rollback is one inserted row. Every reader respects it (the view `rollout_state`). The flag's row, the record and the
+drain certificate follow: at once if nobody locks them, otherwise by the worker or the guard within seconds of the release.
 """
 
 import logging
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOCK_WAIT_MS = 1000
-# Whoever rolls back carries it over themselves, and asks for the certificate. Others come after that.
+# The process that rolls back also carries it over and asks for the certificate. Others wait for it that long.
 LEAVE_ALONE = timedelta(seconds=4)
 
-# The key, the time and the session's role are the database's: nobody may choose them.
+# The database sets the key, the time and the session's role; the application may not.
 INSERT = """
 INSERT INTO public.rollout_rollback (actor_id, actor_label, source, reason) VALUES (%s, %s, %s, %s)
 RETURNING id, at, database_role
 """
 CARRY_OVER = "UPDATE public.rollout_flag SET stage = 'disabled', v1_writes = true WHERE name = %s"
-# A lock on a row shows as one on its table. Who waits in the same queue holds nobody up.
+# A row lock is seen as a lock on its table. A session that waits itself is not in the way.
 BLOCKERS = """
 SELECT DISTINCT ON (held.pid) held.pid, session.usename, session.application_name, session.xact_start
 FROM pg_catalog.pg_locks AS held LEFT JOIN pg_catalog.pg_stat_activity AS session ON session.pid = held.pid
@@ -60,7 +60,7 @@ ORDER BY held.pid
 class BlockingSession:
     """A database session that keeps a rollback from being recorded or certified.
 
-    `since` is None where the server does not tell this role; `pid` is None for a prepared transaction.
+    `since` is None where this role may not see it; `pid` is None for a prepared transaction.
     """
 
     pid: int | None
@@ -79,7 +79,7 @@ class BlockingSession:
 
 
 def insert(*, actor: "User | None", label: str, source: Source, reason: str) -> Rollback:
-    """Turn V2 off and V1 writes on for every reader, and return the row that does it, committed.
+    """Turn V2 off and V1 writes on for every reader, by one row; return it.
 
     Raises RollbackNotWritten with one sentence for a person.
     """
@@ -97,9 +97,9 @@ def insert(*, actor: "User | None", label: str, source: Source, reason: str) -> 
 
 
 def lock_flag() -> Flag:
-    """Hold the rollout's row still until this transaction ends, with every rollback carried over to it.
+    """Lock the flag's row until this transaction ends, with every rollback carried over to it.
 
-    Readers are never held up, and neither is a rollback.
+    Neither readers nor rollbacks wait for this lock.
     """
     flag = Flag.objects.select_for_update(of=("self",), no_key=True).get(name=FLAG_NAME)
     waiting = list(Rollback.objects.filter(change_id=None).order_by("pk").values_list("pk", flat=True))
@@ -114,7 +114,7 @@ def lock_flag() -> Flag:
 
 
 def settle() -> None:
-    """Carry every rollback over to the flag and the record. Raises django.db.Error when they are held for a second."""
+    """Carry every rollback over to the flag and the record. Raises django.db.Error if they are locked for a second."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             _limit_waiting(cursor)
@@ -134,7 +134,7 @@ def change_of(rollback: Rollback) -> Change:
 
 
 def list_waiting(*, for_at_least: timedelta = timedelta(0)) -> dict[int, Change]:
-    """Return the changes that rollbacks in force will be recorded as, by the rollback's key, the oldest first."""
+    """Return the future changes of rollbacks that are not recorded yet, by the rollback's key, the oldest first."""
     waiting = list(Rollback.objects.filter(change_id=None, at__lte=ClockTimestamp() - for_at_least).order_by("pk"))
     flag = Flag.objects.filter(name=FLAG_NAME).first() if waiting else None
     if flag is None:
@@ -148,7 +148,7 @@ def list_waiting(*, for_at_least: timedelta = timedelta(0)) -> dict[int, Change]
 
 
 def finish() -> int:
-    """Carry over and certify what rollbacks left unfinished; return how many were recorded. For the worker and the guard."""
+    """Record and certify unfinished rollbacks; return how many were recorded. For the worker and the guard."""
     left = Rollback.objects.filter(change_id=None, at__lt=ClockTimestamp() - LEAVE_ALONE)
     waiting = left.count()
     if waiting:
@@ -159,7 +159,7 @@ def finish() -> int:
                 raise
             logger.info("A rollback is in force and not recorded yet (%s).", type(problem).__name__)
             waiting = 0
-    drain.certify_what_is_owed(after=LEAVE_ALONE)
+    drain.certify_missing(after=LEAVE_ALONE)
     return waiting
 
 
@@ -171,7 +171,7 @@ def find_blockers() -> tuple[BlockingSession, ...]:
 
 
 def describe_unfinished() -> str:
-    """Say which rollback is in force and not in the record yet, and which session is in the way; empty when all is done."""
+    """Say which rollback is not recorded yet and which session is in the way; empty when there is none."""
     waiting = Rollback.objects.filter(change_id=None).order_by("pk").first()
     if waiting is None:
         return ""
@@ -180,7 +180,7 @@ def describe_unfinished() -> str:
 
 
 def describe_blockers() -> str:
-    """Say which session keeps a rollback unfinished, and that it finishes by itself."""
+    """Say which session is in the way of a rollback's record, and that nobody needs to do anything."""
     blockers = find_blockers()
     if not blockers:
         said = _("No database session is in the way, so it is recorded by itself within seconds.")
@@ -196,7 +196,7 @@ def _limit_waiting(cursor: "object") -> None:
 
 
 def _announce() -> None:
-    """Tell the processes at once. Without it they find the rollback within a second, by themselves."""
+    """Notify the processes at once. Without this they find the rollback within a second."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(f"NOTIFY {snapshot.CHANNEL}")

@@ -1,4 +1,4 @@
-"""What a rollback has to teach. The database opens the form with the change; a person files it, once."""
+"""Root causes: the form that the database opens with each rollback, and that a person files once."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -64,7 +64,7 @@ def file_root_cause(
         refused["due"] = [_("Give a day after today.")]
     if refused:
         raise ValidationRefused(fields=refused)
-    # The condition is the lock: of two who file at once, one finds nothing left to file.
+    # Of two who file at once, the condition lets only one through.
     filed = Form.objects.filter(pk=root_cause_id, filed_at=None).update(
         **cleaned, due=until, filed_by_id=actor.pk, filed_by_label=str(actor), filed_at=ClockTimestamp()
     )
@@ -77,17 +77,17 @@ def file_root_cause(
 
 
 def first_due(now: datetime) -> date:
-    """Return the earliest day by which something can be promised: tomorrow."""
+    """Return the earliest day that may be promised: tomorrow."""
     return (now.astimezone(UTC) + timedelta(days=1)).date()
 
 
 def list_due() -> tuple[RootCause, ...]:
-    """List the forms that wait to be filed, the latest rollback first."""
+    """List the forms that are not filed yet, the latest rollback first."""
     return _with_changes(list(Form.objects.filter(filed_at=None)))
 
 
 def list_filed(limit: int = 50) -> tuple[RootCause, ...]:
-    """List what was filed, the latest first."""
+    """List the filed forms, the latest first."""
     return _with_changes(list(Form.objects.exclude(filed_at=None).order_by("-filed_at", "-pk")[:limit]))
 
 

@@ -1,4 +1,4 @@
-"""Every change of the rollout that goes through the application: one locked row, one recorded change."""
+"""Changes of the rollout: of the stage and of V1 writes. Each locks the flag's row and records one change."""
 
 import logging
 from collections.abc import Iterator
@@ -33,12 +33,12 @@ APPROVAL = _("A second staff member's approval: propose the step in the control 
 def change_stage(
     *, actor: "User | None", stage: Stage, reason: str, source: Source, override: bool = False, actor_label: str = ""
 ) -> Change:
-    """Move the rollout to `stage` without anybody's approval: down at any time, up only past what is missing.
+    """Move the rollout to `stage` without a second person's approval: down at any time, up only by an override.
 
     Reaching `enabled` turns V1 writes off; leaving it, or reaching `disabled`, turns them on again.
-    A step down takes the permission to roll back. A step up raises PromotionRefused, naming all that is missing, unless
-    `override`: that takes a superuser or the command line, and the record keeps what was passed over. The way up for
-    everybody else is `rollout.promotion.proposals`.
+    A step down needs the permission to roll back. A step up raises PromotionRefused, naming all that is missing, unless
+    `override`: only a superuser or the command line may, and the record keeps what was missing. Everybody else uses
+    `rollout.promotion.proposals`.
     """
     if stage == DISABLED:
         return roll_back(actor=actor, reason=reason, source=source, actor_label=actor_label)
@@ -48,7 +48,7 @@ def change_stage(
     _require(actor, "rollout.propose" if is_up or stage == before else "rollout.rollback")
     if stage == before:
         raise NothingToChange(_("The rollout is already at %(stage)s.") % {"stage": stage})
-    # Judged before the row is held still: a rollback waits for nobody's evidence.
+    # Judged before the row is locked, so that a rollback does not wait for it.
     found = _judge_override(actor, before, stage, override=override) if is_up else None
     with transaction.atomic():
         flag = rollbacks.lock_flag()
@@ -56,39 +56,32 @@ def change_stage(
             raise NothingToChange(CHANGED_MEANWHILE)
         label = _label(actor, actor_label, source)
         if found is not None:
-            # First: the trigger on the flag looks for it.
+            # Before the flag changes: the flag's trigger looks for it.
             _keep_override(flag, stage, reason=reason, actor=actor, label=label, found=found)
-        change = _write(
-            flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label=label,
-            source=source, reason=reason, override=found is not None,
-        )  # fmt: skip
+        change = _write(flag, stage, actor=actor, label=label, source=source, reason=reason, override=found is not None)
         if found is not None:
             _require_accepted(change)
         return change
 
 
 def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) -> Change:
-    """Make the step up that a proposal asked for and `actor` approved. The caller holds the flag's lock."""
-    stage = Stage.parse(proposal.to_stage)
+    """Make the step up that was proposed and that `actor` approved. The caller holds the flag's lock."""
     reason = _("%(reason)s\nProposed by %(proposer)s, approved by %(approver)s.") % {
         "reason": proposal.reason,
         "proposer": proposal.proposer_label,
         "approver": proposal.decided_by_label,
     }
-    change = _write(
-        flag, stage=stage, v1_writes=_v1_writes_after(flag, stage), actor=actor, actor_label="", source=source,
-        reason=reason, override=False,
-    )  # fmt: skip
+    change = _write(flag, Stage.parse(proposal.to_stage), actor=actor, label=str(actor), source=source, reason=reason)
     _require_accepted(change)
     return change
 
 
 def roll_back(*, actor: "User | None", reason: str, source: Source, actor_label: str = "") -> Change:
-    """Turn V2 off for everybody and V1 writes on, whatever the rollout was doing; always possible, always recorded.
+    """Turn V2 off for everybody and V1 writes on. Always possible, and waits for no other session.
 
-    That waits for nobody. Then carries it over to the flag's row and asks for the certificate that no start in V2 is still
-    on its way; see `rollout.promotion.drain`. Where another session holds what that needs, the change that is returned is not
-    recorded yet (`is_recorded`), and `rollout.promotion.rollbacks` finishes by itself. Raises RollbackNotWritten.
+    Then carries it over to the flag's row, and asks for the drain certificate (`rollout.promotion.drain`). If another
+    session holds a lock that this needs, the returned change is not recorded yet (`is_recorded`), and the worker or the
+    guard finishes it (`rollout.promotion.rollbacks`). Raises RollbackNotWritten.
     """
     _require(actor, "rollout.rollback")
     reason = clean_reason(reason)
@@ -112,10 +105,8 @@ def set_v1_writes(*, actor: "User | None", on: bool, reason: str, source: Source
         flag = rollbacks.lock_flag()
         if flag.v1_writes is on:
             raise NothingToChange(_("V1 writes are already on.") if on else _("V1 writes are already off."))
-        return _write(
-            flag, stage=flag.current_stage(), v1_writes=on, actor=actor, actor_label=actor_label, source=source,
-            reason=reason, override=False,
-        )  # fmt: skip
+        label = _label(actor, actor_label, source)
+        return _write(flag, flag.current_stage(), v1_writes=on, actor=actor, label=label, source=source, reason=reason)
 
 
 def clean_reason(reason: str) -> str:
@@ -127,7 +118,7 @@ def clean_reason(reason: str) -> str:
 
 
 def _judge_override(actor: "User | None", before: Stage, stage: Stage, *, override: bool) -> Readiness:
-    """Return what a step up passes over. Raises OverrideRefused, or PromotionRefused when nobody wants to pass over it."""
+    """Return what an override of this step skips. Raises OverrideRefused, or PromotionRefused without `override`."""
     if override and actor is not None and not actor.is_superuser:
         raise OverrideRefused
     found = readiness.judge(stage=before, target=stage)
@@ -177,7 +168,7 @@ def _certify(change: Change) -> None:
 
 
 def _require(actor: "User | None", permission: str) -> None:
-    # Nobody behind a command or the guard; those are trusted by where they run.
+    # Commands and the guard have no actor; they are trusted because of where they run.
     if actor is not None and not actor.has_perm(permission):
         raise NotPermitted
 
@@ -188,31 +179,33 @@ def _label(actor: "User | None", actor_label: str, source: Source) -> str:
 
 def _write(
     flag: Flag,
-    *,
     stage: Stage,
-    v1_writes: bool,
+    *,
     actor: "User | None",
-    actor_label: str,
+    label: str,
     source: Source,
     reason: str,
-    override: bool,
+    v1_writes: bool | None = None,
+    override: bool = False,
 ) -> Change:
+    """Write the flag's row and return the change that the trigger recorded. V1 writes follow the stage unless given."""
     context = {
         "rollout.actor_id": str(actor.pk) if actor else "",
-        "rollout.actor_label": _label(actor, actor_label, source),
+        "rollout.actor_label": label,
         "rollout.source": source.value,
         "rollout.reason": reason,
         "rollout.override": "true" if override else "false",
     }
     with recorded_as(context):
-        flag.stage, flag.v1_writes = str(stage), v1_writes
+        flag.v1_writes = _v1_writes_after(flag, stage) if v1_writes is None else v1_writes
+        flag.stage = str(stage)
         try:
             flag.save(update_fields=["stage", "v1_writes"])
         except IntegrityError as problem:
             cause = problem.__cause__
             if not isinstance(cause, CheckViolation) or cause.diag.constraint_name != ROLLBACK_FIRST:
                 raise
-            # Rolled back since the row was locked: a rollback waits for nobody.
+            # Somebody rolled back since the row was locked: a rollback does not wait for the lock.
             raise NothingToChange(CHANGED_MEANWHILE) from None
     flag.refresh_from_db(fields=["version", "changed_at"])
     return Change.objects.get(flag_version=flag.version)
@@ -220,10 +213,10 @@ def _write(
 
 @contextmanager
 def recorded_as(context: dict[str, str]) -> Iterator[None]:
-    """Tell the table's trigger who changes it and why, for the statements inside and no others."""
+    """Tell the flag's trigger who changes it and why, for the statements inside the block."""
     _set_local(context)
     yield
-    # A later statement of the same transaction is not this change. After an error, the rollback forgets it.
+    # Later statements of the transaction are not this change. After an error, the database's rollback resets it.
     _set_local(dict.fromkeys(context, ""))
 
 
