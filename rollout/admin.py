@@ -19,7 +19,7 @@ site.register_page("rollout/live", live, name="rollout_live")
 
 @admin.register(Change)
 class ChangeAdmin(ReadOnlyAdmin):
-    """The whole record, to read. The flag itself is not registered: its raw row would go past the rules."""
+    """The record of changes, read-only. The flag is not registered: editing its row would bypass the rules."""
 
     list_display = ("at", "what", "who", "reason")
     list_filter = ("source", "override", "at")
@@ -38,7 +38,7 @@ class ChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description="database role")
     def session_role(self, change: Change) -> str:
-        """Say whose way in it was: a rollback by command takes the guard's, which is kept free for it."""
+        """Explain the guard's role at a rollback by command, which uses the guard's connection."""
         if change.source == Source.COMMAND and change.database_role.endswith("_guard"):
             return _("%(role)s (used by the command for a rollback; not the guard)") % {"role": change.database_role}
         return change.database_role

@@ -190,7 +190,7 @@ def _is_more(rule: Rule, seen: _Refused, evidence: Evidence) -> bool:
         return False
     usual, _seen = _before(seen.code, evidence)
     limit = max(rule.threshold, min(3 * usual, (1 + usual) / 2))
-    # Within five minutes, whoever tries again and again counts each time: that is less of a proof.
+    # Within five minutes every retry of a member counts, so the test must be stricter.
     chance = CHANCE_OF_REPEATS if seen.is_lately else CHANCE
     return statistics.at_least(seen.count - seen.repeats, seen.operations - seen.repeats, limit) <= chance
 

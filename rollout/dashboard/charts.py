@@ -1,4 +1,4 @@
-"""Charts as numbers for the page's SVG: paths and points in the drawing's own units, and the table behind each."""
+"""The numbers of the page's SVG charts: paths and points in the drawing's units, and the table behind each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -57,7 +57,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What a chart is made from: a value and a number of operations for each point, and how far its scale goes."""
+    """What a chart is made from: a value and a number of operations for each point."""
 
     name: str
     title: str
@@ -98,7 +98,7 @@ SERIES = (
 
 
 def draw_trend(trend: Sequence[TrendPoint], *, stage: Stage) -> dict[str, Chart]:
-    """Draw the three charts of the last 24 hours, by the names of their figures, each with the target of the stage."""
+    """Make the three charts of the last 24 hours, by the names of their figures, with the stage's targets."""
     limit, slowest = success_limit(stage), latency_limit(stage)
     targets: dict[str, tuple[float, str]] = {
         "creation_success": (limit * 100, formatting.percent(limit)),
@@ -110,7 +110,7 @@ def draw_trend(trend: Sequence[TrendPoint], *, stage: Stage) -> dict[str, Chart]
 
 
 def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
-    """Place a series in the drawing, from the oldest hour at the left to the present one at the right."""
+    """Make the chart of a series, from the oldest hour at the left to the current one at the right."""
     values = [series.value(point) for point in trend]
     low, high = _scale(series, [value for value in values if value is not None])
     step = (WIDTH - LEFT - RIGHT) / max(len(trend) - 1, 1)
@@ -148,7 +148,7 @@ def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
 
 
 def _scale(series: Series, values: Sequence[float]) -> tuple[float, float]:
-    """Return the bottom and the top: shares up to 100%, cut off below only where all of them are high."""
+    """Return the scale's bottom and top. Shares end at 100% and begin at 0%, or at 80% if all are higher."""
     if series.unit != "%":
         return 0, max([*values, series.target or 0]) * 1.2 or 1
     lowest = min(values, default=0)

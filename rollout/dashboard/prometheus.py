@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics: counters of every process of the site, and the rollout's state as the database has it."""
+"""The metrics at /metrics: counters of every process of the site, and the rollout's state from the database."""
 
 import hmac
 from collections.abc import Iterable, Iterator

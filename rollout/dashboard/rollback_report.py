@@ -1,4 +1,4 @@
-"""What came of a rollback: which processes have switched, the drain certificate, and what is still to be recorded."""
+"""The report after a rollback: which processes have switched, the drain certificate, and what is unfinished."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RollbackReport:
-    """What could be found out; V2 is off whatever is missing here. `unfinished` is empty when all is done."""
+    """What could be read; V2 is off in any case. `unfinished` is empty when all is done."""
 
     switch: Switch | None
     drain: DrainCertificate | None
@@ -29,7 +29,7 @@ class RollbackReport:
 
     @property
     def lines(self) -> Iterator[tuple[str, str]]:
-        """Yield each thing to tell with its heading."""
+        """Yield each part with its heading."""
         if self.unfinished:
             yield _("Unfinished"), self.unfinished
         if self.switch:
@@ -39,7 +39,7 @@ class RollbackReport:
 
 
 def read_report(change: Change) -> RollbackReport:
-    """Ask for all that a rollback reports. What cannot be read is left out: the rollback itself is in force."""
+    """Read the report. What cannot be read is left out: the rollback itself is in force."""
     unfinished = _try(rollbacks.describe_unfinished)
     if unfinished is None:
         unfinished = _("V2 is off. The record could not be read; look at it again in a minute.")

@@ -1,4 +1,4 @@
-"""All that the control room shows, as one tree: the page, the API and the command put it in their own shape."""
+"""All that the control room shows, as one tree of records for the page, the API and the command."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from rollout.telemetry.metrics import FailingCode
 
 
 class Health(StrEnum):
-    """The one word over the page."""
+    """The state of the rollout in one word."""
 
     DISABLED = "disabled"  # nobody is in V2, and nothing is wrong
     HEALTHY = "healthy"
@@ -27,12 +27,12 @@ class Health(StrEnum):
     ROLLED_BACK = "rolled_back"  # at disabled, with a root cause to file
     GUARD_ABSENT = "guard_absent"  # V2 is off by itself, because nobody watches
     OVERRIDDEN = "overridden"  # the environment of this process, or of all that serve, says disabled
-    UNKNOWN = "unknown"  # the row cannot be read
+    UNKNOWN = "unknown"  # the flag's row cannot be read
 
 
 @dataclass(frozen=True, slots=True)
 class GuardState:
-    """Whether somebody watches. `v2_is_off` tells that V2 is off for want of a guard alone, whatever the stage says."""
+    """Whether a guard watches. `v2_is_off` says that V2 is off only because no guard does."""
 
     state: str  # watching, absent, never
     holder: str
@@ -44,9 +44,9 @@ class GuardState:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One of the playbook's metrics. `value` is None where nothing was counted: 0 of 0 is no figure.
+    """One of the playbook's metrics. `value` is None where nothing was counted.
 
-    `unit` is percent, ms or count; `state` is pass, fail or insufficient against `target`, or none where there is no target.
+    `unit` is percent, ms or count; `state` is pass, fail, insufficient, or none for a figure without a target.
     """
 
     # creation_success, send_p95, adoption, error_rate, v1_creations, duplicates, slow_calls or connection_errors
@@ -103,7 +103,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """The next stage, and whether it may be proposed. The second staff member's approval is asked for in any case."""
+    """The next stage, and whether it may be proposed. It needs a second person's approval in any case."""
 
     stage: Stage
     ready: bool
@@ -122,9 +122,10 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class PendingProposal:
-    """`stale` tells that the rollout has moved on since: it can only be withdrawn.
+    """A proposal that waits for its decision.
 
-    One that is not `proven` was not made in the application, whoever it names: it can only be refused.
+    A `stale` one was made before the last change, and can only be withdrawn. One that is not `proven` was not made in the
+    application, whoever it names, and can only be refused.
     """
 
     id: int
@@ -150,7 +151,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """What the last rollback can promise: `certified` means that no V2 start commits after `issued_at`."""
+    """The drain certificate of the last rollback: if `certified`, no V2 start commits after `issued_at`."""
 
     flag_version: int
     certified: bool
@@ -195,7 +196,7 @@ class Overview:
     served: tuple[Served, ...]
     last_change: TimelineEntry | None
     failing: tuple[FailingCode, ...]
-    told: str  # whether people heard of the latest alert
+    told: str  # whether a message about the latest alert arrived
     v1_since_rollback: ServedSince | None  # while the latest change of the stage is a rollback
 
 

@@ -1,4 +1,4 @@
-"""Read all that the control room shows, once and by the database's clock."""
+"""Reads all that the control room shows, once and by the database's clock."""
 
 import math
 from collections.abc import Sequence
@@ -56,10 +56,10 @@ SHOWN = 3
 
 
 def read_status() -> Status:
-    """Read all that the control room shows. Reads only; the rollout's row is read itself, and not a process's copy of it."""
+    """Read all that the control room shows, from the database and not from this process's snapshot."""
     state = snapshot.read_now()
     switch = propagation.read_switch(version=state.version)
-    # A command's own environment says nothing of the processes that serve.
+    # A command's environment may differ from that of the serving processes, so these are asked too.
     overridden = environment_disables() or 0 < switch.serving == len(switch.held_off)
     (read_at, waits), stays = _clock(), read_stays()
     since = stays[0].began if stays else None
@@ -106,7 +106,7 @@ def read_status() -> Status:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the one word over the page follows from."""
+    """What the health is derived from."""
 
     state: RolloutState
     overridden: bool
@@ -117,7 +117,7 @@ class _Facts:
 
     @property
     def unserved(self) -> tuple[AlertRecord, ...]:
-        """The open alerts that outweigh everything else, whatever the stage: members cannot start in V1."""
+        """The open alerts that count at any stage: members cannot start in V1."""
         return tuple(one for one in self.alerts if one.kind in ("members_cannot_start", "v1_creation_failing"))
 
 
@@ -165,7 +165,7 @@ def _words(health: Health, facts: _Facts) -> str:
 
 
 def _still_needed(gates: tuple[GateResult, ...]) -> str:
-    """Name what the gates still wait for: 29 more starts, 2 more days."""
+    """Say what the gates still need: 29 more starts, 2 more days."""
     missing = [
         formatting.count(math.ceil((one.needed - one.seen) / DAY), "more day")
         if one.unit == "seconds"
@@ -247,7 +247,7 @@ def _drain(state: RolloutState) -> Drain | None:
 
 
 def as_drain(attempt: DrainCertificate) -> Drain:
-    """Put an attempt at a drain certificate into the tree's words."""
+    """Make the record of an attempt at a drain certificate."""
     return record_from(
         attempt,
         Drain,
@@ -270,7 +270,7 @@ def _overview(
 ) -> Overview:
     """Read what somebody who was just woken needs first.
 
-    `v2_is_off` tells that nobody can start in V2, whatever `stage` says.
+    With `v2_is_off` nobody can start in V2, whatever the stage.
     """
     takes_starts = {MessagingVersion.V1: v1_writes, MessagingVersion.V2: stage != DISABLED and not v2_is_off}
     return Overview(
@@ -283,7 +283,7 @@ def _overview(
 
 
 def _latest_alert() -> AlertRecord | None:
-    """Return the latest alert that is to be told: a weaker one of the same cause waits behind a stronger, untold."""
+    """Return the latest alert that people are told of; a weaker one of the same cause has no messages."""
     latest = recent_alerts(10)
     return next((one for one in latest if one.deliveries), next(iter(latest), None))
 
@@ -317,7 +317,7 @@ def _served(version: MessagingVersion, *, takes_starts: bool) -> Served:
 
 
 def _state(failed: int, share: float) -> str:
-    """Judge as the tiles do: one failure of a few starts is chance, a second is none."""
+    """Judge as the tiles do: one failure of few starts may be chance, two are not."""
     if share >= SUCCESS:
         return "pass"
     return "fail" if failed > 1 else "insufficient"

@@ -1,4 +1,4 @@
-"""What happened, newest first: changes, proposals and their decisions, alerts, signatures, drains and root causes, merged."""
+"""The timeline: changes, proposals, alerts, signatures, drain certificates and root causes, the newest first."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -23,15 +23,15 @@ LENGTH = 50
 
 
 def read_timeline(changes: Iterable[TimelineEntry] | None = None) -> tuple[TimelineEntry, ...]:
-    """Read the latest events of all kinds; `changes` are what `list_changes` gave, where that was asked already."""
+    """Read the latest entries of all kinds. `changes` are those of `list_changes`, if they were read already."""
     events = [*(list_changes() if changes is None else changes), *_proposals(), *_alerts(), *_signatures(), *_drains()]
     events += _root_causes()
-    # What happened at the same moment stays in the order of the kinds: cause before what it caused, read upwards.
+    # The sort is stable: at the same moment a cause stands below its effect.
     return tuple(sorted(events, key=lambda event: event.at, reverse=True)[:LENGTH])
 
 
 def list_changes() -> Iterator[TimelineEntry]:
-    """Read the latest changes of the rollout, the newest first; a rollback that is not recorded yet is in force."""
+    """Read the latest changes, the newest first, with rollbacks that are not recorded yet."""
     waiting = reversed(list_waiting().values())
     for change in islice(chain(waiting, Change.objects.all()[:LENGTH]), LENGTH):
         badges = [change.source] if change.source in (Source.OUTSIDE, Source.GUARD) else []
@@ -111,7 +111,7 @@ def _proposals() -> Iterator[TimelineEntry]:
 def _alerts() -> Iterator[TimelineEntry]:
     for alert in recent_alerts(LENGTH):
         if alert.severity == Severity.NOTICE:
-            continue  # the change itself stands here
+            continue  # the timeline shows the change itself
         acted = ("guard",) if alert.disabled_v2 else ()
         yield TimelineEntry(
             at=alert.opened_at,
@@ -167,7 +167,7 @@ def _drains() -> Iterator[TimelineEntry]:
 
 
 def describe_drain(attempt: DrainCertificate) -> str:
-    """Say what an attempt proves, or who stood in the way."""
+    """Say what a drain certificate proves, or which sessions are in the way."""
     if attempt.issued_at is not None:
         return _("No start in V2 commits after %(when)s (waited %(waited).0f ms).") % {
             "when": moment(attempt.issued_at, "millisecond"),

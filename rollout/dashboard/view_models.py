@@ -1,4 +1,4 @@
-"""The status in the control room's words: titles, steps and tiles. The page draws them and decides nothing."""
+"""What the control room shows of the status: titles, steps, tiles and lines."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ BADGES = {
     "warning": "Warning",
     "resolved": "Resolved",
 }
-# Small is good: a share of them is never worded as smaller than it is.
+# Small is good for these, so their share is rounded up.
 BAD_SHARES = frozenset({"error_rate", "v1_creations", "duplicates"})
 LATEST = 5
 
@@ -69,7 +69,7 @@ class Line:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What an override passed over, one by one; empty for everything else, which people wrote."""
+        """The checks that an override skipped, one by one; empty for everything else."""
         is_list = self.event.kind == "proposal" and "override" in self.event.badges
         return tuple(self.event.words.splitlines()) if is_list else ()
 
@@ -82,7 +82,7 @@ def title_of(stage: Stage) -> str:
 
 
 def title_in(text: str) -> str:
-    """Name a stage that a record spells."""
+    """Name the stage that is spelled in a record, or nothing."""
     return title_of(Stage.parse(text)) if text else ""
 
 
@@ -93,7 +93,7 @@ def who_is_in(stage: Stage) -> str:
 
 
 def steps_of(status: Status) -> tuple[Step, ...]:
-    """Put the five stages in a row, with the present one in its place where it is none of them."""
+    """List the five stages in order, and the current one among them where it is between two."""
     now, target = order_key(status.stage), status.next_step.stage if status.next_step else None
     relations = {-1: "passed", 0: "current", 1: "ahead"}
     return tuple(
@@ -116,7 +116,7 @@ def tiles_of(status: Status) -> tuple[Tile, ...]:
 
 
 def value_of(figure: Figure) -> str:
-    """Word a figure's value; a dash where nothing was counted, because 0 of 0 is neither good nor bad."""
+    """Format a figure's value; a dash where nothing was counted."""
     if figure.value is None:
         return "–"
     match figure.unit:
@@ -149,33 +149,33 @@ def headline_of(event: TimelineEntry) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class InTheWay:
-    """What stands in the way of a step: one thing in words, or several of one kind, each by its title."""
+class BlockerGroup:
+    """What is in the way of a step: one blocker in words, or several of one kind by their titles."""
 
     kind: str
     words: str
     titles: tuple[str, ...] = ()
 
 
-def blockers_of(status: Status) -> Iterator[InTheWay]:
-    """Say what stands in the way, kind by kind; gates and checklist are named, because the page shows them whole."""
+def blockers_of(status: Status) -> Iterator[BlockerGroup]:
+    """Group the blockers by kind. Gates and checklist items are only named: the page shows them elsewhere."""
     if status.next_step is None:
         return
     kinds = [blocker.kind for blocker in status.next_step.blockers]
     for blocker in status.next_step.blockers:
         if blocker.kind not in ("gate", "checklist"):
-            yield InTheWay(blocker.kind, blocker.words)
+            yield BlockerGroup(blocker.kind, blocker.words)
     if "gate" in kinds:
-        yield _listed("gate", "gate", [gate.title for gate in status.gates if gate.blocks])
+        yield _group("gate", "gate", [gate.title for gate in status.gates if gate.blocks])
     if "checklist" in kinds:
-        yield _listed("checklist", "checklist item", [item.title for item in status.checklist if not item.passed])
+        yield _group("checklist", "checklist item", [item.title for item in status.checklist if not item.passed])
 
 
 def checklist_comes_next(status: Status) -> bool:
-    """Tell whether the checklist is what the reader needs now: it alone is in the way, and no rollback is unexplained."""
+    """Whether only the checklist is in the way, and no root cause is to be filed."""
     blockers = status.next_step.blockers if status.next_step else ()
     return bool(blockers) and not status.root_causes and all(blocker.kind == "checklist" for blocker in blockers)
 
 
-def _listed(kind: str, noun: str, titles: list[str]) -> InTheWay:
-    return InTheWay(kind, formatting.count(len(titles), noun), tuple(titles))
+def _group(kind: str, noun: str, titles: list[str]) -> BlockerGroup:
+    return BlockerGroup(kind, formatting.count(len(titles), noun), tuple(titles))

@@ -1,7 +1,6 @@
 """The pages at /admin/rollout/: the control room with its buttons, and the final acceptance."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
@@ -17,8 +16,8 @@ from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
 from rollout import formatting
 from rollout.dashboard import view_models
-from rollout.dashboard.actions import ActionForm, Forms, parse_stage
-from rollout.dashboard.schema import PendingProposal, Status
+from rollout.dashboard.actions import Forms, parse_stage
+from rollout.dashboard.schema import Status
 from rollout.dashboard.status import read_status
 from rollout.errors import PromotionRefused
 from rollout.promotion import root_causes
@@ -32,32 +31,6 @@ if TYPE_CHECKING:
     from carecollective.accounts.models import User
 
 
-@dataclass(frozen=True, slots=True)
-class Can:
-    """What the reader may do: a button is drawn only for whom its service would let. The services ask again."""
-
-    propose: bool
-    approve: bool
-    rollback: bool
-    override: bool
-
-    @classmethod
-    def of(cls, member: "User") -> "Can":
-        propose, approve, rollback = (member.has_perm(f"rollout.{name}") for name in ("propose", "approve", "rollback"))
-        return cls(propose=propose, approve=approve, rollback=rollback, override=member.is_superuser)
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalCard:
-    """A pending proposal as its reader sees it."""
-
-    proposal: PendingProposal
-    title: str
-    from_title: str
-    is_own: bool
-    refuse: ActionForm
-
-
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def control_room(request: HttpRequest) -> HttpResponse:
@@ -69,21 +42,21 @@ def control_room(request: HttpRequest) -> HttpResponse:
     form = forms.bind(request.POST)
     with CatchRefusals(form) as attempt:
         messages.success(request, form.run(_staff(request)))
-        return redirect(reverse("admin:rollout_control_room") + _place_of(request))
+        return redirect(reverse("admin:rollout_control_room") + _anchor_after(request))
     return _render(request, forms, refusal=attempt.error, first_refused=form.first_refused)
 
 
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
-    """Answer with the regions of the page that move by themselves, for the script to put in place."""
+    """Return the parts of the page that the script refreshes."""
     _require_view(request)
-    return render(request, "admin/rollout/live.html", _room(request, read_status(), Forms()))
+    return render(request, "admin/rollout/live.html", _control_room_context(request, read_status(), Forms()))
 
 
 @never_cache
 def first_page(request: HttpRequest) -> HttpResponse:
-    """Lead staff to the control room; whoever may not see it gets the admin's own list."""
+    """Redirect staff to the control room; show the admin's own list to those who may not see it."""
     if request.user.has_perm("rollout.view"):
         return redirect("admin:rollout_control_room")
     return admin.site.index(request)
@@ -110,7 +83,7 @@ def acceptance(request: HttpRequest) -> HttpResponse:
         "accepted": not open_count,
         "open_count": open_count,
         "release": current_release(),
-        "can": Can.of(_staff(request)),
+        "can": _permissions(_staff(request)),
         "status": snapshot.read_now(),
         "post_to": reverse("admin:rollout_acceptance"),
         "refusal": refusal,
@@ -127,15 +100,21 @@ def _staff(request: HttpRequest) -> "User":
     return cast("User", request.user)
 
 
+def _permissions(member: "User") -> dict[str, bool]:
+    """Tell which buttons to draw for a member. The services check the permissions again."""
+    names = ("propose", "approve", "rollback")
+    return {name: member.has_perm(f"rollout.{name}") for name in names} | {"override": member.is_superuser}
+
+
 def _render(
     request: HttpRequest, forms: Forms, *, refusal: DomainError | None = None, first_refused: str = ""
 ) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "retention": retention.read(),
-        **_room(request, read_status(), forms),
-        **_member_asked_for(request),
-        **_stage_asked_for(request),
+        **_control_room_context(request, read_status(), forms),
+        **_member_context(request),
+        **_preview_context(request),
         "refusal": refusal,
         "first_refused": first_refused,
         "missing": refusal.missing if isinstance(refusal, PromotionRefused) else (),
@@ -143,14 +122,14 @@ def _render(
     return render_page(request, "admin/rollout/control_room.html", context, refusal=refusal)
 
 
-def _place_of(request: HttpRequest) -> str:
-    """Return where the page goes on after a button: whoever signs one item signs the next."""
+def _anchor_after(request: HttpRequest) -> str:
+    """Return the part of the page to show next: after one signature comes the next item."""
     if request.POST.get("action") not in ("sign", "unsign"):
         return ""
     return "#stage-sign-offs" if "/" in request.POST.get("item", "") else "?checklist=open#checklist"
 
 
-def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
+def _control_room_context(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
     member = _staff(request)
     now = order_key(status.stage)
     lines = view_models.lines_of(status)
@@ -159,7 +138,7 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
     tiles = view_models.tiles_of(status)
     return {
         "status": status,
-        "can": Can.of(member),
+        "can": _permissions(member),
         "forms": forms,
         "title": f"{health_word}: {stage_title}",
         "health_word": health_word,
@@ -174,17 +153,17 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
         "checklist_is_open": "checklist" in request.GET or view_models.checklist_comes_next(status),
         "checklist_done": sum(item.passed for item in status.checklist),
         "blockers": list(view_models.blockers_of(status)),
-        "next_choice": _titled(_ways_up(status)),
+        "next_choice": _titled(_stages_to_propose(status)),
         "higher": _titled(stage for stage in STAGES if order_key(stage) > now),
         "lower": _titled(stage for stage in STAGES if stage != DISABLED and order_key(stage) < now),
         "proposals": [
-            ProposalCard(
-                proposal,
-                title=view_models.title_in(proposal.to_stage),
-                from_title=view_models.title_in(proposal.from_stage),
-                is_own=proposal.proposer_id == member.pk,
-                refuse=forms[f"refuse-{proposal.id}"],
-            )
+            {
+                "proposal": proposal,
+                "title": view_models.title_in(proposal.to_stage),
+                "from_title": view_models.title_in(proposal.from_stage),
+                "is_own": proposal.proposer_id == member.pk,
+                "refuse": forms[f"refuse-{proposal.id}"],
+            }
             for proposal in status.proposals
         ],
         "is_pending": any(not proposal.stale for proposal in status.proposals),
@@ -204,8 +183,8 @@ def _room(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
     }
 
 
-def _ways_up(status: Status) -> list[Stage]:
-    """List what can be proposed here: the stage that a rollback left, and the next one."""
+def _stages_to_propose(status: Status) -> list[Stage]:
+    """List the stages that can be proposed: the one that a rollback left, and the next one."""
     resume = [status.resume.stage] if status.resume and status.resume.ready else []
     return [*resume, *([status.next_step.stage] if status.next_step else [])]
 
@@ -214,7 +193,7 @@ def _titled(stages: Iterable[Stage]) -> list[tuple[str, str]]:
     return [(str(stage), view_models.title_of(stage)) for stage in stages]
 
 
-def _member_asked_for(request: HttpRequest) -> dict[str, Any]:
+def _member_context(request: HttpRequest) -> dict[str, Any]:
     email = request.GET.get("email", "").replace("\0", "").strip()
     found = preview.explain_member(email) if email else None
     return {
@@ -225,16 +204,16 @@ def _member_asked_for(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _stage_asked_for(request: HttpRequest) -> dict[str, Any]:
+def _preview_context(request: HttpRequest) -> dict[str, Any]:
     asked, percentage = request.GET.get("preview", ""), request.GET.get("percentage", "")
     if not asked:
         return {}
-    typed: dict[str, Any] = {"preview_stage": asked, "preview_percentage": percentage}
+    chosen: dict[str, Any] = {"preview_stage": asked, "preview_percentage": percentage}
     try:
         stage: Stage = parse_stage(asked, percentage)
     except ValidationRefused as refusal:
-        return typed | {"preview_error": refusal.message}
-    return typed | {
+        return chosen | {"preview_error": refusal.message}
+    return chosen | {
         "preview": preview.preview(stage),
         "preview_title": view_models.title_of(stage),
         "pairs": preview.preview_pairs(stage),

@@ -198,7 +198,7 @@ class Command(BaseCommand):
 
 
 def _describe(problem: DatabaseError, refusal: DomainError) -> str:
-    """Say what members are told in words for whoever mends it."""
+    """Describe a database problem for the person who repairs it."""
     if not isinstance(refusal, TableMissing):
         return str(refusal.message)
     what = str(problem).splitlines()[0]
