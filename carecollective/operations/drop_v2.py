@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from carecollective.core.database import fetch_all
 from carecollective.operations.contents import TableContents, read_table
 from carecollective.operations.errors import OperationError
 from carecollective.operations.verification.remedies import V2_TABLES
@@ -19,7 +20,7 @@ from rollout.targeting.propagation import SILENT_SECONDS
 from rollout.targeting.state import FLAG_NAME
 
 PATIENCE = "5s"
-# Sessions count, not processes: whoever is connected as the site fails without these tables, a pooler included.
+# Sessions count, not processes: every session of the site's roles fails without these tables, also a pooler's.
 _SERVING = """
 SELECT (SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND usename = ANY (%(roles)s) AND pid <> pg_backend_pid()),
@@ -45,11 +46,11 @@ def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
     """
     database = str(connection.settings_dict["NAME"])
     with transaction.atomic(), connection.cursor() as cursor:
-        require_nobody_serves(cursor)
+        _require_nobody_serves()
         # Nobody writes from here on, so exactly what was exported is dropped.
         _lock(cursor)
-        _require_disabled(cursor)
-        _require_unreferenced(cursor)
+        _require_disabled()
+        _require_unreferenced()
         with _seeing_everything(cursor):
             found = {table: read_table(connection.connection, "public", table) for table in V2_TABLES}
             rows = sum(table.rows for table in found.values())
@@ -66,23 +67,23 @@ def drop_v2(*, export: Path | None, confirm: str) -> Dropped:
                 _export(cursor, export, database, found)
         cursor.execute("DROP TABLE public.messages_v2, public.conversations_v2")
         # A site that started meanwhile saw the tables.
-        require_nobody_serves(cursor)
+        _require_nobody_serves()
     return Dropped(database, found, export)
 
 
-def require_nobody_serves(cursor: Any) -> None:
+def _require_nobody_serves() -> None:
     """Raise OperationError, with the processes, while the site serves: without these tables V1 fails, too."""
     # Otherwise the server shows the sessions as of the transaction's first query.
-    cursor.execute("SELECT pg_stat_clear_snapshot()")
-    cursor.execute(_SERVING, {"roles": [ROLE_NAMES["web"], ROLE_NAMES["guard"]], "seconds": SILENT_SECONDS})
-    sessions, processes = cursor.fetchone()
+    fetch_all("SELECT pg_stat_clear_snapshot()")
+    parameters = {"roles": [ROLE_NAMES["web"], ROLE_NAMES["guard"]], "seconds": SILENT_SECONDS}
+    ((sessions, processes),) = fetch_all(_SERVING, parameters)
     if not sessions:
         return
     known = f" Processes (host:number): {processes}." if processes else ""
     raise OperationError(
         f"The site is running: {sessions} of its database sessions are open, and all messaging would fail with these tables"
         f" gone, V1's too. Nothing was dropped. Stop the site first: --stop-serving stops the one of this DATA_DIR; where a"
-        f" service or another machine runs it, stop it there. `manage.py serve` makes the tables anew.{known}"
+        f" service or another machine runs it, stop it there. `manage.py serve` makes the tables again.{known}"
     )
 
 
@@ -90,26 +91,25 @@ def _lock(cursor: Any) -> None:
     cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
     missing = [table for table in V2_TABLES if table not in connection.introspection.table_names(cursor)]
     if missing:
-        raise OperationError(f"{missing[0]} is not there: V2 has been dropped already. `migrate` makes it anew.")
+        raise OperationError(f"{missing[0]} is not there: V2 has been dropped already. `migrate` makes it again.")
     cursor.execute("LOCK TABLE public.conversations_v2, public.messages_v2 IN ACCESS EXCLUSIVE MODE")
 
 
-def _require_disabled(cursor: Any) -> None:
-    cursor.execute("SELECT stage FROM public.rollout_flag WHERE name = %s", [FLAG_NAME])
-    row = cursor.fetchone()
-    if row and row[0] != str(DISABLED):
-        raise OperationError(
-            f"V2 is at the stage {row[0]}: roll back first, with `manage.py rollout rollback --reason …`."
-        )
+def _require_disabled() -> None:
+    for (stage,) in fetch_all("SELECT stage FROM public.rollout_flag WHERE name = %s", [FLAG_NAME]):
+        if stage != str(DISABLED):
+            raise OperationError(
+                f"V2 is at the stage {stage}: roll back first, with `manage.py rollout rollback --reason …`."
+            )
 
 
-def _require_unreferenced(cursor: Any) -> None:
-    cursor.execute(
+def _require_unreferenced() -> None:
+    references = fetch_all(
         "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'f'"
         " AND confrelid = ANY (%(tables)s::regclass[]) AND NOT conrelid = ANY (%(tables)s::regclass[])",
         {"tables": list(V2_TABLES)},
     )
-    for table, constraint in cursor.fetchall():
+    for table, constraint in references:
         raise OperationError(f"The table {table} refers to V2 ({constraint}): it would be left half.")
 
 
@@ -136,10 +136,10 @@ def _export(cursor: Any, folder: Path, database: str, found: Mapping[str, TableC
                     for chunk in copy:
                         file.write(bytes(chunk))
                 _settle(file)
-        cursor.execute("SELECT clock_timestamp()")
+        ((now,),) = fetch_all("SELECT clock_timestamp()")
         facts = {
             "database": database,
-            "exported_at": cursor.fetchone()[0].isoformat(),
+            "exported_at": now.isoformat(),
             "tables": {name: {"rows": table.rows, "checksum": table.checksum} for name, table in found.items()},
         }
         with _new_file(folder / "export.json", made) as file:

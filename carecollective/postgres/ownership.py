@@ -15,7 +15,7 @@ from carecollective.postgres.roles import Connection
 MARK = re.compile(r"Care Collective: database (?P<database>.+), key (?P<key>[0-9a-f]{16})", re.DOTALL)
 _REMEDY = (
     "If nothing else uses these roles any more (the other site is gone, or its database was renamed or restored as"
-    " {database}), run `manage.py create_roles --take-over`: whoever used them until now can then no longer sign in."
+    " {database}), run `manage.py create_roles --take-over`: sites that used them until now can then no longer sign in."
 )
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from django.db import connection, transaction
 
+from carecollective.core.database import fetch_all
+
 SAMPLE = Path(__file__).parent / "sample"
 V1_TABLES = ("conversations", "conversation_participants", "messages")
 
@@ -15,22 +17,14 @@ def is_there() -> bool:
 
 def is_empty() -> bool:
     """Tell whether this database has no table at all."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT NOT EXISTS (SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema'))"
-        )
-        return bool(cursor.fetchone()[0])
+    return not fetch_all("SELECT FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema') LIMIT 1")
 
 
 def is_waiting() -> bool:
     """Tell whether there is a legacy database that is not taken over yet."""
     if not is_there():
         return False
-    with connection.cursor() as cursor:
-        if not _exists("public", "adoption_takeover"):
-            return True
-        cursor.execute("SELECT NOT EXISTS (SELECT FROM adoption_takeover)")
-        return bool(cursor.fetchone()[0])
+    return not _exists("public", "adoption_takeover") or not fetch_all("SELECT FROM adoption_takeover LIMIT 1")
 
 
 def load_sample() -> None:
@@ -46,19 +40,13 @@ def load_sample() -> None:
 def checksums() -> dict[str, str]:
     """Return a checksum of each V1 table's rows, every column included."""
     found = {}
-    with connection.cursor() as cursor:
-        for table in V1_TABLES:
-            rows_as_text = "coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '')"
-            cursor.execute(f"SELECT count(*), md5({rows_as_text}) FROM {table} t")  # noqa: S608 -- our own names
-            rows, checksum = cursor.fetchone()
-            found[table] = f"{rows} rows, {checksum}"
+    rows_as_text = "coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '')"
+    for table in V1_TABLES:
+        ((rows, checksum),) = fetch_all(f"SELECT count(*), md5({rows_as_text}) FROM {table} t")  # noqa: S608 -- our own names
+        found[table] = f"{rows} rows, {checksum}"
     return found
 
 
 def _exists(schema: str, table: str) -> bool:
-    with connection.cursor() as cursor:
-        # to_regclass() would need the right to use the schema.
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s)", [schema, table]
-        )
-        return bool(cursor.fetchone()[0])
+    # to_regclass() would need the right to use the schema.
+    return bool(fetch_all("SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s", [schema, table]))

@@ -9,6 +9,7 @@ from carecollective.core.catalog.comparison import Difference
 from carecollective.core.catalog.legacy_code import find_changes, pick_legacy_code
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import Facts, load_snapshot
+from carecollective.core.database import fetch_all
 from carecollective.takeover.models import Takeover
 
 _COLUMN = "SELECT FROM pg_attribute WHERE attrelid = to_regclass('adoption_takeover') AND attname = 'what_runs'"
@@ -23,14 +24,12 @@ def read_legacy_code() -> Facts:
 
 def record_legacy_code(**_given: Any) -> None:
     """Record the legacy code for a takeover that has no record of it. Called after each `migrate`."""
-    with connection.cursor() as cursor:
-        cursor.execute(_COLUMN)
-        if cursor.fetchone() is None:
-            # Only a part of the migrations was applied.
-            return
-    unkept = Takeover.objects.filter(what_runs__isnull=True)
-    if unkept.exists():
-        unkept.update(what_runs=read_legacy_code())
+    if not fetch_all(_COLUMN):
+        # Only a part of the migrations was applied.
+        return
+    without_record = Takeover.objects.filter(what_runs__isnull=True)
+    if without_record.exists():
+        without_record.update(what_runs=read_legacy_code())
 
 
 @transaction.atomic

@@ -9,7 +9,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import QuerySet
 
 from carecollective.accounts.models import MessagingPreferences, User
-from carecollective.core.database import connected_as
+from carecollective.core.database import connected_as, fetch_all
 from carecollective.core.pagination import Cursor
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox.records import MessageRecord
@@ -61,6 +61,17 @@ READ_WHOLE: Mapping[str, Callable[[], QuerySet[Any, Any]]] = {
         "pk", "email_notifications", "quiet_hours_start", "quiet_hours_end"
     ),
 }
+_CONVERSATIONS = """
+SELECT c.id,
+  ARRAY(SELECT user_id FROM conversation_participants p WHERE p.conversation_id = c.id AND left_at IS NULL),
+  ARRAY(SELECT user_id FROM conversation_participants p WHERE p.conversation_id = c.id AND left_at IS NOT NULL)
+FROM conversations c ORDER BY c.id
+"""
+_MESSAGES = """
+SELECT conversation_id, id, coalesce(content, ''),
+  deleted_at IS NOT NULL OR coalesce(moderation_status::text, '') IN ('hidden', 'removed')
+FROM messages
+"""
 
 
 def prove_site() -> Proof:
@@ -134,33 +145,15 @@ def _compare_whole(owners: Mapping[str, set[Any]]) -> Iterator[str]:
 
 
 def _expected() -> list[Expected]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT c.id,
-              ARRAY(SELECT user_id FROM conversation_participants p WHERE p.conversation_id = c.id AND left_at IS NULL),
-              ARRAY(SELECT user_id FROM conversation_participants p WHERE p.conversation_id = c.id AND left_at IS NOT NULL)
-            FROM conversations c ORDER BY c.id
-            """
-        )
-        conversations = cursor.fetchall()
-        cursor.execute(
-            """
-            SELECT conversation_id, id, coalesce(content, ''),
-              deleted_at IS NOT NULL OR coalesce(moderation_status::text, '') IN ('hidden', 'removed')
-            FROM messages
-            """
-        )
-        rows = cursor.fetchall()
     texts: dict[UUID, dict[UUID, str]] = {}
     withheld: set[UUID] = set()
-    for conversation, key, content, is_withheld in rows:
+    for conversation, key, content, is_withheld in fetch_all(_MESSAGES):
         texts.setdefault(conversation, {})[key] = content
         if is_withheld:
             withheld.add(key)
     return [
         Expected(key, tuple(readers), tuple(left), texts.get(key, {}), frozenset(withheld))
-        for key, readers, left in conversations
+        for key, readers, left in fetch_all(_CONVERSATIONS)
     ]
 
 

@@ -7,6 +7,7 @@ from django.db import connection, models, transaction
 
 from carecollective.accounts.models import User
 from carecollective.accounts.sign_in.hashers import from_legacy_hash
+from carecollective.core.database import fetch_all
 from carecollective.help_requests.services import LIFETIME_DAYS, expire_requests
 from carecollective.takeover import legacy
 from carecollective.takeover.kept_out import KeptOut, keep_out
@@ -25,6 +26,7 @@ WHERE (p.email IS NULL OR p.email = lower(u.email) AND %(is_first)s) AND u.email
 ORDER BY lower(u.email), to_jsonb(u) ->> 'deleted_at' IS NOT NULL, u.created_at, u.id
 """
 
+_WITHOUT_MEMBER = "SELECT count(*) FROM auth.users u WHERE NOT EXISTS (SELECT FROM profiles p WHERE p.id = u.id)"
 # Fill in what every page shows or sorts by. A row without a date gets the oldest date.
 _GAPS = (
     "UPDATE profiles SET name = 'Neighbour' WHERE btrim(coalesce(name, '')) = ''",
@@ -67,16 +69,14 @@ def take_over(*, superuser_email: str = "") -> Outcome:
     `superuser_email`.
     """
     is_first = not Takeover.objects.exists()
+    sign_ins = fetch_all(_SIGN_INS, {"is_first": is_first})
+    ((without_member,),) = fetch_all(_WITHOUT_MEMBER)
     with connection.cursor() as cursor:
-        cursor.execute(_SIGN_INS, {"is_first": is_first})
-        sign_ins = cursor.fetchall()
         for member_id, email, hashed in sign_ins:
             cursor.execute(
                 "UPDATE profiles SET email = %s, password = %s WHERE id = %s AND email IS NULL",
                 [email, from_legacy_hash(hashed or ""), member_id],
             )
-        cursor.execute("SELECT count(*) FROM auth.users u WHERE NOT EXISTS (SELECT FROM profiles p WHERE p.id = u.id)")
-        without_member = cursor.fetchone()[0]
         kept_out = keep_out(again=is_first)
         gaps_filled = 0
         for statement in _GAPS:

@@ -10,7 +10,7 @@ _STARTS_FAIL = ("v1_creation_failing", *_V2_FAILS)
 _DATABASE = (*_STARTS_FAIL, "connection_errors", "slow_call")
 RESTORE_V2 = (
     "Restore the newest backup. Only if V2 held nothing that anybody needs: roll back to disabled, then `manage.py migrate`"
-    " makes the tables anew, empty."
+    " makes the tables again, empty."
 )
 LOOK_AT_CODES = "Look at the errors by code, then at the database."
 

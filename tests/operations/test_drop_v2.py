@@ -1,4 +1,4 @@
-"""Option B of going back: V2's tables dropped only when nothing is lost, and made anew by `migrate`."""
+"""Option B of going back: V2's tables dropped only when nothing is lost, and made again by `migrate`."""
 
 import csv
 import json
@@ -100,7 +100,7 @@ def test_what_psql_dropped_is_made_anew_at_disabled_alone(as_owner: str, stage: 
     ask(as_owner, "DROP TABLE messages_v2, conversations_v2", "owner")
     said = databases.manage(settings.DATA_DIR, as_owner, "migrate").stdout
     is_off = stage == "disabled"
-    assert ("made anew, empty" in said, ask(as_owner, THERE)) == (is_off, is_off)
+    assert ("made again, empty" in said, ask(as_owner, THERE)) == (is_off, is_off)
     if is_off:
         found = databases.manage(settings.DATA_DIR, as_owner, "verify_messaging", "--json", role="web").stdout
         assert json.loads(found)["ok"]
@@ -108,7 +108,7 @@ def test_what_psql_dropped_is_made_anew_at_disabled_alone(as_owner: str, stage: 
     with pytest.raises(subprocess.CalledProcessError) as refused:
         databases.manage(settings.DATA_DIR, as_owner, "verify_messaging", "--cheap", "--verbosity", "0", role="owner")
     (line,) = [line for line in refused.value.stderr.splitlines() if "Tables, messages_v2: table of" in line]
-    assert line.endswith("then `manage.py migrate` makes the tables anew, empty.")
+    assert line.endswith("then `manage.py migrate` makes the tables again, empty.")
 
 
 def test_empty_tables_go_without_a_word_typed(as_owner: str) -> None:

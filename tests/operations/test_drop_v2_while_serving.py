@@ -94,7 +94,7 @@ def test_v1_goes_on_when_psql_drops_the_tables_beneath_the_site(site: Site) -> N
     again = Site(site.data_dir)
     try:
         again.wait_until_watched()
-        assert "made anew, empty" in again.said
+        assert "made again, empty" in again.said
         assert again.is_healthy()
         assert is_served(again, seat)
     finally:

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-# Time passes for what the gates look at, and the record is chained anew, as only a superuser could.
+# Time passes for what the gates look at, and the record is chained again, as only a superuser could.
 DAYS_PASS = """
 SET session_replication_role = replica;
 UPDATE application_logs SET timestamp = timestamp - make_interval(days => {days});

@@ -54,7 +54,7 @@ FOUND = {
     ),
     "a trigger that writes into a table of theirs": (
         trigger("INSERT INTO audit (row_id) VALUES (NEW.id);"),
-        "The trigger theirs on messages runs as whoever writes, and its function needs INSERT on public.audit",
+        "The trigger theirs on messages runs as the role that writes, and its function needs INSERT on public.audit",
         OWNERS_RIGHTS,
     ),
     "a trigger that counts in a column of ours": (
@@ -64,7 +64,7 @@ FOUND = {
     ),
     "a trigger that reads and deletes elsewhere": (
         trigger("DELETE FROM audit WHERE row_id IN (SELECT row_id FROM audit);", "profiles"),
-        "The trigger theirs on profiles runs as whoever writes, and its function needs DELETE on public.audit, SELECT on",
+        "The trigger theirs on profiles runs as the role that writes, and its function needs DELETE on public.audit, SELECT on",
         OWNERS_RIGHTS,
     ),
     "a trigger that calls what writes": (

@@ -116,7 +116,7 @@ VARIANTS = (
             refused="Row-level security is off on messages"),
     # Triggers
     Variant("a trigger into an unknown table", trigger(NOTE),
-            refused="The trigger theirs on messages runs as whoever writes, and its function needs INSERT on public.audit"),
+            refused="The trigger theirs on messages runs as the role that writes, and its function needs INSERT on public.audit"),
     Variant("a trigger on its owner's rights", trigger(NOTE) + OWNERS_RIGHTS),
     Variant("a trigger into a table open to all", AUDIT + "GRANT INSERT ON audit TO PUBLIC;" + trigger(NOTE, before=""),
             refused="Everybody on the server has INSERT on public.audit"),
@@ -125,7 +125,7 @@ VARIANTS = (
         "a trigger that counts in the member's row",
         "ALTER TABLE profiles ADD asked int DEFAULT 0;"
         + trigger("UPDATE profiles SET asked = asked + 1 WHERE id = NEW.user_id;", "help_requests", before=""),
-        refused="The trigger theirs on help_requests runs as whoever writes, and its function needs UPDATE on public.profiles",
+        refused="The trigger theirs on help_requests runs as the role that writes, and its function needs UPDATE on public.profiles",
     ),
     Variant(
         "triggers that name no schema, on everything that an erasure changes",

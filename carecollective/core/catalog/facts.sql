@@ -1,11 +1,11 @@
--- Every fact of the catalogue that decides who may read or write: (part, name, value). Asked with an empty search_path, so
--- that each name has its schema; `public.` is left out of names alone. Any role may ask. No oid, no database's name, and
--- the owner's role only as "the owner": a fact reads the same on every server.
+-- Every fact of the catalogue that decides who may read or write: (part, name, value). Any role may run it. Run with an empty
+-- search_path, so that definitions name schemas; names leave out `public.`. A fact reads the same on every server: it has no oid,
+-- no database name, and the owner's role only as "the owner".
 WITH
 site AS (
-  -- Of a server that the operator brought, the rest is the operator's business.
+  -- On an operator's own server, other roles and the schema's owner are the operator's decision.
   SELECT owner, pg_get_userbyid(owner) = 'carecollective_owner' AS is_embedded FROM (SELECT coalesce(
-    -- Whoever has most of the tables: one that was given away does not make its new owner ours.
+    -- The owner of most tables: a single table may have been given to another role.
     (SELECT mode() WITHIN GROUP (ORDER BY relowner) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace),
     (SELECT datdba FROM pg_database WHERE datname = current_database())) AS owner) AS found
 ),
@@ -42,10 +42,10 @@ routine AS (
   SELECT p.*, s.prefix || regexp_replace(p.oid::regprocedure::text, '^("[^"]*"|[^".(]+)\.', '') AS name,
     (SELECT e.words FROM extension_part e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid) AS extension
   FROM pg_proc p JOIN space s ON s.oid = p.pronamespace
-  -- What an extension brings is its own business, until it acts on its owner's rights: anything can be made part of one.
+  -- Functions of extensions count only if they run with their owner's rights.
   WHERE p.prosecdef OR NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid)
 ),
--- What is granted on anything: the object as it is named here, who grants, and the list of rights.
+-- All grants: the object's name, its owner, the grantee and the right.
 granted AS (
   SELECT r.name AS object, r.relowner AS owner, x.grantee, x.privilege_type AS right_, x.is_grantable
   FROM relation r, aclexplode(r.relacl) x
@@ -78,7 +78,7 @@ granted AS (
   SELECT 'parameter ' || quote_ident(a.parname), 10, x.grantee, x.privilege_type, x.is_grantable
   FROM pg_parameter_acl a, aclexplode(a.paracl) x
   UNION ALL
-  -- Of the server's own functions and tables, what was granted since the server was made.
+  -- Grants on the server's own functions and tables since the server was made.
   SELECT 'function pg_catalog.' || p.oid::regprocedure::text, p.proowner, x.grantee, x.privilege_type, x.is_grantable
   FROM pg_proc p, aclexplode(p.proacl) x
   WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proacl IS NOT NULL AND NOT EXISTS (
@@ -101,7 +101,7 @@ granted AS (
     WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = a.attnum
     AND (y.grantee, y.privilege_type) = (x.grantee, x.privilege_type))
   UNION ALL
-  -- Large objects: on the embedded server the functions are taken away from everybody, so that here the beginning is too much.
+  -- Large objects: the embedded server revokes these functions from everybody, so the initial grants are too wide here.
   SELECT 'function pg_catalog.' || p.oid::regprocedure::text, p.proowner, x.grantee, x.privilege_type, x.is_grantable
   FROM site s, pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
   WHERE s.is_embedded AND p.pronamespace = 'pg_catalog'::regnamespace AND x.grantee = 0
@@ -153,7 +153,7 @@ FROM a_table r JOIN pg_policy p ON p.polrelid = r.oid
 UNION ALL
 SELECT 'Constraints', r.name || '.' || quote_ident(o.conname),
   pg_get_constraintdef(o.oid) || CASE WHEN o.convalidated OR pg_get_constraintdef(o.oid) LIKE '% NOT VALID%' THEN '' ELSE ' NOT VALID' END
--- That a column is never NULL became a constraint with PostgreSQL 18; here it stands with the column.
+-- Since PostgreSQL 18, NOT NULL is a constraint; here it is part of the column.
 FROM a_table r JOIN pg_constraint o ON o.conrelid = r.oid AND o.contype NOT IN ('n', 't')
 UNION ALL
 SELECT 'Indexes', r.name || '.' || quote_ident(c.relname),
@@ -165,7 +165,7 @@ SELECT 'Triggers', r.name || '.' || quote_ident(t.tgname),
   || CASE t.tgenabled WHEN 'O' THEN '' WHEN 'D' THEN ' (switched off)' WHEN 'R' THEN ' (on replicas only)' ELSE ' (always)' END
 FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
 UNION ALL
--- Those that hold a foreign key have no name worth keeping: only one that is switched off is a fact.
+-- The triggers of foreign keys have generated names: only a disabled one is a fact.
 SELECT 'Triggers', r.name || '.' || quote_ident(o.conname), 'the foreign key''s own triggers are switched off'
 FROM pg_trigger t JOIN relation r ON r.oid = t.tgrelid JOIN pg_constraint o ON o.oid = t.tgconstraint
 WHERE t.tgisinternal AND t.tgenabled <> 'O' GROUP BY r.name, o.conname
@@ -187,7 +187,7 @@ UNION ALL
 SELECT 'Grants', g.object || ' to ' || o.name, string_agg(g.right_ || CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END, ', '
   ORDER BY g.right_ COLLATE "C")
 FROM granted g JOIN role o ON o.oid = g.grantee WHERE g.grantee <> g.owner AND NOT o.is_owner
--- Two rights of everybody's come with every database. With or without them, our roles have their own.
+-- Everybody has two rights on every database by default. Our roles have their own, so these do not matter.
 AND NOT (o.name = 'public' AND (g.object, g.right_) IN (('database', 'CONNECT'), ('schema public', 'USAGE')))
 AND NOT (g.object = 'schema public' AND o.name = 'pg_database_owner')
 GROUP BY g.object, o.name
@@ -216,10 +216,10 @@ UNION ALL
 SELECT 'Roles', r.name || ' belongs to', coalesce((
   SELECT string_agg(other.name, ', ' ORDER BY other.name) FROM role other JOIN pg_roles p ON p.oid = other.oid AND NOT p.rolsuper
   WHERE other.oid <> r.oid AND NOT mine.rolsuper AND pg_has_role(r.oid, other.oid, 'MEMBER')), 'no role')
--- A superuser belongs to every role; that it is one is said above.
+-- A superuser belongs to every role; its attribute is a fact above.
 FROM role r JOIN pg_roles mine ON mine.oid = r.oid WHERE r.is_ours
 UNION ALL
--- Whoever may become the owner, or is one of the server's own administrators, may do all that anyway.
+-- Roles that may become the owner, and the server's administrators, have these rights anyway.
 SELECT 'Roles', r.name || ' is open to', coalesce((
   SELECT string_agg(other.name, ', ' ORDER BY other.name) FROM role other JOIN pg_roles p ON p.oid = other.oid AND NOT p.rolsuper
   WHERE other.oid <> r.oid AND pg_has_role(other.oid, r.oid, 'MEMBER') AND CASE
@@ -233,7 +233,7 @@ FROM pg_db_role_setting d LEFT JOIN role o ON o.oid = d.setrole AND o.oid <> 0, 
 LEFT JOIN pg_settings known ON known.name = split_part(one, '=', 1)
 WHERE (d.setrole = 0 OR o.is_ours OR o.is_owner)
 AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
--- Memory, plans, dates and languages are the administrator's own business.
+-- Settings of memory, plans, dates and languages do not matter.
 AND known.category IS DISTINCT FROM 'Client Connection Defaults / Locale and Formatting'
 AND coalesce(known.category, '') NOT LIKE 'Resource Usage%' AND coalesce(known.category, '') NOT LIKE 'Query Tuning%'
 UNION ALL
@@ -252,12 +252,12 @@ SELECT 'Publications', quote_ident(p.pubname), CASE WHEN p.puballtables THEN 'ev
   FROM pg_publication_tables t WHERE t.pubname = p.pubname), 'no table') END
 FROM pg_publication p
 UNION ALL
--- What writes into our tables from elsewhere.
+-- Subscriptions write into our tables from another server.
 SELECT 'Subscriptions', quote_ident(u.subname), 'subscription of ' || o.name
 FROM pg_subscription u JOIN role o ON o.oid = u.subowner
 WHERE u.subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 UNION ALL
--- What a statement without schemas could find in place of the server's own.
+-- Operators that a statement could find in place of the server's own.
 SELECT 'Operators', regexp_replace(p.oid::regoperator::text, '^public\.', ''), 'runs ' || p.oprcode::text
 FROM pg_operator p WHERE p.oprnamespace = 'public'::regnamespace
 AND NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_operator'::regclass AND e.objid = p.oid)
@@ -265,6 +265,6 @@ UNION ALL
 SELECT 'Casts', format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL),
   CASE c.castcontext WHEN 'e' THEN 'when asked for' WHEN 'a' THEN 'when stored' ELSE 'always' END
 FROM pg_cast c JOIN pg_type one ON one.oid = c.castsource JOIN pg_type other ON other.oid = c.casttarget
--- Below that number is what the server came with.
+-- Lower oids are the server's own.
 WHERE c.oid >= 16384 AND one.typnamespace = other.typnamespace AND one.typnamespace = 'pg_catalog'::regnamespace
 AND NOT EXISTS (SELECT FROM extension_part e WHERE e.classid = 'pg_cast'::regclass AND e.objid = c.oid)

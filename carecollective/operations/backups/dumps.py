@@ -88,7 +88,14 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
                 run_client(client, arguments, url=url, on_line=on_line, keep_open=[descriptor])
             say("Reading the dump once more …")
             finished_at = _row(session, _MOMENT)[0]
-            manifest = _complete(state, draft, client.description, started_at.isoformat(), finished_at.isoformat())
+            manifest = replace(
+                state,
+                started_at=started_at.isoformat(),
+                finished_at=finished_at.isoformat(),
+                bytes=draft.stat().st_size,
+                sha256=digest_of(draft),
+                versions={**state.versions, "client": client.description},
+            )
             fill_manifest(page, manifest)
             _settle(draft, dump)
             page.replace(path_of_manifest(dump))
@@ -165,17 +172,6 @@ def _remove_with(draft: Path) -> None:
         for other in others:
             other.unlink(missing_ok=True)
     draft.unlink(missing_ok=True)
-
-
-def _complete(state: Manifest, draft: Path, client: str, started_at: str, finished_at: str) -> Manifest:
-    return replace(
-        state,
-        started_at=started_at,
-        finished_at=finished_at,
-        bytes=draft.stat().st_size,
-        sha256=digest_of(draft),
-        versions={**state.versions, "client": client},
-    )
 
 
 def _make_private(folder: Path) -> None:

@@ -14,7 +14,7 @@ from rollout.stages import DISABLED
 from rollout.targeting.state import FLAG_NAME
 
 APP = "messaging_v2"
-MADE_ANEW = "V2's tables were missing, and are made anew, empty. What they held is in the newest backup."
+MADE_AGAIN = "V2's tables were missing, and are made again, empty. The newest backup has what they held."
 
 
 def make_v2_where_dropped(*, sender: AppConfig, using: str, stdout: Any = None, **given: Any) -> None:
@@ -44,7 +44,7 @@ def make_v2_where_dropped(*, sender: AppConfig, using: str, stdout: Any = None, 
             for statement in _repairs_of_v2(cursor):
                 cursor.execute(statement)
     if stdout is not None:
-        stdout.write(MADE_ANEW)
+        stdout.write(MADE_AGAIN)
 
 
 def _repairs_of_v2(cursor: Any) -> list[str]:

@@ -145,7 +145,7 @@ class Cluster:
             if "password authentication failed" in str(problem):
                 raise PostgresError(
                     f"{self.data.credentials} does not fit the data in {self.data.cluster}: restore the former, "
-                    "or remove both to begin anew."
+                    "or remove both to start again from nothing."
                 ) from None
             return False
 

@@ -1,5 +1,5 @@
 -- Everything the acting member said in V1, for their export: also in conversations that they left.
--- `has_left` says which those are. The legacy system's own messages are nobody's.
+-- `has_left` says which those are. The legacy system's own messages are left out.
 CREATE OR REPLACE FUNCTION public.privacy_own_legacy_messages()
 RETURNS TABLE (
     id uuid, conversation_id uuid, content text, created_at timestamptz, has_left boolean

@@ -1,5 +1,5 @@
 -- Take a former member of staff's name out of the audit log, proposals, sign-offs, root causes and alerts.
--- What was done, and its order, stays. The chain of hashes is computed anew; its last hash before and after is kept with the
+-- What was done, and its order, stays. The hashes are computed again; the last hash before and after is kept with the
 -- erasure, so that a hash that somebody noted down earlier can still be explained.
 -- A rollback that another session is just carrying over is skipped: the next erasure sweep finds it in the audit log.
 CREATE OR REPLACE FUNCTION public.privacy_unname_in_rollout(

@@ -284,7 +284,7 @@ def _other_type(table: str, name: str, column: Wanted, found: Found) -> Prefligh
     )
     why = ""
     if column.type == UUID:
-        why = " together with each column that refers to it; keys, policies and views that use them are made anew afterwards"
+        why = " together with each column that refers to it; keys, policies and views that use them must be made again afterwards"
     elif "AT TIME ZONE" in using:
         why = ", with the time zone that the legacy system meant"
     return PreflightFinding(

@@ -65,7 +65,7 @@ def find_failing_triggers() -> Iterator[PreflightFinding]:
         called, *_rest = fetch_all(_FUNCTION, [function])[0]
         if wants := sorted(set(_wants(function, granted, set()))):
             yield PreflightFinding(
-                f"The trigger {name} on {table} runs as whoever writes, and its function needs {', '.join(wants)},"
+                f"The trigger {name} on {table} runs as the role that writes, and its function needs {', '.join(wants)},"
                 " which the site's role does not have.",
                 f"As the owner of the function: ALTER FUNCTION {called} SECURITY DEFINER SET search_path = public, pg_temp;",
             )

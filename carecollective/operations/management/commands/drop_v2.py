@@ -15,7 +15,7 @@ from carecollective.serving.supervisor import StopError, stop_running_site
 class Command(OperationCommand):
     help = (
         "Drop V2's tables, when turning it off is not enough. Refuses while the site serves, while V2 is on, and while it holds"
-        " conversations unless they are written to a folder and the database's name is typed. `migrate` makes the tables anew,"
+        " conversations unless they are written to a folder and the database's name is typed. `migrate` makes the tables again,"
         " empty; the site needs them to start."
     )
 
@@ -49,7 +49,7 @@ class Command(OperationCommand):
         self.stdout.write(f"\nDropped: {len(dropped.tables)} tables with {count:,} rows.")
         if export:
             self.stdout.write(f"They are in {export}, with their checksums.")
-        self.stdout.write("`manage.py migrate` makes both tables anew, empty; the site needs them to start.")
+        self.stdout.write("`manage.py migrate` makes both tables again, empty; the site needs them to start.")
 
     def stop_serving(self) -> None:
         try:

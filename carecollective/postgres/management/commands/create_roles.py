@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--take-over",
             action="store_true",
-            help="take the roles for this site and its DJANGO_SECRET_KEY, whoever has them: after a change of the key, or when"
+            help="take the roles for this site and its DJANGO_SECRET_KEY, from any site: after a change of the key, or when"
             " the other site is gone",
         )
 

@@ -62,9 +62,7 @@ class Command(BaseCommand):
         superuser = options["superuser"]
         if options["sample"]:
             if not settings.LOCAL_MODE:
-                raise CommandError(
-                    "The sample is for the embedded database alone: nothing is loaded into one that you bring."
-                )
+                raise CommandError("The sample is only for the embedded database, never for a database of your own.")
             if legacy.is_empty():
                 self.stdout.write("Loading the sample of a legacy database …")
                 legacy.load_sample()
