@@ -85,7 +85,6 @@ class Alert(models.Model):
     acknowledged_by_label = models.TextField(default="", db_default="")
 
     class Meta:
-        db_table = "rollout_alert"
         default_permissions = ()
         ordering: ClassVar = ["-id"]
         constraints: ClassVar = [
@@ -147,7 +146,6 @@ class Delivery(models.Model):
     requested_by_label = models.TextField(default="", db_default="")
 
     class Meta:
-        db_table = "rollout_delivery"
         default_permissions = ()
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [

@@ -39,7 +39,6 @@ class Change(models.Model):
     hash = models.TextField(editable=False)  # of this row and all earlier ones; see rollout.promotion.audit_log
 
     class Meta:
-        db_table = "rollout_change"
         default_permissions = ()
         ordering: ClassVar = ["-id"]
         verbose_name = "change"

@@ -39,7 +39,6 @@ class Flag(AbstractUserFlag):
 
     class Meta(AbstractUserFlag.Meta):
         abstract = False
-        db_table = "rollout_flag"
         default_permissions = ()
         permissions: ClassVar = [
             ("view", "Can see the rollout's control room"),
@@ -93,7 +92,6 @@ class Rollback(models.Model):
     change_id = models.BigIntegerField(null=True, editable=False)
 
     class Meta:
-        db_table = "rollout_rollback"
         default_permissions = ()
         ordering: ClassVar = ["-id"]
 

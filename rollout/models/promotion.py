@@ -46,7 +46,6 @@ class Proposal(models.Model):
     decision_proof = models.TextField(default="", editable=False)
 
     class Meta:
-        db_table = "rollout_proposal"
         default_permissions = ()
         ordering: ClassVar = ["-id"]
         constraints: ClassVar = [
@@ -185,7 +184,6 @@ class Process(models.Model):
     held_off = models.BooleanField(default=False, db_default=False)
 
     class Meta:
-        db_table = "rollout_process"
         default_permissions = ()
         ordering: ClassVar = ["key"]
 
