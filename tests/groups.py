@@ -28,7 +28,7 @@ SLOW = (
     "tests/properties/",
     "tests/races/",
     "tests/rollout/test_migrations.py",
-    "tests/rollout/test_propagation.py",
+    "tests/rollout/targeting/test_propagation.py",
     "tests/rollout/gates/test_sequential.py",
     "tests/rollout/promotion/test_audit.py::test_a_record_from_before_the_chain_is_chained_by_the_migration",
     "tests/rollout/promotion/test_rollback_is_never_blocked.py",

@@ -122,7 +122,7 @@ def test_explain_says_which_version_and_why(
     assert "messaging_unavailable" in run("explain", str(member.email))
 
 
-def test_preview_counts_who_would_enter_and_leave_and_changes_nothing(
+def test_preview_counts_who_enters_and_leaves_and_changes_nothing(
     make_user: MakeUser, operator: User, tester: User, bucket_of: Callable[[User], int]
 ) -> None:
     members = [make_user() for _ in range(20)]

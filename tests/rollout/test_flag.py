@@ -105,7 +105,7 @@ def test_disabled_beats_a_listed_member_and_a_listed_group(
     assert not any(entry_points(user).values())
 
 
-def test_waffles_own_override_in_tests_is_refused_and_turns_nothing_on(make_user: MakeUser, move: Move) -> None:
+def test_waffles_test_override_is_refused(make_user: MakeUser, move: Move) -> None:
     user = make_user(is_staff=True)
     move("disabled")
     with pytest.raises(TypeError, match="waffle's settings"), override_flag(FLAG_NAME, active=True):

@@ -12,7 +12,7 @@ from tests import databases
     ("environment", "stage", "v1_writes"),
     [("", "disabled", True), ("percentage:2.5", "percentage:2.5", True), ("enabled", "enabled", False)],
 )
-def test_the_migrations_go_back_and_forth_and_the_environment_names_the_first_stage(
+def test_migrations_reverse_and_the_environment_sets_the_first_stage(
     environment: str,
     stage: str,
     v1_writes: bool,

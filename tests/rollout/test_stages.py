@@ -82,4 +82,4 @@ def test_the_ladder_rises() -> None:
     ],
 )
 def test_a_step_up_skips_the_rungs_between_and_a_step_down_none(before: str, after: str, skipped: list[str]) -> None:
-    assert [str(rung) for rung in skipped_stages(Stage.parse(before), Stage.parse(after))] == skipped
+    assert [str(stage) for stage in skipped_stages(Stage.parse(before), Stage.parse(after))] == skipped

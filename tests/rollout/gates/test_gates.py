@@ -40,7 +40,7 @@ def test_each_stage_asks_what_the_playbook_asks(stage, criteria):
 
 
 @pytest.mark.parametrize(
-    ("between", "rung"),
+    ("between", "stage"),
     [
         ("percentage:0.1", "internal"),
         ("percentage:9.9", "internal"),
@@ -49,13 +49,13 @@ def test_each_stage_asks_what_the_playbook_asks(stage, criteria):
         ("percentage:100", "percentage:50"),
     ],
 )
-def test_a_percentage_between_two_rungs_answers_to_the_lower_one(between, rung):
-    assert criteria_for(Stage.parse(between)) == criteria_for(Stage.parse(rung))
+def test_a_percentage_between_two_stages_belongs_to_the_lower_one(between, stage):
+    assert criteria_for(Stage.parse(between)) == criteria_for(Stage.parse(stage))
 
 
-@pytest.mark.parametrize("rung", STAGES[1:], ids=str)
-def test_no_data_never_passes_whatever_the_stage(rung):
-    results = evaluate(stage=rung, observation=Observation(now=NOW, since=NOW - timedelta(days=365)))
+@pytest.mark.parametrize("stage", STAGES[1:], ids=str)
+def test_no_data_never_passes_whatever_the_stage(stage):
+    results = evaluate(stage=stage, observation=Observation(now=NOW, since=NOW - timedelta(days=365)))
     assert [result.name for result in results if result.passed] == ["bake"]
     assert all(result.state is INSUFFICIENT for result in results if result.name != "bake")
     assert any(result.blocks for result in results)
@@ -81,12 +81,12 @@ def test_a_failure_raises_what_is_needed():
     assert judge_starts("internal", 92, 1).state is PASS
 
 
-def test_few_starts_that_surely_show_too_little_fail_before_there_are_59():
+def test_a_low_rate_that_is_proven_fails_before_59_starts():
     assert judge_starts("internal", 3, 3).state is FAIL
     assert judge_starts("internal", 5, 2).state is FAIL
 
 
-def test_a_rate_below_the_limit_fails_once_a_clean_run_would_have_passed():
+def test_a_low_rate_fails_once_as_many_clean_starts_would_pass():
     assert judge_starts("internal", 55, 3).state is INSUFFICIENT
     assert judge_starts("internal", 56, 3).state is FAIL
 
@@ -139,7 +139,7 @@ def test_a_pass_names_no_date():
     ("within", "calls", "state"),
     [(59, 59, PASS), (58, 58, INSUFFICIENT), (58, 59, INSUFFICIENT), (92, 93, PASS), (80, 100, FAIL)],
 )
-def test_p95_is_under_500_ms_when_surely_over_95_percent_of_messages_are(within, calls, state):
+def test_p95_passes_when_over_95_percent_are_proven_below_500_ms(within, calls, state):
     result = judge("internal", sends=Timings(calls=calls, within=within, p95_ms=480.0))["latency"]
     assert result.state is state
     assert "p95 480 ms" in result.words
@@ -218,7 +218,7 @@ def test_a_share_that_chance_would_not_give_blocks():
     assert result.figures["statistic"] == pytest.approx(16.0)
 
 
-def test_members_in_the_wrong_version_block_though_their_number_is_right():
+def test_members_in_the_wrong_version_block_at_the_right_ratio():
     assert judge_sample_ratio("percentage:50", in_v2=50, in_v1=50, misplaced=50).state is FAIL
     assert judge_sample_ratio("percentage:50", in_v2=50, in_v1=50, misplaced=1).state is PASS
 
@@ -250,7 +250,7 @@ def test_a_healthy_stage_passes_in_every_point():
 
 @given(successes=st.integers(0, 2_000), failures=st.integers(0, 200))
 @settings(max_examples=150, deadline=None)
-def test_one_more_success_never_makes_it_worse_and_one_more_failure_never_better(successes, failures):
+def test_a_success_never_worsens_and_a_failure_never_improves_it(successes, failures):
     order = [FAIL, INSUFFICIENT, PASS]
     now, better, worse = (
         order.index(judge_starts("percentage:50", *counts).state)

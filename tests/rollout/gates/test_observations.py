@@ -147,7 +147,7 @@ def test_a_stage_before_that_says_little_is_named_all_the_same(began, happened):
     assert (str(baseline.stage), baseline.calls, baseline.limit_ms) == ("internal", 3, None)
 
 
-def test_the_stage_before_is_remembered_when_its_events_are_no_longer_kept(began, happened, beyond_policies):
+def test_the_stage_before_is_known_after_its_events_are_deleted(began, happened, beyond_policies):
     began("percentage:10", days=45)
     happened(70, method=SEND, ms=80, ago=timedelta(days=44))
     seen = readiness.judge(stage=TEN, target=FIFTY).evidence()["sends"]
@@ -167,7 +167,7 @@ def test_the_stage_before_is_remembered_when_its_events_are_no_longer_kept(began
     assert (before.calls, before.limit_ms, before.within, before.trials) == (70, 80, 60, 65)
 
 
-def test_what_was_under_way_in_v1_when_the_stage_began_may_end_there(began, happened):
+def test_v1_may_finish_what_it_began_before_the_stage(began, happened):
     began("enabled", days=1)
     happened(1, version="v1", ago=timedelta(days=1) - timedelta(seconds=30))
     happened(4)
@@ -201,7 +201,7 @@ def test_members_are_placed_by_their_bucket_and_staff_are_left_out(began, happen
     assert (seen.in_v2, seen.in_v1, seen.misplaced, seen.today) == (2, 2, 2, 3)
 
 
-def test_the_detector_folds_the_present_stages_operations_in_the_order_of_time(began, happened):
+def test_the_detector_reads_the_stages_operations_in_time_order(began, happened):
     began("internal", days=2)
     happened(9, code="database_error", ago=timedelta(days=3))
     happened(1, code="database_error", ago=timedelta(hours=1))

@@ -75,7 +75,7 @@ def test_trouble_is_noticed_in_time_early_and_late_in_a_stage(rate, within, heal
 
 
 @pytest.mark.parametrize(("rate", "within"), [(0.5, 20), (0.1, 150)])
-def test_trouble_is_noticed_a_little_later_after_a_month_of_three_thousand_a_day(rate, within):
+def test_failures_are_noticed_soon_even_after_a_healthy_month(rate, within):
     assert percentile_95(count_delays(rate, runs=300, healthy=90_000)) <= within
 
 
@@ -130,7 +130,7 @@ def test_a_detector_is_a_value_that_no_update_changes():
     assert before == Detector()
 
 
-def test_folding_takes_a_step_for_each_failure_and_none_for_a_success():
+def test_the_detector_computes_a_run_of_successes_in_one_step():
     """One by one, this many would not end."""
     detector = detect(operations=10**15, failed=range(500, 10**6, 1_000))
     assert (detector.operations, detector.failures) == (10**15, 1_000)

@@ -127,7 +127,7 @@ def test_a_worker_that_has_just_started_gives_the_guard_a_minute(
     assert lifecycle.open_alerts() == ()
 
 
-def test_the_guard_that_returns_ends_the_alert_with_how_long_it_was_away(
+def test_a_returning_guard_resolves_the_alert_with_its_duration(
     guard: Guard, at: At, looked: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at("percentage:10")
@@ -178,7 +178,7 @@ def test_a_worker_that_never_came_is_told_after_a_minute() -> None:
     ("enabled", False, 61, [("guard_absent", "critical")]),  # without a guard V1 takes writes again
     ("disabled", False, 1, [("members_cannot_start", "critical")]),
 ])  # fmt: skip
-def test_that_nobody_can_start_a_conversation_is_critical_and_one_alert(
+def test_that_nobody_can_start_is_one_critical_alert(
     at: At, sql: Sql, looked: Callable[[float], None], at_stage: str, v1_writes: bool, seconds_ago: float,
     opened: list[tuple[str, str]],
 ) -> None:  # fmt: skip

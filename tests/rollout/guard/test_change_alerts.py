@@ -43,7 +43,7 @@ def deliver() -> None:
     deliver_waiting()
 
 
-def test_a_second_rollback_by_the_guard_is_told_in_words_of_its_own(
+def test_a_second_rollback_by_the_guard_has_its_own_alert(
     slack: WebhookServer, at: At, happened: Happened, look: Look
 ) -> None:
     at("percentage:10")
@@ -119,7 +119,7 @@ def test_a_rollback_from_the_command_line_is_told(slack: WebhookServer, at: At) 
     ("UPDATE rollout_flag SET v1_writes = false", "V1 writes were turned off"),
     ("DELETE FROM rollout_flag", "The rollout's row was deleted (it was at internal)"),
 ])  # fmt: skip
-def test_a_change_by_sql_is_an_open_alert_until_somebody_acknowledges_it(
+def test_a_change_by_sql_is_an_alert_until_it_is_acknowledged(
     slack: WebhookServer, at: At, sql: Sql, staff: Make, statement: str, said: str
 ) -> None:
     at("internal")
@@ -139,7 +139,7 @@ def test_a_change_by_sql_is_an_open_alert_until_somebody_acknowledges_it(
     assert [said in text for text in slack.texts] == [True]
 
 
-def test_changes_made_while_guard_and_worker_were_down_are_all_told(slack: WebhookServer, at: At, staff: Make) -> None:
+def test_changes_made_without_guard_and_worker_alert_later(slack: WebhookServer, at: At, staff: Make) -> None:
     at("internal")
     for turn in range(3):
         set_v1_writes(actor=staff(), on=bool(turn % 2), reason=f"Turn {turn}.", source=Source.ADMIN)
@@ -180,7 +180,7 @@ def test_a_rollback_that_is_kept_from_the_record_is_told_once(
     assert Change.objects.filter(source=source).count() == 1
 
 
-def test_the_timeline_shows_who_acknowledged_and_shows_a_change_once(at: At, sql: Sql, staff: Make) -> None:
+def test_the_timeline_shows_who_acknowledged_and_each_change_once(at: At, sql: Sql, staff: Make) -> None:
     at("internal")
     sql("UPDATE rollout_flag SET stage = 'percentage:10'")
     set_v1_writes(actor=staff(), on=False, reason="All moved.", source=Source.ADMIN)

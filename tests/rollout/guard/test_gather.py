@@ -67,7 +67,7 @@ def test_the_densest_minute_is_that_of_the_last_five(happened: Happened, seconds
     assert gathered().connection_errors == densest
 
 
-def test_a_stage_is_judged_from_its_first_moment_and_by_five_minutes_at_most(at: At, happened: Happened) -> None:
+def test_a_stage_is_judged_from_its_start_and_by_5_minutes_at_most(at: At, happened: Happened) -> None:
     happened(1, level="error", seconds_ago=INSIDE_FIVE_MINUTES)
     happened(2, level="error", seconds_ago=70)
     happened(4, level="error", seconds_ago=40)

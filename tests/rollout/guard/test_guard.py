@@ -80,7 +80,7 @@ def test_an_alert_ends_once_nothing_was_seen_for_its_time(failing: None, look: L
     assert len(lifecycle.recent_alerts()) == 1
 
 
-def test_a_stage_is_not_turned_off_for_the_failures_of_the_one_before(
+def test_failures_of_the_stage_before_turn_nothing_off(
     at: At, happened: Happened, look: Look, stage_now: StageNow
 ) -> None:
     happened(20, level="error", seconds_ago=30)
@@ -127,7 +127,7 @@ def test_v1_alerts_from_three_failures_at_every_stage(
     assert [alert.kind for alert in lifecycle.open_alerts()] == kinds
 
 
-def test_where_v1_is_seldom_used_three_failures_in_a_row_are_enough_and_one_success_ends_it(
+def test_three_failed_v1_starts_in_a_row_alert_until_one_succeeds(
     at: At, happened: Happened, look: Look, sql: Sql
 ) -> None:
     at("disabled")
@@ -143,7 +143,7 @@ def test_where_v1_is_seldom_used_three_failures_in_a_row_are_enough_and_one_succ
     assert lifecycle.open_alerts() == ()
 
 
-def test_v1_failing_is_told_although_the_guard_has_just_turned_v2_off(at: At, happened: Happened, look: Look) -> None:
+def test_v1_failing_alerts_although_v2_was_just_turned_off(at: At, happened: Happened, look: Look) -> None:
     at("percentage:50")
     happened(8, level="error")
     happened(8, version="v1", level="error")
@@ -179,7 +179,7 @@ def test_a_slow_call_alerts_at_once_and_changes_nothing(
     assert stage_now() == "internal"
 
 
-def test_a_call_that_the_statement_timeout_ended_alerts_as_a_slow_one(at: At, happened: Happened, look: Look) -> None:
+def test_a_call_ended_by_the_statement_timeout_alerts_as_slow(at: At, happened: Happened, look: Look) -> None:
     at("internal")
     happened(1, ms=3400, level="error", version="v1")
     look()
@@ -193,9 +193,7 @@ def test_a_call_that_the_statement_timeout_ended_alerts_as_a_slow_one(at: At, ha
     )
 
 
-def test_eleven_connection_errors_in_one_minute_alert_even_minutes_later(
-    at: At, happened: Happened, look: Look
-) -> None:
+def test_eleven_connection_errors_in_a_minute_alert_even_later(at: At, happened: Happened, look: Look) -> None:
     at("internal")
     happened(11, level="error", version=None, connection_error=True, seconds_ago=200, apart=5)
     look()
@@ -210,7 +208,7 @@ def test_ten_connection_errors_or_eleven_in_two_minutes_do_not(at: At, happened:
     assert "connection_errors" not in [alert.kind for alert in lifecycle.open_alerts()]
 
 
-def test_v2_goes_off_although_the_alert_cannot_be_recorded_and_it_is_recorded_later(
+def test_v2_goes_off_even_when_the_alert_is_recorded_only_later(
     failing: None, look: Look, stage_now: StageNow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*args: Any, **options: Any) -> None:
@@ -256,7 +254,7 @@ class Waits(threading.Event):
 @pytest.mark.parametrize(
     ("watches", "a_look_takes", "waits"), [(True, 0, 5), (True, 1.5, 3.5), (True, 8, 0), (False, 0, 2)]
 )
-def test_the_guard_looks_every_five_seconds_and_a_standby_asks_for_its_place_every_two(
+def test_the_guard_checks_every_5_s_and_a_standby_asks_every_2_s(
     monkeypatch: pytest.MonkeyPatch, watches: bool, a_look_takes: float, waits: float
 ) -> None:
     clock, stop, guard = [100.0], Waits(3), Guard()

@@ -153,7 +153,7 @@ def test_the_alert_ends_when_the_rows_are_repaired(world: World, at: Callable[..
     assert [alert.kind for alert in lifecycle.open_alerts()] == ["guard_rollback"]
 
 
-def test_what_changed_is_looked_at_every_time_and_everything_when_that_is_cheap(
+def test_changes_are_counted_every_time_and_all_when_that_is_cheap(
     world: World, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with connection.cursor() as cursor:

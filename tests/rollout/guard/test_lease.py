@@ -52,7 +52,7 @@ def in_thread(settings: Settings, committed_db: None) -> Iterator[None]:
     snapshot.stop()
 
 
-def test_a_serving_process_turns_to_v1_once_the_lease_is_a_minute_old_and_nobody_tells_it(
+def test_a_process_turns_to_v1_by_itself_once_the_lease_is_old(
     in_thread: None, stage: Make, member: Make, connect_as: Make
 ) -> None:
     helper, superuser = member(), connect_as("superuser", autocommit=True)
@@ -86,7 +86,7 @@ def test_below_enabled_a_frozen_v1_stays_frozen_without_a_guard() -> None:
     assert not v1_takes_writes(state=state, override=None)
 
 
-def test_the_page_is_told_disabled_rather_than_unguarded_when_it_is_both(member: Make, db: None) -> None:
+def test_disabled_is_the_reason_before_a_missing_guard(member: Make, db: None) -> None:
     state = RolloutState(stage=DISABLED, v1_writes=True, salt="", version=1, fresh=True, guarded=False)
     facts = MemberFacts(id=member().pk, is_staff=True, is_tester=True)
     assert decide(state=state, member=facts, override=None).reason is Reason.DISABLED
@@ -135,7 +135,7 @@ def test_a_look_that_fails_renews_nothing(alone: Guard, sql: Sql, stage: Make, m
     assert not lease.watching
 
 
-def test_a_guard_that_comes_back_records_for_how_long_nobody_watched(alone: Guard, sql: Sql, at: Make) -> None:
+def test_a_returning_guard_records_how_long_nobody_watched(alone: Guard, sql: Sql, at: Make) -> None:
     at("percentage:10")
     lease_renewed(sql, 360)
     tick(alone)

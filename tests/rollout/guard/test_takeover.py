@@ -31,7 +31,7 @@ def holder(committed_db: None, connect_as: Connect) -> Callable[[], str]:
 
 
 @pytest.mark.slow
-def test_a_standby_takes_over_within_ten_seconds_of_the_first_ones_death(holder: Callable[[], str]) -> None:
+def test_a_standby_takes_over_within_ten_seconds(holder: Callable[[], str]) -> None:
     with running("guard", role="guard") as first:
         wait_for(lambda: holder() == str(first.pid), seconds=20)
         with running("guard", role="guard") as second:

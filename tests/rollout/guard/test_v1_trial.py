@@ -134,7 +134,7 @@ def test_page_and_command_show_the_trial(
 
 @in_a_transaction
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_failed_trial_is_shown_at_once_and_told_when_it_fails_again(
+def test_a_failed_trial_is_shown_at_once_and_alerts_when_repeated(
     rolled_back: None, sql: Sql, slack: WebhookServer, try_again: Callable[[], None], how: str
 ) -> None:
     sql(BROKEN[how])
@@ -243,7 +243,7 @@ def test_an_earlier_rollbacks_trial_says_nothing_of_this_one(rolled_back: None, 
 
 
 @seen_by_others
-def test_a_rollback_that_waits_to_be_recorded_is_followed_by_a_trial(
+def test_a_rollback_not_recorded_yet_is_followed_by_a_trial(
     stage: Make, member: Make, help_request: Make, connect_as: Make
 ) -> None:
     member()
@@ -311,9 +311,7 @@ def test_without_a_worker_the_guard_tries_v1_and_goes_on_watching(
 
 
 @seen_by_others
-def test_a_trial_on_a_database_that_goes_away_is_counted_as_no_members_error(
-    rolled_back: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_on_a_lost_database_is_no_members_error(rolled_back: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut() -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")

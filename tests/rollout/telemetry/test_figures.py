@@ -53,7 +53,7 @@ def test_the_percentile_is_interpolated_and_leaves_refusals_out(event, write):
     assert metrics.sends_within(HOUR, 50) == Proportion(49, 100)
 
 
-def test_slow_calls_and_connection_errors_are_counted_in_every_version(event, write):
+def test_slow_calls_and_connection_errors_count_in_every_version(event, write):
     write(
         event(duration_ms=5000.0),
         refused(event, duration_ms=5000.1),

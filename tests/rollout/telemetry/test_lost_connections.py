@@ -26,7 +26,7 @@ def test_a_request_that_cannot_reach_the_database_is_counted_once(db, settings, 
     assert metrics.outcomes(Window(60)).trials == 0
 
 
-def test_an_error_that_an_operation_has_counted_is_not_counted_again(db, settings):
+def test_an_error_is_counted_once(db, settings):
     settings.ROLLOUT_EVENTS = "memory"
     events.forget()
     lost = OperationalError("connection is bad")

@@ -125,7 +125,7 @@ def test_what_quotes_is_cut(text, scrubbed):
     assert scrub(text) == scrubbed
 
 
-def test_a_chain_of_errors_keeps_its_frames_when_one_of_them_quotes():
+def test_a_chain_of_errors_keeps_its_frames_without_quotes():
     try:
         try:
             raise ValueError("row\nDETAIL:  Failing row contains (zanzibarfish).")
@@ -192,7 +192,7 @@ def test_a_line_has_the_level_that_the_playbook_gives_it(printed, outcome, code,
 
 
 @pytest.mark.filterwarnings("ignore:The send_default_pii option:DeprecationWarning")
-def test_sentry_is_told_to_collect_nothing_of_people_or_of_what_they_wrote(monkeypatch):
+def test_sentry_collects_nothing_about_people_or_their_texts(monkeypatch):
     asked: dict[str, Any] = {}
     monkeypatch.setattr(sentry_sdk, "init", lambda **options: asked.update(options))
     sentry.start("http://key@127.0.0.1:1/1")
@@ -203,7 +203,7 @@ def test_sentry_is_told_to_collect_nothing_of_people_or_of_what_they_wrote(monke
     assert understood["before_send"] is clean
 
 
-def test_an_error_report_keeps_method_and_address_of_the_request_alone():
+def test_an_error_report_keeps_only_the_requests_method_and_path():
     event = {
         "request": {
             "url": "http://site/api/x?q=zanzibarfish",

@@ -47,7 +47,7 @@ def test_a_send_is_one_event_in_the_version_of_its_conversation(offer, stage, me
     assert (event.user_id, event.conversation_id) == (actor.pk, started.conversation_id)
 
 
-def test_a_second_offer_is_a_refusal_that_names_the_standing_conversation(offer, stage, member, help_request):
+def test_a_second_offer_is_a_refusal_with_the_conversations_id(offer, stage, member, help_request):
     stage("enabled")
     actor, request = member(), help_request()
     started = offer(actor=actor, help_request_id=request.pk)
@@ -77,9 +77,7 @@ def test_a_rolled_back_start_is_counted_all_the_same(offer, stage, monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "version"), [("enabled", "v2"), ("disabled", "v1")])
-def test_a_message_that_the_database_refuses_is_our_failure_and_not_the_members(
-    offer, stage, member, monkeypatch, name, version
-):
+def test_a_message_that_the_database_refuses_is_our_failure(offer, stage, member, monkeypatch, name, version):
     stage(name)
     actor = member()
     started = offer(actor=actor)
@@ -115,7 +113,7 @@ def test_what_cannot_be_counted_does_not_fail_the_member(offer, stage, monkeypat
     assert offer().version is MessagingVersion.V2
 
 
-def test_inside_somebodys_transaction_a_direct_event_waits_for_its_end(settings, event):
+def test_a_direct_event_waits_for_the_end_of_the_transaction(settings, event):
     settings.ROLLOUT_EVENTS = "direct"
     with transaction.atomic():
         events.record(event())

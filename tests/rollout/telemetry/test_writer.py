@@ -113,7 +113,7 @@ def test_beyond_ten_thousand_the_oldest_are_given_up_and_counted(event):
     assert writer._waiting[0] is second
 
 
-def test_one_event_that_the_table_refuses_does_not_hold_up_the_others(threaded, event, rows):
+def test_an_event_that_the_table_refuses_does_not_delay_others(threaded, event, rows):
     events.record(event(request_id="no\0text"))
     events.record(event())
     assert events.flush(10)
@@ -129,7 +129,7 @@ def test_flush_gives_up_in_time(event):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_the_writer_of_a_process_dies_with_it_and_its_child_starts_anew(threaded, event, rows):
+def test_a_fork_starts_a_writer_of_its_own(threaded, event, rows):
     import os
 
     events.record(event())

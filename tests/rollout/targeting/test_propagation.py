@@ -76,7 +76,7 @@ def start_gunicorn(environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-W", "ignore", "-m", "gunicorn", "tests.rollout.watched_site:application"]
+    command = [sys.executable, "-W", "ignore", "-m", "gunicorn", "tests.rollout.targeting.watched_site:application"]
     options = [f"--workers={WORKERS}", "--worker-class=gthread", f"--bind=127.0.0.1:{port}", "--log-level=error"]
     return subprocess.Popen([*command, *options, "--graceful-timeout=1"], env=environment, cwd=django_settings.BASE_DIR)
 
@@ -89,7 +89,7 @@ def commit(web: "psycopg.Connection[Any]", stage: str) -> tuple[int, float]:
     return row[0], began
 
 
-def test_every_worker_sees_a_change_within_a_second_and_within_two_after_losing_its_connection(
+def test_every_worker_sees_a_change_in_time_even_after_an_outage(
     site: Site, connect_as: Callable[..., "psycopg.Connection[Any]"], capsys: pytest.CaptureFixture[str]
 ) -> None:
     web = connect_as("web", autocommit=True)

@@ -76,7 +76,7 @@ def wait_until_known(stage: Stage, *, version: int) -> None:
 
 
 @pytest.mark.parametrize("role", ["web", "guard", "ops"])
-def test_a_flood_neither_hides_a_change_nor_is_answered_read_by_read(
+def test_a_flood_hides_no_change_and_causes_few_reads(
     following: None,
     flood: Callable[..., None],
     reads: list[float],

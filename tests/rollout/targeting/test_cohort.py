@@ -53,7 +53,7 @@ def test_buckets_spread_members_evenly(members: list[UUID]) -> None:
     assert chi_square < 149  # 99 degrees of freedom, p = .001
 
 
-def test_every_member_enters_at_one_step_and_is_still_in_at_the_next(members: list[UUID]) -> None:
+def test_every_member_enters_at_one_step_and_stays_in(members: list[UUID]) -> None:
     """Ask for each of 100,000 members at the step before the one that lets them in, at that one, and at the one after."""
     wrong = []
     for member_id in members:
@@ -63,7 +63,7 @@ def test_every_member_enters_at_one_step_and_is_still_in_at_the_next(members: li
     assert wrong == []
 
 
-def test_no_member_leaves_at_any_step_however_far_above_the_one_that_let_them_in(members: list[UUID]) -> None:
+def test_no_member_leaves_when_the_percentage_rises(members: list[UUID]) -> None:
     """Ask at each of the 1,000 steps for 30 of all the members who are in by then, and for 10 of those who are not yet."""
     placed = sorted((bucket(member_id=member_id, salt=SALT), member_id) for member_id in members)
     chance, left, early = Random(1), [], []
@@ -76,7 +76,7 @@ def test_no_member_leaves_at_any_step_however_far_above_the_one_that_let_them_in
     assert (left, early) == ([], [])
 
 
-def test_a_member_who_is_in_at_a_stage_is_in_at_every_higher_one_and_on_the_way_down_too() -> None:
+def test_a_member_who_is_in_stays_in_at_every_higher_stage() -> None:
     for number in range(20):
         for is_staff, is_tester in ((False, False), (True, False), (False, True)):
             member = facts(member_id=uuid5(SOMEBODY, f"rising {number}"), is_staff=is_staff, is_tester=is_tester)
@@ -120,7 +120,7 @@ def test_who_gets_which_version_and_why(
 
 
 @pytest.mark.parametrize("stage", ["internal", "percentage:50", "percentage:100", "enabled"])
-def test_the_environments_disabled_beats_every_stage_and_every_member(stage: str) -> None:
+def test_the_environments_disabled_beats_every_stage_and_member(stage: str) -> None:
     member = facts(is_staff=True, is_tester=True)
     decision = decide(state=state(stage), member=member, override=DISABLED)
     assert (decision.version, decision.reason, decision.stage) == (V1, Reason.DISABLED_BY_ENVIRONMENT, DISABLED)
@@ -147,12 +147,12 @@ def test_without_a_row_everybody_is_in_v1(known: RolloutState) -> None:
     assert decide(state=known, member=facts(is_staff=True, is_tester=True), override=None).version is V1
 
 
-def test_the_environments_disabled_does_to_enabled_what_a_rollback_would() -> None:
+def test_the_environments_disabled_at_enabled_is_like_a_rollback() -> None:
     assert v1_takes_writes(state=state("enabled", v1_writes=False), override=DISABLED)
     assert decide(state=state("enabled", v1_writes=False), member=facts(), override=DISABLED).version is V1
 
 
-def test_the_environments_disabled_leaves_writes_paused_that_people_paused() -> None:
+def test_the_environments_disabled_keeps_paused_writes_paused() -> None:
     assert not v1_takes_writes(state=state("internal", v1_writes=False), override=DISABLED)
     assert decide(state=state("internal", v1_writes=False), member=facts(), override=DISABLED).version is None
 

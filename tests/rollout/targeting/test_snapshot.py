@@ -87,7 +87,7 @@ def test_without_a_row_the_rollout_is_disabled(beyond_policies: Callable[[], Any
 
 
 @pytest.mark.django_db
-def test_with_the_database_away_a_query_answers_unknown_and_never_raises(
+def test_without_a_database_a_query_answers_unknown(
     monkeypatch: pytest.MonkeyPatch, make_user: MakeUser, move: Move
 ) -> None:
     user = make_user(is_staff=True)
@@ -114,7 +114,7 @@ def test_a_thread_follows_the_row_within_moments(in_thread: None, connect_as: Co
     assert age < 2
 
 
-def test_a_thread_sees_a_change_by_polling_when_no_notification_comes(
+def test_a_thread_sees_a_change_by_polling(
     in_thread: None, connect_as: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot, "CHANNEL", "a_channel_that_is_silent")
@@ -123,9 +123,7 @@ def test_a_thread_sees_a_change_by_polling_when_no_notification_comes(
         wait_for(lambda: snapshot.current().stage == ENABLED, seconds=2)
 
 
-def test_a_thread_whose_connection_is_killed_sees_the_next_change_within_two_seconds(
-    in_thread: None, connect_as: Connect
-) -> None:
+def test_a_thread_sees_a_change_2_s_after_its_connection_was_cut(in_thread: None, connect_as: Connect) -> None:
     assert snapshot.current().fresh
     web = connect_as("web", autocommit=True)
     killed = connect_as("superuser", autocommit=True).execute(
@@ -138,9 +136,7 @@ def test_a_thread_whose_connection_is_killed_sees_the_next_change_within_two_sec
     web.close()
 
 
-def test_with_the_database_away_a_thread_answers_unknown_after_a_second_and_never_raises(
-    in_thread: None, database_away: None
-) -> None:
+def test_without_a_database_a_thread_answers_unknown_in_a_second(in_thread: None, database_away: None) -> None:
     began = time.monotonic()
     assert snapshot.current() == UNKNOWN
     assert time.monotonic() - began < 2
