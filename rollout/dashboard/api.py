@@ -92,15 +92,7 @@ class MyRollout(ApiView):
     def get(self, request: Request) -> Response:
         member = cast("User", request.user)
         decision = decision_for(member)
-        return Response(
-            {
-                "version": decision.version,
-                "reason": decision.reason,
-                "stage": str(decision.stage),
-                "bucket": decision.bucket,
-            },
-            headers={"Cache-Control": "private, no-store"},
-        )
+        return Response(as_plain(decision), headers={"Cache-Control": "private, no-store"})
 
 
 class RolloutStatus(ApiView):

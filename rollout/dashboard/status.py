@@ -235,7 +235,7 @@ def _proposals(version: int) -> tuple[PendingProposal, ...]:
             PendingProposal,
             proposer=row.proposer_label,
             stale=row.from_version != version,
-            proven=approval_proofs.is_of_proposal(row),
+            proven=approval_proofs.is_proposal_proven(row),
         )
         for row in Proposal.objects.filter(state=ProposalState.PENDING)
     )

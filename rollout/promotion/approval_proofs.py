@@ -37,32 +37,20 @@ def is_proven(proof: str, *fields: object) -> bool:
     return hmac.compare_digest(digest, _digest(nonce, fields))
 
 
-def of_proposal(
-    *, from_stage: object, to_stage: object, from_version: object, proposer_id: object
-) -> tuple[object, ...]:
-    """Return what the proof of a proposal covers."""
-    return "propose", from_stage, to_stage, from_version, proposer_id
+def step_fields(proposal: "Proposal") -> tuple[object, ...]:
+    """Return what the proof of a proposal or an override covers. The command line has no proposer."""
+    kind = "override" if proposal.override else "propose"
+    return kind, proposal.from_stage, proposal.to_stage, proposal.from_version, proposal.proposer_id or ""
 
 
-def is_of_proposal(proposal: "Proposal") -> bool:
-    """Whether the application wrote the proposal, and not somebody by SQL."""
-    fields = of_proposal(
-        from_stage=proposal.from_stage,
-        to_stage=proposal.to_stage,
-        from_version=proposal.from_version,
-        proposer_id=proposal.proposer_id,
-    )
-    return is_proven(proposal.proof, *fields)
-
-
-def of_approval(*, proposal_proof: str, approver_id: object) -> tuple[object, ...]:
+def approval_fields(proposal: "Proposal", approver_id: object) -> tuple[object, ...]:
     """Return what the proof of an approval covers."""
-    return "approve", proposal_proof, approver_id
+    return "approve", proposal.proof, approver_id
 
 
-def of_override(*, from_stage: object, to_stage: object, from_version: object, actor_id: object) -> tuple[object, ...]:
-    """Return what the proof of an override covers; the command line has no actor."""
-    return "override", from_stage, to_stage, from_version, actor_id or ""
+def is_proposal_proven(proposal: "Proposal") -> bool:
+    """Whether the application wrote the proposal, and not somebody by SQL."""
+    return not proposal.override and is_proven(proposal.proof, *step_fields(proposal))
 
 
 def install_key(using: str = "default", **signal: Any) -> None:

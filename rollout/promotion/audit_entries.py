@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC
 from hashlib import sha256
 
-from django.db import connection
-
+from carecollective.core.database import fetch_all
 from rollout.models import AuditEntry, Change, Proposal, ProposalState, Source
-from rollout.promotion import approval_proofs
+from rollout.promotion.approval_proofs import approval_fields, step_fields
 from rollout.stages import Stage, order_key
 
 FORMER = "Former member"  # the name that an erasure leaves
@@ -56,9 +55,7 @@ WHERE p.id = ANY (%s) AND (
 
 def find_unproven(proposal_ids: Sequence[int]) -> frozenset[int]:
     """Return the proposals that the application did not make or approve."""
-    with connection.cursor() as cursor:
-        cursor.execute(_UNPROVEN, [list(proposal_ids)])
-        return frozenset(row[0] for row in cursor.fetchall())
+    return frozenset(row[0] for row in fetch_all(_UNPROVEN, [list(proposal_ids)]))
 
 
 def read_entries() -> list[AuditEntry]:
@@ -122,10 +119,7 @@ def name_line(line: Change) -> str:
 
 
 def _compare_rows(table: str, written: dict[tuple[str, int], list[AuditEntry]]) -> Iterator[str]:
-    with connection.cursor() as cursor:
-        cursor.execute(_ROWS[table])
-        rows = cursor.fetchall()
-    for row_id, content, is_erased in rows:
+    for row_id, content, is_erased in fetch_all(_ROWS[table]):
         entries = written.pop((table, row_id), [])
         if not entries:
             yield f"{WHAT[table]} {row_id} was added past the database's triggers."
@@ -136,29 +130,17 @@ def _compare_rows(table: str, written: dict[tuple[str, int], list[AuditEntry]]) 
 
 
 def _approves(proposal: Proposal, line: Change) -> bool:
-    if proposal.override != line.override:
+    if proposal.override != line.override or not _was_proven(line, proposal.proof, step_fields(proposal)):
         return False
-    step = {
-        "from_stage": proposal.from_stage,
-        "to_stage": proposal.to_stage,
-        "from_version": proposal.from_version,
-    }
     if proposal.override:
-        fields = approval_proofs.of_override(**step, actor_id=proposal.proposer_id)
-        return proposal.proposer_id == line.actor_id and _was_proven(line, proposal.proof, fields)
-    people = (proposal.proposer_id, proposal.decided_by_id)
-    asked = approval_proofs.of_proposal(**step, proposer_id=proposal.proposer_id)
-    said = approval_proofs.of_approval(proposal_proof=proposal.proof, approver_id=proposal.decided_by_id)
-    return (
-        None not in people
-        and people[0] != people[1] == line.actor_id
-        and _was_proven(line, proposal.proof, asked)
-        and _was_proven(line, proposal.decision_proof, said)
-    )
+        return proposal.proposer_id == line.actor_id
+    proposer, approver = proposal.proposer_id, proposal.decided_by_id
+    is_by_two = None not in (proposer, approver) and proposer != approver == line.actor_id
+    return is_by_two and _was_proven(line, proposal.decision_proof, approval_fields(proposal, approver))
 
 
 def _was_proven(line: Change, proof: str, fields: tuple[object, ...]) -> bool:
     """Ask the database, which has the earlier keys too. A change from before the first key needs no proof."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT public.rollout_is_proven(%s, %s::text[], %s)", [proof, list(map(str, fields)), line.at])
-        return cursor.fetchone()[0] is not False
+    query = "SELECT public.rollout_is_proven(%s, %s::text[], %s)"
+    ((proven,),) = fetch_all(query, [proof, list(map(str, fields)), line.at])
+    return proven is not False

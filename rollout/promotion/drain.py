@@ -111,12 +111,9 @@ def _last_rollback_version(*, after: timedelta = timedelta(0)) -> int | None:
 
 def list_holders() -> list[dict[str, Any]]:
     """List the sessions that are inside a V2 start now, the oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(HOLDERS, [advisory_locks.V2_STARTS])
-        rows = cursor.fetchall()
     return [
         {"pid": pid, "application": application, "since": since.isoformat() if since else None}
-        for pid, application, since in rows
+        for pid, application, since in fetch_all(HOLDERS, [advisory_locks.V2_STARTS])
     ]
 
 

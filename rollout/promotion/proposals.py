@@ -44,19 +44,18 @@ def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
     try:
         with transaction.atomic():
             _clear_overtaken(state.version)
-            step = {
-                "from_stage": str(now),
-                "to_stage": str(stage),
-                "from_version": state.version,
-                "proposer_id": actor.pk,
-            }
-            return Proposal.objects.create(
-                **step,
+            proposal = Proposal(
+                from_stage=str(now),
+                to_stage=str(stage),
+                from_version=state.version,
                 reason=reason,
+                proposer_id=actor.pk,
                 proposer_label=str(actor),
                 evidence=found.evidence(),
-                proof=approval_proofs.prove(*approval_proofs.of_proposal(**step)),
             )
+            proposal.proof = approval_proofs.prove(*approval_proofs.step_fields(proposal))
+            proposal.save()
+            return proposal
     except IntegrityError:
         raise ProposalPending from None
 
@@ -71,7 +70,7 @@ def approve(*, actor: User, proposal_id: int) -> Change:
     proposal = _find(actor, "rollout.approve", proposal_id)
     if proposal.proposer_id == actor.pk:
         raise SamePerson
-    if not approval_proofs.is_of_proposal(proposal):
+    if not approval_proofs.is_proposal_proven(proposal):
         raise ProposalUnproven
     # Judged before the row is locked, so that a rollback does not wait for it.
     found = readiness.judge(stage=Stage.parse(proposal.from_stage), target=Stage.parse(proposal.to_stage))
@@ -86,9 +85,7 @@ def approve(*, actor: User, proposal_id: int) -> Change:
         elif found.passed:
             if not _may_still(actor.pk, "rollout.approve"):
                 raise NotPermitted
-            proof = approval_proofs.prove(
-                *approval_proofs.of_approval(proposal_proof=proposal.proof, approver_id=actor.pk)
-            )
+            proof = approval_proofs.prove(*approval_proofs.approval_fields(proposal, actor.pk))
             _settle(proposal, actor, ProposalState.APPROVED, evidence=found.evidence(), decision_proof=proof)
             return services.promote(flag=flag, proposal=proposal, actor=actor, source=Source.ADMIN)
     if is_stale:

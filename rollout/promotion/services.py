@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils.translation import gettext_lazy as _
@@ -130,12 +130,12 @@ def _judge_override(actor: "User | None", before: Stage, stage: Stage, *, overri
 def _keep_override(
     flag: Flag, stage: Stage, *, reason: str, actor: "User | None", label: str, found: Readiness
 ) -> None:
-    actor_id = actor.pk if actor else None
-    step: dict[str, Any] = {"from_stage": flag.stage, "to_stage": str(stage), "from_version": flag.version}
-    Proposal.objects.create(
-        **step,
+    kept = Proposal(
+        from_stage=flag.stage,
+        to_stage=str(stage),
+        from_version=flag.version,
         reason=reason,
-        proposer_id=actor_id,
+        proposer_id=actor.pk if actor else None,
         proposer_label=label,
         state=ProposalState.APPROVED,
         decided_by_label=label,
@@ -143,8 +143,9 @@ def _keep_override(
         override=True,
         missing=[*found.missing, str(APPROVAL)],
         evidence=found.evidence(),
-        proof=approval_proofs.prove(*approval_proofs.of_override(**step, actor_id=actor_id)),
     )
+    kept.proof = approval_proofs.prove(*approval_proofs.step_fields(kept))
+    kept.save()
 
 
 def _require_accepted(change: Change) -> None:

@@ -139,11 +139,11 @@ def test_an_approval_of_another_version_does_not_count(shown: StandInReadiness, 
 
 
 def proof_of(**step: Any) -> str:
-    return approval_proofs.prove(*approval_proofs.of_proposal(**step))
+    return approval_proofs.prove(*approval_proofs.step_fields(Proposal(**step)))
 
 
 def proof_of_approval(proposal: Proposal, approver: User) -> str:
-    return approval_proofs.prove(*approval_proofs.of_approval(proposal_proof=proposal.proof, approver_id=approver.pk))
+    return approval_proofs.prove(*approval_proofs.approval_fields(proposal, approver.pk))
 
 
 def proven_pair(proposer: User, approver: User) -> None:
@@ -218,7 +218,7 @@ def test_a_forged_override_is_from_outside(shown: StandInReadiness, operators: M
 def test_an_override_by_who_is_no_superuser_by_now_is_from_outside(operators: MakeStaff) -> None:
     boss, flag = operators(name="Boss", is_superuser=True), Flag.objects.get()
     step: dict[str, Any] = {"from_stage": "disabled", "to_stage": "internal", "from_version": flag.version}
-    proof = approval_proofs.prove(*approval_proofs.of_override(**step, actor_id=boss.pk))
+    proof = proof_of(**step, proposer_id=boss.pk, override=True)
     forge_proposal(boss.pk, state="approved", override=True, decided_at="2026-01-01T00:00:00Z", proof=proof)
     User.objects.filter(pk=boss.pk).update(is_superuser=False)
     assert_from_outside(step_up_as(boss, override=True))
