@@ -1,4 +1,4 @@
-"""Databases with conversations of both versions in them, committed, which the operations work on as they would at home."""
+"""Databases with committed conversations of both versions, for the operations to work on."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def copy(world: str) -> Iterator[Copy]:
 
 @pytest.fixture
 def fresh() -> Iterator[Copy]:
-    """Name a database that is not there yet; whoever makes it, it is dropped afterwards."""
+    """Name a database that does not exist yet, and drop it afterwards."""
     named: list[str] = []
 
     def name_it(name: str) -> str:
@@ -87,7 +87,7 @@ def at() -> Iterator[Callable[[str], None]]:
 
 @pytest.fixture
 def as_owner(copy: Copy, django_db_blocker: Any) -> Iterator[str]:
-    """Be the owner in a copy of the world, as `drop_v2` and `serve` are: the policies hide every row from it."""
+    """Act as the owner in a copy of the world, as `drop_v2` and `serve` do: policies hide every row from it."""
     name = copy("owned")
     before = dict(connection.settings_dict)
     connection.close()

@@ -1,4 +1,4 @@
-"""Adds what nobody agreed on: views, rules, triggers, functions, operators, publications, tables of elsewhere."""
+"""Adds what is not in the snapshot: views, rules, triggers, functions, operators, publications, foreign tables."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The runbook as a list of things to do: commands with what they must answer, and what happens between them."""
+"""The runbook as a list of steps: commands with their expected answers, and what happens between them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True)
 class Step:
-    """A command and its answer, or what other people and time do meanwhile."""
+    """A command and its answer, or what happens meanwhile."""
 
     line: int
     command: str = ""
@@ -36,7 +36,7 @@ class Step:
 
 
 def read_runbook(path: Path, places: Mapping[str, str]) -> Iterator[Step]:
-    """Yield the page's steps from top to bottom, with the places of a try-out instead of those it names."""
+    """Yield the page's steps in order, with the test's folders instead of the page's."""
     page = path.read_text(encoding="utf-8")
     for block in _BLOCK.finditer(page):
         line = page.count("\n", 0, block.start()) + 1

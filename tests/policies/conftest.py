@@ -32,7 +32,7 @@ def worlds(template_database: str) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def connect_to(worlds: dict[str, str]) -> Iterator[ConnectTo]:
-    """Open a genuine connection of a role's own to one of the worlds."""
+    """Connect as a role to one of the worlds."""
     opened: list[psycopg.Connection[Any]] = []
 
     def connect(birth: str, role: str = "web") -> psycopg.Connection[Any]:

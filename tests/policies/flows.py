@@ -1,4 +1,4 @@
-"""The site used by everybody: each flow is recorded while the application works, and not while the test prepares."""
+"""Flows of all kinds of users. Statements are recorded while the application works, not while a test prepares."""
 
 import re
 from collections.abc import Callable
@@ -39,7 +39,7 @@ PAGE = "/admin/rollout/"
 
 
 def use_every_address(recording: Recording, request: Request) -> None:
-    """Call every page and API call that the table of who may knows, as those who may."""
+    """Call every page and API call of the access table, as users who may."""
     world = request.getfixturevalue("community")
     for address in addresses():
         for method in sorted(address.methods - {"OPTIONS"}):

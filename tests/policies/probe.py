@@ -1,4 +1,4 @@
-"""One attempt on the database, and what has to come of it."""
+"""One attempt on the database, and its expected outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Probe:
 
 
 def observe(connection: psycopg.Connection[Any], probe: Probe, *, impersonate: bool = False) -> Outcome:
-    """Make the attempt, take everything back, and return what came of it.
+    """Make the attempt, roll everything back, and return the outcome.
 
     `impersonate` is for a superuser's connection, inside a transaction of its own: the attempt is the role's all the same,
     down to which roles it may change into.

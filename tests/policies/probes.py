@@ -1,4 +1,4 @@
-"""Every attempt on what the policies hold. Each runs as the role itself against committed rows, and is taken back."""
+"""Every attempt to break the policies. Each runs as the role itself on committed rows, and is rolled back."""
 
 from tests.policies import probes_of_staff, probes_of_v1, probes_of_v2
 from tests.policies.probe import DENIED, Probe

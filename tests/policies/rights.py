@@ -62,7 +62,7 @@ def _patched(name: str, note: Callable[..., None]) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Right:
-    """One right of the web role's; an UPDATE is one for each column, whether it was granted by column or by table."""
+    """One right of the web role. An UPDATE is one right for each column, however it was granted."""
 
     kind: str
     on: str
@@ -128,7 +128,7 @@ def unused(
 
 
 def _explain(superuser: "psycopg.Connection[Any]", text: str, values: Parameters) -> str:
-    """Plan the statement as the web role, and return the SQLSTATE of what is in its way; an empty string is none."""
+    """Plan the statement as the web role; return the SQLSTATE of its error, or ""."""
     try:
         with superuser.transaction(force_rollback=True):
             superuser.execute("SET LOCAL ROLE carecollective_web")

@@ -1,4 +1,4 @@
-"""The rows that the probes are let loose on: conversations of both versions, and people with no business in them."""
+"""The rows that the probes attack: conversations of both versions, and members who take no part in them."""
 
 from typing import Any
 from uuid import NAMESPACE_DNS, UUID, uuid5

@@ -14,7 +14,7 @@ Use = Callable[..., User]
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A folder of this test's own, 0700 as mkdtemp makes it: not even readable to another account.
+    """A temporary folder of the test, 0700 as mkdtemp makes it: other accounts cannot read it.
 
     Whatever the server does with its data in there, the folder and what else is in it keep their owner and permissions.
     """

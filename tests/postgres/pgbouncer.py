@@ -24,7 +24,7 @@ max_client_conn = 200
 
 
 def find_program() -> Path | None:
-    """Return the program, downloading it where apt can; None where there is none to be had."""
+    """Return the program, downloading it where apt can; None if apt has none."""
     installed = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if installed:
         return Path(installed)
@@ -35,7 +35,7 @@ def find_program() -> Path | None:
 
 
 def _download() -> None:
-    """Unpack the package and its libraries beside each other; that takes no rights. Leaves nothing where it fails."""
+    """Unpack the package and its libraries into one folder; this needs no rights. A failure leaves nothing."""
     UNPACKED.parent.mkdir(parents=True, exist_ok=True)
     staging = UNPACKED.with_name(f"pgbouncer-{os.getpid()}")
     staging.mkdir()

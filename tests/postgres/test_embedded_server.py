@@ -1,4 +1,4 @@
-"""What the embedded server promises to whoever uses it. Each test has a server of its own."""
+"""What the embedded server promises to its users. Each test has a server of its own."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode, each transaction runs in whichever session is free: what needs one has its own."""
+"""PgBouncer in transaction mode gives each transaction any free session: what needs a session gets its own."""
 
 import os
 import re
@@ -50,7 +50,7 @@ PoolerAt = Callable[..., PgBouncer]
 
 @pytest.fixture(scope="module")
 def pooler_at(template_database: str) -> Iterator[PoolerAt]:
-    """Start a PgBouncer before the tests' server: `pooler_at(mode="session")`."""
+    """Start a PgBouncer in front of the tests' server: `pooler_at(mode="session")`."""
     program = find_program()
     if program is None:
         pytest.skip("pgbouncer is not on PATH, and apt does not give it")
@@ -100,7 +100,7 @@ def url_of(database: str, port: int, role: str = "web") -> str:
 
 
 def leaders(site: Processes) -> dict[int, int]:
-    """Count the sessions that hold each lock of a leader's."""
+    """Count the sessions that hold each leader's lock."""
     rows = site.rows(
         "SELECT objid::int, count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = ANY (%s::oid[])"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) GROUP BY objid",
@@ -110,7 +110,7 @@ def leaders(site: Processes) -> dict[int, int]:
 
 
 def leading(site: Processes) -> dict[str, int]:
-    """Count the processes that say they have the lead."""
+    """Count the processes that say that they lead."""
     words = {"worker": "The worker has taken up its work", "guard": "The guard watches the rollout"}
     return {
         kind: sum(said in site.said(name) for name in site.children if name.startswith(kind))

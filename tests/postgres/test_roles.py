@@ -34,7 +34,7 @@ def server() -> Iterator[Path]:
 
 @pytest.fixture
 def operator_url(data_dir: Path, use: Use) -> str:
-    """A server as an operator brings it: a database, the role that owns it, and none of our other roles."""
+    """An operator's server: a database, the role that owns it, and none of our other roles."""
     use()
     with psycopg.connect(connection_url(data_dir, "superuser", "postgres"), autocommit=True) as superuser:
         for role in ("carecollective_web", "carecollective_ops", "carecollective_guard"):

@@ -192,7 +192,7 @@ def holder_of_the_lock(data_dir: Path) -> tuple[int, str] | None:
 
 
 def was_seen_trying(data_dir: Path, program: str) -> bool:
-    """Look out for a while for a standby's try at the lock: each second a session of one question, closed at once."""
+    """Wait for a standby's try at the lock: a short session with one query, each second."""
     looking = "SELECT FROM pg_stat_activity WHERE application_name = %s AND query LIKE 'SELECT pg_try_advisory_lock%%'"
     with psycopg.connect(connection_url(data_dir, "superuser"), autocommit=True) as connection:
         return any(connection.execute(looking, [program]).fetchone() is not None for _look in range(1000))

@@ -1,4 +1,4 @@
-"""A server that takes connections and never says a word: nothing of ours waits long for it, and each says so in a sentence."""
+"""A server that accepts connections and never answers: everything gives up soon, with a sentence."""
 
 import re
 import socket
@@ -40,7 +40,7 @@ COMMANDS = (
 
 @pytest.fixture
 def silent_url() -> Iterator[str]:
-    """The URL of a port where connections are made by the kernel, and nobody ever looks at them."""
+    """The URL of a port where the kernel accepts connections, and no program answers them."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         yield f"postgresql://operator:theirs@127.0.0.1:{server.getsockname()[1]}/care"
 

@@ -1,4 +1,4 @@
-"""What an operator's database must be is said in one sentence, before anything of ours is made."""
+"""An unsupported database is refused in one sentence, before anything is made in it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -130,7 +130,7 @@ def test_roles_from_before_the_mark_are_ours_while_they_take_our_password(server
 
 
 def test_who_may_not_make_roles_is_never_shown_how_to_take_anothers_over(server: Path, urls: tuple[str, str]) -> None:
-    """Until they ask for it: the statements would take the first site down when an administrator ran them."""
+    """Only on request: if an administrator ran these statements, the first site would stop."""
     first, second = urls
     prepare_server(first, secret_key=KEY)
     ask(server, "ALTER DATABASE neighbour OWNER TO limited", role="superuser")

@@ -66,7 +66,7 @@ def make_database(template_database: str) -> Iterator[Callable[..., str]]:
 
 
 def restore(database: str) -> None:
-    """Load the legacy system's files and some members of the kinds that a real one also holds, as its owner."""
+    """As the owner, load the legacy system's files, and members of kinds that a real system also has."""
     hashed = bcrypt.hashpw(b"legacy-zora", bcrypt.gensalt(4, b"2a")).decode()
     long = bcrypt.hashpw(LONG_PASSWORD.encode()[:72], bcrypt.gensalt(4, b"2a")).decode()
     argon = argon2.PasswordHasher(time_cost=1, memory_cost=64).hash("legacy-argon")
