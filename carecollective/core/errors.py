@@ -14,7 +14,7 @@ from psycopg import errors as postgres_errors
 
 
 class DomainError(Exception):
-    """A refusal worded for a person, with a code for programs. Raised by services, never by views."""
+    """A refusal with a message for a person and a code for programs. Services raise it, never views."""
 
     code: ClassVar[str] = "internal_server_error"
     message: Any = _("Something went wrong on our side.")
@@ -28,7 +28,7 @@ class DomainError(Exception):
 
 
 class ValidationRefused(DomainError):
-    """What was typed cannot be taken; `fields` maps each field to its sentences."""
+    """The input is not valid. `fields` maps each field to its messages."""
 
     code = "validation_error"
 
@@ -70,7 +70,7 @@ class TableMissing(DatabaseAway):
     message = _("A part of our records is missing right now. Nothing was saved; please try again a little later.")
 
 
-# A lock or statement that took too long, a server starting, stopping or full: worth another try, unlike a programming error.
+# Temporary errors: worth another try, unlike a programming error.
 _PASSING = (
     postgres_errors.LockNotAvailable,
     postgres_errors.QueryCanceled,
@@ -80,7 +80,7 @@ _PASSING = (
     postgres_errors.OutOfMemory,
     postgres_errors.ReadOnlySqlTransaction,
 )
-# Dropped beneath a site that serves. Our own statements were all tried on tables that are there.
+# A table or column was dropped while the site serves; tests cover all statements on existing tables.
 _GONE = (postgres_errors.UndefinedTable, postgres_errors.UndefinedColumn)
 
 
@@ -88,7 +88,7 @@ _watchers: list[Callable[[BaseException], None]] = []
 
 
 def watch_database(watcher: Callable[[BaseException], None]) -> None:
-    """Have `watcher` told of each error that means that the database is away; it must not raise."""
+    """Call `watcher` with each error that means that the database is away. It must not raise."""
     _watchers.append(watcher)
 
 
@@ -98,7 +98,7 @@ def is_database_away(exception: BaseException) -> bool:
 
 
 def as_domain_error(exception: BaseException) -> DomainError | None:
-    """Return the refusal that `exception` amounts to, or None when it is a fault of ours."""
+    """Return the refusal for an exception, or None if it is a programming error."""
     if isinstance(exception, DomainError):
         return exception
     if isinstance(exception, Http404):
@@ -155,13 +155,13 @@ class UnknownTransferCoding(MalformedRequest):
 
 
 def envelope(error: DomainError) -> dict[str, Any]:
-    """Return the one shape that an error has in JSON."""
+    """Return the error as JSON, in the only shape that errors have."""
     content = {"code": error.code, "message": str(error.message)}
     return {"success": False, "error": content | {name: _plain(value) for name, value in error.extra.items()}}
 
 
 def answer_headers(error: DomainError) -> dict[str, str]:
-    """Return the headers that an answer with this refusal carries."""
+    """Return the headers for an answer with this refusal."""
     return ({"Retry-After": str(error.retry_after)} if error.retry_after else {}) | error.headers
 
 

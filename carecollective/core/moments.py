@@ -1,4 +1,4 @@
-"""Moments as staff read them. In words they stand in UTC, always in one form; the staff pages' script adds the local time."""
+"""Times as staff read them: always in UTC and in one form. The staff pages' script adds the local time."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ _FORMS = ("%d %b %Y, %H:%M UTC", "%d %b %Y, %H:%M:%S UTC", "%d %b %Y, %H:%M:%S.%
 
 
 def moment(at: datetime, to: Unit = "minute", *, up: bool = False) -> str:
-    """Word a moment, the same for every reader: rounded down, or up to the minute where something is possible from then."""
+    """Return a time as text in UTC, rounded down; with `up`, rounded up to the minute, for "possible from"."""
     at = at.astimezone(UTC)
     if up and (at.second or at.microsecond):
         at += MINUTE
@@ -26,25 +26,25 @@ def moment(at: datetime, to: Unit = "minute", *, up: bool = False) -> str:
 
 
 def as_time(at: datetime | None, to: Unit = "second") -> SafeString:
-    """Return the moment as an element that the staff pages' script finds. Legacy rows may have none."""
+    """Return the time as an HTML element that the staff pages' script finds. Legacy rows may have none."""
     if at is None:
         return format_html("{}", _("no date"))
     return format_html('<time datetime="{}" data-local>{}</time>', at.astimezone(UTC).isoformat(), moment(at, to))
 
 
 def mark_times(words: str) -> SafeString:
-    """Return words as HTML in which each moment is an element that the script finds."""
+    """Return text as HTML in which each time is an element that the script finds."""
     parts = _IN_WORDS.split(words)
     return format_html_join("", "{}", ((_as_written(part) if place % 2 else part,) for place, part in enumerate(parts)))
 
 
 def ago(at: datetime, *, now: datetime) -> str:
-    """Say how long ago a moment was."""
+    """Return how long ago a time was, in words."""
     return _("just now") if now - at < MINUTE else _("%(time)s ago") % {"time": timesince(at, now)}
 
 
 def lasting(since: datetime, *, now: datetime) -> str:
-    """Say for how long something has lasted."""
+    """Return how long something has lasted, in words."""
     return _("just begun") if now - since < MINUTE else _("for %(time)s") % {"time": timesince(since, now)}
 
 

@@ -1,4 +1,4 @@
-"""Pages by key, newest first: a row that arrives meanwhile moves nothing, and page 1,000 costs what page 1 costs."""
+"""Keyset pagination, newest first: new rows move nothing, and every page costs the same."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.core.errors import ValidationRefused
 
 Row = TypeVar("Row")
-# Where a row without a date stands: behind all that have one.
+# The sort key of a row without a date: behind all others.
 UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -33,7 +33,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Read what `str()` gave out. Raises ValidationRefused for anything else."""
+        """Read what `str()` wrote. Raises ValidationRefused for anything else."""
         try:
             at, key, newer = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             cursor = cls(datetime.fromisoformat(at), UUID(key), newer is True)
@@ -78,7 +78,7 @@ def paginate(
 
 
 def beyond(queryset: QuerySet[Any], cursor: Cursor | None, *, field: str) -> QuerySet[Any]:
-    """Order `queryset` by `field` and key, and keep what lies beyond `cursor`."""
+    """Order `queryset` by `field` and key, and keep the rows beyond `cursor`."""
     if cursor is None:
         return queryset.order_by(f"-{field}", "-pk")
     comparison, order = ("gt", (field, "pk")) if cursor.newer else ("lt", (f"-{field}", "-pk"))
@@ -87,6 +87,6 @@ def beyond(queryset: QuerySet[Any], cursor: Cursor | None, *, field: str) -> Que
 
 
 def beyond_row(queryset: QuerySet[Any], row_id: UUID, *, field: str, newer: bool) -> QuerySet[Any] | None:
-    """Order `queryset` and keep what lies beyond one of its own rows; None when the row is not among them."""
+    """Order `queryset` and keep the rows beyond one of its own; None if that row is not in it."""
     at = queryset.filter(pk=row_id).values_list(field, flat=True).first()
     return None if at is None else beyond(queryset, Cursor(at, row_id, newer), field=field)

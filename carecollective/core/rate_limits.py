@@ -1,4 +1,4 @@
-"""How often a member or a client may do a thing, counted in the database so that every process shares one count."""
+"""Rate limits for members and clients, counted in the database so that all processes share one count."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +28,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is left of a limit: `remaining` uses now, and one more after `reset` seconds."""
+    """What is left of a limit: `remaining` uses now, and one more in `reset` seconds."""
 
     limit: Limit
     remaining: int
@@ -60,7 +60,7 @@ def sign_ups() -> Limit:
 
 
 def count_use(*, member: Member, limit: Limit) -> Quota:
-    """Count one use within the transaction of the action itself, and return what is left: what is rolled back was not used.
+    """Count one use, in the action's own transaction, and return what is left. A rollback takes the use back.
 
     Raises RateLimitExceeded, with the seconds until the next use is free, when the limit is reached.
     """
@@ -105,7 +105,7 @@ _COUNT_CLIENT = _COUNT.format(table="core_clientratelimithit", key="client")
 
 def _count(statement: str, key: str, limit: Limit) -> tuple[int, Quota]:
     with connection.cursor() as cursor:
-        # Held to the end of the transaction: two uses at once under one key are counted one after the other.
+        # Held to the end of the transaction, so that two uses at once are counted one after the other.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{limit.action}:{key}"])
         cursor.execute(
             statement,
@@ -129,7 +129,7 @@ def _count(statement: str, key: str, limit: Limit) -> tuple[int, Quota]:
 
 
 def prune_hits() -> int:
-    """Delete what no window reaches any more; return how many."""
+    """Delete uses that are older than every window; return how many."""
     with connection.cursor() as cursor:
         pruned = 0
         for table in ("core_ratelimithit", "core_clientratelimithit"):

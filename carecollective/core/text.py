@@ -1,4 +1,4 @@
-"""What people type, made one thing before anything counts or keeps it: page, API and service all come here."""
+"""Normalises and checks what people type, for pages, API and services."""
 
 import re
 import unicodedata
@@ -12,10 +12,10 @@ from carecollective.core.errors import ValidationRefused
 MESSAGE_MAX = 1000
 INITIAL_MESSAGE_MIN = 10
 
-# Letters and symbols by category that nevertheless show nothing: Hangul fillers, the blank Braille pattern.
+# Letters and symbols that show nothing: Hangul fillers, the blank Braille pattern.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs", "Mn", "Me"})
-# Unassigned for good, or reserved for what is ignored. Other unassigned characters may be emoji younger than Python's tables.
+# Never assigned, or reserved for ignorable characters. Other unassigned ones may be emoji newer than Python's tables.
 _UNASSIGNED_BLANK = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\ufffe\uffff\U000e0000-\U000e0fff]")
 _OPENS_EMBEDDING = frozenset("\u202a\u202b\u202d\u202e")
 _CLOSES_EMBEDDING = "\u202c"
@@ -26,7 +26,7 @@ _CLOSES_ISOLATE = "\u2069"
 def normalise(value: Any, *, field: str) -> str:
     """Return `value` with one kind of line end and no space around it.
 
-    Raises ValidationRefused, naming `field`, for what is no text, holds NUL or half a character, or turns the direction of
+    Raises ValidationRefused, naming `field`, for what is no text, holds NUL or a lone surrogate, or turns the direction of
     the text around it.
     """
     if not isinstance(value, str):
@@ -52,12 +52,12 @@ def read_text(value: Any, *, field: str, longest: int, refused: dict[str, list[A
 
 
 def can_be_kept(text: str) -> bool:
-    """Tell whether the database can take the text: it holds neither NUL nor half a character."""
+    """Tell whether the database can store the text: it has neither NUL nor a lone surrogate."""
     return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
 
 
 def one_line(text: str) -> str:
-    """Return the text as one line without control characters: what stands in a record or a list forges no second line."""
+    """Return the text as one line without control characters, so that it cannot forge a second line in a record or a list."""
     shown = "".join(character if unicodedata.category(character) != "Cc" else " " for character in text)
     return " ".join(shown.split())
 
@@ -99,7 +99,7 @@ def _is_visible(character: str) -> bool:
 
 
 def _balanced(text: str) -> bool:
-    """Whether every direction control is closed in its own line, as the bidirectional algorithm ends them there."""
+    """Tell whether every direction control is closed in its line, where the bidirectional algorithm ends it."""
     for line in text.split("\n"):
         stack: list[str] = []
         for character in line:
