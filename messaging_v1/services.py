@@ -12,7 +12,7 @@ from carecollective.accounts.services import require_approved
 from carecollective.core.database import acting_as
 from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
 from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
-from carecollective.help_requests.locks import lock_help_request
+from carecollective.help_requests.selectors import lock_help_request
 from carecollective.messaging.errors import (
     ConversationExists,
     ConversationInactive,

@@ -1,4 +1,4 @@
-"""The second lock. First comes `help_requests.locks.lock_help_request`, then this one, then a message."""
+"""The lock of a conversation: taken after the lock of its help request, and before that of a message."""
 
 from uuid import UUID
 

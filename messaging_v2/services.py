@@ -13,7 +13,7 @@ from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import ActingAsAnother
 from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
 from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
-from carecollective.help_requests.locks import lock_help_request
+from carecollective.help_requests.selectors import lock_help_request
 from carecollective.messaging.errors import ConversationExists, ConversationInactive, IdempotencyConflict
 from messaging_v2.locks import lock_conversation
 from messaging_v2.models import Conversation, Message, Status

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, cast
 
 from django import forms
@@ -28,6 +30,11 @@ from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.web.admin_site import ReadOnlyMixin, StaffViewMixin
 
 LINKS_AT_ONCE = 20
+# What decides about a membership, and its dates: shown to staff, changed only by actions.
+MEMBERSHIP = (
+    *("verification_status", "application_reason", "rejection_reason", "kept_out_reason"),
+    *("approved_at", "approved_by", "created_at", "last_login"),
+)
 
 
 class ReasonForm(ActionForm):
@@ -93,34 +100,10 @@ class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
     search_fields = ("name", "email", "location")
     list_per_page = 50
     formfield_overrides: ClassVar[dict[Any, Any]] = {models.TextField: {"widget": AdminTextInputWidget}}
-    readonly_fields = (
-        "email",
-        "verification_status",
-        "application_reason",
-        "rejection_reason",
-        "kept_out_reason",
-        "approved_at",
-        "approved_by",
-        "created_at",
-        "last_login",
-    )
+    readonly_fields = ("email", *MEMBERSHIP)
     fieldsets = (
         (None, {"fields": ("seen", "name", "email", "location")}),
-        (
-            _("Membership"),
-            {
-                "fields": (
-                    "verification_status",
-                    "application_reason",
-                    "rejection_reason",
-                    "kept_out_reason",
-                    "approved_at",
-                    "approved_by",
-                    "created_at",
-                    "last_login",
-                )
-            },
-        ),
+        (_("Membership"), {"fields": MEMBERSHIP}),
         (_("May do"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
     )
 
@@ -156,45 +139,42 @@ class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Approve the selected members"))
     def approve(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._decide(request, queryset, VerificationStatus.APPROVED)
+        self._decide(request, queryset, VerificationStatus.APPROVED, approve_member)
 
     @admin.action(description=_("Do not approve the selected members"))
     def reject(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._decide(request, queryset, VerificationStatus.REJECTED)
+        reason = request.POST.get("reason", "").strip()
+        self._decide(request, queryset, VerificationStatus.REJECTED, partial(reject_member, reason=reason))
 
     @admin.action(description=_("Send the selected members a link to choose a new password"))
     def send_password_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        sent = 0
-        for member in queryset[:LINKS_AT_ONCE]:
-            try:
-                send_password_link(actor=cast("User", request.user), member_id=member.pk)
-            except DomainError as refusal:
-                self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
-                continue
-            self.log_change(request, member, "Had a link sent to choose a new password")
-            sent += 1
+        sent = self._apply(
+            request, queryset[:LINKS_AT_ONCE], send_password_link, "Had a link sent to choose a new password"
+        )
         sentence = ngettext("%(count)d link is on its way.", "%(count)d links are on their way.", sent)
         if sent:
             self.message_user(request, sentence % {"count": sent}, messages.SUCCESS)
 
-    def _decide(self, request: HttpRequest, queryset: QuerySet[User], decision: VerificationStatus) -> None:
-        staff = cast("User", request.user)
-        reason = request.POST.get("reason", "").strip()
-        decided = 0
-        for member in queryset:
-            try:
-                if decision is VerificationStatus.APPROVED:
-                    approve_member(actor=staff, member_id=member.pk)
-                else:
-                    reject_member(actor=staff, member_id=member.pk, reason=reason)
-            except DomainError as refusal:
-                self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
-                continue
-            self.log_change(request, member, str(decision.label))
-            decided += 1
+    def _decide(
+        self, request: HttpRequest, members: QuerySet[User], decision: VerificationStatus, change: Callable[..., None]
+    ) -> None:
+        decided = self._apply(request, members, change, str(decision.label))
         sentence = ngettext("%(count)d member: %(decision)s.", "%(count)d members: %(decision)s.", decided)
         if decided:
             self.message_user(request, sentence % {"count": decided, "decision": decision.label}, messages.SUCCESS)
+
+    def _apply(self, request: HttpRequest, members: QuerySet[User], change: Callable[..., None], entry: str) -> int:
+        """Change each member with an entry in the admin's log, and show refusals. Return how many were changed."""
+        changed = 0
+        for member in members:
+            try:
+                change(actor=cast("User", request.user), member_id=member.pk)
+            except DomainError as refusal:
+                self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
+                continue
+            self.log_change(request, member, entry)
+            changed += 1
+        return changed
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -1,5 +1,7 @@
 """The API of accounts: signing in and out, and the caller's own tokens."""
 
+from dataclasses import asdict
+
 from django.contrib.auth import logout
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -44,7 +46,7 @@ class TokenView(ApiView):
     def post(self, request: Request) -> Response:
         given = read_fields(request, SignInSerializer)
         issued = issue_token(request=request._request, email=given["email"], password=given["password"])
-        return Response({"token": issued.token, "expiry": issued.expiry}, headers={"Cache-Control": "no-store"})
+        return Response(asdict(issued), headers={"Cache-Control": "no-store"})
 
 
 class TokensView(ApiView):
@@ -58,16 +60,7 @@ class TokensView(ApiView):
     def get(self, request: Request) -> Response:
         current = request.auth if isinstance(request.auth, AuthToken) else None
         found = tokens.list_tokens(member=member_of(request), current=current)
-        results = [
-            {
-                "id": token.id,
-                "created_at": token.created_at,
-                "expiry": token.expiry,
-                "is_current": token.is_current,
-            }
-            for token in found
-        ]
-        return Response({"results": results})
+        return Response({"results": [asdict(token) for token in found]})
 
 
 class OwnTokenView(ApiView):

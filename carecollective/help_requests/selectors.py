@@ -79,3 +79,14 @@ def find_request(help_request_id: UUID) -> HelpRequest:
     if request is None:
         raise HelpRequestNotFound
     return request
+
+
+def lock_help_request(pk: UUID) -> HelpRequest:
+    """Lock a help request until the transaction ends, so that nobody closes it or offers help meanwhile.
+
+    Locks are taken in the order help request, conversation, message. Raises HelpRequestNotFound.
+    """
+    request = HelpRequest.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
+    if request is None:
+        raise HelpRequestNotFound
+    return request

@@ -14,8 +14,8 @@ from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import ValidationRefused
 from carecollective.core.text import read_text
 from carecollective.help_requests.errors import HelpRequestNotFound, StatusChangeRefused
-from carecollective.help_requests.locks import lock_help_request
 from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Status, Urgency
+from carecollective.help_requests.selectors import lock_help_request
 
 TITLE_MAX = 120
 DESCRIPTION_MAX = 2000

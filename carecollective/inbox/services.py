@@ -11,7 +11,7 @@ from carecollective.core import rate_limits
 from carecollective.core.database import acting_as
 from carecollective.core.errors import InvalidInput
 from carecollective.help_requests.errors import OwnRequest
-from carecollective.help_requests.locks import lock_help_request
+from carecollective.help_requests.selectors import lock_help_request
 from carecollective.inbox.models import ContinuationRequest, NotificationKind
 from carecollective.inbox.notifications import notify
 from carecollective.inbox.records import Sent, Started, WayOn

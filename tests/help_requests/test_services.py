@@ -7,8 +7,8 @@ from django.utils import timezone
 from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.help_requests.errors import HelpRequestNotFound, StatusChangeRefused
-from carecollective.help_requests.locks import lock_help_request
 from carecollective.help_requests.models import HelpRequest, Status
+from carecollective.help_requests.selectors import lock_help_request
 from carecollective.help_requests.services import (
     cancel_request,
     complete_request,
