@@ -1,15 +1,16 @@
-"""The shapes that accounts' API takes and gives."""
+"""What the API of accounts takes and returns."""
 
 from typing import Any, ClassVar
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
+from carecollective.core.text import can_be_kept
 from carecollective.web.api import RawTextField, StrictBooleanField
 
 
 class SignInField(RawTextField):
-    """Text that can be looked up or hashed at all; whether it is right, the service says, and only of both together."""
+    """Text that can be looked up or hashed. The service checks e-mail and password together."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {"invalid": _("This is needed, as text.")}
 
@@ -18,9 +19,7 @@ class SignInField(RawTextField):
         super().__init__(**kwargs)
 
     def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str) or len(data) > self.longest:
-            self.fail("invalid")
-        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in data):
+        if not isinstance(data, str) or len(data) > self.longest or not can_be_kept(data):
             self.fail("invalid")
         return data
 
