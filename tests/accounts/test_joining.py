@@ -81,7 +81,7 @@ def test_nobody_else_is_told(ada: User, member: MakeMember) -> None:
     assert not OutgoingMail.objects.exists()
 
 
-def test_a_member_that_the_database_refuses_for_another_reason_is_not_taken_for_joined(monkeypatch: Any) -> None:
+def test_an_unexpected_database_error_is_no_successful_sign_up(monkeypatch: Any) -> None:
     def refuse(*_given: Any, **_named: Any) -> None:
         raise IntegrityError("a rule of the legacy system's")
 

@@ -54,7 +54,7 @@ def test_no_two_of_staff_go_by_one_name(root, staff, member, signed_in):
     assert (User.objects.get(pk=ben.pk).name, User.objects.get(pk=friend.pk).is_staff) == ("Ben", False)
 
 
-def test_staff_decide_about_members_below_them_and_never_about_themselves(root, staff, member, signed_in):
+def test_staff_decide_about_members_but_not_about_themselves(root, staff, member, signed_in):
     helper = staff(name="Helper", is_superuser=False, verification_status="pending")
     waiting = member(name="Waiting", verification_status="pending")
     gone = member(name="Gone", verification_status="rejected", is_active=False)

@@ -98,7 +98,7 @@ def test_a_member_who_may_no_longer_sign_in_has_no_tokens_either(ada, staff, sig
 
 
 @pytest.mark.parametrize("password", ["", "short", "password123", "ada@example.org", "with\0nothing"])
-def test_a_password_that_will_not_do_is_refused_and_the_link_still_holds(ada, link, password):
+def test_a_refused_password_keeps_the_link_valid(ada, link, password):
     answer = choose(link, password)
     assert answer.status_code == 400
     assert "Please look at what is marked" in answer.content.decode()
@@ -222,7 +222,7 @@ def test_who_may_change_members_may_not_change_those_above_them(ada, staff, sign
     assert User.objects.get(pk=ada.pk).name == "Renamed"
 
 
-def test_a_change_by_staff_leaves_the_password_that_was_chosen_meanwhile(ada, link, staff, signed_in, monkeypatch):
+def test_a_change_by_staff_keeps_a_password_chosen_meanwhile(ada, link, staff, signed_in, monkeypatch):
     client, keep = signed_in(staff()), MemberAdmin.save_model
 
     def save_late(self, request, obj, form, change):

@@ -232,7 +232,7 @@ def test_failed_sign_ins_lock_an_account_for_their_address_only(member):
     assert token_for("ada@example.org", PASSWORD, address="127.0.0.9").token
 
 
-def test_a_failed_sign_in_counts_though_the_row_in_its_way_has_vanished(member, monkeypatch):
+def test_a_failed_sign_in_counts_although_its_row_was_deleted(member, monkeypatch):
     member(email="ada@example.org", set_password=PASSWORD)
     original, tries = AxesDatabaseHandler.user_login_failed, []
 

@@ -139,7 +139,7 @@ def test_a_link_ends_with_any_sign_in(ada, root):
     assert not is_link_valid(**link)
 
 
-def test_the_first_sign_in_with_a_legacy_password_does_not_undo_a_new_one(ada, root, monkeypatch):
+def test_rehashing_a_legacy_password_does_not_undo_a_new_one(ada, root, monkeypatch):
     legacy = from_legacy_hash(bcrypt.hashpw(OLD.encode(), bcrypt.gensalt(4)).decode())
     User.objects.filter(pk=ada.pk).update(password=legacy)
     link, thief = link_for(User.objects.get(pk=ada.pk), root), Client()

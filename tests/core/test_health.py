@@ -245,7 +245,7 @@ def test_with_the_database_away_the_answer_names_all_that_hangs_on_it(database_a
     holds_with_the_database_away()
 
 
-def test_a_database_that_takes_the_connection_and_says_nothing_is_given_up(wire):
+def test_a_silent_database_is_given_up(wire):
     wire.is_cut = True
     holds_with_the_database_away()
 

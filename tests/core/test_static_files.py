@@ -77,7 +77,7 @@ def test_every_module_imports_hashed_names_that_exist(collected):
     assert len(imports["js/thread.js"]) >= 2
 
 
-def test_every_style_sheet_and_source_map_names_hashed_files_that_exist(collected):
+def test_style_sheets_and_source_maps_name_existing_hashed_files(collected):
     final, seen, wrong = set(collected.hashed_files.values()), 0, []
     for name in sorted(final):
         if not name.endswith((".css", ".js")):

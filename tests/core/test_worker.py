@@ -78,7 +78,7 @@ def test_a_task_that_fails_is_tried_again_and_fails_alone(working, caplog):
     assert f"worker task {HERE}.fail failed" in caplog.text
 
 
-def test_a_task_that_hangs_is_named_by_the_heartbeat_and_in_the_log_once(working, monkeypatch, caplog):
+def test_a_stuck_task_is_in_the_heartbeat_and_once_in_the_log(working, monkeypatch, caplog):
     monkeypatch.setattr(worker, "STUCK_SECONDS", 1)
     working("hang", "tick")
     wait_for(lambda: health.read().checks["worker"]["ok"], seconds=10)

@@ -116,7 +116,7 @@ def application():
         {"id": "0b7f4f0e-1f61-4e37-9a0f-3f6f0a2f8d11"},
     ],
 )
-def test_an_application_sent_again_makes_no_other_member_and_lets_nobody_in(application, changed):
+def test_an_application_sent_twice_makes_one_member(application, changed):
     first = Client().post("/signup", application)
     browser = Client()
     answer = browser.post("/signup", application | changed)
@@ -142,7 +142,7 @@ def test_a_second_click_after_the_first_has_signed_in_leads_on(ada, address, typ
     assert again.redirect_chain[-1] == (reached, 302)
 
 
-def test_a_sign_in_page_from_before_lets_nobody_else_in_by_a_second_click(ada, member):
+def test_an_old_sign_in_page_lets_nobody_else_in(ada, member):
     member(email="ben@example.org", set_password=PASSWORD)
     browser = Client(enforce_csrf_checks=True)
     form = form_at(browser, "/login") | {"password": PASSWORD}
@@ -206,7 +206,7 @@ def test_staff_decide_on_waiting_members_in_the_admin(signed_in, staff, member, 
     assert (waiting.verification_status, waiting.rejection_reason) == (status, reason)
 
 
-def test_staff_read_requests_and_members_in_the_admin_but_rewrite_neither(signed_in, staff, help_request):
+def test_staff_read_requests_and_members_without_rewriting_them(signed_in, staff, help_request):
     request = help_request()
     client = signed_in(staff())
     for address in ("/admin/help_requests/helprequest/", f"/admin/help_requests/helprequest/{request.pk}/change/"):

@@ -47,7 +47,7 @@ def found(pattern, page):
     return " ".join(match[1].split())
 
 
-def test_both_versions_stand_in_one_list_and_only_legacy_ones_are_marked(signed_in, help_request, legacy, stage):
+def test_one_list_shows_both_versions_and_marks_legacy_ones(signed_in, help_request, legacy, stage):
     key, helping, _asking = legacy
     stage("enabled")
     new = offer_help(actor=helping, help_request_id=help_request(title="New wish").pk, initial_message=FIRST)

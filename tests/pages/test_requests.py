@@ -185,7 +185,7 @@ def test_other_words_are_another_request_even_with_the_same_key(signed_in, membe
     assert HelpRequest.objects.count() == 2
 
 
-def test_the_same_words_are_a_new_request_once_the_first_has_ended_or_is_old(signed_in, member):
+def test_the_same_text_is_a_new_request_after_an_hour_or_the_end(signed_in, member):
     asking = member()
     client = signed_in(asking)
     for _time in range(3):

@@ -89,9 +89,7 @@ def test_a_report_that_cannot_be_taken_is_refused(ada, conversation, given):
     assert not stored(Report)
 
 
-def test_only_participants_report_and_only_what_is_there_and_not_their_own(
-    ada, bob, conversation, member, help_request
-):
+def test_participants_report_only_messages_of_the_other(ada, bob, conversation, member, help_request):
     with pytest.raises(ConversationNotFound):
         report(member(), conversation)
     with pytest.raises(ConversationNotFound):
@@ -113,9 +111,7 @@ def test_reporting_twice_is_once(ada, conversation):
     assert [found.reason for found in stored(Report)] == ["harassment"]
 
 
-def test_a_legacy_message_can_be_reported_and_one_that_was_taken_down_cannot(
-    ada, bob, help_request, legacy_conversation, signed_in
-):
+def test_a_legacy_message_can_be_reported_unless_taken_down(ada, bob, help_request, legacy_conversation, signed_in):
     legacy = legacy_conversation(help_request(user=ada), bob, [(bob, "An old sentence.")])
     found = report(ada, legacy, messages(ada, legacy)[0].id)
     assert (found.version, found.author_id) == ("v1", bob.pk)
@@ -215,7 +211,7 @@ def test_the_list_has_pages_those_that_wait_first_and_then_the_newest(
         assert str(fourth) in client.get("/admin/moderation/report/", {"page": odd}).content.decode()
 
 
-def test_the_first_message_of_a_conversation_is_shown_with_what_followed(ada, conversation, staff):
+def test_a_reported_first_message_is_shown_with_the_next_five(ada, conversation, staff):
     found = reveal(staff(), report(ada, conversation).pk)
     assert [message.place for message in found] == [0, 1, 2, 3, 4, 5]
     assert found[0].content == "Bob opens the conversation."
