@@ -44,7 +44,7 @@ def test_guard_and_worker_note_and_end_alerts(as_role_for_test: Callable[[str], 
     assert lifecycle.open_alerts() == ()
 
 
-def test_alerts_of_one_kind_with_different_keys_stand_beside_each_other() -> None:
+def test_alerts_of_one_kind_with_different_keys_coexist() -> None:
     assert raise_alert("guard_rollback", key="12").pk == raise_alert("guard_rollback", key="12").pk
     raise_alert("guard_rollback", key="13")
     assert {alert.key for alert in lifecycle.open_alerts()} == {"12", "13"}
@@ -110,7 +110,7 @@ def test_who_acknowledges_first_stays_on_the_record(staff: Make) -> None:
     assert [one.acknowledged_by for one in lifecycle.open_alerts()] == ["Amina"]
 
 
-def test_a_change_from_outside_ends_with_its_acknowledgement_and_not_before(staff: Make, sql: Sql) -> None:
+def test_an_outside_change_ends_only_when_acknowledged(staff: Make, sql: Sql) -> None:
     alert = raise_alert("changed_from_outside", key="7")
     sql(
         "UPDATE rollout_alert SET last_seen_at = last_seen_at - interval '30 days', opened_at = opened_at - interval '30 days'"

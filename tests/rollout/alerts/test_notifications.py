@@ -95,7 +95,7 @@ def test_without_a_channel_nothing_is_queued(open_alert: OpenAlert, settings: Se
     assert not Delivery.objects.exists()
 
 
-def test_a_channel_that_refuses_is_tried_again_after_longer_and_longer_pauses(
+def test_a_refusing_channel_is_tried_again_after_growing_pauses(
     slack: WebhookServer, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
 ) -> None:
     open_alert()
@@ -120,7 +120,7 @@ def test_a_channel_that_refuses_is_tried_again_after_longer_and_longer_pauses(
     assert (stored.delivered_at is not None, stored.next_try_at, stored.error) == (True, None, "answered 503")
 
 
-def test_who_hears_of_an_alert_when_it_is_over_is_told_so_at_once_and_once(
+def test_a_late_first_message_says_it_is_over_and_is_the_only_one(
     slack: WebhookServer, open_alert: OpenAlert, sql: Sql, due_now: Callable[[], None]
 ) -> None:
     open_alert()
@@ -148,7 +148,7 @@ def test_after_a_day_it_is_given_up(
     assert deliver_waiting() == 0
 
 
-def test_a_server_that_never_answers_holds_up_nothing_for_more_than_five_seconds(
+def test_a_hanging_server_delays_other_channels_by_no_more_than_5_s(
     slack: WebhookServer, open_alert: OpenAlert, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(channels, "TIMEOUT_SECONDS", 0.5)
@@ -164,7 +164,7 @@ def test_a_server_that_never_answers_holds_up_nothing_for_more_than_five_seconds
     assert errors <= {"TimeoutError", "no answer within 0 s"}
 
 
-def test_an_address_where_nobody_listens_is_an_error_without_the_address(
+def test_a_refused_connection_is_an_error_without_the_address(
     open_alert: OpenAlert, settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as nobody:
@@ -341,7 +341,7 @@ def test_what_turned_v2_off_is_told_by_the_rollback_and_not_again(
     ("changed_from_outside", 0), ("members_cannot_start", 0), ("v1_creation_failing", 0), ("integrity", 10),
     ("slow_call", 10), ("latency", 30), ("duplicates", 0),
 ])  # fmt: skip
-def test_an_alert_waits_before_it_is_told_only_where_a_stronger_one_may_come(
+def test_only_an_alert_that_may_be_silenced_waits_before_it_is_told(
     slack: WebhookServer, open_alert: OpenAlert, sql: Sql, kind: str, seconds: int
 ) -> None:
     open_alert(kind, seconds_ago=max(0, seconds - 2), severity="warning" if seconds == 30 else "critical")
@@ -376,7 +376,7 @@ def test_the_end_is_not_told_while_the_alert_may_go_on(slack: WebhookServer, ope
     assert slack.texts[1].startswith("Resolved: Nothing more of it was seen for ")
 
 
-def test_a_change_from_outside_is_over_when_somebody_has_acknowledged_it(
+def test_the_end_of_an_outside_change_names_who_acknowledged_it(
     slack: WebhookServer, open_alert: OpenAlert, sql: Sql, staff: Callable[..., Any]
 ) -> None:
     key = open_alert("changed_from_outside")
@@ -390,9 +390,7 @@ def test_a_change_from_outside_is_over_when_somebody_has_acknowledged_it(
     assert slack.texts[1].startswith("Resolved: The rollout was changed from outside: acknowledged by Amina at ")
 
 
-def test_every_kind_of_alert_makes_a_message_with_state_action_stage_time_and_link(
-    slack: WebhookServer, open_alert: OpenAlert
-) -> None:
+def test_every_message_has_state_action_stage_time_and_link(slack: WebhookServer, open_alert: OpenAlert) -> None:
     for rule in RULES:
         open_alert(rule.kind, seconds_ago=100)
     messages = [
@@ -413,7 +411,7 @@ def test_every_kind_of_alert_makes_a_message_with_state_action_stage_time_and_li
         assert len(message.subject) < 100
 
 
-def test_a_real_mail_server_takes_an_alert_and_a_refusal_of_it_is_kept(
+def test_a_mail_servers_refusal_of_an_alert_is_kept_and_retried(
     open_alert: OpenAlert, settings: Settings, due_now: Callable[[], None]
 ) -> None:
     received: list[Any] = []

@@ -51,9 +51,7 @@ def test_nothing_seen_is_no_alarm() -> None:
     (0, 0, []),
     (20, 0, []),
 ])  # fmt: skip
-def test_creation_success_under_80_percent_is_critical_and_under_95_a_warning(
-    succeeded: int, failed: int, kinds: list[str]
-) -> None:
+def test_success_under_80_percent_is_critical_under_95_a_warning(succeeded: int, failed: int, kinds: list[str]) -> None:
     found = judged(starts=outcomes(succeeded, failed, refused=50))
     assert [kind for kind in found if kind != "creation_low" or "creation_failing" not in found] == kinds
 
@@ -79,7 +77,7 @@ def test_errors_over_5_percent_are_a_warning(succeeded: int, failed: int, kinds:
     assert judged(operations={"v2": outcomes(succeeded, failed)}) == kinds
 
 
-def test_many_operations_of_the_one_version_do_not_hide_the_failures_of_the_other() -> None:
+def test_one_versions_operations_do_not_hide_the_others_failures() -> None:
     seen = {"v1": outcomes(1000, 0), "v2": outcomes(30, 10), "both": outcomes(1030, 10)}
     (finding,) = evaluate(Evidence(**BASE, operations=seen))
     assert finding.words == "10 of 40 operations failed in V2 within 5 minutes: 25%, over 5%."
@@ -138,7 +136,7 @@ def test_no_healthy_month_turns_v2_off_or_alerts_anybody(per_day: int, months: i
             assert kinds == [], f"month {month}, day {when / DAY:.1f}"
 
 
-def test_a_month_in_which_v2_breaks_is_noticed_within_the_first_failing_operations() -> None:
+def test_a_break_of_v2_is_noticed_at_the_first_failing_operations() -> None:
     first = next(
         (operation, kinds)
         for operation, (kinds, _when) in enumerate(_live_through(random.Random(7), per_day=400, failing=1.0))

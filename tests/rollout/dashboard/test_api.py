@@ -36,16 +36,14 @@ def test_me_answers_with_version_reason_stage_and_bucket(api_client: Sign, make_
         }
 
 
-def test_the_version_is_null_when_no_messaging_takes_a_new_conversation(
-    api_client: Sign, make_user: MakeUser, move: Move
-) -> None:
+def test_the_version_is_null_when_no_conversation_can_start(api_client: Sign, make_user: MakeUser, move: Move) -> None:
     move("internal", v1_writes=False)
     answer = api_client(make_user()).get(ME).json()
     assert (answer["version"], answer["reason"]) == (None, "v1_frozen")
 
 
 @pytest.mark.parametrize("stage", ["internal", "percentage:50", "enabled"])
-def test_two_devices_a_token_and_the_command_give_the_same_answer_and_no_waffle_cookie(
+def test_devices_token_and_command_give_one_answer_and_no_cookie(
     api_client: Sign, make_user: MakeUser, bucket_of: Callable[[User], int], move: Move, stage: str
 ) -> None:
     inside, outside = two_members(make_user, bucket_of)
@@ -81,7 +79,7 @@ def two_members(make_user: MakeUser, bucket_of: Callable[[User], int]) -> tuple[
     return found[True], found[False]
 
 
-def test_disabled_in_the_environment_beats_a_query_parameter_a_header_and_a_cookie(
+def test_disabled_in_the_environment_beats_query_header_and_cookie(
     make_user: MakeUser, move: Move, settings: Settings
 ) -> None:
     settings.MESSAGING_V2_ROLLOUT = DISABLED

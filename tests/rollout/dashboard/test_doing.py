@@ -74,7 +74,7 @@ def test_a_proposal_is_withdrawn_or_refused_with_a_reason(press, ben, amina, sho
     assert Proposal.objects.latest("pk").decision_reason == TYPED
 
 
-def test_a_proposal_that_was_overtaken_says_so_and_cannot_be_approved(press, signed_in, ben, amina, shown, stage):
+def test_a_stale_proposal_says_so_and_cannot_be_approved(press, signed_in, ben, amina, shown, stage):
     press(ben, "propose", stage="internal")
     stage("internal")
     page = signed_in(amina).get(PAGE)
@@ -84,9 +84,7 @@ def test_a_proposal_that_was_overtaken_says_so_and_cannot_be_approved(press, sig
     assert Proposal.objects.get().state == ProposalState.STALE
 
 
-def test_a_premature_step_is_refused_naming_all_that_is_missing_and_keeps_what_was_typed(
-    press, signed_in, ben, shown, footprint
-):
+def test_a_premature_step_names_what_is_missing_and_keeps_the_input(press, signed_in, ben, shown, footprint):
     shown.missing = ("The tests have not been signed for.", "Too few starts were seen.")
     assert 'value="propose"' not in signed_in(ben).get(PAGE).content.decode()
     before = footprint()
@@ -171,7 +169,7 @@ def test_one_person_rolls_back_with_a_reason_whatever_is_pending(press, signed_i
     assert (Change.objects.latest("pk").source, Change.objects.latest("pk").reason) == ("admin", TYPED)
 
 
-def test_a_rollback_waits_for_no_reason_and_the_page_asks_for_it_afterwards(press, ben, stage):
+def test_a_rollback_needs_no_reason_and_the_page_asks_afterwards(press, ben, stage):
     stage("internal")
     rolled = press(ben, "roll_back", reason=" ")
     assert rolled.status_code == 302
@@ -181,7 +179,7 @@ def test_a_rollback_waits_for_no_reason_and_the_page_asks_for_it_afterwards(pres
     assert [due.rolled_back_by for due in list_due()] == ["Ben"]
 
 
-def test_a_reason_too_short_to_mean_anything_is_refused_next_to_its_field(press, ben, stage):
+def test_a_reason_that_is_too_short_is_refused_next_to_its_field(press, ben, stage):
     stage("internal")
     refused = press(ben, "roll_back", reason="x")
     assert refused.status_code == 400
@@ -210,7 +208,7 @@ def test_rolling_back_what_is_off_already_hurts_nobody(press, signed_in, ben, st
     assert press(ben, "roll_back").status_code == 302
 
 
-def test_a_missing_certificate_names_who_blocks_it_and_can_be_asked_for_again(signed_in, ben, stage):
+def test_a_missing_certificate_names_the_blocker_and_can_be_retried(signed_in, ben, stage):
     stage("internal")
     stage("disabled")
     version = Flag.objects.get(name=FLAG_NAME).version

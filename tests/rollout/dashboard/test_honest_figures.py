@@ -51,7 +51,7 @@ def test_one_failure_of_one_is_chance_and_a_second_is_none(stage: Any, happen: A
     assert tile("creation_success").figure.state == "fail"
 
 
-def test_the_top_calls_a_version_failing_only_when_its_failures_are_no_chance(stage: Any, happen: Any) -> None:
+def test_a_version_is_failing_only_when_it_cannot_be_chance(stage: Any, happen: Any) -> None:
     def top() -> tuple[str, str]:
         v2 = next(one for one in read_status().overview.served if one.version == "v2")
         return v2.state, v2.words

@@ -76,7 +76,7 @@ def put(site, stage, happen, began, lease, alert, ben):
         ("overtaken", "Not enough yet"),
     ],
 )
-def test_every_state_is_told_and_accessible_fits_the_screen_and_keeps_the_policy(state, health, put, open_page, admin):
+def test_every_state_is_accessible_fits_and_keeps_the_policy(state, health, put, open_page, admin):
     put(state)
     problems: list[str] = []
 
@@ -115,7 +115,7 @@ def test_a_phone_shows_the_five_first_answers_without_scrolling(put, open_page, 
 
 
 @pytest.mark.parametrize("state", ["healthy", "failing", "rolled back"])
-def test_on_a_phone_alerts_and_history_come_soon_and_the_checklist_is_one_line(state, put, open_page, admin):
+def test_on_a_phone_alerts_come_first_and_the_checklist_is_closed(state, put, open_page, admin):
     put(state)
     page = open_page(PAGE, admin, viewport={"width": 390, "height": 844})
     summary = page.locator("#checklist summary")

@@ -39,7 +39,7 @@ def test_off_is_what_the_page_says_before_the_rollout_begins(page):
     assert "there is nothing to roll back" in text_of(page())
 
 
-def test_a_stage_that_has_not_shown_enough_says_what_is_missing_in_words(page, stage, happen):
+def test_a_stage_with_too_little_shown_says_what_is_missing(page, stage, happen):
     stage("internal")
     happen(23)
     shown = page()
@@ -71,7 +71,7 @@ def checklist_of(response):
     return "open" in attributes, " ".join(heading.split())
 
 
-def test_the_checklist_lies_open_only_where_it_is_all_that_is_left_to_do(page, stage, happen, began, alert):
+def test_the_checklist_is_open_only_when_nothing_else_is_missing(page, stage, happen, began, alert):
     is_open, heading = checklist_of(page())
     done = sum(item.state == "pass" for item in read_status().checklist)
     assert (is_open, heading) == (True, f"Before the next step: {done} of 10 done")
@@ -201,7 +201,7 @@ def test_the_preview_counts_who_would_enter_and_parts_the_pairs(page, member, st
     assert "Both in V1: 100% (1)" in text_of(page(preview="internal"))
 
 
-def test_the_preview_falls_back_on_the_pairs_that_open_requests_allow(page, member, stage):
+def test_the_preview_falls_back_on_pairs_of_open_requests(page, member, stage):
     HelpRequestFactory.create(user=member())
     member()
     stage("internal")
@@ -291,7 +291,7 @@ def test_the_flags_raw_row_cannot_be_edited_and_the_record_only_read(signed_in, 
     assert client.get("/admin/rollout/change/add/").status_code == 403
 
 
-def test_the_page_asks_few_questions_of_its_own_and_no_more_for_more_data(page, stage, happen, alert):
+def test_the_page_runs_few_queries_whatever_the_amount_of_data(page, stage, happen, alert):
     """The status is read by one function; what the page adds to it is the session, the member and the permissions."""
     stage("percentage:10")
     happen(1)

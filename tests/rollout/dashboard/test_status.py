@@ -67,7 +67,7 @@ def test_a_new_site_is_disabled_and_nothing_is_wrong() -> None:
     assert len(found.figures.trend) == 24
 
 
-def test_a_stage_that_has_shown_all_it_is_asked_for_is_healthy_until_an_alert_opens(
+def test_a_stage_with_enough_shown_is_healthy_until_an_alert_opens(
     since_four_days: None, record: Any, beyond_policies: Any
 ) -> None:
     record(starts=50, sends=80)
@@ -150,7 +150,7 @@ def test_a_pending_proposal_is_shown_and_an_overtaken_one_as_such(
     assert read_status().proposals[0].stale
 
 
-def test_staff_who_may_see_the_room_read_it_by_token_and_the_command_says_the_same(
+def test_staff_read_the_status_by_token_and_the_command_agrees(
     operators: MakeStaff, api_client: Callable[..., APIClient], stage: Any
 ) -> None:
     stage("internal")
@@ -189,7 +189,7 @@ def test_neither_messages_nor_addresses_stand_in_it(
         assert private not in said
 
 
-def test_reading_changes_nothing_and_asks_a_bounded_number_of_questions(stage: Any, ben: User) -> None:
+def test_reading_changes_nothing_and_runs_few_queries(stage: Any, ben: User) -> None:
     stage("percentage:10")
     with CaptureQueriesContext(connection) as first:
         read_status()

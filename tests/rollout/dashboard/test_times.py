@@ -113,6 +113,6 @@ def test_the_last_change_says_its_age_and_its_time(stage: Any, began: Any, signe
     assert "Disabled → Internal , 3 minutes ago, " in text_of(signed_in(ben).get(PAGE))
 
 
-def test_every_process_is_said_to_have_switched_at_a_moment_with_its_date(stage: Any) -> None:
+def test_the_moment_of_the_switch_is_shown_with_its_date(stage: Any) -> None:
     found = read_switch(version=0)
     assert found.last_at is None or moment(found.last_at, "millisecond") in found.words

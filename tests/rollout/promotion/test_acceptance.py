@@ -204,7 +204,7 @@ VARIABLES = {
 }
 
 
-def test_a_channel_that_is_not_set_up_says_what_to_set_and_to_test_it(ben: User, signed_in: Any, settings: Any) -> None:
+def test_an_unconfigured_channel_says_what_to_set(ben: User, signed_in: Any, settings: Any) -> None:
     client = signed_in(ben)
     readme = (settings.BASE_DIR / "README.md").read_text()
     card = re.findall(

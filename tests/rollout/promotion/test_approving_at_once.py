@@ -36,9 +36,7 @@ def test_of_four_who_approve_at_once_one_moves_the_rollout(
     assert (Flag.objects.get().stage, Proposal.objects.get().state) == ("internal", "approved")
 
 
-def test_nobody_signs_for_both_stakeholders_not_even_at_the_same_moment(
-    committed_db: None, operators: MakeStaff
-) -> None:
+def test_nobody_signs_for_both_stakeholders_even_at_once(committed_db: None, operators: MakeStaff) -> None:
     for _trial in range(20):
         signer, at_once = operators(), Barrier(2)
 

@@ -96,7 +96,7 @@ def test_what_was_edited_past_the_triggers_is_found(
         verify()
 
 
-def test_a_row_that_was_settled_and_edited_with_its_trigger_on_is_found(
+def test_an_edit_of_a_settled_row_with_triggers_on_is_found(
     history: None, beyond_policies: Callable[[], AbstractContextManager[Any]]
 ) -> None:
     with beyond_policies() as cursor:
@@ -118,9 +118,7 @@ def test_an_approval_edited_out_of_history_is_found(history: None, past_the_trig
     assert len([one for one in audit_log.verify().problems if "passes for approved" in one]) == 2
 
 
-def test_an_approval_in_a_record_older_than_the_proofs_is_held_to_its_proposal(
-    history: None, past_the_triggers: Any
-) -> None:
+def test_an_approval_older_than_the_proofs_must_fit_its_proposal(history: None, past_the_triggers: Any) -> None:
     with past_the_triggers() as cursor:
         cursor.execute("UPDATE rollout_approval_key SET since = clock_timestamp() + interval '1 hour'")
     assert audit_log.verify().intact

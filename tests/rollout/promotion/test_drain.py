@@ -94,7 +94,7 @@ def test_a_start_on_its_way_holds_the_certificate_up_until_it_ends(
     assert found.asked_at < ended_at < found.issued_at
 
 
-def test_after_a_second_in_vain_the_sessions_are_named_and_nothing_is_claimed(
+def test_after_a_second_the_sessions_are_named_and_nothing_is_proven(
     committed_db: None, stage: Any, starting: "psycopg.Connection[Any]"
 ) -> None:
     stage("enabled")
@@ -222,7 +222,7 @@ def test_a_start_decided_before_a_rollback_goes_to_v1_after_it(
     assert offer_help(actor=helper, help_request_id=request.pk, initial_message=OFFER).version == "v1"
 
 
-def test_who_meant_to_continue_in_v2_is_told_to_wait_after_a_rollback(
+def test_continuing_in_v2_has_to_wait_after_a_rollback(
     committed_db: None,
     member: Callable[..., User],
     help_request: Callable[..., HelpRequest],
@@ -266,7 +266,7 @@ def test_a_start_looks_at_the_row_and_not_at_the_processes_copy(
         assert drain.enter_v2_start(member=helper) is MessagingVersion.V1
 
 
-def test_a_start_that_cannot_read_the_flag_is_refused_for_now_and_does_not_fall_back(
+def test_a_start_that_cannot_read_the_flag_is_refused_not_moved(
     committed_db: None,
     member: Callable[..., User],
     help_request: Callable[..., HelpRequest],

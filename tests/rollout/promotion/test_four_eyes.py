@@ -94,9 +94,7 @@ def test_a_true_proposal_with_a_forged_approval_is_from_outside(
     assert_from_outside(step_up_as(amina))
 
 
-def test_a_proposal_that_was_forged_is_not_approved_in_the_control_room(
-    shown: StandInReadiness, ben: User, amina: User
-) -> None:
+def test_a_forged_proposal_is_not_approved_in_the_control_room(shown: StandInReadiness, ben: User, amina: User) -> None:
     proposal = forge_proposal(ben.pk)
     recorded = Change.objects.count()
     with pytest.raises(ProposalUnproven):
@@ -166,9 +164,7 @@ def test_two_people_with_proofs_are_accepted(ben: User, amina: User) -> None:
 
 @pytest.mark.parametrize("who", ["ben", "amina"])
 @pytest.mark.parametrize("lost", ["is_active", "is_staff", "groups"])
-def test_who_is_no_longer_staff_or_lost_the_permission_approves_nothing(
-    who: str, lost: str, ben: User, amina: User
-) -> None:
+def test_former_staff_and_those_without_permission_approve_nothing(who: str, lost: str, ben: User, amina: User) -> None:
     proven_pair(ben, amina)
     person = {"ben": ben, "amina": amina}[who]
     if lost == "groups":
@@ -242,7 +238,7 @@ def test_with_another_secret_key_nothing_is_moved(
     assert (proposal.state, Flag.objects.get().stage, Change.objects.count()) == ("pending", "disabled", recorded)
 
 
-def test_a_new_secret_key_takes_over_and_what_was_approved_before_stays_proven(
+def test_a_new_secret_key_leaves_earlier_approvals_proven(
     shown: StandInReadiness, ben: User, amina: User, settings: Any, beyond_policies: Any
 ) -> None:
     approved(shown, ben, amina)
@@ -270,7 +266,7 @@ def test_no_role_of_the_site_reads_or_writes_the_key(role: str, connect_as: Any)
             connect_as(role, autocommit=True).execute(statement)
 
 
-def test_the_real_web_role_that_forges_everything_is_recorded_as_outside(
+def test_whatever_the_web_role_forges_is_recorded_as_outside(
     committed_db: None, connect_as: Any, ben: User, amina: User
 ) -> None:
     web = connect_as("web", autocommit=True)

@@ -71,7 +71,7 @@ def test_nobody_approves_their_own_proposal_not_even_a_superuser(shown: StandInR
     assert (stage(), state(proposal)) == ("disabled", "pending")
 
 
-def test_the_database_refuses_an_approval_by_the_proposer_or_by_nobody(proposal: Proposal, ben: User) -> None:
+def test_the_database_refuses_approval_by_the_proposer_or_nobody(proposal: Proposal, ben: User) -> None:
     for decided_by in (ben.pk, None):
         with pytest.raises(IntegrityError, match="takes_two_people"), transaction.atomic():
             Proposal.objects.filter(pk=proposal.pk).update(
@@ -79,9 +79,7 @@ def test_the_database_refuses_an_approval_by_the_proposer_or_by_nobody(proposal:
             )
 
 
-def test_a_proposal_for_an_older_state_is_refused_and_changes_nothing(
-    proposal: Proposal, amina: User, flag: Flag
-) -> None:
+def test_a_proposal_for_an_older_state_changes_nothing(proposal: Proposal, amina: User, flag: Flag) -> None:
     roll_back(actor=amina, reason="To be sure", source=Source.ADMIN)
     recorded = Change.objects.count()
     with pytest.raises(ProposalStale):
@@ -89,7 +87,7 @@ def test_a_proposal_for_an_older_state_is_refused_and_changes_nothing(
     assert (stage(), state(proposal), Change.objects.count()) == ("disabled", "stale", recorded)
 
 
-def test_a_proposal_without_the_evidence_is_refused_naming_what_is_missing(shown: StandInReadiness, ben: User) -> None:
+def test_a_proposal_without_evidence_names_what_is_missing(shown: StandInReadiness, ben: User) -> None:
     shown.missing = ("12 more clean starts.", "The backup is too old.")
     with pytest.raises(PromotionRefused) as refusal:
         proposals.propose(actor=ben, stage=INTERNAL, reason="Let us go")
@@ -118,7 +116,7 @@ def test_a_proposal_falls_with_its_proposer(
     assert (stage(), state(proposal)) == ("disabled", "pending")
 
 
-def test_who_was_shut_out_while_the_evidence_was_judged_approves_nothing(
+def test_who_loses_access_while_gates_are_judged_approves_nothing(
     shown: StandInReadiness, proposal: Proposal, amina: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge = shown.judge
@@ -147,9 +145,7 @@ def test_a_proposal_needs_a_reason(shown: StandInReadiness, ben: User) -> None:
     assert not Proposal.objects.exists()
 
 
-def test_one_proposal_waits_at_a_time_and_an_overtaken_one_makes_room(
-    proposal: Proposal, ben: User, amina: User
-) -> None:
+def test_one_proposal_waits_at_a_time_and_a_stale_one_makes_room(proposal: Proposal, ben: User, amina: User) -> None:
     with pytest.raises(ProposalPending):
         proposals.propose(actor=amina, stage=INTERNAL, reason="Mine too")
     roll_back(actor=amina, reason="To be sure", source=Source.ADMIN)

@@ -39,7 +39,7 @@ def test_no_data_promotes_nobody(sound: None, signed: None, since_four_days: Non
     assert "insufficient" in {gate.state.value for gate in found.gates}
 
 
-def test_with_every_figure_seen_every_item_signed_and_two_people_the_rollout_goes_up(
+def test_with_figures_signatures_and_two_people_the_stage_goes_up(
     sound: None, signed: None, since_four_days: None, record: Callable[..., None], ben: User, amina: User
 ) -> None:
     record(starts=80, sends=80)

@@ -92,9 +92,7 @@ def test_saving_waffles_columns_is_refused(columns: list[str] | None, flag: Flag
     assert Flag.objects.values_list("stage", "everyone", "version").get() == ("disabled", None, flag.version)
 
 
-def test_a_later_statement_in_the_same_transaction_does_not_pass_for_the_applications(
-    operator: User, move: Move
-) -> None:
+def test_a_later_statement_of_the_transaction_is_from_outside(operator: User, move: Move) -> None:
     roll_back(actor=operator, reason="By the rules", source=Source.ADMIN)
     move("enabled")
     last = Change.objects.latest("pk")
@@ -188,7 +186,7 @@ def test_the_groups_and_the_four_permissions_exist() -> None:
 
 
 @pytest.mark.parametrize("role", ["carecollective_web", "carecollective_guard"])
-def test_the_web_and_the_guard_read_the_record_and_write_it_only_through_the_flag(role: str) -> None:
+def test_web_and_guard_write_the_record_only_through_the_flag(role: str) -> None:
     asked = "SELECT has_table_privilege(%s, %s, %s)"
     with connection.cursor() as cursor:
         for table, privilege, expected in [

@@ -99,7 +99,7 @@ def test_a_stage_that_nobody_approved_is_not_gone_back_to(stage: Any, ben: User,
     assert any("would skip" in one for one in words)
 
 
-def test_what_the_stage_had_shown_counts_but_for_what_led_to_the_rollback(
+def test_earlier_figures_count_except_those_before_the_rollback(
     climbed: None, sound: None, ben: User, amina: User, record: Any, past_the_triggers: Any
 ) -> None:
     record(starts=40)

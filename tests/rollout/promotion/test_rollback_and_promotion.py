@@ -57,7 +57,7 @@ def test_a_promotion_in_flight_at_the_rollback_does_not_win(
     assert audit_log.verify().problems == ()
 
 
-def test_a_promotion_that_read_before_the_rollback_and_writes_after_it_is_taken_back_too(
+def test_a_promotion_that_began_before_a_rollback_is_undone_too(
     committed_db: None, stage: Stage, connect_as: Connect
 ) -> None:
     """Its snapshot cannot see the rollback: the database cannot refuse it, so the readers do."""
@@ -86,7 +86,7 @@ def test_a_promotion_after_the_rollback_is_not_undone_by_it(committed_db: None, 
 
 
 @pytest.mark.parametrize("new", ["internal", "percentage:50", "enabled", "percentage:10"])
-def test_while_a_rollback_waits_the_database_lets_nobody_move_the_stage(
+def test_while_a_rollback_waits_nobody_can_move_the_stage(
     committed_db: None, stage: Stage, connect_as: Connect, new: str
 ) -> None:
     stage("percentage:10")
@@ -111,7 +111,7 @@ def test_while_a_rollback_waits_the_database_lets_nobody_move_the_stage(
     assert snapshot.read_now().stage == DISABLED
 
 
-def test_the_services_carry_a_waiting_rollback_over_before_they_change_anything(
+def test_services_carry_waiting_rollbacks_over_before_a_change(
     committed_db: None, stage: Stage, connect_as: Connect
 ) -> None:
     stage("percentage:10", v1_writes=False)
@@ -127,7 +127,7 @@ def test_the_services_carry_a_waiting_rollback_over_before_they_change_anything(
     assert not Rollback.objects.filter(change_id=None).exists()
 
 
-def test_a_step_that_a_rollback_overtakes_while_it_holds_the_row_says_so(
+def test_a_step_overtaken_by_a_rollback_says_so(
     committed_db: None, stage: Stage, connect_as: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage("disabled")
@@ -201,7 +201,7 @@ def test_a_settled_rollback_stays_as_it_is_for_the_owner_too(stage: Stage) -> No
 
 
 @pytest.mark.django_db
-def test_a_claim_to_carry_over_a_rollback_that_is_none_changes_nothing_of_the_record(stage: Stage) -> None:
+def test_a_forged_carry_over_changes_nothing_of_the_record(stage: Stage) -> None:
     stage("enabled")
     roll_back(actor=None, reason="Offers fail", source=Source.COMMAND)
     settled = Rollback.objects.latest("pk")

@@ -283,7 +283,7 @@ def test_the_drain_is_certified_although_the_row_is_held(
     assert Change.objects.latest("pk").flag_version == change.flag_version
 
 
-def test_a_certificate_that_a_session_held_up_is_issued_later_by_itself(
+def test_a_delayed_certificate_is_issued_later_by_itself(
     committed_db: None, stage: Stage, block: Callable[..., Any]
 ) -> None:
     stage("percentage:10")
@@ -297,7 +297,7 @@ def test_a_certificate_that_a_session_held_up_is_issued_later_by_itself(
     assert DrainCertificate.objects.exclude(issued_at=None).count() == 1
 
 
-def test_a_blocker_that_arrives_between_the_two_steps_changes_nothing(
+def test_a_blocker_between_the_two_steps_changes_nothing(
     committed_db: None, stage: Stage, block: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage("enabled")
@@ -316,7 +316,7 @@ def test_a_blocker_that_arrives_between_the_two_steps_changes_nothing(
     assert Change.objects.filter(reason=REASON).count() == 1
 
 
-def test_several_rollbacks_while_blocked_are_each_recorded_once_and_in_order(
+def test_blocked_rollbacks_are_each_recorded_once_and_in_order(
     committed_db: None, stage: Stage, block: Callable[..., Any]
 ) -> None:
     stage("percentage:10")
@@ -345,7 +345,7 @@ def test_several_rollbacks_while_blocked_are_each_recorded_once_and_in_order(
     assert audit_log.verify().problems == ()
 
 
-def test_the_record_names_who_rolled_back_and_not_who_carried_it_over(
+def test_the_record_names_who_rolled_back_not_who_carried_it_over(
     committed_db: None, stage: Stage, block: Callable[..., Any], staff_member: Callable[[], User]
 ) -> None:
     stella = staff_member()
@@ -372,7 +372,7 @@ def recorded_as_somebody_else() -> Iterator[None]:
             cursor.execute("SELECT set_config('rollout.actor_label', '', false)")
 
 
-def test_a_rollback_that_is_being_finished_is_left_to_whoever_made_it(
+def test_a_fresh_rollback_is_left_to_the_process_that_made_it(
     committed_db: None, stage: Stage, block: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rollbacks, "LEAVE_ALONE", timedelta(seconds=30))

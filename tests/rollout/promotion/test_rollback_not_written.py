@@ -70,7 +70,7 @@ def test_the_page_says_the_same_sentence(
     assert str(snapshot.read_now().stage) == "percentage:10"
 
 
-def test_the_guard_says_it_once_does_not_renew_its_lease_and_tries_again(
+def test_the_guard_logs_it_once_lets_its_lease_run_out_and_retries(
     locked_table: "psycopg.Connection[Any]",
     stage: Callable[..., None],
     connect_as: Connect,

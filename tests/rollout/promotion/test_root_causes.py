@@ -39,7 +39,7 @@ def test_a_rollback_from_a_live_stage_opens_the_form(due: int, amina: User) -> N
     assert (form.what, form.why, form.fix, form.who, form.due, form.filed_at) == ("", "", "", "", None, None)
 
 
-def test_the_guards_rollback_and_one_past_the_application_open_it_too(stage: Any) -> None:
+def test_rollbacks_by_the_guard_and_from_outside_open_a_form_too(stage: Any) -> None:
     stage("internal")
     roll_back(actor=None, reason="Success at 40%", source=Source.GUARD, actor_label="The guard")
     stage("enabled")

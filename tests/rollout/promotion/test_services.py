@@ -40,7 +40,7 @@ def test_a_change_is_recorded_with_who_when_from_to_and_why(operator: User, flag
     assert change.at >= flag.changed_at
 
 
-def test_the_ladder_is_climbed_one_stage_at_a_time_and_enabled_freezes_v1() -> None:
+def test_the_stages_go_up_one_at_a_time_and_enabled_freezes_v1() -> None:
     for stage in (INTERNAL, TEN, FIFTY):
         change_stage(actor=None, stage=stage, reason="next", source=Source.COMMAND, override=True)
         assert stored() == (str(stage), True)
@@ -108,14 +108,14 @@ def test_a_step_that_skips_a_stage_is_refused_and_changes_nothing(operator: User
     assert Change.objects.count() == recorded
 
 
-def test_a_step_up_is_refused_even_to_a_superuser_who_does_not_override(admin: User) -> None:
+def test_a_superuser_without_override_is_refused_a_step_up(admin: User) -> None:
     with pytest.raises(PromotionRefused) as refusal:
         change_stage(actor=admin, stage=INTERNAL, reason="next", source=Source.ADMIN)
     assert "A second staff member's approval" in refusal.value.missing[-1]
     assert stored() == ("disabled", True)
 
 
-def test_an_override_skips_stages_and_the_record_keeps_what_it_passed_over(admin: User) -> None:
+def test_an_override_skips_stages_and_records_what_was_missing(admin: User) -> None:
     assert change_stage(actor=admin, stage=FIFTY, reason="hurry", source=Source.ADMIN, override=True).override
     assert stored() == ("percentage:50", True)
     kept = Proposal.objects.get()
