@@ -66,6 +66,14 @@ def fetch_all(query: str, values: Sequence[Any] | Mapping[str, Any] | None = Non
     return rows
 
 
+def fetch_one(query: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
+    """Return the first row of a query on Django's connection; None when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+    return row
+
+
 @contextmanager
 def connected_as(url: str) -> Iterator[None]:
     """Use the URL's database role on this thread's connection for the block. Not inside a transaction."""

@@ -38,15 +38,15 @@ def trials_needed(*, failures: int, share: float, confidence: float = 0.95) -> i
     """Return how many trials, with these failures among them, prove that `share` of all succeed."""
     if not 0 < share < 1:
         raise ValueError("A share is proven only between 0 and 1.")
+
+    def proves(trials: int) -> bool:
+        return proves_at_least(successes=trials - failures, trials=trials, share=share, confidence=confidence)
+
     enough = failures + 1
-    while not proves_at_least(successes=enough - failures, trials=enough, share=share, confidence=confidence):
+    while not proves(enough):
         enough *= 2
-    too_few = failures
-    while enough - too_few > 1:
-        middle = (enough + too_few) // 2
-        proven = proves_at_least(successes=middle - failures, trials=middle, share=share, confidence=confidence)
-        too_few, enough = (too_few, middle) if proven else (middle, enough)
-    return enough
+    candidates = range(failures + 1, enough + 1)
+    return candidates[bisect_left(candidates, True, key=proves)]
 
 
 def quantile_rank(*, trials: int, quantile: float, confidence: float = 0.95) -> int | None:

@@ -55,7 +55,6 @@ class Resumption:
     """The stage that the last rollback left. Once its root cause is filed, `explained`, two people may resume it."""
 
     stage: Stage
-    rolled_back_at: datetime
     explained: bool
 
 
@@ -78,7 +77,7 @@ def find_resumption(stays: Sequence[Stay]) -> Resumption | None:
     """Return the stage that can be resumed: only straight after the rollback, and only if it had been approved."""
     if len(stays) < 2 or not stays[0].is_rollback or stays[0].left is None or not stays[1].approved:
         return None
-    return Resumption(stays[0].left, stays[0].began, stays[0].explained_at is not None)
+    return Resumption(stays[0].left, stays[0].explained_at is not None)
 
 
 def find_resumed(stays: Sequence[Stay]) -> Stay | None:

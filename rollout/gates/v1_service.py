@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from carecollective.core.database import fetch_all
+from carecollective.core.database import fetch_one
 from carecollective.core.moments import moment
 from rollout.gates.results import CheckState
 from rollout.gates.stays import read_stays
@@ -58,7 +58,7 @@ def read_rolled_back_at() -> datetime | None:
 
 def read_trial(since: datetime) -> TrialStart | None:
     """Return the latest trial start in V1, if it was made after `since`."""
-    row = next(iter(fetch_all(_TRIAL, [since])), None)
+    row = fetch_one(_TRIAL, [since])
     return None if row is None else TrialStart(*row)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.db import Error, connection
 
-from carecollective.core.database import connected_as, fetch_all
+from carecollective.core.database import connected_as, fetch_one
 from carecollective.settings import role_url
 from carecollective.web import health
 from rollout.alerts import lifecycle, notifications
@@ -88,7 +88,7 @@ class WorkerWatch:
         state = snapshot.read_now()
         check_tables(state)
         check_starts(state, up_for=up_for)
-        row = next(iter(fetch_all(_BEAT)), None)
+        row = fetch_one(_BEAT)
         age, stuck = (None, []) if row is None else (row[0], row[1].split())
         silent = up_for if age is None else min(age, up_for)
         if age is not None and age < health.WORKER_SILENCE_SECONDS and not stuck:

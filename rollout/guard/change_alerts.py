@@ -13,6 +13,7 @@ from rollout.telemetry import metrics
 from rollout.versions import MessagingVersion
 
 AT_ONCE = 100
+_KINDS: dict[str, str] = {Source.GUARD: "guard_rollback", Source.OUTSIDE: "changed_from_outside"}
 # A rollback is recorded at once, unless a session locks the flag's row or the audit log.
 RECORDED_WITHIN = timedelta(seconds=10)
 # Guard and worker both look, in case one is gone; the key makes it one alert.
@@ -46,7 +47,7 @@ def _rollbacks_not_recorded_yet() -> list[Alert]:
 
 
 def _alert_of(change: Change, *, key: str) -> Alert:
-    kind = _kind_of(change)
+    kind = _KINDS.get(change.source, "stage_changed")
     rule = rule_of(kind)
     stage = change.to_stage or str(DISABLED)
     return Alert(
@@ -71,15 +72,6 @@ def _alert_of(change: Change, *, key: str) -> Alert:
         stage=change.from_stage or stage if kind == "guard_rollback" else stage,
         disabled_v2=kind == "guard_rollback",
     )
-
-
-def _kind_of(change: Change) -> str:
-    match change.source:
-        case Source.GUARD:
-            return "guard_rollback"
-        case Source.OUTSIDE:
-            return "changed_from_outside"
-    return "stage_changed"
 
 
 def _describe(change: Change) -> str:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from django.db import Error, InterfaceError, OperationalError, connection
 from django.db.backends.utils import CursorWrapper
 
+from carecollective.core.database import fetch_all, fetch_one
 from carecollective.core.session_lock import SessionLock
 from carecollective.postgres import PostgresError, advisory_locks
 from rollout.alerts import lifecycle
@@ -75,13 +76,11 @@ _NOTICE_DEATH = ("SET tcp_keepalives_idle = 2", "SET tcp_keepalives_interval = 1
 
 def gather(*, broken: Mapping[str, int]) -> Evidence:
     """Read the metrics that the rules judge. It reads numbers only, and nothing that members wrote."""
-    with connection.cursor() as cursor:
-        cursor.execute(_STAGE_SINCE)
-        stage, now, stage_since = cursor.fetchone() or (str(DISABLED), None, None)
-        cursor.execute(_DENSEST_MINUTE, [ONE_MINUTE, FIVE_MINUTES])
-        (densest,) = cursor.fetchone()
-    if now is None:
+    row = fetch_one(_STAGE_SINCE)
+    if row is None:
         raise Flag.DoesNotExist
+    stage, now, stage_since = row
+    ((densest,),) = fetch_all(_DENSEST_MINUTE, [ONE_MINUTE, FIVE_MINUTES])
     lately = metrics.Window(FIVE_MINUTES)
     # Failures of the last stage must not turn the next one off.
     of_stage = metrics.Span(max(now - timedelta(seconds=FIVE_MINUTES), stage_since or now))

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     ENABLED = "enabled"
 
 
+_IN_V2 = frozenset({Reason.STAFF, Reason.INTERNAL_TESTER, Reason.IN_PERCENTAGE, Reason.ENABLED})
 _SENTENCES = {
     Reason.DISABLED_BY_ENVIRONMENT: "MESSAGING_V2_ROLLOUT=disabled switches V2 off for everybody.",
     Reason.STALE_SNAPSHOT: "The rollout's state could not be read in the last five seconds, so V2 stays off.",
@@ -90,38 +91,36 @@ def decide(*, state: RolloutState, member: MemberFacts, override: Stage | None) 
     """
     stage = DISABLED if override == DISABLED else state.stage
     place = bucket(member_id=member.id, salt=state.salt)
-    is_in, reason = _place(state=state, stage=stage, member=member, place=place, override=override)
-    if is_in:
+    reason = _reason(state=state, stage=stage, member=member, place=place, override=override)
+    if reason in _IN_V2:
         return Decision(MessagingVersion.V2, reason, stage, place)
     if v1_takes_writes(state=state, override=override):
         return Decision(MessagingVersion.V1, reason, stage, place)
     return Decision(None, Reason.V1_FROZEN, stage, place)
 
 
-def _place(
-    *, state: RolloutState, stage: Stage, member: MemberFacts, place: int, override: Stage | None
-) -> tuple[bool, Reason]:
+def _reason(*, state: RolloutState, stage: Stage, member: MemberFacts, place: int, override: Stage | None) -> Reason:
     if override == DISABLED:
-        return False, Reason.DISABLED_BY_ENVIRONMENT
+        return Reason.DISABLED_BY_ENVIRONMENT
     if not state.fresh:
-        return False, Reason.STALE_SNAPSHOT
+        return Reason.STALE_SNAPSHOT
     if stage.kind is StageKind.DISABLED:
-        return False, Reason.DISABLED
+        return Reason.DISABLED
     if not state.installed:
-        return False, Reason.TABLES_MISSING
+        return Reason.TABLES_MISSING
     if not state.guarded:
-        return False, Reason.GUARD_ABSENT
+        return Reason.GUARD_ABSENT
     if stage.kind is StageKind.ENABLED:
-        return True, Reason.ENABLED
+        return Reason.ENABLED
     if member.is_staff:
-        return True, Reason.STAFF
+        return Reason.STAFF
     if member.is_tester:
-        return True, Reason.INTERNAL_TESTER
+        return Reason.INTERNAL_TESTER
     if stage.kind is StageKind.INTERNAL:
-        return False, Reason.NOT_INTERNAL
+        return Reason.NOT_INTERNAL
     if place < stage.threshold:
-        return True, Reason.IN_PERCENTAGE
-    return False, Reason.OUT_OF_PERCENTAGE
+        return Reason.IN_PERCENTAGE
+    return Reason.OUT_OF_PERCENTAGE
 
 
 def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection
+from carecollective.core.database import fetch_one
 
 GUARD_LEASE_SECONDS = 60
 IS_WATCHING = f"renewed_at > clock_timestamp() - interval '{GUARD_LEASE_SECONDS} s'"
@@ -27,7 +27,5 @@ class Lease:
 
 def read_lease() -> Lease | None:
     """Return the lease; None when no guard ever ran."""
-    with connection.cursor() as cursor:
-        cursor.execute(_READ)
-        row = cursor.fetchone()
+    row = fetch_one(_READ)
     return None if row is None else Lease(*row)

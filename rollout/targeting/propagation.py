@@ -13,8 +13,8 @@ from secrets import token_hex
 from typing import Any
 
 import psycopg
-from django.db import connection
 
+from carecollective.core.database import fetch_all
 from carecollective.core.moments import moment
 from carecollective.postgres.bounded import BoundedConnection
 from rollout import formatting
@@ -115,9 +115,7 @@ def read_switch(*, version: int) -> Switch:
     A process whose session is gone has ended, or has only lost its connection. Unless it surely ended, it counts as waiting
     until it must have turned V2 off by itself.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(READ, [GONE_SECONDS])
-        rows = cursor.fetchall()
+    rows = fetch_all(READ, [GONE_SECONDS])
     alive = [
         row for row in rows if row[5] or (row[1] < version and row[3] <= SILENT_SECONDS and not _has_ended(row[0]))
     ]

@@ -15,9 +15,9 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import Error as DjangoDatabaseError
 
+from carecollective.core.database import fetch_one
 from carecollective.postgres.bounded import BoundedConnection
 from rollout.stages import Stage
 from rollout.targeting import propagation
@@ -59,9 +59,7 @@ def read_now() -> RolloutState:
 
     Unlike `current` it raises database errors: the transaction is broken then, and must not go on as V1.
     """
-    with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-        cursor.execute(READ)
-        return _state_of(cursor.fetchone())
+    return _state_of(fetch_one(READ))
 
 
 def age_seconds() -> float | None:

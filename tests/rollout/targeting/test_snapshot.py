@@ -93,11 +93,10 @@ def test_without_a_database_a_query_answers_unknown(
     user = make_user(is_staff=True)
     move("enabled")
 
-    class Away:
-        def cursor(self) -> None:
-            raise OperationalError("the server closed the connection unexpectedly")
+    def fail(query: str) -> None:
+        raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr(snapshot, "connections", {"default": Away()})
+    monkeypatch.setattr(snapshot, "fetch_one", fail)
     assert snapshot.current() == UNKNOWN
     assert snapshot.age_seconds() is None
     decision = decision_for(user)
