@@ -71,21 +71,20 @@ def cancel_mail(recipient_id: UUID) -> None:
 
 def try_again(mail_ids: Collection[UUID]) -> int:
     """Try these mails again, for three more days; return how many. Skips one if a newer of its kind waits."""
-    tried = 0
-    for mail in OutgoingMail.objects.filter(pk__in=mail_ids).order_by("created_at", "pk"):
-        tried += _try_again(mail)
-    return tried
+    return sum(map(_try_again, OutgoingMail.objects.filter(pk__in=mail_ids).order_by("created_at", "pk")))
 
 
 def _try_again(mail: OutgoingMail) -> bool:
-    here = OutgoingMail.objects.filter(pk=mail.pk, state__in=(MailState.WAITING, MailState.DEAD))
+    unsent = OutgoingMail.objects.filter(pk=mail.pk, state__in=(MailState.WAITING, MailState.DEAD))
     now = ClockTimestamp()
     try:
         with transaction.atomic():
             return bool(
-                here.update(state=MailState.WAITING, attempts=0, first_tried_at=None, next_try_at=now, settled_at=None)
+                unsent.update(
+                    state=MailState.WAITING, attempts=0, first_tried_at=None, next_try_at=now, settled_at=None
+                )
             )
     except IntegrityError:
         # A newer mail of the same kind waits for the same member, and says the same.
-        here.update(state=MailState.SKIPPED, settled_at=now)
+        unsent.update(state=MailState.SKIPPED, settled_at=now)
         return False

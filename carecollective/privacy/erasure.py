@@ -1,6 +1,7 @@
 """Erase a member for good: their row is emptied, their texts are replaced, and what others wrote stays."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -65,14 +66,10 @@ def erase_for_member(*, actor: User, member_id: UUID) -> None:
 
 def sweep() -> int:
     """Erase again what was in progress while members were erased; return how many members. For the worker."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT member_id FROM privacy_erasure WHERE swept_at IS NULL"
-            " AND erased_at < clock_timestamp() - make_interval(secs => %s) ORDER BY erased_at LIMIT 20",
-            [SWEEP_AFTER_SECONDS],
-        )
-        members = [row[0] for row in cursor.fetchall()]
-    for member in User.objects.filter(pk__in=members):
+    before = ClockTimestamp() - timedelta(seconds=SWEEP_AFTER_SECONDS)
+    due = Erasure.objects.filter(swept_at=None, erased_at__lt=before).select_related("member").order_by("erased_at")
+    members = [erasure.member for erasure in due[:20]]
+    for member in members:
         with acting_as(member):
             scrub(member.pk)
             cancel_mail(member.pk)

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
@@ -15,13 +15,12 @@ from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound
 from carecollective.mail.queue import Letter, queue_mail
 from carecollective.privacy.archive import build_archive
-from carecollective.privacy.models import Export, ExportFile, ExportState
+from carecollective.privacy.models import UNDER_WAY, Export, ExportFile, ExportState
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 EXPORT_READY = "export_ready"
-UNDER_WAY = (ExportState.WAITING, ExportState.WORKING)
 
 
 def request_export(*, actor: User) -> Export:
@@ -65,9 +64,7 @@ def prepare_waiting() -> int:
 
 def prune_exports() -> int:
     """Delete the exports past their retention period; return how many. For the worker."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT public.privacy_prune_exports()")
-        return int(cursor.fetchone()[0])
+    return int(fetch_all("SELECT public.privacy_prune_exports()")[0][0])
 
 
 def _request(*, actor: User, member: User) -> Export:

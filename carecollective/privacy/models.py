@@ -14,6 +14,9 @@ class ExportState(models.TextChoices):
     FAILED = "failed", _("Failed")
 
 
+UNDER_WAY = (ExportState.WAITING, ExportState.WORKING)
+
+
 class Export(models.Model):
     """A member's request for a copy of their data, and the worker's progress."""
 
@@ -43,7 +46,7 @@ class Export(models.Model):
 
     @property
     def is_under_way(self) -> bool:
-        return self.state in (ExportState.WAITING, ExportState.WORKING)
+        return self.state in UNDER_WAY
 
 
 class ExportFile(models.Model):

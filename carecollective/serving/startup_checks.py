@@ -86,15 +86,13 @@ def find_dangers() -> Iterator[Danger]:
 
 
 def _dangers_of_role(name: str, is_superuser: bool, bypasses: bool, reachable: list[Any]) -> Iterator[Danger]:
+    sentence = f"The site must not connect as {name}, {{}}: {_REMEDY}"
     if is_superuser:
-        yield Danger("core.E001", f"The site must not connect as {name}, a superuser: {_REMEDY}")
+        yield Danger("core.E001", sentence.format("a superuser"))
     elif bypasses:
-        yield Danger("core.E002", f"The site must not connect as {name}, which bypasses row-level security: {_REMEDY}")
+        yield Danger("core.E002", sentence.format("which bypasses row-level security"))
     elif reachable:
-        yield Danger(
-            "core.E002",
-            f"The site must not connect as {name}, a member of {reachable[0]}, which bypasses row-level security: {_REMEDY}",
-        )
+        yield Danger("core.E002", sentence.format(f"a member of {reachable[0]}, which bypasses row-level security"))
 
 
 def _dangers_of_difference(difference: Difference, secured: list[str], roles: set[str]) -> Iterator[Danger]:

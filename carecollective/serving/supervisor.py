@@ -300,15 +300,14 @@ class Site:
 
     def _announce(self) -> None:
         deadline = time.monotonic() + HEALTH_SECONDS
-        while not self.stopping and self.children["web"].poll() is None:
-            status, failing = self._health()
-            if status == "ok" or (status and time.monotonic() > deadline):
-                break
-            if time.monotonic() > deadline:
-                self.say("The site does not answer yet; its messages stand above.")
-                return
+        status = failing = ""
+        while status != "ok" and time.monotonic() < deadline:
             time.sleep(0.1)
-        if self.stopping or self.children["web"].poll() is not None:
+            status, failing = self._health()
+            if self.stopping or self.children["web"].poll() is not None:
+                return
+        if not status:
+            self.say("The site does not answer yet; its messages stand above.")
             return
         if status != "ok":
             self.say(f"Something is not well: {self.address}/api/health says {status} ({failing}).")
