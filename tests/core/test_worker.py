@@ -1,4 +1,4 @@
-"""The worker's tasks wait for none of each other, and one that hangs is seen."""
+"""The worker's tasks do not wait for each other, and a task that hangs is reported."""
 
 import logging
 import threading
@@ -49,7 +49,7 @@ def clean() -> Iterator[None]:
 
 @pytest.fixture
 def working(committed_db: None) -> Iterator[Callable[..., Worker]]:
-    """Let a worker run these tasks in a thread of its own: `working("tick", "hang")`."""
+    """Run a worker with these tasks in its own thread: `working("tick", "hang")`."""
     started: list[tuple[Worker, threading.Thread]] = []
 
     def start(*names: str) -> Worker:

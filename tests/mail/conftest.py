@@ -16,7 +16,7 @@ KIND = "test"
 
 @pytest.fixture(autouse=True)
 def kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kind of mail of the tests' own."""
+    """Register a kind of mail for these tests."""
     monkeypatch.setattr(queue, "_kinds", dict(queue._kinds))
     queue.register(KIND, title="A test", compose=lambda member_id: Letter("Hello", f"For {member_id}, Zoë's"))
 
@@ -57,7 +57,7 @@ def queued(db: None, member: Callable[..., User]) -> Callable[..., list[User]]:
 
 @pytest.fixture
 def make_due(db: None) -> Callable[[], None]:
-    """Let the pause before the next try be over."""
+    """End the pause before the next try."""
 
     def pass_time() -> None:
         OutgoingMail.objects.filter(state=MailState.WAITING).update(next_try_at=ClockTimestamp())

@@ -1,4 +1,4 @@
-"""Real SMTP servers on this machine: one that misbehaves on command, and one that accepts and never answers."""
+"""Real SMTP servers on this machine: one that fails on request, and one that accepts and never answers."""
 
 import asyncio
 import socket
@@ -22,7 +22,7 @@ def free_port() -> int:
 
 
 class MailServer:
-    """Keeps what it took. `answer_rcpt` and `answer_data` decide what it says; `cut_after_data` hangs up instead."""
+    """Keeps the mail it took. `answer_rcpt` and `answer_data` choose its answers; `cut_after_data` hangs up instead."""
 
     def __init__(self, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -81,7 +81,7 @@ def serving(server: MailServer) -> Iterator[MailServer]:
 
 @contextmanager
 def hanging() -> Iterator[str]:
-    """Accept every connection and never say a word; yield the address."""
+    """Accept every connection and never answer; yield the address."""
     connections: list[Any] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

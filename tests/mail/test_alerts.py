@@ -1,4 +1,4 @@
-"""Mail that fails is an alert: while it lasts, once, and over when it is over."""
+"""Failing mail is one alert, which ends when mail is sent again."""
 
 from datetime import timedelta
 
@@ -29,7 +29,7 @@ def test_nothing_that_fails_is_no_alert(queued, server):
     assert kinds() == []
 
 
-def test_three_failures_in_a_row_are_an_alert_that_ends_with_the_first_success(queued, use_server, make_due):
+def test_three_failures_in_a_row_alert_until_a_success(queued, use_server, make_due):
     port = free_port()
     use_server(f"smtp://127.0.0.1:{port}")
     queued(ADA, BEN, CHIDI)
@@ -56,7 +56,7 @@ def test_one_that_fails_for_a_quarter_of_an_hour_is_an_alert(queued, server):
         assert kinds() == expected
 
 
-def test_one_full_mailbox_is_no_alert_while_the_others_get_theirs(queued, server, member):
+def test_one_full_mailbox_is_no_alert_while_other_mail_goes(queued, server, member):
     queued(ADA)
     server.answer_rcpt = lambda address: "452 mailbox full" if address == ADA else "250 OK"
     send_waiting()
@@ -74,7 +74,7 @@ def test_what_is_due_and_not_tried_is_an_alert(queued):
     assert "nothing tries to send" in lifecycle.open_alerts()[0].words
 
 
-def test_a_dead_letter_is_an_alert_for_a_day_or_until_it_is_tried_again(queued, server):
+def test_a_dead_letter_alerts_for_a_day_or_until_tried_again(queued, server):
     queued(ADA, BEN)
     server.answer_rcpt = lambda address: "550 no"
     send_waiting()

@@ -1,4 +1,4 @@
-"""What staff see of mail that did not arrive, and what they can do about it."""
+"""Staff see which mail did not arrive, and can try it again."""
 
 import pytest
 from django.contrib.admin.models import LogEntry

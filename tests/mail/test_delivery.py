@@ -1,4 +1,4 @@
-"""No mail is lost by a server that is down, refuses, hangs or hangs up: temporary failures wait, permanent ones are seen."""
+"""No mail is lost when the server is down, refuses, hangs or hangs up. Staff see permanent failures."""
 
 import time
 from datetime import timedelta
@@ -113,7 +113,7 @@ def test_after_three_days_a_mail_is_a_dead_letter(queued, server, make_due):
         assert (send_waiting(), states()) == (0, [state])
 
 
-def test_a_mail_that_waited_for_the_worker_is_tried_for_three_days_all_the_same(queued, server):
+def test_three_days_begin_with_the_first_try(queued, server):
     queued(ADA)
     with as_role("owner"):
         OutgoingMail.objects.update(created_at=timezone.now() - timedelta(days=9))
@@ -122,7 +122,7 @@ def test_a_mail_that_waited_for_the_worker_is_tried_for_three_days_all_the_same(
 
 
 @pytest.mark.parametrize("step", ["answer_rcpt", "answer_data"])
-def test_one_that_is_refused_for_ever_is_a_dead_letter_and_the_others_go(queued, server, make_due, caplog, step):
+def test_a_permanent_refusal_is_a_dead_letter_and_others_go(queued, server, make_due, caplog, step):
     queued(ADA, BEN, CHIDI)
     setattr(server, step, lambda address: "550 5.1.1 ben@example.org unknown" if address == BEN else "250 OK")
     assert send_waiting() == 2
@@ -155,11 +155,11 @@ def test_a_server_that_hangs_is_left_after_the_timeout(queued, use_server, make_
         assert send_waiting() == 0
         assert time.monotonic() - began < 5
     assert states() == [MailState.WAITING] * 3
-    # The round ends with the first: the others are not worse off for it.
+    # The round ends with the first: the others were not tried.
     assert sorted(OutgoingMail.objects.values_list("attempts", flat=True)) == [0, 0, 1]
 
 
-def test_a_server_that_hangs_up_after_the_words_makes_one_double_at_most(queued, server, make_due):
+def test_a_server_that_hangs_up_after_data_doubles_one_at_most(queued, server, make_due):
     queued(ADA, BEN)
     server.cut_after_data = 1
     assert send_waiting() == 0
@@ -234,14 +234,14 @@ def test_a_round_ends_in_time(queued, server, monkeypatch):
 
 
 def test_two_workers_send_nothing_twice(queued, server):
-    """The first holds a mail while the second looks."""
+    """The first worker has claimed the mail while the second looks."""
     queued(ADA)
     seconds = []
     server.on_data = lambda: seconds.append(0)
     first = delivery._claim()
     assert first is not None
     assert (send_waiting(), server.tries) == (0, [])
-    # As long as the first could still be at it.
+    # The claim lasts as long as the first may try.
     assert seconds_to_next_try(first) > 10
 
 

@@ -1,4 +1,4 @@
-"""A mail server that sends a byte now and then: each byte is within the time-out, and no mail is held for ever."""
+"""A mail server that sends a byte now and then stays within each time-out, and yet cannot hold a mail for ever."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ ANSWERS = (b"220 hello\r\n", OK, OK, OK, b"354 go\r\n", OK)
 
 
 @pytest.mark.parametrize(("answered", "drip"), [(0, b"2"), (1, b"250-x\r\n"), (4, b"354-x\r\n"), (5, b"x")])
-def test_a_mail_is_not_held_for_longer_than_all_its_answers_may_take(
+def test_a_try_ends_after_the_time_of_all_its_answers(
     queued: Callable[..., Any],
     use_server: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -32,7 +32,7 @@ def test_a_mail_is_not_held_for_longer_than_all_its_answers_may_take(
         assert send_waiting() == 0
         assert time.monotonic() - began < 4
     assert set(OutgoingMail.objects.values_list("state", flat=True)) == {MailState.WAITING}
-    # The round ends with it, and the other is not worse off.
+    # The round ends with it: the other was not tried.
     assert OutgoingMail.objects.exclude(error="").count() == 1
 
 

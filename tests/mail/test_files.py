@@ -1,4 +1,4 @@
-"""A site without a mail server writes mail to files: of the site's alone, for thirty days, and none about who has left."""
+"""Mail files are private, kept for thirty days, and deleted when their member is erased."""
 
 import os
 import time
@@ -28,7 +28,7 @@ def texts(folder):
     return [path.read_text() for path in sorted(folder.iterdir())]
 
 
-def test_each_mail_is_a_file_of_its_own_that_nobody_else_may_open(queued, folder):
+def test_each_mail_is_a_private_file_of_its_own(queued, folder):
     queued("ada@example.org", "ben@example.org")
     assert send_waiting() == 2
     assert sorted(text.count("To: ada@example.org") for text in texts(folder)) == [0, 1]
@@ -88,7 +88,7 @@ def test_an_erasure_deletes_the_files_to_and_about_the_member(queued, folder, me
 def test_what_was_on_its_way_at_the_erasure_is_swept_up(queued, folder, staff, beyond_policies):
     ada, _ben = queued("ada@example.org", "ben@example.org")
     erasure.erase_for_member(actor=staff(), member_id=ada.pk)
-    # It was being sent at that very moment.
+    # A mail that was being sent at that moment.
     folder.mkdir()
     (folder / f"20260101-000000-{OutgoingMail.objects.get(recipient=ada).pk}.eml").write_text("To: ada@example.org")
     queue_mail(KIND, ada.pk)

@@ -1,4 +1,4 @@
-"""Real workers, real servers: killed between sending and settling, and hung while an alert has to go out."""
+"""Real workers and servers: a worker killed between sending and settling, and a mail server that hangs."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("committed_db")]
 
 
 @pytest.mark.parametrize("moment", ["before it was taken", "after it was taken"])
-def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_one_at_most(
+def test_a_killed_worker_loses_no_mail_and_doubles_one_at_most(
     member: Callable[..., Any], connect_as: Connect, moment: str
 ) -> None:
     superuser = connect_as("superuser", autocommit=True)
@@ -50,7 +50,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_one_at_most(
             else:
                 server.answer_rcpt = kill_early
             wait_for(lambda: killed, seconds=30)
-        # So long nobody else tries the mail that the killed worker had in hand: twelve answers of a second each, and ten.
+        # The lease of the killed worker: twelve answers of a second each, and ten seconds.
         waits = superuser.execute(
             "UPDATE mail_outgoingmail SET next_try_at = next_try_at - interval '22 s'"
             " WHERE state = 'waiting' AND next_try_at > clock_timestamp() RETURNING next_try_at <= clock_timestamp()"

@@ -15,7 +15,7 @@ from carecollective.moderation.services import report_message
 from carecollective.privacy.exports import prepare_waiting, request_export
 from tests.privacy.leaving import PASSWORD
 
-# What only a database that was taken over has: the legacy reports, and the legacy sign-ins.
+# Tables that only a database after a takeover has: legacy reports and legacy sign-ins.
 LEGACY_TABLES = """
 CREATE TABLE message_reports (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(), message_id uuid NOT NULL REFERENCES messages (id) ON DELETE CASCADE,
@@ -34,7 +34,7 @@ GRANT SELECT ON message_reports TO carecollective_ops;
 
 @pytest.fixture(autouse=True)
 def quick_passwords(settings: Any) -> None:
-    """What a password's hash costs is tested where members sign in."""
+    """Use a cheap password hash: the real one is tested in tests/accounts."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
@@ -46,7 +46,7 @@ def legacy_tables(db: None, beyond_policies: Any) -> None:
 
 @pytest.fixture
 def legacy_conversation(db: None, beyond_policies: Any) -> Callable[..., UUID]:
-    """Write what the legacy system left: `legacy_conversation(request, helper, [(helper, "Hello")], left=helper)`."""
+    """Write a legacy conversation: `legacy_conversation(request, helper, [(helper, "Hello")], left=helper)`."""
 
     def make(
         request: HelpRequest,
@@ -86,7 +86,7 @@ def legacy_conversation(db: None, beyond_policies: Any) -> Callable[..., UUID]:
 
 @pytest.fixture
 def find_everywhere(beyond_policies: Any) -> Callable[..., list[str]]:
-    """Return every table that holds one of these words in any column of any row, in whatever case."""
+    """Return every table that holds one of these words in any column, in upper or lower case."""
 
     def find(*words: str) -> list[str]:
         found = []
@@ -107,7 +107,7 @@ def find_everywhere(beyond_policies: Any) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def zerlina(db: None, member: Callable[..., User], beyond_policies: Any) -> User:
-    """A member whose name and words appear nowhere else."""
+    """A member with a name and texts that appear nowhere else."""
     person = member(
         name="Zerlina Quastenflosser",
         email="zq@example.org",
@@ -127,7 +127,7 @@ def zerlina(db: None, member: Callable[..., User], beyond_policies: Any) -> User
 
 @pytest.fixture
 def life(zerlina, member, help_request, legacy_tables, legacy_conversation, signed_in, stage, beyond_policies):
-    """All that a member can leave behind, in both versions, and what others said to them."""
+    """All that a member can leave behind, in both versions, and what others wrote to them."""
     stage("enabled", v1_writes=True)
     bob = member(name="Bob")
     own = post_request(

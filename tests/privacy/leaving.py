@@ -1,4 +1,4 @@
-"""Who leaves in these tests, and how."""
+"""The member who is erased in these tests: their password, the texts that must not stay, and the erasure."""
 
 PASSWORD = "three green apples"
 TRACES = (

@@ -1,4 +1,4 @@
-"""What is stored, past the policies that show a row to its member and to staff alone."""
+"""Read rows as the tables' owner, past the policies that show a row to its member and to staff only."""
 
 from typing import TypeVar
 

@@ -1,4 +1,4 @@
-"""Leaving for good: nothing of the member's is left in any table, and everything of the others' is."""
+"""An erasure removes a member's data from every table, and keeps what others wrote."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ from tests.waiting import wait_for
 SENTENCE = "This message was removed: its author has left Care Collective."
 
 
-def test_legacy_triggers_that_name_no_schema_do_not_stop_an_erasure(zerlina, life, signed_in, beyond_policies):
+def test_legacy_triggers_without_a_schema_stop_no_erasure(zerlina, life, signed_in, beyond_policies):
     with beyond_policies() as cursor:
         cursor.execute(
             "CREATE TABLE public.audit (at timestamptz);"
@@ -44,7 +44,7 @@ def test_legacy_triggers_that_name_no_schema_do_not_stop_an_erasure(zerlina, lif
 
 
 def test_a_second_click_says_goodbye_too_and_to_nobody_else(zerlina, member, signed_in):
-    """The first has signed them out; whose page it was is in the form, and nobody makes that up."""
+    """The first click has signed the member out; the form holds their signed id."""
     client = signed_in(zerlina, enforce_csrf_checks=True)
     page = client.get("/account/erase")
     form = next(form for form in forms_of("/", page.content.decode()) if "leaving" in form.fields).fields
@@ -105,7 +105,7 @@ def test_the_row_stays_in_place_and_signs_nobody_in(zerlina, life, signed_in):
     assert Erasure.objects.get().member_id == zerlina.pk
 
 
-def test_the_other_side_keeps_its_words_and_the_conversations_their_shape(zerlina, life, signed_in):
+def test_the_other_side_keeps_its_messages_and_conversations(zerlina, life, signed_in):
     bob = life["bob"]
     before = [(row.id, row.version, row.status, row.updated_at) for row in list_conversations(reader=bob).rows]
     erase(zerlina, signed_in)
@@ -148,7 +148,7 @@ def test_without_the_password_nothing_is_erased(zerlina, life, signed_in, find_e
     assert "Nothing was deleted" in response.content.decode()
     assert client.get("/account").status_code == 200
     assert not Erasure.objects.exists()
-    # A wrong password counts as a failed sign-in, which is noted.
+    # A wrong password is recorded as a failed sign-in.
     assert [line for line in find_everywhere(*TRACES) if "axes" not in line] == [
         line for line in before if "axes" not in line
     ]
@@ -172,7 +172,7 @@ def test_nobody_erases_another_in_the_database_either(zerlina, member, staff):
     assert User.objects.get(pk=zerlina.pk).name == "Zerlina Quastenflosser"
 
 
-def test_staff_erase_for_members_and_only_administrators_for_staff(zerlina, member, staff, find_everywhere):
+def test_staff_erase_members_and_administrators_erase_staff(zerlina, member, staff, find_everywhere):
     with pytest.raises(NotPermitted):
         erasure.erase_for_member(actor=member(), member_id=zerlina.pk)
     helper = staff(is_superuser=False)
@@ -279,7 +279,7 @@ def test_a_member_can_leave_while_others_are_sending_to_them(committed_db, membe
         figure("left within", time.monotonic() - began, "s")
         before = list(sent)
         wait_for(lambda: all(now > then for now, then in zip(sent[:3], before[:3], strict=True)), seconds=30)
-        # Nobody can offer on a request that was taken back: this one gives up by itself.
+        # Nobody can offer on a request that was taken back, so this thread ends.
         threads[3].join(30)
         assert not threads[3].is_alive()
     finally:

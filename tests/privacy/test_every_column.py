@@ -193,9 +193,7 @@ def test_alerts_say_what_the_record_says(zerlina_as_staff, in_a_hurry, staff):
 
 
 @pytest.mark.parametrize("name", ["Amina", "approved", "V2", "by", "Former member"])
-def test_whoever_leaves_under_whatever_name_changes_no_alert_of_others(
-    zerlina_as_staff, in_a_hurry, member, staff, name
-):
+def test_an_erasure_under_any_name_keeps_alerts_of_others(zerlina_as_staff, in_a_hurry, member, staff, name):
     leaver = member(name=name)
 
     def read():

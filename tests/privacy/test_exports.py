@@ -1,4 +1,4 @@
-"""A copy of all that is mine: complete, mine alone, made by the worker, and gone after some days."""
+"""An export is complete, visible to its member only, made by the worker, and deleted after some days."""
 
 import json
 import re
@@ -158,7 +158,7 @@ def test_what_the_legacy_system_wrote_is_nobodys_words(ada, member, help_request
 
 
 def authors_on(page):
-    """Who says what on the export's page."""
+    """Return who wrote what on the export's page."""
     found = re.findall(r'<p class="who">\s*([^\n]*?),\s[^,]*?, [0-9:]+\s*</p>\s*<p class="words">(.*?)</p>', page)
     return {words: who for who, words in found}
 
@@ -219,7 +219,7 @@ def test_nobody_else_downloads_it_not_even_staff(ada, member, staff, signed_in, 
 
 @pytest.fixture
 def visitor_pages():
-    """A page without what differs from request to request."""
+    """Return a page without the parts that differ from request to request."""
 
     def strip(response):
         return "\n".join(
@@ -229,7 +229,7 @@ def visitor_pages():
     return strip
 
 
-def test_staff_ask_for_a_member_who_hears_of_it_and_alone_can_open_it(ada, member, staff):
+def test_staff_request_an_export_that_only_the_member_opens(ada, member, staff):
     with pytest.raises(NotPermitted):
         exports.request_export_for_member(actor=member(), member_id=ada.pk)
     helper = staff(is_superuser=False)

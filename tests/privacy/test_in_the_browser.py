@@ -1,4 +1,4 @@
-"""Asking for one's data in a real browser: the page tells by itself how far it is."""
+"""An export in a real browser: the page shows the progress by itself."""
 
 import json
 from io import BytesIO

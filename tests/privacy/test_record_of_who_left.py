@@ -1,4 +1,4 @@
-"""What stays on the rollout's record of who left: the deeds, without the name, and every word of the others."""
+"""What the audit log keeps of an erased member: what they did, without the name, and all that others wrote."""
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -15,9 +15,7 @@ from rollout.stages import INTERNAL
 from tests.privacy.leaving import PASSWORD, TRACES, erase
 
 
-def test_a_former_member_of_staff_leaves_the_rollouts_record_nameless_and_intact(
-    zerlina, staff, signed_in, find_everywhere
-):
+def test_erased_staff_lose_their_name_in_an_intact_audit_log(zerlina, staff, signed_in, find_everywhere):
     staff()
     User.objects.filter(pk=zerlina.pk).update(is_staff=True, is_superuser=True)
     zerlina.refresh_from_db()
@@ -73,7 +71,7 @@ def record(db, member, staff, beyond_policies):
 @pytest.mark.parametrize(
     "name", ["Amina Haddad", "Ann", "Annabel", "Approved", "changed", "fields", "rollback", "a", "Former member"]
 )
-def test_whoever_leaves_under_whatever_name_changes_nothing_that_others_did(record, member, signed_in, name):
+def test_an_erasure_under_any_name_keeps_what_others_did(record, member, signed_in, name):
     leaver = member(name=name, email="mina@example.org", set_password=PASSWORD)
     before = record()
     erase(leaver, signed_in)
@@ -83,9 +81,7 @@ def test_whoever_leaves_under_whatever_name_changes_nothing_that_others_did(reco
 
 
 @pytest.mark.parametrize("name", ["Not", "Not approved", "approved", "Erased"])
-def test_whoever_leaves_under_whatever_name_changes_nothing_that_staff_noted_about_them(
-    db, member, staff, signed_in, name
-):
+def test_an_erasure_under_any_name_keeps_what_staff_noted(db, member, staff, signed_in, name):
     leaver = member(name=name, email="mina@example.org", set_password=PASSWORD)
     entry = LogEntry.objects.create(
         user=staff(), content_type=ContentType.objects.get_for_model(User), object_id=str(leaver.pk),
@@ -96,7 +92,7 @@ def test_whoever_leaves_under_whatever_name_changes_nothing_that_staff_noted_abo
     assert (entry.object_repr, entry.change_message) == ("Former member", "Not approved")
 
 
-def test_staff_who_leave_take_their_name_out_of_what_they_did_and_no_more(record, staff, signed_in):
+def test_an_erasure_of_staff_removes_only_their_name(record, staff, signed_in):
     staff()
     leaver = staff(name="Ann", email="ann@example.org", set_password=PASSWORD)
     set_v1_writes(
@@ -118,7 +114,7 @@ def test_staff_who_leave_take_their_name_out_of_what_they_did_and_no_more(record
     assert audit_log.verify().intact
 
 
-def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, signed_in, shown):
+def test_an_erased_proposer_leaves_the_reason_of_the_step(db, staff, signed_in, shown):
     staff()
     leaver, other = staff(name="Zerlina Quastenflosser", set_password=PASSWORD), staff(name="Amina")
     proposal = proposals.propose(actor=leaver, stage=INTERNAL, reason="It is time")
@@ -131,7 +127,7 @@ def test_who_proposed_a_step_that_another_approved_leaves_its_reason(db, staff, 
 
 
 @pytest.mark.parametrize("name", ["not", "Ben", "Ann", "approved"])
-def test_who_proposed_takes_no_word_out_of_what_the_other_decided(db, staff, signed_in, shown, name):
+def test_an_erased_proposer_changes_no_decision_of_others(db, staff, signed_in, shown, name):
     leaver, ben = staff(name=name, set_password=PASSWORD), staff(name="Ben Ann Smith")
     root = staff(name="Root")
     refused = proposals.propose(actor=leaver, stage=INTERNAL, reason="Because it is so")

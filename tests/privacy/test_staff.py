@@ -1,4 +1,4 @@
-"""What staff do for a member who asks, and how long what is kept."""
+"""Exports and erasures that staff do for a member, and the retention periods."""
 
 import pytest
 from django.conf import settings
@@ -66,7 +66,7 @@ def test_members_have_no_such_actions(member, signed_in):
     assert not Erasure.objects.exists()
 
 
-def test_everything_that_is_kept_says_for_how_long_and_the_worker_sees_to_it():
+def test_every_retention_period_is_shown_and_enforced():
     rows = retention.read()
     assert [(row.name, row.kept) for row in rows] == [
         ("Events of the rollout", "30 days"),
@@ -81,7 +81,7 @@ def test_everything_that_is_kept_says_for_how_long_and_the_worker_sees_to_it():
     assert {row.enforced_by for row in rows} == {"the worker, every 60 minutes"}
 
 
-def test_every_task_of_the_worker_is_there_and_runs():
+def test_every_task_of_the_worker_exists_and_runs():
     for thread in Worker(settings.WORKER_TASKS).threads:
         assert thread.task() >= 0
 

@@ -20,9 +20,9 @@ WAYS = (HALF_A_HEAD, HALF_A_BODY, HALF_A_CHUNK, UNREAD_ANSWER, b"")
 
 @contextmanager
 def slow_clients(place: tuple[str, int], *, count: int) -> Iterator[None]:
-    """Keep `count` clients at it, a byte a second each; whoever the server lets go comes again at once."""
+    """Run `count` clients that send a byte a second each, and connect again when the server closes."""
     over = threading.Event()
-    everyone_is_there = threading.Event()
+    all_connected = threading.Event()
 
     def connect(number: int) -> tuple[socket.socket, bytes]:
         begin = WAYS[number % len(WAYS)]
@@ -36,7 +36,7 @@ def slow_clients(place: tuple[str, int], *, count: int) -> Iterator[None]:
 
     def run() -> None:
         clients = {number: connect(number) for number in range(count)}
-        everyone_is_there.set()
+        all_connected.set()
         while not over.wait(1):
             for number, (sock, begin) in clients.items():
                 try:
@@ -54,7 +54,7 @@ def slow_clients(place: tuple[str, int], *, count: int) -> Iterator[None]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert everyone_is_there.wait(60), "the slow clients were not even let in"
+    assert all_connected.wait(60), "not every slow client could connect"
     try:
         yield
     finally:

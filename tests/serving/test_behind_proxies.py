@@ -1,4 +1,4 @@
-"""A public site behind the proxies that people use: HTTPS is recognised where it is, and nobody is sent in a circle."""
+"""A public site behind common proxies recognises HTTPS, and never redirects in a circle."""
 
 import runpy
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Ask = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def ask(db: None, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Ask:
-    """Send a page's request from a peer through the server's own reader, as configured, and return what it led to."""
+    """Send a request from a peer through the server's own reader, and return the answer."""
     settings.SECURE_SSL_REDIRECT = True
     settings.ALLOWED_HOSTS = ["care.example"]
 
@@ -52,7 +52,7 @@ def ask(db: None, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Ask:
 
 
 HTTPS = {"X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https"}
-# Each by what it sends, from where, and the TRUSTED_PROXIES that README recommends for it.
+# Each proxy: what it sends, from where, and the TRUSTED_PROXIES that the README recommends for it.
 BEHIND = {
     "nginx here, not named": ("127.0.0.1", HTTPS | {"X-Real-IP": CLIENT}, ""),
     "nginx here": ("127.0.0.1", HTTPS | {"X-Real-IP": CLIENT}, "127.0.0.1"),
@@ -107,9 +107,7 @@ BEHIND = {
 
 
 @pytest.mark.parametrize(("peer", "headers", "trusted"), BEHIND.values(), ids=BEHIND.keys())
-def test_a_page_over_https_is_shown_and_one_over_http_leads_there(
-    ask: Ask, peer: str, headers: dict[str, str], trusted: str
-) -> None:
+def test_http_leads_to_https_and_https_is_served(ask: Ask, peer: str, headers: dict[str, str], trusted: str) -> None:
     shown = ask(peer, headers, trusted=trusted)
     assert shown["status"] == "200"
     if trusted:

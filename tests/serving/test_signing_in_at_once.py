@@ -1,4 +1,4 @@
-"""Forty people sign in at the same moment: the memory stays bounded, and health goes on being answered."""
+"""Forty people sign in at once: memory stays bounded, and health is still answered."""
 
 import http.client
 import json
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 
 PEOPLE, PASSWORD = 40, "three green apples"
 HASH_MEGABYTES = 100
-# Beside the hashes, what forty requests take.
+# The memory for forty requests, beside the hashes.
 OTHER_MEGABYTES = 60
-# What /api/health promises whatever happens.
+# The limit that /api/health promises.
 HEALTH_SECONDS = 5.0
 
 
 def ask(place: tuple[str, int], method: str, path: str, body: object = None) -> tuple[int, float]:
-    """Return the status and the seconds that the answer took."""
+    """Return the status, and how many seconds the answer took."""
     connection = http.client.HTTPConnection(*place, timeout=60)
     began = time.monotonic()
     try:
@@ -52,7 +52,7 @@ def workers(port: int) -> list[Path]:
 
 
 def megabytes(worker: Path, figure: str) -> int:
-    """What a process takes (VmRSS), or took at most (VmHWM)."""
+    """Return the memory of a process: now (VmRSS), or at most (VmHWM)."""
     found = re.search(rf"{figure}:\s+(\d+) kB", (worker / "status").read_text())
     assert found is not None
     return int(found[1]) // 1024
@@ -100,7 +100,7 @@ def test_forty_sign_ins_hold_neither_memory_nor_health(
         signed_in.set()
         watching.join(60)
     took = time.monotonic() - began
-    # A worker that was replaced meanwhile has less to show.
+    # A worker that was replaced meanwhile has a lower maximum.
     grown = max(megabytes(worker, "VmHWM") - before[worker] for worker in serving if worker.exists())
     worst = max(seconds for _status, seconds in health)
     figure("all forty signed in after", took, "s")

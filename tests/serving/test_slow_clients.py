@@ -1,4 +1,4 @@
-"""Slow clients take nothing away from the others."""
+"""Slow clients do not slow down the others."""
 
 import http.client
 import os
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.serving.slow_clients import slow_clients
 
 HONEST, ROUNDS = 50, 30 if os.environ.get("FAULTS") == "full" else 6
-# A figure so small that it says more about the machine than about the site.
+# Below this, a difference is noise of the machine.
 SMALLEST_SECONDS = 0.1
 
 
@@ -40,10 +40,10 @@ def test_honest_clients_do_not_notice_400_slow_ones(place: tuple[str, int]) -> N
     measure(place)
     quiet = p95(measure(place))
     with slow_clients(place, count=400):
-        # Whoever waits for a thread to be free has begun to wait by now.
+        # By now, every request that has to wait for a thread is waiting.
         time.sleep(1)
         under_attack = p95(measure(place))
-    # The machine is others' too: its own pace now counts as well as its pace before.
+    # Other programs run on this machine too: its pace now counts as well as its pace before.
     quiet = max(quiet, p95(measure(place)))
     print(f"p95 {quiet * 1000:.0f} ms quiet, {under_attack * 1000:.0f} ms among 400 slow clients")
     assert under_attack <= 3 * max(quiet, SMALLEST_SECONDS)

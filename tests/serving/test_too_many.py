@@ -1,4 +1,4 @@
-"""Where there is no room for another client, the one that takes most of it makes room."""
+"""When there are too many clients, the one that takes most is closed."""
 
 import http.client
 import socket
@@ -20,7 +20,7 @@ class Server:
     pid: int
 
     def connect(self, *, address: str = "127.0.0.1", sent: bytes = b"GET /0 HTTP/1.1\r\nHost: ") -> socket.socket:
-        """Connect from an address of this machine, and send what is no whole request."""
+        """Connect from an address of this machine, and send an incomplete request."""
         wire = socket.socket()
         wire.settimeout(20)
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -44,7 +44,7 @@ class Server:
             return False
 
     def workers_memory(self) -> int:
-        """Return how many megabytes the one worker takes."""
+        """Return the memory of the worker in megabytes."""
         worker = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()[0]
         lines = Path(f"/proc/{worker}/status").read_text().splitlines()
         return int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) // 1024
@@ -52,7 +52,7 @@ class Server:
 
 @contextmanager
 def serving(*, room: int) -> Iterator[Server]:
-    """A server of one worker with room for so many clients."""
+    """A server with one worker and a limit of connections."""
     port = free_port()
     options = ["-k", "carecollective.serving.gunicorn_worker.BufferingWorker", "--workers", "1", "--threads", "4"]
     limits = ["--worker-connections", str(room), "--bind", f"127.0.0.1:{port}"]
@@ -86,7 +86,7 @@ def test_the_address_with_most_connections_loses_the_oldest() -> None:
         closed = [is_closed(wire) for wire in greedy]
         assert 20 <= sum(closed) <= 30
         assert all(closed[:20])
-        # And an answer that is larger than what is kept for one client arrives whole.
+        # An answer that is larger than the buffer of one client arrives complete.
         assert server.get(20_000_000, address="127.0.0.2") == 20_000_000
 
 

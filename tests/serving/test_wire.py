@@ -1,4 +1,4 @@
-"""What a client hears on the wire: every refusal in the site's words, every answer whole."""
+"""The bytes that a client gets: every refusal in the site's words, every answer complete."""
 
 import http.client
 import io
@@ -17,7 +17,7 @@ WRONG = b'{"email": "nobody@example.org", "password": "wrong"}'
 
 
 class Answer(http.client.HTTPResponse):
-    """One answer with its whole body in `content`."""
+    """One answer, with its body in `content`."""
 
     def __init__(self, received: "Received") -> None:
         super().__init__(received)  # type: ignore[arg-type]
@@ -26,7 +26,7 @@ class Answer(http.client.HTTPResponse):
 
 
 class Received(io.BytesIO):
-    """What came over a connection; reading one answer does not end it."""
+    """The bytes of a connection. It stays open when one answer is read."""
 
     def makefile(self, _mode: str) -> "Received":
         return self
@@ -128,7 +128,7 @@ def test_a_client_that_asks_first_is_told_to_go_on(place: Place) -> None:
         assert wire.recv(100).startswith(b"HTTP/1.1 401")
 
 
-def test_a_client_that_asks_first_with_too_much_is_refused_at_once(place: Place) -> None:
+def test_too_large_a_body_is_refused_before_it_is_sent(place: Place) -> None:
     with socket.create_connection(place, timeout=10) as wire:
         wire.sendall(SIGN_IN + b"Expect: 100-continue\r\nContent-Length: 300000\r\n\r\n")
         assert wire.recv(100).startswith(b"HTTP/1.1 413")

@@ -1,11 +1,11 @@
-"""A site of one function, for what is the worker's alone."""
+"""A site of one function, to test the gunicorn worker alone."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
 
-# For the words of refusals, of which a client here hears nothing.
+# Refusals read the settings.
 settings.configure()
 
 
