@@ -14,7 +14,7 @@ SLOW = (
     "tests/access/",
     "tests/takeover/",
     "tests/core/test_setup.py",
-    "tests/core/test_static_files.py",
+    "tests/web/test_static_files.py",
     "tests/deploy/",
     "tests/faults/",
     "tests/flows/",
