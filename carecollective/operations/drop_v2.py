@@ -1,4 +1,4 @@
-"""Rollback option B: drops V2's tables; `migrate` makes them again. The last step before a restore."""
+"""Rollback option B, the last step before a restore: drops V2's tables, which `migrate` makes again."""
 
 import json
 import os
@@ -8,18 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.apps import AppConfig
+from django.db import connection, connections, transaction
+from django.db.migrations.executor import MigrationExecutor
 
+from carecollective.core.catalog.comparison import find_differences, owning_table
+from carecollective.core.catalog.reader import read_live_catalog
+from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
 from carecollective.operations.contents import TableContents, read_table
 from carecollective.operations.errors import OperationError
-from carecollective.operations.verification.remedies import V2_TABLES
+from carecollective.operations.verification.remedies import V2_TABLES, write_repair
 from carecollective.postgres import ROLE_NAMES
 from rollout.stages import DISABLED
 from rollout.targeting.propagation import SILENT_SECONDS
 from rollout.targeting.state import FLAG_NAME
 
-PATIENCE = "5s"
+APP = "messaging_v2"
+RECREATED = "V2's tables were missing, and are made again, empty. The newest backup has what they held."
+LOCK_TIMEOUT = "5s"
 # Sessions count, not processes: every session of the site's roles fails without these tables, also a pooler's.
 _SERVING = """
 SELECT (SELECT count(*) FROM pg_stat_activity
@@ -88,7 +95,7 @@ def _require_nobody_serves() -> None:
 
 
 def _lock(cursor: Any) -> None:
-    cursor.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+    cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
     missing = [table for table in V2_TABLES if table not in connection.introspection.table_names(cursor)]
     if missing:
         raise OperationError(f"{missing[0]} is not there: V2 has been dropped already. `migrate` makes it again.")
@@ -96,11 +103,16 @@ def _lock(cursor: Any) -> None:
 
 
 def _require_disabled() -> None:
-    for (stage,) in fetch_all("SELECT stage FROM public.rollout_flag WHERE name = %s", [FLAG_NAME]):
-        if stage != str(DISABLED):
-            raise OperationError(
-                f"V2 is at the stage {stage}: roll back first, with `manage.py rollout rollback --reason …`."
-            )
+    stage = _read_stage()
+    if stage != str(DISABLED):
+        raise OperationError(
+            f"V2 is at the stage {stage}: roll back first, with `manage.py rollout rollback --reason …`."
+        )
+
+
+def _read_stage() -> str:
+    rows = fetch_all("SELECT stage FROM public.rollout_flag WHERE name = %s", [FLAG_NAME])
+    return str(rows[0][0]) if rows else str(DISABLED)
 
 
 def _require_unreferenced() -> None:
@@ -169,3 +181,41 @@ def _settle(file: Any) -> None:
 def _count(found: Mapping[str, TableContents]) -> str:
     conversations, messages = (found[table].rows for table in V2_TABLES)
     return f"{conversations} conversations and {messages} messages"
+
+
+def recreate_v2(*, sender: AppConfig, using: str, stdout: Any = None, **given: Any) -> None:
+    """Make both tables as migrations and snapshot say, at the stage `disabled` and with all migrations applied.
+
+    At any other stage a person must first roll back or restore, because V2's conversations are lost.
+    """
+    connection = connections[using]
+    with connection.cursor() as cursor:
+        if set(V2_TABLES) & set(connection.introspection.table_names(cursor)):
+            return
+    executor = MigrationExecutor(connection)
+    loader = executor.loader
+    if executor.migration_plan(loader.graph.leaf_nodes()):
+        return
+    if _read_stage() != str(DISABLED):
+        return
+    with transaction.atomic(using):
+        with connection.schema_editor() as editor:
+            for key in loader.graph.forwards_plan(loader.graph.leaf_nodes(APP)[0]):
+                if key[0] == APP:
+                    loader.graph.nodes[key].apply(loader.project_state(key, at_end=False), editor)
+        with connection.cursor() as cursor:
+            for statement in _repairs_of_v2(cursor):
+                cursor.execute(statement)
+    if stdout is not None:
+        stdout.write(RECREATED)
+
+
+def _repairs_of_v2(cursor: Any) -> list[str]:
+    """Return the SQL for what other apps' migrations add to these tables, such as rights and triggers."""
+    snapshot, live = load_snapshot(), read_live_catalog(cursor)
+    expected = snapshot.expected(made_here=live.made_here)
+    return [
+        write_repair(difference, live=live, expected=expected)
+        for difference in find_differences(snapshot, live)
+        if {owning_table(difference.name), difference.name.rpartition(" to ")[0]} & set(V2_TABLES)
+    ]

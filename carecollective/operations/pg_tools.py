@@ -137,9 +137,9 @@ def run_script(
                 runs.stdin.close()
             listening.join()
         if runs.wait() > 0:
-            said = b"".join(answers).decode(errors="replace")
+            message = b"".join(answers).decode(errors="replace")
             raise OperationError(
-                f"psql failed: {said.partition('ERROR:')[2].strip().partition(chr(10))[0] or said.strip()}"
+                f"psql failed: {message.partition('ERROR:')[2].strip().partition(chr(10))[0] or message.strip()}"
             )
         if failure is not None:
             raise failure

@@ -169,8 +169,8 @@ def _from_restrictions(table: str, columns: Mapping[str, str]) -> str:
     holds += [f"coalesce({quoted(name)}::int, 1) <> 0" for name in _ACTIVE if columns.get(name, "-") in "BN"]
     over = ", ".join(f"'{word}'" for word in LIFTED_WORDS)
     holds += [f"coalesce(lower({quoted(name)}::text), '') NOT IN ({over})" for name in kinds]
-    said = [f"coalesce({_text_of(kinds)}, 'restricted')", _text_of([name for name in _REASONS if name in columns])]
-    reason = f"concat_ws(': ', {', '.join(said)})" + (
+    texts = [f"coalesce({_text_of(kinds)}, 'restricted')", _text_of([name for name in _REASONS if name in columns])]
+    reason = f"concat_ws(': ', {', '.join(texts)})" + (
         f" || coalesce(' until ' || {_day(quoted(until))}, '')" if until else ""
     )
     return _select(quoted(who), "restricted", reason, table, " AND ".join(f"({one})" for one in holds) or "true")
@@ -189,8 +189,8 @@ def _text_of(columns: list[str]) -> str:
     """Return an expression that joins the text of these columns, NULL without any."""
     if not columns:
         return "NULL::text"
-    said = ", ".join(f"NULLIF(btrim({connection.ops.quote_name(name)}::text), '')" for name in columns)
-    return f"NULLIF(concat_ws(', ', {said}), '')"
+    texts = ", ".join(f"NULLIF(btrim({connection.ops.quote_name(name)}::text), '')" for name in columns)
+    return f"NULLIF(concat_ws(', ', {texts}), '')"
 
 
 def _first(names: tuple[str, ...], columns: Mapping[str, str]) -> str:

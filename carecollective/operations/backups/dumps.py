@@ -27,7 +27,7 @@ from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.contents import Say, read_contents, read_sequences
 from carecollective.operations.errors import OperationError
 from carecollective.operations.pg_tools import find_client, run_client
-from carecollective.operations.verification.catalog import read_catalog
+from carecollective.operations.verification.parts import read_parts
 from carecollective.postgres import locks
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
 
 def read_state(session: Session, *, say: Say) -> Manifest:
     """Return the manifest of the database in the session's transaction, without facts of a dump."""
-    parts = read_catalog(session.cursor())
+    parts = read_parts(session.cursor())
     apart = {"policy", "grant"}
     return Manifest(
         database=session.info.dbname,

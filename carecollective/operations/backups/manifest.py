@@ -11,7 +11,7 @@ from typing import Any
 
 from carecollective.operations.contents import TableContents
 from carecollective.operations.errors import OperationError
-from carecollective.operations.verification.catalog import Part
+from carecollective.operations.verification.parts import Part
 from carecollective.postgres import locks
 
 FORMAT = 1

@@ -95,10 +95,10 @@ def try_legacy_order(conversation: UUID, sender: UUID) -> Iterator[Check]:
             with acting_as(member):
                 moved_to = LegacyConversation.objects.get(pk=conversation).last_message_at
             sent_at = sent.message.created_at
-            said = TO_THE_TOP if moved_to and sent_at and moved_to >= sent_at else "stays where it was"
+            outcome = TO_THE_TOP if moved_to and sent_at and moved_to >= sent_at else "stays where it was"
         except (DomainError, DatabaseError) as problem:
-            said = f"answers {type(problem.__cause__ or problem).__name__}"
-    yield compare("Triggers", "a legacy conversation with a new message", TO_THE_TOP, said, _ORDER_REMEDY)
+            outcome = f"answers {type(problem.__cause__ or problem).__name__}"
+    yield compare("Triggers", "a legacy conversation with a new message", TO_THE_TOP, outcome, _ORDER_REMEDY)
 
 
 def _check(name: str, expected: object, found: object) -> Check:
@@ -106,27 +106,27 @@ def _check(name: str, expected: object, found: object) -> Check:
 
 
 def _call_service(attempt: Callable[[], object], refusal: type[DomainError]) -> str:
-    said = "lets it happen"
+    outcome = "lets it happen"
     with discarding_changes():
         try:
             attempt()
         except refusal:
-            said = REFUSED
+            outcome = REFUSED
         except (DomainError, DatabaseError) as other:
-            said = f"answers {type(other).__name__}"
-    return said
+            outcome = f"answers {type(other).__name__}"
+    return outcome
 
 
 def _call_database(stranger: User, statement: str, values: list[UUID | str]) -> str:
-    said = "lets it happen"
+    outcome = "lets it happen"
     with discarding_changes(), acting_as(stranger):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute(statement, values)
         except DatabaseError as problem:
             policy = isinstance(problem.__cause__, InsufficientPrivilege) and "row-level security" in str(problem)
-            said = REFUSED if policy else f"answers {type(problem.__cause__ or problem).__name__}"
-    return said
+            outcome = REFUSED if policy else f"answers {type(problem.__cause__ or problem).__name__}"
+    return outcome
 
 
 def _count(stranger: User, statement: str, *, fetch: bool) -> int | str:

@@ -9,8 +9,8 @@ from django.db.models import Field
 from carecollective.core.catalog.comparison import Difference, find_differences, owning_table
 from carecollective.core.catalog.reader import Executes, LiveCatalog, read_live_catalog
 from carecollective.core.catalog.snapshot import DatabaseSnapshot, Facts, load_snapshot
-from carecollective.operations.verification.catalog import read_catalog
 from carecollective.operations.verification.checks import Check, compare
+from carecollective.operations.verification.parts import read_parts
 from carecollective.operations.verification.remedies import V2_TABLES, find_remedy
 
 # The playbook's numbers, section 1.4.
@@ -41,7 +41,7 @@ def check_structure(cursor: Executes) -> Sequence[Check]:
 
 def check_models(cursor: Executes) -> Sequence[Check]:
     """Check that every column of every model exists with its type. Legacy tables may have more columns."""
-    parts = read_catalog(cursor)
+    parts = read_parts(cursor)
     kept = {(part.table, part.name): part.words.removesuffix(" not null") for part in parts if part.kind == "column"}
     wrong: list[str] = []
     models = [model for model in apps.get_models(include_auto_created=True) if not model._meta.proxy]
@@ -54,9 +54,9 @@ def check_models(cursor: Executes) -> Sequence[Check]:
             found = kept.get((model._meta.db_table, field.column))
             if found != _type_of(field) and (_type_of(field), found) not in _COMPATIBLE:
                 wrong.append(f"{model._meta.db_table}.{field.column} is {found or 'missing'}")
-    said = f"{columns} columns of {len(models)} models"
+    summary = f"{columns} columns of {len(models)} models"
     remedy = "" if not wrong else "Run `manage.py migrate`; what is wrong afterwards has to be changed by hand."
-    return [Check("Drift", "models and tables", said, "; ".join(wrong) or said, not wrong, remedy)]
+    return [Check("Drift", "models and tables", summary, "; ".join(wrong) or summary, not wrong, remedy)]
 
 
 def _check_counts(facts: Facts) -> Iterator[Check]:
@@ -83,9 +83,9 @@ def _check_facts(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Iterator[Chec
     for part in sorted({*expected, *(difference.part for difference in differences)}):
         wrong = [difference for difference in differences if difference.part == part]
         agreed = len(expected.get(part, {}))
-        said = f"{agreed} as agreed"
+        summary = f"{agreed} as agreed"
         if not wrong:
-            yield Check(_GROUPS.get(part, part), part.lower(), said, said, ok=True)
+            yield Check(_GROUPS.get(part, part), part.lower(), summary, summary, ok=True)
         for difference in wrong:
             yield _as_check(difference, live, expected)
 

@@ -107,8 +107,8 @@ def check_schema() -> CheckResult:
     if wrong:
         # A failed count is less useful than the difference behind it.
         first = next((check for check in wrong if check.remedy != SEE_BELOW), wrong[0])
-        said = {"what": first.what, "expected": first.expected, "found": first.found, "remedy": first.remedy}
-        return failed(_("%(what)s: %(expected)s expected, %(found)s found. %(remedy)s") % said)
+        facts = {"what": first.what, "expected": first.expected, "found": first.found, "remedy": first.remedy}
+        return failed(_("%(what)s: %(expected)s expected, %(found)s found. %(remedy)s") % facts)
     return passed(_("All %(count)d checks of the tables, indexes, policies and grants pass.") % {"count": len(checks)})
 
 

@@ -72,7 +72,7 @@ WHERE n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
 """
 
 
-def read_catalog(cursor: Executes) -> Sequence[Part]:
+def read_parts(cursor: Executes) -> Sequence[Part]:
     """Return every function, and the parts of every table."""
     cursor.execute(_PARTS)
     return sorted(Part(*row) for row in cursor.fetchall())
