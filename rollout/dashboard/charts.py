@@ -1,7 +1,7 @@
 """The numbers of the page's SVG charts: paths and points in the drawing's units, and the table behind each."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from carecollective.core.moments import moment
@@ -66,47 +66,42 @@ class Series:
     operations: Callable[[TrendPoint], int]
     unit: str
     target: float | None = None
-    target_label: str = ""
-
-
-SERIES = (
-    Series(
-        name="creation_success",
-        title="Creation success in V2",
-        counted="Starts",
-        value=lambda point: point.success_percent,
-        operations=lambda point: point.starts,
-        unit="%",
-    ),
-    Series(
-        name="send_p95",
-        title="Send latency in V2 (p95)",
-        counted="Operations",
-        value=lambda point: point.send_p95_ms,
-        operations=lambda point: point.operations,
-        unit=" ms",
-    ),
-    Series(
-        name="adoption",
-        title="V2 adoption",
-        counted="Starts in V2",
-        value=lambda point: point.v2_percent,
-        operations=lambda point: point.starts,
-        unit="%",
-    ),
-)
 
 
 def draw_trend(trend: Sequence[TrendPoint], *, stage: Stage) -> dict[str, Chart]:
     """Make the three charts of the last 24 hours, by the names of their figures, with the stage's targets."""
-    limit, slowest = success_limit(stage), latency_limit(stage)
-    targets: dict[str, tuple[float, str]] = {
-        "creation_success": (limit * 100, formatting.percent(limit)),
-        "send_p95": (slowest, formatting.milliseconds(slowest)),
-    }
-    asked = (replace(one, target=targets[one.name][0], target_label=targets[one.name][1]) if one.name in targets else one
-             for one in SERIES)  # fmt: skip
-    return {series.name: draw(series, trend) for series in asked}
+    return {series.name: draw(series, trend) for series in _series_at(stage)}
+
+
+def _series_at(stage: Stage) -> tuple[Series, ...]:
+    return (
+        Series(
+            name="creation_success",
+            title="Creation success in V2",
+            counted="Starts",
+            value=lambda point: point.success_percent,
+            operations=lambda point: point.starts,
+            unit="%",
+            target=success_limit(stage) * 100,
+        ),
+        Series(
+            name="send_p95",
+            title="Send latency in V2 (p95)",
+            counted="Operations",
+            value=lambda point: point.send_p95_ms,
+            operations=lambda point: point.operations,
+            unit=" ms",
+            target=latency_limit(stage),
+        ),
+        Series(
+            name="adoption",
+            title="V2 adoption",
+            counted="Starts in V2",
+            value=lambda point: point.v2_percent,
+            operations=lambda point: point.starts,
+            unit="%",
+        ),
+    )
 
 
 def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
@@ -139,7 +134,9 @@ def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
             for number in ((0, len(trend) // 2, len(trend) - 1) if len(trend) > 2 else ())
         ),
         along=tuple(Mark(LEFT - 6, height_of(value), _worded(value, series.unit)) for value in (low, high)),
-        target=None if series.target is None else Mark(LEFT, height_of(series.target), series.target_label),
+        target=None
+        if series.target is None
+        else Mark(LEFT, height_of(series.target), _worded(series.target, series.unit)),
         rows=tuple(
             Row(point.at, NO_VALUE if value is None else _worded(value, series.unit), series.operations(point))
             for point, value in zip(reversed(trend), reversed(values), strict=True)
