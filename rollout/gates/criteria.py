@@ -136,7 +136,7 @@ def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: fl
     elif missing:
         words = (
             f"{formatting.count(sends.calls, 'message')} in V2 so far. It takes {missing} more to compare them with "
-            f"{before.stage} (p95 {formatting.milliseconds(before.p95_ms)}); {forecast.words}."
+            f"{before.stage} (p95 {formatting.milliseconds(before.p95_ms)}); {forecast.summary}."
         )
     else:
         test = ProportionTest(good=before.within, trials=before.trials, least=criterion.limit, confidence=confidence)

@@ -93,7 +93,7 @@ def judge_proportion(
     words = _describe(test, wording)
     if missing:
         noun = f"more {wording.noun}" if test.trials else wording.noun
-        words += f" It takes {formatting.count(missing, noun)} {wording.clean} to prove it; {forecast.words}."
+        words += f" It takes {formatting.count(missing, noun)} {wording.clean} to prove it; {forecast.summary}."
     if refusals:
         words += (
             f" {formatting.count(refusals, 'refusal')} that {'was' if refusals == 1 else 'were'} the members' own doing "

@@ -158,7 +158,7 @@ class Observation:
             at = self.now + timedelta(seconds=seconds)
             return Forecast(seconds, at, f"at today's traffic by {moment(at)}")
         lately = "in the last 24 hours" if self.traffic_seconds >= DAY else "since this stage began"
-        return Forecast(words=f"none came {lately}, so no date can be named" if not today else "not in our time")
+        return Forecast(summary=f"none came {lately}, so no date can be named" if not today else "not in our time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,4 +167,4 @@ class Forecast:
 
     seconds: float | None = None
     at: datetime | None = None
-    words: str = ""
+    summary: str = ""

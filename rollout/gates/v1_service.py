@@ -43,7 +43,7 @@ class TrialStart:
     age_seconds: float
 
     @property
-    def words(self) -> str:
+    def summary(self) -> str:
         said = {"at": moment(self.at), "code": self.error_code}
         if self.error_code:
             return _("A trial start in V1 failed at %(at)s with %(code)s: members cannot start conversations.") % said
@@ -98,5 +98,5 @@ def _with_trial(trial: TrialStart | None, state: CheckState, words: str, *, unus
         state = CheckState.PASS
     if unused and state is not CheckState.INSUFFICIENT:
         words = _("No member has started a conversation since the rollback.")
-    said = (trial.words, words) if unused or trial.error_code else (words, trial.words)
+    said = (trial.summary, words) if unused or trial.error_code else (words, trial.summary)
     return state, " ".join(said)
