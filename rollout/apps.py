@@ -26,7 +26,7 @@ class RolloutConfig(AppConfig):
 
 
 def check_guard() -> dict[str, Any]:
-    """Tell whether a guard watches, at whatever stage."""
+    """Tell whether a guard watches, at any stage."""
     found = guard_lease.read_lease()
     if found is not None and found.watching:
         return {"ok": True, "seconds_since_look": round(found.age_seconds, 1)}
@@ -56,7 +56,7 @@ def check_v2_tables() -> dict[str, Any]:
 
 
 def tags_of_rollout() -> dict[str, str]:
-    """Say at which stage an error befell us, where this process knows without asking, and in which version."""
+    """Tag an error report with the stage and version, where known without a query."""
     operation = events.current()
     version = operation.version if operation else None
     return {"stage": events.known_stage() or "unknown", **({"version": version.value} if version else {})}

@@ -28,7 +28,7 @@ _SHORTEST_TRAFFIC = timedelta(hours=1)
 
 
 def read_detector() -> Detector:
-    """Run the detector over every V2 operation since the present stage began, in the order of time.
+    """Run the detector over the present stage's V2 operations, in the order of time.
 
     It starts anew each time, so that a new guard knows what the last one knew, and late events count in their place.
     """
@@ -101,7 +101,7 @@ def _timings(period: Period, traffic: Span, limit: float, confidence: float) -> 
 
 
 def _baseline(*, stage: Stage, earlier: Sequence[Stay], period: Period, confidence: float) -> Baseline | None:
-    """Measure the latest stay at a lower stage that has enough sends to compare with, else the latest of all."""
+    """Measure the latest stay at a lower stage; prefer one with enough sends to compare."""
     first: Baseline | None = None
     for stay in earlier:
         if (
@@ -146,7 +146,7 @@ def _sends_on_record(stay: Span) -> Mapping[str, Any]:
 
 
 def _seen_members(*, stage: Stage, salt: str, since: datetime, traffic_from: datetime) -> SeenMembers:
-    """Count the members who started a conversation by version, without those who are in V2 at every stage."""
+    """Count the members who started a conversation, by version. Staff and testers are left out."""
     if stage.kind is not StageKind.PERCENTAGE:
         return SeenMembers()
     rows = fetch_all(

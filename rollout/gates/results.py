@@ -51,7 +51,7 @@ _HEADINGS = {
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """The answer of one gate, as a sentence for people and as figures for the record.
+    """The answer of one gate: a sentence for people, and figures for the record.
 
     `seen` and `needed` count in `unit`. `expected_at` is when the missing ones will have come at today's traffic; None
     when nothing is missing or nothing comes. An `advisory` gate does not block while its data is insufficient.

@@ -1,4 +1,4 @@
-"""Exact confidence bounds on a proportion (Clopper and Pearson), and the chi-square test of two cells.
+"""Exact confidence bounds on a proportion (Clopper-Pearson), and the two-cell chi-square test.
 
 The regularized incomplete beta function is the continued fraction 26.5.8 of Abramowitz and Stegun, summed by Lentz's
 method: the guard asks for bounds every few seconds, and needs no further library for it.
@@ -50,9 +50,9 @@ def trials_needed(*, failures: int, share: float, confidence: float = 0.95) -> i
 
 
 def quantile_rank(*, trials: int, quantile: float, confidence: float = 0.95) -> int | None:
-    """Return the rank, from 1, of the sorted trial that bounds the true quantile from above; None of too few trials.
+    """Return the rank, from 1, of the sorted trial that is the quantile's upper bound.
 
-    It holds for any distribution of the trials.
+    None of too few trials. It holds for any distribution.
     """
     # The quantile lies above the trial of rank r exactly when r or more of the trials lie below it.
     ranks = range(1, trials + 1)

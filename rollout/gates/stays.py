@@ -1,4 +1,4 @@
-"""The rollout's stays at its stages, and the stay that can be resumed after a rollback."""
+"""The rollout's stays at its stages, and which one can be resumed after a rollback."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def find_resumed(stays: Sequence[Stay]) -> Stay | None:
 
 
 def unvisited_stages(stays: Sequence[Stay]) -> tuple[Stage, ...]:
-    """Return the stages below the present one at which the rollout did not stay on its way up."""
+    """Return the lower stages that were skipped on the way up to the present one."""
     if not stays or stays[0].stage is None:
         return ()
     seen = {standard_stage(stay.stage) for stay in _climb(stays) if stay.stage}

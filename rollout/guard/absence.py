@@ -30,7 +30,7 @@ _STARTED_AT = time.monotonic()
 
 
 def check_guard() -> int:
-    """Alert while no guard watches, and while nobody can start a conversation; return how many alerts. For the worker."""
+    """Alert while no guard watches or nobody can start a conversation. Return how many alerts; for the worker."""
     state, up_for = snapshot.read_now(), time.monotonic() - _STARTED_AT
     # That nobody can start comes first: it silences the alert about the guard.
     return check_tables(state) + check_starts(state, up_for=up_for) + _check_lease(state, up_for)
@@ -61,7 +61,7 @@ def check_tables(state: RolloutState) -> bool:
 
 
 def check_starts(state: RolloutState, *, up_for: float) -> bool:
-    """Alert while nobody can start a conversation in V1 or V2; return whether that is so."""
+    """Alert while nobody can start a conversation; return whether that is so."""
     if not nobody_can_start(state=state, override=settings.MESSAGING_V2_ROLLOUT):
         lifecycle.resolve("members_cannot_start")
         return False
@@ -101,7 +101,7 @@ class WorkerWatch:
             lifecycle.raise_or_resolve("worker_absent", _describe(age, stuck, silent), stage=stage)
 
     def _run_beside(self, work: Callable[[], None]) -> None:
-        """Do the worker's work in a thread, so that a slow address or a lock does not delay the guard."""
+        """Do the worker's work in a thread: a slow address must not delay the guard."""
         thread = self.threads.get(work)
         if thread is None or not thread.is_alive():
             self.threads[work] = threading.Thread(

@@ -56,7 +56,7 @@ def _alert_of(change: Change, *, key: str) -> Alert:
         severity=rule.severity,
         opened_at=change.at,
         last_seen_at=ClockTimestamp(),
-        # A notice needs no action: it is told once, and is over at once.
+        # A notice needs no action: it is sent once and resolved at once.
         resolved_at=ClockTimestamp() if rule.severity is Severity.NOTICE else None,
         words=_describe(change),
         figures={

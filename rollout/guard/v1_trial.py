@@ -1,4 +1,4 @@
-"""Tries V1 after a rollback, in a transaction that is rolled back, so that a broken V1 is noticed without members."""
+"""Tries V1 after a rollback, to notice a broken V1 before members do. Each trial is rolled back."""
 
 import logging
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def rehearse_with(rehearsal: Callable[[], bool]) -> None:
 
 
 def try_v1() -> int:
-    """Try V1 if a trial is due, record the result, and raise or resolve the alert; return how many trials were made.
+    """Try V1 if a trial is due, and raise or resolve the alert. Return how many trials were made.
 
     For the worker, and for the guard in its place; the connection must be the web role's. A trial is due each minute in
     the first hour after a rollback and while V1 fails, and every ten minutes later, until V2 is on or V1 is frozen.

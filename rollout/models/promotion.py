@@ -20,7 +20,7 @@ class ProposalState(models.TextChoices):
 
 
 class Proposal(models.Model):
-    """A promotion that one person proposes and another approves, of the rollout as it was at `from_version`.
+    """A promotion that one person proposes and another approves. It is valid for `from_version` only.
 
     `evidence` holds the gates' results and their confidence. An override is decided by its proposer alone, and `missing`
     holds what it passed over.
@@ -127,7 +127,7 @@ class RootCause(models.Model):
 
 
 class DrainCertificate(models.Model):
-    """One attempt to prove that no V2 start under an earlier version of the flag can still commit.
+    """One attempt to prove that no V2 start from before a rollback can still commit.
 
     Only a row with `issued_at` is a certificate; any other lists in `holders` the sessions that prevented it.
     """

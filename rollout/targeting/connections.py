@@ -6,7 +6,7 @@ from carecollective.core.database import direct_connection
 
 
 def connection_parameters(*, application_name: str) -> dict[str, Any]:
-    """Return the parameters of a direct connection, past any pooler, to this process's database in its role."""
+    """Return the parameters of a direct connection to this process's database, past any pooler."""
     parameters = direct_connection().get_connection_params()
     # A plain psycopg connection cannot use Django's row and adapter types.
     for name in ("context", "cursor_factory", "prepare_threshold"):

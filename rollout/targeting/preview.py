@@ -1,4 +1,4 @@
-"""What a stage would change before it is chosen, and why one member is in V2 or not."""
+"""Shows what a stage would change, and why one member is in V2 or not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class PreviewMember:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Who would enter and who would leave V2 at `stage`, of the `members` who can start a conversation."""
+    """Who would enter or leave V2 at `stage`. `members` counts all who can start a conversation."""
 
     stage: Stage
     current: Stage
@@ -89,7 +89,7 @@ class Explanation:
 
 
 def preview(stage: Stage) -> Preview:
-    """List the members who would enter or leave V2 at `stage`, whatever keeps V2 off today."""
+    """List the members who would enter or leave V2 at `stage`, as if nothing kept V2 off."""
     now, then = _healthy_state(), _healthy_state(stage)
     members, entering, leaving = 0, [], []
     for member, facts in _eligible_members():

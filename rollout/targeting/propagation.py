@@ -1,4 +1,4 @@
-"""Each serving process records which version of the flag it knows, so that a rollback can see when all have switched.
+"""Each serving process records the flag's version that it knows: a rollback sees when all have switched.
 
 A process writes on the connection on which it follows the flag, never on a request's. Only reading goes through Django.
 """
@@ -110,7 +110,7 @@ def process_key() -> str:
 
 
 def read_switch(*, version: int) -> Switch:
-    """Tell which of the serving processes know `version` of the flag or a later one.
+    """Tell which serving processes know `version` of the flag or a later one.
 
     A process whose session is gone has ended, or has only lost its connection. Unless it surely ended, it counts as waiting
     until it must have turned V2 off by itself.

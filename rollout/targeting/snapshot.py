@@ -1,4 +1,4 @@
-"""Keeps a fresh copy of the rollout's state in every process, so that a request needs no query for it.
+"""Keeps a fresh copy of the rollout's state in every process, so that requests need no query.
 
 With ROLLOUT_SNAPSHOT "thread", one thread per process listens for notifications on its own connection, and reads the row
 after each, at least once a second. With "query", each call reads through Django.

@@ -26,7 +26,7 @@ class RolloutState:
 
     @property
     def holds_v2_off(self) -> bool:
-        """Tell whether V2 is off at any stage, because no guard watches or its tables are missing."""
+        """Tell whether V2 is off at any stage: no guard watches, or its tables are missing."""
         return not (self.guarded and self.installed)
 
 

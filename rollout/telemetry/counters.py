@@ -60,7 +60,7 @@ def begin_at_zero() -> None:
         for method in Method:
             for outcome, code in (*endings, (Outcome.REFUSED, "conversation_exists")):
                 OPERATIONS.labels(version.value, method.value, outcome.value, code)
-    # One slow call is enough for an alarm, whatever its outcome, even before its version is known.
+    # One slow call is enough for an alert, with any outcome, even before its version is known.
     for known in (*MessagingVersion, NO_VERSION):
         for method in (Method.START, Method.SEND):
             for outcome in Outcome:

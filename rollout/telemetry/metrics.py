@@ -118,7 +118,7 @@ class ErrorCount:
 
 @dataclass(frozen=True, slots=True)
 class FailingCode:
-    """How often one failure of the system came in one version, and the latest requests that met it."""
+    """One error code of the system's failures in one version, with its latest requests."""
 
     code: str
     version: str
@@ -129,7 +129,7 @@ class FailingCode:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How often operations of one method and version ended in one way, and for how many members."""
+    """How many operations of one method and version ended in one way, and of how many members."""
 
     version: str | None
     method: str
@@ -141,7 +141,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class LatestEnding:
-    """When and how one start or send ended, and for which member where that is known."""
+    """When and how one start or send ended, and for which member if known."""
 
     at: datetime
     outcome: Outcome
@@ -194,7 +194,7 @@ def duration_at(period: Period, rank: int) -> float:
 
 
 def slow_calls(period: Period, *, over_ms: float = 5000) -> SlowCalls:
-    """Count the calls that took too long, and those that the statement timeout ended before that."""
+    """Count the calls that took over `over_ms`, or that the statement timeout ended."""
     is_slow = "duration_ms > %s OR (duration_ms >= %s AND error_code = 'database_error')"
     columns = f"count(*) FILTER (WHERE {is_slow}), count(*), max(duration_ms)"
     (row,) = _select(columns, period, given=[over_ms, STATEMENT_TIMEOUT_MS])
@@ -233,7 +233,7 @@ def errors_by_code(period: Period, *, version: str | None = None) -> tuple[Error
 
 
 def failures_by_code(period: Period, *, requests: int = 3) -> tuple[FailingCode, ...]:
-    """List the system's failures by code and version, the most frequent first, each with its latest `requests`."""
+    """List the system's failures by code and version, with the latest `requests` of each."""
     columns = (
         "error_code, coalesce(version, ''), count(*), max(timestamp),"
         " (array_agg(request_id ORDER BY timestamp DESC, id DESC) FILTER (WHERE request_id <> ''))[1:%s]"
@@ -287,7 +287,7 @@ def active_conversations(*, hours: int = 24) -> tuple[Conversations, ...]:
 
 
 def adoption(conversations: Iterable[Conversations]) -> Proportion:
-    """Count the conversations opened in V2 out of those opened in either version, from the tables' own counts."""
+    """Return V2's proportion of the newly opened conversations."""
     new = {found.version: found.new for found in conversations}
     return Proportion(new.get("v2", 0), sum(new.values()))
 
@@ -312,7 +312,7 @@ def _select(
     given: Sequence[Any] = (),
     last: Sequence[Any] = (),
 ) -> list[tuple[Any, ...]]:
-    # Every piece of SQL is this module's own; whatever comes from outside is a value.
+    # All SQL text is this module's own; values from outside are parameters.
     condition, values = period.condition()
     for column, value in (("version", version), ("method", method)):
         if value is not None:

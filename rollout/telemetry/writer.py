@@ -1,4 +1,4 @@
-"""Writes events to the table on a connection of its own, so that no request waits for it or fails with it."""
+"""Writes events to the table on its own connection, so that no request waits for it."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ APPLICATION_NAME = "carecollective-events"
 MOST_WAITING = 10_000
 BATCH = 500
 RETRY_FIRST, RETRY_LAST = 0.1, 2.0
-# A locked table delays the writer alone: it gives up soon and tries again, and blocks nobody behind it.
+# On a locked table the writer gives up soon and tries again, so that nobody queues behind it.
 LIMITS = f"SET lock_timeout = '500ms'; SET statement_timeout = '{STATEMENT_TIMEOUT_MS}ms'"
 
 _COLUMNS = (
