@@ -49,10 +49,11 @@ lint: setup-dev  ## Check style, types, architecture, templates, migrations and 
 	$(PY) -m mypy $(SOURCES)
 	$(VENV)/bin/lint-imports
 	PYTHONPATH=. $(PY) .ci/draw_architecture.py --check
+	$(PY) .ci/lint_docs.py
 	find templates -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 --check {} +
 	find templates -name '*.html' -exec $(VENV)/bin/djhtml --tabwidth 2 --check {} +
 	@! grep -rnE '.{161}' templates || { echo "A template line has at most 160 characters: wrap these."; exit 1; }
-	$(PY) -m codespell_lib $(SOURCES) templates docs README.md Makefile
+	$(PY) -m codespell_lib $(SOURCES) templates docs *.md Makefile
 	$(MANAGE) makemigrations --check --dry-run
 	PYTHONPATH=. $(PY) .ci/lint_migrations.py
 	$(MANAGE) spectacular --validate --fail-on-warn --file .schema.yaml

@@ -131,7 +131,7 @@ STORAGES = {
 
 CONVERSATIONS_PER_HOUR = read("CONVERSATIONS_PER_HOUR", 10, whole_number(1, 1_000_000), "a whole number from 1")
 MESSAGES_PER_MINUTE = read("MESSAGES_PER_MINUTE", 50, whole_number(1, 1_000_000), "a whole number from 1")
-# Per IP address, which a whole community centre may share: docs/decisions/0028-limits-by-address.md
+# Per IP address, which a whole community centre may share: docs/decisions/0028-rate-limits-by-address.md
 FAILED_SIGN_INS_PER_10_MINUTES = read(
     "FAILED_SIGN_INS_PER_10_MINUTES", 50, whole_number(1, 1_000_000), "a whole number from 1"
 )

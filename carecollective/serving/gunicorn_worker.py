@@ -2,7 +2,7 @@
 
 gunicorn's own threaded worker reads a request in the thread that serves it: a few slow clients would hold every thread.
 Here the main loop reads all requests and sends all answers. A thread gets only complete requests, and each client has a
-deadline. See `docs/decisions/0025-slow-clients-hold-no-thread.md`.
+deadline. See `docs/decisions/0025-buffered-requests.md`.
 """
 
 import errno
