@@ -103,7 +103,7 @@ def _prepare(export_id: UUID, member: User) -> bool:
 
 
 def compose_export_ready(member_id: UUID) -> Letter | None:
-    """Write the mail to a member whose export staff requested; None when the export is gone."""
+    """Write the mail about an export that staff requested; None when the export is gone."""
     member = User.objects.filter(pk=member_id).first()
     if member is None:
         return None

@@ -29,7 +29,7 @@ class ErasureForm(RawForm):
         return cls(initial={"leaving": _signer.sign(str(member.pk))})
 
     def member_id(self) -> UUID | None:
-        """Return the id of the member whose page the form was on; None without a valid signature."""
+        """Return the id of the member who got the form; None without a valid signature."""
         try:
             return UUID(_signer.unsign(self.raw("leaving")))
         except BadSignature:

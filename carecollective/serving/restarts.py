@@ -45,7 +45,7 @@ class ControlFiles:
             raise RestartError(f"No site runs on {self.site_lock.parent}: start it with `make run`.")
         descriptor = try_lock(self._one_at_a_time)
         try:
-            # A restart whose command was interrupted holds no lock, but the site has taken the request.
+            # An interrupted command holds no lock, although the site has taken its request.
             if descriptor is None or self._read_answer()[0] == Answer.TAKEN:
                 raise RestartError("A restart is under way already: wait for it to end.")
             self._answer.unlink(missing_ok=True)

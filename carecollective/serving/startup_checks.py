@@ -117,10 +117,10 @@ def _describe(policy: str, difference: Difference) -> str:
 
 
 def _is_telling(difference: Difference, roles: set[str]) -> bool:
-    whose, _colon, setting = difference.name.partition(": ")
+    scope, _colon, setting = difference.name.partition(": ")
     return (
         difference.expected is None
-        and whose.removesuffix(" in this database") in {"every role", "the server", *roles}
+        and scope.removesuffix(" in this database") in {"every role", "the server", *roles}
         and CRITICAL_SETTINGS.fullmatch(setting) is not None
     )
 

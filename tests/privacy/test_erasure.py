@@ -274,7 +274,9 @@ def test_a_member_can_leave_while_others_are_sending_to_them(committed_db, membe
         wait_for(lambda: all(sent), seconds=30)
         began = time.monotonic()
         with acting_as(leaver), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = '2s'")  # the site's own: nobody's sending holds up who leaves
+            cursor.execute(
+                "SET LOCAL lock_timeout = '2s'"
+            )  # as the site has it: a message that is being sent must not delay an erasure
             erasure.scrub(leaver.pk)
         figure("left within", time.monotonic() - began, "s")
         before = list(sent)
