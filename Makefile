@@ -52,6 +52,7 @@ lint: setup-dev  ## Check style, types, architecture, templates, migrations and 
 	$(PY) .ci/lint_docs.py
 	find templates -name '*.html' -exec $(VENV)/bin/djade --target-version 5.2 --check {} +
 	find templates -name '*.html' -exec $(VENV)/bin/djhtml --tabwidth 2 --check {} +
+	@! grep -rnE 'def test_\w{60}' tests || { echo "A test's name has at most 64 characters: shorten these."; exit 1; }
 	@! grep -rnE '.{161}' templates || { echo "A template line has at most 160 characters: wrap these."; exit 1; }
 	$(PY) -m codespell_lib $(SOURCES) templates docs *.md Makefile
 	$(MANAGE) makemigrations --check --dry-run

@@ -168,7 +168,7 @@ def test_no_page_answers_a_post_with_what_a_reload_would_do_again() -> None:
     assert answering == {"help", "requests", "messages", "account/erased"}
 
 
-def test_no_list_of_staff_is_of_conversations_messages_tokens_or_sessions() -> None:
+def test_staff_lists_show_no_conversations_tokens_or_sessions() -> None:
     private = ("conversation", "message", "token", "session", "notification", "readpointer", "reportaccess")
     assert not [model for model in models_shown() if any(word in model for word in private)]
 

@@ -42,7 +42,7 @@ def what_a_browser_gets(email: str) -> tuple[object, ...]:
     return answer.status_code, page.status_code, texts, headers, sorted(browser.cookies)
 
 
-def test_an_address_that_is_taken_gets_the_answer_of_one_that_is_free(ada: User) -> None:
+def test_taken_and_free_addresses_get_the_same_answer(ada: User) -> None:
     free, taken = what_a_browser_gets("zoe@example.org"), what_a_browser_gets("ADA@example.org")
     assert free == taken
     assert free[:2] == (302, 200)

@@ -147,7 +147,7 @@ def test_staff_have_a_link_sent_and_never_see_it(ada, staff, signed_in):
     assert "Had a link sent" in client.get(f"{MEMBERS}{ada.pk}/history/").content.decode()
 
 
-def test_members_send_nobody_a_link_and_staff_none_to_those_above_them(ada, member, staff):
+def test_only_higher_ranks_send_password_links(ada, member, staff):
     helper, administrator = staff(is_superuser=False), staff()
     for actor, target, refusal in (
         (member(), ada, NotPermitted),

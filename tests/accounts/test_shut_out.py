@@ -63,7 +63,7 @@ def test_a_new_password_on_its_way_does_not_undo_being_shut_out(root, mal, signe
     assert browser.get("/admin/").status_code == 302
 
 
-def test_a_new_password_on_its_way_does_not_bring_back_who_was_erased(root, mal, signed_in, monkeypatch):
+def test_a_concurrent_new_password_does_not_undo_an_erasure(root, mal, signed_in, monkeypatch):
     browser, checked = signed_in(mal), User.check_password
 
     def check_early(self, raw_password):

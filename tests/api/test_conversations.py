@@ -150,7 +150,7 @@ def test_polling_brings_only_what_is_newer_and_otherwise_304(
 
 
 @versions
-def test_a_poll_of_a_long_thread_brings_the_newest_and_says_that_there_is_more(
+def test_a_poll_of_a_long_thread_says_that_there_is_more(
     caller: Caller, start: Start, owner: User, helper: User, version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("carecollective.inbox.selectors.POLL_LIMIT", 3)
@@ -322,7 +322,7 @@ def test_reading_moves_the_readers_pointer_and_only_when_asked_to(
     assert client.get(LIST).json()["results"][0]["unread_count"] == 0
 
 
-def test_a_member_whose_approval_was_taken_back_reads_and_does_not_write(
+def test_a_member_without_approval_reads_but_does_not_write(
     caller: Caller, conversation: UUID, owner: User, nothing_written: Block
 ) -> None:
     User.objects.filter(pk=owner.pk).update(verification_status="rejected")

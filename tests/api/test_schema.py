@@ -53,7 +53,7 @@ def test_it_is_openapi_3_1_and_names_every_call_of_the_contract() -> None:
     assert Client().get("/api/schema", headers={"Accept": "application/yaml"}).content.startswith(b"openapi: 3.1")
 
 
-def test_every_call_but_signing_in_and_health_takes_a_token_or_a_session() -> None:
+def test_every_call_except_sign_in_and_health_needs_credentials() -> None:
     for (method, path), operation in operations().items():
         secured = {name for requirement in operation.get("security", []) for name in requirement}
         if path in ("/api/auth/token", "/api/health", "/api/health/live"):
@@ -92,7 +92,7 @@ def test_every_refusal_is_documented_by_an_example_of_its_code() -> None:
         assert f"'code': '{code}'" in document
 
 
-def test_an_example_says_that_a_v2_threads_first_message_is_in_no_poll() -> None:
+def test_an_example_shows_a_v2_poll_without_the_first_message() -> None:
     place = "/api/messaging/conversations/{conversation_id}"
 
     def example(path: str) -> dict[str, Any]:

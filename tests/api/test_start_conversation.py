@@ -48,7 +48,7 @@ def test_a_helper_outside_the_cohort_gets_a_v1_conversation(
 
 
 @pytest.mark.parametrize(("first_stage", "version"), [("enabled", "v2"), ("disabled", "v1")])
-def test_a_second_offer_is_answered_with_the_conversation_that_exists(
+def test_a_second_offer_names_the_existing_conversation(
     caller: Caller,
     helper: User,
     groceries: HelpRequest,
@@ -157,7 +157,7 @@ def test_a_request_in_progress_takes_an_offer(caller: Caller, helper: User, groc
     assert caller(helper).post(address(groceries.pk), {"initial_message": TEXT}, format="json").status_code == 201
 
 
-def test_the_conversation_that_exists_is_named_even_when_the_request_has_ended(
+def test_an_ended_request_still_names_the_existing_conversation(
     caller: Caller, helper: User, owner: User, groceries: HelpRequest
 ) -> None:
     client = caller(helper)
@@ -226,7 +226,7 @@ def test_the_eleventh_conversation_in_an_hour_has_to_wait(
     assert 0 < int(answer["Retry-After"]) <= 3600
 
 
-def test_both_messagings_closed_is_unavailable_and_says_when_to_try_again(
+def test_with_both_versions_closed_retry_after_is_given(
     caller: Caller, helper: User, groceries: HelpRequest, nothing_written: Block, stage: Make
 ) -> None:
     stage("disabled", v1_writes=False)

@@ -50,7 +50,7 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("path", QUERIES)
-def test_an_empty_parameter_is_as_good_as_none_and_the_document_says_so(
+def test_an_empty_parameter_counts_as_absent_as_documented(
     caller: Caller, helper: User, groceries: HelpRequest, path: str
 ) -> None:
     client = caller(helper)

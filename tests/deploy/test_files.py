@@ -41,7 +41,7 @@ def variables() -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("file", "name"), sorted(variables()))
-def test_each_variable_is_read_by_the_site_and_explained_in_the_readme(file: str, name: str) -> None:
+def test_each_variable_is_used_and_explained_in_the_readme(file: str, name: str) -> None:
     assert f'"{name}"' in SOURCES
     assert f"`{name}`" in README
 
@@ -71,7 +71,7 @@ def test_the_image_takes_what_the_project_has_and_no_more() -> None:
     assert packages <= allowed
 
 
-def test_each_process_of_the_composition_is_run_as_the_procfile_runs_it() -> None:
+def test_compose_runs_each_process_as_the_procfile_does() -> None:
     services = compose()["services"]
     assert {"web", "worker", "guard", "postgres", "pgbouncer", "prometheus", "grafana", "caddy"} <= set(services)
     for name, process in (("prepare", "release"), ("worker", "worker"), ("guard", "guard")):
@@ -116,7 +116,7 @@ def test_proxies_let_go_of_connections_before_the_site_does() -> None:
     assert int(caddy[1]) < KEEP_ALIVE_SECONDS
 
 
-def test_nginx_leaves_to_the_site_what_it_words_itself_and_overwrites_what_it_believes() -> None:
+def test_nginx_passes_errors_on_and_overwrites_trusted_headers() -> None:
     nginx = read("nginx.conf")
     limit = re.search(r"client_max_body_size (\d+)m", nginx)
     assert limit

@@ -45,7 +45,7 @@ def owner_url() -> Iterator[str]:
         wait_for(lambda: not is_running(data_dir), seconds=30)
 
 
-def test_the_site_gets_through_the_pooler_of_the_example_and_nobody_else(owner_url: str, tmp_path: Path) -> None:
+def test_only_the_site_gets_through_the_example_pooler(owner_url: str, tmp_path: Path) -> None:
     program = find_program()
     if program is None:
         pytest.skip("pgbouncer is not on PATH, and apt does not give it")

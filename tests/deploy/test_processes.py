@@ -129,7 +129,7 @@ def health(port: str) -> dict[str, object]:
         return {}
 
 
-def test_the_processes_of_the_procfile_make_one_site_and_write_nothing_into_it(site: Path, start: Start) -> None:
+def test_the_procfile_makes_one_site_and_writes_nothing_into_it(site: Path, start: Start) -> None:
     before = files_of(site)
     said, _nothing = start("release").communicate(timeout=120)
     # What an administrator of the server has to do would stand here, had create-site.sh not done it.

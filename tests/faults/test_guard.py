@@ -62,7 +62,7 @@ def held_still(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_killed_guard_is_replaced_by_the_standby_and_never_are_there_two(site, seats, figure):
+def test_a_standby_replaces_a_killed_guard_and_only_one_leads(site, seats, figure):
     wait_for(lambda: site.value(HOLDERS) == 1, seconds=15)  # the site's own, or the standby would be the first
     standby = subprocess.Popen(
         [sys.executable, "manage.py", "guard"],
@@ -109,7 +109,7 @@ def take_all_connections(site: Site, held: ExitStack) -> int:
     raise AssertionError("The web role's limit was never reached.")
 
 
-def test_with_the_web_roles_connections_exhausted_guard_and_rollback_still_get_in(site, seats, new_seat, figure):
+def test_without_web_connections_guard_and_rollback_work(site, seats, new_seat, figure):
     version = int(site.value("SELECT version FROM rollout_flag WHERE name = 'messaging_v2'"))
     with everybody_in_v2(site), ExitStack() as held:
         figure("connections taken by somebody else", take_all_connections(site, held))
@@ -132,7 +132,7 @@ def test_with_the_web_roles_connections_exhausted_guard_and_rollback_still_get_i
     wait_for(lambda: site.send(new_seat, "There is room again.").status == 201, seconds=BACK_WITHIN)
 
 
-def test_with_the_web_roles_connections_exhausted_staff_roll_back_in_the_browser(site, seats, new_seat, figure):
+def test_without_web_connections_staff_roll_back_in_the_browser(site, seats, new_seat, figure):
     email, password = f"{uuid4()}@example.org", "a-staff-member-of-the-tests"
     member_id, _token = site.add_member("Stella")
     site.rows(

@@ -74,7 +74,7 @@ def test_killed_database_backends_lose_nothing_and_repeat_nothing(site, seats, f
     check(talk, figure)
 
 
-def test_a_killed_postmaster_loses_nothing_and_is_replaced_under_worker_and_guard(site, seats, figure):
+def test_a_killed_postmaster_is_replaced_and_loses_nothing(site, seats, figure):
     back, guarded = [], []
     with talking(site, seats) as talk:
         for _ in range(POSTMASTER_KILLS):

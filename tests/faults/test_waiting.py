@@ -54,7 +54,7 @@ def test_a_row_held_by_somebody_else_is_a_503_in_time(site, seats, figure, versi
     assert site.send(seat, "Now it goes through.").status == 201
 
 
-def test_an_offer_on_a_request_held_by_somebody_else_is_a_503_in_time(site, seats, figure):
+def test_an_offer_on_a_locked_request_is_a_503_in_time(site, seats, figure):
     owner_id, _token = site.add_member("Olga")
     _helper_id, token = site.add_member("Henry")
     key = site.add_request(owner_id)
@@ -98,7 +98,7 @@ def test_a_statement_that_takes_too_long_is_cut_counted_and_alerted(site, seats,
     assert site.send(new_seat, "Slowly").status == 201
 
 
-def test_with_the_events_table_locked_sends_succeed_as_fast_and_are_counted_afterwards(site, seats, new_seat, figure):
+def test_with_events_locked_sends_succeed_and_are_counted_later(site, seats, new_seat, figure):
     count = "SELECT count(*) FROM application_logs WHERE timestamp > %s AND method = 'sendMessage' AND user_id = %s"
     since = site.value("SELECT clock_timestamp()")
 

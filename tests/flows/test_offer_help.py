@@ -191,9 +191,7 @@ def test_a_new_message_appears_without_reloading(open_page, member, help_request
     expect(helps.locator('text=<b>Bring</b> the "big" bag & a smile 😊')).to_be_visible(timeout=30_000)
 
 
-def test_offering_again_later_leads_to_the_conversation_and_keeps_the_text(
-    open_page, member, help_request, settled_stage
-):
+def test_offering_again_opens_the_conversation_and_keeps_the_text(open_page, member, help_request, settled_stage):
     settled_stage("enabled")
     helping, request = member(), help_request()
     page = open_page(f"/requests/{request.pk}", helping)

@@ -108,7 +108,7 @@ def test_every_sign_is_taken_as_it_is(help_request, sign):
 
 
 @pytest.mark.parametrize("q", ["a\0b", "\0", "\ud800"])
-def test_a_character_that_no_text_holds_is_refused_in_words_of_its_own(q):
+def test_an_unstorable_character_has_a_refusal_of_its_own(q):
     with refused(errors.ValidationRefused, "validation_error", 400) as refusal:
         RequestFilters.parse({"q": q})
     assert "character" in str(refusal.value.fields["q"][0])

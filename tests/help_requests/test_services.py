@@ -176,6 +176,6 @@ def test_an_ongoing_request_has_no_end(help_request):
     assert stored(help_request(is_ongoing=True)).expires_at is None
 
 
-def test_there_is_nothing_to_lock_about_a_request_that_does_not_exist(db):
+def test_a_missing_request_cannot_be_locked(db):
     with refused(HelpRequestNotFound, "help_request_not_found", 404):
         lock_help_request(uuid4())

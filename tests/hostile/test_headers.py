@@ -85,7 +85,7 @@ def test_every_cookie_of_a_public_site_is_secure_and_stays_at_home(public: dict[
         assert not morsel["domain"], (page, name)
 
 
-def test_the_session_of_who_signs_in_is_secure_and_kept_from_scripts_and_from_other_sites(
+def test_the_session_cookie_is_secure_httponly_and_samesite(
     public: dict[str, Any],
 ) -> None:
     assert public["signed in"]["status"] == 302

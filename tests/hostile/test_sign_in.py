@@ -85,7 +85,7 @@ def test_another_spelling_of_the_address_is_the_same_account(ada: User, door: st
     assert AccessAttempt.objects.count() == 1
 
 
-def test_behind_a_proxy_the_lock_is_of_the_callers_address_and_not_of_everybodys(ada: User, settings: Any) -> None:
+def test_behind_a_proxy_the_lock_is_per_client_address(ada: User, settings: Any) -> None:
     settings.TRUSTED_PROXIES = 1
 
     def guess(*hops: str, password: str = "wrong") -> int:
@@ -101,7 +101,7 @@ def test_behind_a_proxy_the_lock_is_of_the_callers_address_and_not_of_everybodys
     assert guess(password=PASSWORD) == 302
 
 
-def test_behind_proxies_that_are_named_only_what_they_add_is_believed(ada: User, settings: Any) -> None:
+def test_only_named_proxies_are_believed(ada: User, settings: Any) -> None:
     settings.TRUSTED_PROXIES = [ip_network("127.0.0.1"), ip_network("10.0.0.0/8")]
 
     def guess(*hops: str, password: str = "wrong", address: str = "127.0.0.1") -> int:

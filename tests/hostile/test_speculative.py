@@ -150,7 +150,7 @@ def test_head_has_no_body_and_the_length_of_gets(world: World) -> None:
         assert "Content-Length" not in asked or asked["Content-Length"] == got.get("Content-Length"), path
 
 
-def test_a_form_fetched_in_advance_is_asked_for_again_when_it_is_wanted(db: None) -> None:
+def test_a_prefetched_form_is_fetched_again_on_use(db: None) -> None:
     """Without its cookie it would be refused, and with it a page that nobody wanted would have set one."""
     visitor = Client(enforce_csrf_checks=True)
     visitor.cookies["somebody_elses"] = "1"

@@ -63,7 +63,7 @@ BOTH_LENGTHS = {
 
 
 @pytest.mark.parametrize("probe", BOTH_LENGTHS.values(), ids=BOTH_LENGTHS.keys())
-def test_a_request_that_two_readers_would_read_differently_is_refused(send: Send, probe: bytes) -> None:
+def test_an_ambiguous_http_request_is_refused(send: Send, probe: bytes) -> None:
     answers = send(probe)
     assert answers
     assert answers[0] == b"400"

@@ -112,7 +112,7 @@ def test_a_closed_conversation_still_is_the_pairs_only_one(helper, groceries, co
     assert refusal.value.conversation_id == conversation.pk
 
 
-def test_the_conversation_that_stands_is_named_even_when_the_request_is_over(helper, groceries, conversation):
+def test_an_offer_on_an_ended_request_names_the_conversation(helper, groceries, conversation):
     type(groceries).objects.filter(pk=groceries.pk).update(status=RequestStatus.COMPLETED)
     with refused(ConversationExists, "conversation_exists", 409):
         create(helper, groceries)

@@ -105,7 +105,7 @@ def test_continuing_twice_leads_to_the_one_conversation(helper, owner, thread):
         ask_to_continue(actor=owner, conversation_id=thread)
 
 
-def test_offering_leads_to_the_frozen_conversation_until_it_was_continued(helper, groceries, thread):
+def test_offering_opens_the_frozen_thread_until_it_is_continued(helper, groceries, thread):
     with refused(ConversationExists, "conversation_exists", 409) as refusal:
         offer_help(actor=helper, help_request_id=groceries.pk, initial_message=GO_ON)
     assert refusal.value.conversation_id == thread
@@ -200,9 +200,7 @@ def test_what_ended_before_the_freeze_stays_ended(
         go_on(helper, key)
 
 
-def test_the_request_tells_who_asked_even_when_the_owner_opened_the_conversation(
-    helper, owner, groceries, legacy_conversation, stage
-):
+def test_the_request_decides_who_the_requester_is(helper, owner, groceries, legacy_conversation, stage):
     key = legacy_conversation(owner, helper, groceries)
     stage("enabled")
     found = look(helper, key)

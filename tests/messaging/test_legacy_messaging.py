@@ -133,9 +133,7 @@ def test_a_conversation_that_the_helper_left_stands_in_nobodys_way(helper, owner
     assert start(helper, groceries).pk != left
 
 
-def test_anothers_conversation_about_the_request_stands_in_nobodys_way(
-    helper, outsider, owner, groceries, legacy_conversation
-):
+def test_another_helpers_conversation_blocks_nobody(helper, outsider, owner, groceries, legacy_conversation):
     legacy_conversation(outsider, owner, groceries)
     start(helper, groceries)
 
@@ -242,9 +240,7 @@ def test_nothing_legacy_is_changed_by_writing_beside_it(
     assert added(before, legacy_rows()) == ["conversation_participants"] * 2 + ["conversations"] + ["messages"] * 2
 
 
-def test_of_a_legacy_conversation_that_goes_on_only_the_time_of_its_last_message_moves(
-    helper, owner, groceries, legacy_conversation, legacy_rows
-):
+def test_continuing_changes_only_the_last_message_time(helper, owner, groceries, legacy_conversation, legacy_rows):
     key = legacy_conversation(helper, owner, groceries, ["Hello", {"content": "Psst", "deleted_at": "2025-09-21"}])
     before = legacy_rows("last_message_at", "updated_at")
     send(owner, key)

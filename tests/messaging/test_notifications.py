@@ -301,7 +301,7 @@ def test_a_mail_is_settled_after_it_was_sent(owner, tell, settings, monkeypatch)
     assert "continue your conversation" in mail.outbox[0].body
 
 
-def test_after_a_dead_letter_only_what_is_newer_is_tried_and_speaks_of_all(owner, tell, settings, monkeypatch):
+def test_mail_after_a_dead_letter_covers_all_that_is_unread(owner, tell, settings, monkeypatch):
     settings.EMAIL_BACKEND = f"{__name__}.Unreachable"
     monkeypatch.setattr(Unreachable, "refusal", smtplib.SMTPDataError(550, b"no"))
     tell(owner)

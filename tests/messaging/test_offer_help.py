@@ -77,9 +77,7 @@ def test_anybody_in_the_cohort_meets_anybody_out_of_it(helper, member, help_requ
 
 
 @pytest.mark.parametrize(("before", "after", "version"), [("disabled", "enabled", "v1"), ("enabled", "disabled", "v2")])
-def test_a_conversation_keeps_its_version_whichever_way_the_flag_moves(
-    helper, owner, groceries, stage, before, after, version
-):
+def test_a_conversation_keeps_its_version_when_the_flag_moves(helper, owner, groceries, stage, before, after, version):
     stage(before)
     started = offer(helper, groceries)
     stage(after, v1_writes=True)
@@ -148,7 +146,7 @@ def test_the_refusals_are_the_same_in_both_versions(helper, owner, member, help_
         offer_help(actor=helper, help_request_id=helper.pk, initial_message=OFFER)
 
 
-def test_a_request_that_is_over_still_leads_to_the_conversation_about_it(helper, groceries, stage):
+def test_an_ended_request_still_links_its_conversation(helper, groceries, stage):
     stage("enabled")
     started = offer(helper, groceries)
     type(groceries).objects.filter(pk=groceries.pk).update(status="completed")
@@ -171,7 +169,7 @@ def test_the_owner_is_told_and_the_helper_is_not(helper, owner, groceries, stage
     )
 
 
-def test_a_conversation_of_the_new_messaging_is_closed_and_opened_again(helper, owner, groceries, stage):
+def test_a_v2_conversation_is_closed_and_reopened(helper, owner, groceries, stage):
     stage("enabled")
     key = offer(helper, groceries).conversation_id
     close_conversation(actor=owner, conversation_id=key)

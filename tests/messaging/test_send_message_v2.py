@@ -82,7 +82,7 @@ def test_not_even_staff_write_into_anothers_conversation(staff, conversation):
         send(boss, conversation)
 
 
-def test_a_closed_conversation_takes_nothing_until_it_is_opened_again(owner, helper, conversation):
+def test_a_closed_conversation_takes_no_message_until_reopened(owner, helper, conversation):
     set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
     with refused(ConversationInactive, "conversation_inactive", 409):
         send(helper, conversation)
@@ -146,7 +146,7 @@ def test_the_same_id_in_another_conversation_is_a_conflict(owner, helper, conver
         send(owner, another, "Thank you!", message_id=key)
 
 
-def test_an_id_that_strangers_have_used_is_a_conflict_and_shows_nothing(owner, conversation, member, help_request):
+def test_a_strangers_message_id_conflicts_and_reveals_nothing(owner, conversation, member, help_request):
     key, stranger = uuid4(), member()
     theirs = create_conversation_atomic(
         actor=stranger,

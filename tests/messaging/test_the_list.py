@@ -226,7 +226,7 @@ def test_pages_follow_the_key_both_ways_even_within_one_moment(
     assert (first.rows, first.previous) == (pages[0].rows, None)
 
 
-def test_a_conversation_that_comes_alive_meanwhile_moves_nobody_off_the_next_page(helper, owner, help_request, stage):
+def test_new_activity_drops_nobody_from_the_next_page(helper, owner, help_request, stage):
     stage("enabled")
     keys = [
         offer_help(actor=helper, help_request_id=help_request(user=owner).pk, initial_message=OFFER).conversation_id

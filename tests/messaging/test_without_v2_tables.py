@@ -88,7 +88,7 @@ def test_the_pages_answer(
         open_thread(reader=helper, conversation_id=conversation.pk, mark_read=False)
 
 
-def test_while_v1_is_frozen_members_are_told_that_messaging_is_paused(
+def test_frozen_v1_tells_members_that_messaging_is_paused(
     drop: Drop, stage: Any, helper: User, groceries: HelpRequest
 ) -> None:
     stage("percentage:100", v1_writes=False)
@@ -151,9 +151,7 @@ def test_any_other_missing_table_is_a_host_that_cannot_serve(
 
 
 @pytest.mark.parametrize("action", [["status"], ["audit"], ["acceptance"], ["preview", "internal"]])
-def test_the_rollout_command_says_in_a_sentence_that_a_table_is_missing(
-    db: None, drop: Drop, action: list[str]
-) -> None:
+def test_the_rollout_command_says_that_a_table_is_missing(db: None, drop: Drop, action: list[str]) -> None:
     drop("rollout_change", "rollout_alert", "profiles_groups")
     with pytest.raises(CommandError) as refused:
         call_command("rollout", *action, stdout=StringIO())

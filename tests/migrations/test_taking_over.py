@@ -51,7 +51,7 @@ def of(found: Catalog, *tables: str, what: str = "") -> set[tuple[str, str, str]
     return {words for words in found if words[0] in tables and (not what or words[1] == what)}
 
 
-def test_the_v1_tables_gain_policies_and_rights_for_our_roles_and_nothing_else(takeover: Takeover) -> None:
+def test_v1_tables_gain_only_policies_and_rights_for_our_roles(takeover: Takeover) -> None:
     gained = of(takeover.after, *V1_TABLES) - of(takeover.before, *V1_TABLES)
     assert of(takeover.before, *V1_TABLES) - of(takeover.after, *V1_TABLES) == set()
     assert {what for _table, what, _words in gained} == {"policy", "grant"}
@@ -98,7 +98,7 @@ def test_a_table_born_on_an_empty_database_is_the_legacy_one(
     assert of(born_empty, table, what=what) == of(takeover.after, table, what=what)
 
 
-def test_a_first_start_on_an_empty_database_finds_every_table_and_no_member(template_database: str) -> None:
+def test_a_first_start_makes_every_table_and_no_member(template_database: str) -> None:
     name = f"test_{os.getpid()}_first_start"
     databases.recreate(settings.DATA_DIR, name, template_database)
     try:

@@ -39,7 +39,7 @@ def walk(database: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_every_migration_goes_back_and_forth_on_a_database_born_empty(template_database: str, scratch: str) -> None:
+def test_every_migration_reverses_on_an_empty_database(template_database: str, scratch: str) -> None:
     databases.recreate(settings.DATA_DIR, scratch, template_database)
     with connect(scratch) as superuser:
         populate(superuser)
@@ -52,9 +52,7 @@ def test_every_migration_goes_back_and_forth_on_a_database_born_empty(template_d
 
 
 @pytest.mark.slow
-def test_every_migration_goes_back_and_forth_on_a_legacy_database_and_leaves_it_as_it_was(
-    template_database: str, scratch: str
-) -> None:
+def test_every_migration_reverses_on_a_legacy_database(template_database: str, scratch: str) -> None:
     legacy.restore(settings.DATA_DIR, scratch)
     with connect(scratch) as superuser:
         restored = catalog.describe(superuser, catalog.LEGACY_TABLES)

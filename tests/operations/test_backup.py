@@ -71,7 +71,7 @@ def test_it_covers_every_table(backed_up: Backup, world: str) -> None:
     assert {f"public.{table}" for table in tables} == set(backed_up[1].tables)
 
 
-def test_its_manifest_says_what_policies_grants_and_versions_there_were(backed_up: Backup) -> None:
+def test_its_manifest_lists_policies_grants_and_versions(backed_up: Backup) -> None:
     manifest = read_manifest(backed_up[0])
     assert manifest == backed_up[1]
     assert sum(part.table in ("conversations_v2", "messages_v2") for part in manifest.policies) == 5
@@ -102,7 +102,7 @@ def test_the_command_shows_a_table_and_where_it_is(world: str, at: At, tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == [dump.name, path_of_manifest(dump).name]
 
 
-def test_a_trial_agrees_leaves_nothing_behind_and_satisfies_the_checklist(
+def test_a_good_trial_satisfies_the_checklist_and_leaves_nothing(
     own_copy: Path, copy: Copy, at: At, db: None, settings: Any
 ) -> None:
     settings.BACKUP_DIR = own_copy.parent
@@ -117,7 +117,7 @@ def test_a_trial_agrees_leaves_nothing_behind_and_satisfies_the_checklist(
     assert automated_checks.check_backup().state == "pass"
 
 
-def test_a_restored_database_is_the_same_and_holds_its_roles_to_the_same_rules(backed_up: Backup, fresh: Copy) -> None:
+def test_a_restored_database_has_the_same_data_and_policies(backed_up: Backup, fresh: Copy) -> None:
     name = fresh("restored")
     said = run("restore", backed_up[0], "--into", url(name, "owner"))
     messages = backed_up[1].tables["public.messages_v2"]
@@ -136,9 +136,7 @@ def hold_something_else(dump: Path) -> None:
     path.write_text(json.dumps(facts))
 
 
-def test_a_trial_refuses_a_dump_that_holds_something_else_than_its_manifest_says(
-    own_copy: Path, copy: Copy, at: At
-) -> None:
+def test_a_trial_refuses_a_dump_that_differs_from_its_manifest(own_copy: Path, copy: Copy, at: At) -> None:
     hold_something_else(own_copy)
     name = copy("tried")
     at(name)
@@ -165,7 +163,7 @@ class Terminal(StringIO):
         return True
 
 
-def test_progress_stays_on_one_line_of_a_terminal_for_each_kind_of_step() -> None:
+def test_progress_takes_one_terminal_line_per_kind_of_step() -> None:
     out = Terminal()
     progress = Progress(OutputWrapper(out))
     for line in ("Checksums: 1 of 10 tables", "Checksums: 10 of 10 tables", "Dump: 1 of 1 tables"):
@@ -220,9 +218,7 @@ def test_one_changed_character_of_one_message_is_noticed(backed_up: Backup, copy
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
-def test_one_changed_character_of_the_file_is_noticed_before_anything_is_restored(
-    own_copy: Path, fresh: Copy, place: float
-) -> None:
+def test_one_changed_character_is_noticed_before_restoring(own_copy: Path, fresh: Copy, place: float) -> None:
     content = bytearray(own_copy.read_bytes())
     content[int(len(content) * place)] ^= 1
     own_copy.write_bytes(content)
@@ -248,9 +244,7 @@ def test_it_never_goes_into_a_database_that_holds_something(backed_up: Backup, c
     assert ask(name, "SELECT count(*) FROM messages_v2") == before
 
 
-def test_a_legacy_database_can_be_backed_up_before_anything_of_ours_is_in_it(
-    tmp_path: Path, fresh: Copy, at: At
-) -> None:
+def test_an_untouched_legacy_database_can_be_backed_up(tmp_path: Path, fresh: Copy, at: At) -> None:
     name = fresh("legacy_home")
     with psycopg.connect(url("postgres"), autocommit=True) as server:
         roles.create_database(server, database=name, owner=databases.OWNER)
@@ -280,9 +274,7 @@ def test_only_the_newest_are_kept_and_other_files_are_left_alone(settings: Any, 
     assert prune_backups() == 0
 
 
-def test_the_command_keeps_as_many_as_were_asked_for_and_elsewhere_all(
-    world: str, at: At, settings: Any, tmp_path: Path
-) -> None:
+def test_the_command_keeps_as_many_backups_as_asked(world: str, at: At, settings: Any, tmp_path: Path) -> None:
     at(world)
     settings.BACKUP_DIR, settings.BACKUPS_KEPT = tmp_path / "kept", 2
     elsewhere = tmp_path / "elsewhere"
@@ -353,7 +345,7 @@ def test_the_password_is_in_no_argument(world: str, at: At, monkeypatch: pytest.
     assert password not in seen.read_text()
 
 
-def test_rows_written_meanwhile_are_in_neither_the_dump_nor_the_manifest(
+def test_rows_written_meanwhile_are_in_neither_dump_nor_manifest(
     copy: Copy, at: At, fresh: Copy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     name = copy("busy")

@@ -64,9 +64,7 @@ def test_it_writes_over_nobodys_export(as_owner: str, tmp_path: Path) -> None:
     assert ask(as_owner, HELD) == 3
 
 
-def test_what_was_there_is_in_the_export_and_migrate_makes_the_tables_anew_as_they_were_agreed(
-    as_owner: str, tmp_path: Path
-) -> None:
+def test_dropped_data_is_exported_and_migrate_remakes_the_tables(as_owner: str, tmp_path: Path) -> None:
     # What broke the tables does not come back with them.
     ask(as_owner, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''broken''; END'")
     ask(as_owner, "CREATE TRIGGER broken BEFORE INSERT ON messages_v2 FOR EACH ROW EXECUTE FUNCTION f()")

@@ -85,9 +85,7 @@ def test_a_trial_takes_the_key_from_the_setting_and_leaves_nothing(
     assert sorted(encrypted.parent.iterdir()) == sorted([encrypted, path_of_manifest(encrypted)])
 
 
-def test_any_other_key_is_refused_in_one_sentence_and_nothing_is_made(
-    encrypted: Path, tmp_path: Path, fresh: Copy
-) -> None:
+def test_another_key_is_refused_in_one_sentence(encrypted: Path, tmp_path: Path, fresh: Copy) -> None:
     name = fresh("never")
     into = ("restore", encrypted, "--into", url(name, "owner"))
     other = write_key(tmp_path / "other.txt", pyrage.x25519.Identity.generate())

@@ -143,7 +143,7 @@ def test_a_backup_in_work_is_left_alone(large: str, tmp_path: Path, settings: An
     assert left_in(tmp_path) == [dump.name, path_of_manifest(dump).name]
 
 
-def test_whatever_the_moment_at_which_a_backup_is_killed_all_of_it_goes(tmp_path: Path) -> None:
+def test_a_backup_killed_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
     name = "carecollective-20261101T000000Z"
     halves = (
         (f"{name}.dump.partial", f"{name}.manifest.json.partial"),
@@ -188,9 +188,7 @@ def test_a_stopped_trial_leaves_no_scratch_database(large: str, large_backup: Pa
     assert scratch_databases(large) == 0
 
 
-def test_the_worker_drops_what_a_killed_trial_left_and_leaves_a_running_one_alone(
-    large: str, large_backup: Path
-) -> None:
+def test_the_worker_drops_only_databases_of_killed_trials(large: str, large_backup: Path) -> None:
     with started(large, "restore", large_backup, "--verify", role="owner") as process:
         wait_for(lambda: scratch_databases(large), seconds=60)
         assert prune_scratch_databases() == 0

@@ -122,6 +122,6 @@ def test_a_policy_of_ours_may_compare_with_a_legacy_columns_own_type() -> None:
     assert not is_same("Policies", agreed, typed.replace("'open'", "'closed'"))
 
 
-def test_a_policy_that_the_gate_holds_does_not_keep_the_site_from_starting(taken_over: Any) -> None:
+def test_a_policy_behind_the_gate_does_not_stop_the_start(taken_over: Any) -> None:
     (difference,) = look(taken_over, "CREATE POLICY wide ON messages FOR SELECT USING (true)")
     assert not difference.stops_start

@@ -88,7 +88,7 @@ def test_it_tries_the_newest_once_and_again_when_days_have_gone_by(site: str, du
     assert open_kinds() == set()
 
 
-def test_a_failure_is_recorded_and_stays_an_alert_until_a_trial_succeeds(site: str, dump: Path) -> None:
+def test_a_failure_stays_an_alert_until_a_trial_succeeds(site: str, dump: Path) -> None:
     whole = dump.read_bytes()
     damage(dump)
     assert run_due_drill() == 1

@@ -77,7 +77,7 @@ def test_a_restore_that_is_cut_off_leaves_the_database_empty(
     assert ask(name, "SELECT has_schema_privilege('carecollective_ops', 'public', 'CREATE')") is False
 
 
-def test_a_script_that_the_server_refuses_leaves_the_database_empty_and_says_why(
+def test_a_refused_script_leaves_the_database_empty_and_says_why(
     backed_up: Backup, fresh: Copy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     name = fresh("refused_script")
@@ -150,7 +150,7 @@ def test_only_the_first_setting_is_left_out_and_no_members_words(tmp_path: Path)
     assert (tmp_path / "script").read_bytes() == b"".join(words[1:])
 
 
-def test_who_may_not_act_as_the_operations_role_is_told_what_to_ask_for(
+def test_an_owner_outside_operations_is_told_what_to_ask_for(
     backed_up: Backup, fresh: Copy, at: At, world: str
 ) -> None:
     at(world)

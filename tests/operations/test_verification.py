@@ -27,7 +27,7 @@ def refusal(database: str, *arguments: str, role: str = "web") -> subprocess.Cal
     return refused.value
 
 
-def test_it_shows_what_was_expected_beside_what_was_found_and_leaves_no_trace(world: str) -> None:
+def test_it_shows_expected_beside_found_and_leaves_no_trace(world: str) -> None:
     before = ask(world, "SELECT (SELECT count(*) FROM conversations_v2) + (SELECT count(*) FROM messages_v2)")
     said = verify(world)
     assert "All " in said.splitlines()[-1]

@@ -92,7 +92,7 @@ def pages(site, member, help_request, stage, settled_stage):
 
 
 @pytest.mark.parametrize(("widths", "scheme"), [((390, 320), "light"), ((1280,), "dark")])
-def test_every_page_is_accessible_fits_the_screen_and_keeps_the_policy(open_page, pages, widths, scheme):
+def test_every_page_is_accessible_and_fits_the_screen(open_page, pages, widths, scheme):
     ada, everybody, members = pages
     problems = []
 

@@ -61,9 +61,7 @@ def test_one_list_shows_both_versions_and_marks_legacy_ones(signed_in, help_requ
     assert escape("Hello, I could do this\non <i>Friday</i>.") in cards[0]
 
 
-def test_a_conversation_without_its_first_message_is_explained_kindly(
-    signed_in, member, help_request, legacy_conversation
-):
+def test_a_missing_first_message_is_explained(signed_in, member, help_request, legacy_conversation):
     request, helping = help_request(), member()
     key = legacy_conversation(request, helping, request.user)
     client = signed_in(request.user)

@@ -97,7 +97,7 @@ def test_there_are_exactly_five_policies_for_the_web_alone(connect_as: Connect) 
     assert {roles for _table, _policy, roles in found} == {"{carecollective_web}"}
 
 
-def test_every_policy_asks_for_the_actor_once_a_statement_and_not_once_a_row(connect_as: Connect) -> None:
+def test_policies_read_the_acting_member_once_per_statement(connect_as: Connect) -> None:
     query = (
         "SELECT policyname, coalesce(qual, '') || coalesce(with_check, '') FROM pg_policies"
         " WHERE tablename IN ('conversations_v2', 'messages_v2')"

@@ -75,14 +75,14 @@ def test_no_function_that_deletes_takes_a_limit_from_its_caller(connect_as: Conn
     assert connect_as("superuser").execute(query.encode()).fetchall() == []
 
 
-def test_what_the_caller_s_setting_says_does_not_shorten_what_is_kept(connect_as: Connect, settings: Any) -> None:
+def test_a_callers_setting_does_not_shorten_retention(connect_as: Connect, settings: Any) -> None:
     settings.EVENTS_RETENTION_DAYS = settings.EXPORTS_KEPT_DAYS = 1
     kept = connect_as("superuser").execute("SELECT kind, days FROM core_retentionperiod ORDER BY kind").fetchall()
     assert kept == [("events", 30), ("exports", 7)]
 
 
 @pytest.mark.parametrize("role", ["web", "guard", "ops"])
-def test_no_role_of_ours_makes_temporary_things_schemas_or_large_objects(connect_as: Connect, role: str) -> None:
+def test_our_roles_make_no_temporary_or_large_objects(connect_as: Connect, role: str) -> None:
     held = connect_as(role).execute(
         "SELECT has_database_privilege(current_database(), 'TEMP'), has_database_privilege(current_database(), 'CREATE'),"
         " has_schema_privilege('public', 'CREATE'), has_function_privilege('lo_from_bytea(oid, bytea)', 'EXECUTE')"

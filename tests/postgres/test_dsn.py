@@ -74,7 +74,7 @@ def test_a_direct_url_that_leads_elsewhere_or_nowhere_is_refused(direct_url: str
     assert "ret@" not in str(refusal.value)
 
 
-def test_an_operators_url_is_kept_for_the_owner_and_derived_for_the_others() -> None:
+def test_the_owner_keeps_the_url_and_other_roles_derive_theirs() -> None:
     url = "postgres://boss:p%40ss@db.example:6432/care?sslmode=require"
     assert derived_url(url, "owner", "key") == url
     web = parse_url(derived_url(url, "web", "key"))
@@ -98,7 +98,7 @@ def test_a_url_survives_being_taken_apart_and_put_together(url: str) -> None:
     assert parse_url(build_url(parse_url(url))) == parse_url(url)
 
 
-def test_django_connects_with_what_the_url_says_and_binds_on_the_server() -> None:
+def test_django_connects_by_the_url_and_binds_on_the_server() -> None:
     url = "postgresql://u:p%40@db.example:6432/care?sslmode=require&connect_timeout=7"
     settings = database_settings(url)
     assert settings == {
@@ -113,7 +113,7 @@ def test_django_connects_with_what_the_url_says_and_binds_on_the_server() -> Non
 
 
 @pytest.mark.parametrize("url", ["mysql://u@h/db", "care", "postgresql://h/db?nonsense=1", "postgresql://h:port:2/db"])
-def test_a_url_that_cannot_be_read_is_refused_in_a_sentence_naming_the_variable(url: str) -> None:
+def test_a_malformed_url_is_refused_naming_the_variable(url: str) -> None:
     with pytest.raises(PostgresError, match=r"^DATABASE_URL .*\.$"):
         database_settings(url)
 

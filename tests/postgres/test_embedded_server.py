@@ -55,7 +55,7 @@ def test_two_first_starts_at_once_make_one_server(data_dir: Path, use: Use) -> N
     assert ask(data_dir, "SELECT count(*) FROM pg_database WHERE datname = 'carecollective'") == 1
 
 
-def test_a_start_while_the_server_is_stopping_waits_and_starts_it_again(data_dir: Path, use: Use) -> None:
+def test_a_start_during_a_stop_waits_and_starts_the_server(data_dir: Path, use: Use) -> None:
     use().end()
     for _ in range(3):
         user = use()
@@ -173,7 +173,7 @@ def test_a_removed_data_directory_ends_its_server(home: Path, use: Use) -> None:
 
 
 @as_root
-def test_root_runs_it_unprivileged_from_programs_that_only_root_reaches(home: Path, use: Use) -> None:
+def test_root_runs_it_unprivileged_from_root_only_programs(home: Path, use: Use) -> None:
     programs = home / "site"
     wheel = bin_dir().parent.parent
     shutil.copytree(wheel, programs / wheel.name, ignore=shutil.ignore_patterns("include", "pginstall"))
@@ -215,7 +215,7 @@ def test_nothing_that_members_write_reaches_its_log(data_dir: Path, use: Use) ->
     assert "secret" not in (data_dir / "postgres.log").read_text()
 
 
-def test_a_data_directory_that_cannot_be_used_is_named_in_one_sentence(home: Path, use: Use) -> None:
+def test_an_unusable_data_directory_is_named_in_one_sentence(home: Path, use: Use) -> None:
     (home / "file").write_text("not a folder")
     complaint = use(home / "file", wait=False).fail()
     assert str(home / "file") in complaint

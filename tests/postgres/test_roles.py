@@ -46,7 +46,7 @@ def operator_url(data_dir: Path, use: Use) -> str:
 
 
 @pytest.mark.parametrize("role", ["owner", *SERVICE_ROLES])
-def test_no_role_but_operations_may_bypass_policies_and_none_is_a_superuser(server: Path, role: str) -> None:
+def test_only_operations_bypasses_policies_and_none_is_superuser(server: Path, role: str) -> None:
     rights = "SELECT rolsuper || ' ' || rolbypassrls || ' ' || rolcreaterole FROM pg_roles WHERE rolname = current_user"
     assert ask(server, rights, role=role) == ("false true false" if role == "ops" else "false false false")
 
@@ -82,7 +82,7 @@ def test_only_the_owner_makes_temporary_things(server: Path, role: str) -> None:
     ask(server, "CREATE TEMPORARY TABLE mine (one integer)", role="owner")
 
 
-def test_operations_read_every_table_there_is_and_will_be_and_web_none(server: Path) -> None:
+def test_operations_read_every_table_now_and_later(server: Path) -> None:
     ask(server, "CREATE TABLE later AS SELECT 1 AS one", role="owner")
     ask(server, "CREATE SCHEMA elsewhere CREATE TABLE too (one integer)", role="owner")
     assert ask(server, "SELECT one FROM later", role="ops") == 1
@@ -140,9 +140,7 @@ def test_an_operators_owner_with_the_rights_makes_the_roles(data_dir: Path, oper
             assert connection.info.user == f"carecollective_{role}"
 
 
-def test_an_operators_owner_without_the_rights_learns_what_to_ask_an_administrator_for(
-    data_dir: Path, operator_url: str
-) -> None:
+def test_an_owner_without_rights_is_told_what_to_ask_for(data_dir: Path, operator_url: str) -> None:
     with pytest.raises(PostgresError) as refusal:
         prepare_server(operator_url, secret_key=SECRET_KEY)
     request = str(refusal.value)
@@ -221,7 +219,7 @@ def test_a_database_url_of_the_web_role_is_refused(server: Path) -> None:
         prepare_server(connection_url(server, "web"), secret_key=SECRET_KEY)
 
 
-def test_an_owner_in_name_alone_learns_what_to_ask_an_administrator_for(data_dir: Path, operator_url: str) -> None:
+def test_an_owner_of_no_tables_is_told_what_to_ask_for(data_dir: Path, operator_url: str) -> None:
     """A database of another role's, its schema made before PostgreSQL 15: nothing may be granted or revoked in it."""
     with psycopg.connect(connection_url(data_dir, "superuser", "care"), autocommit=True) as superuser:
         superuser.execute(f"ALTER ROLE operator {MAY_MAKE_ROLES}".encode())

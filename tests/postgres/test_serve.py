@@ -113,7 +113,7 @@ def test_a_bad_setting_is_named_in_one_sentence(home: Path, serve: Serve) -> Non
     assert site.said.count("\n") == 1
 
 
-def test_it_survives_the_death_of_its_worker_its_database_and_its_supervisor(prepared: Path, serve: Serve) -> None:
+def test_it_survives_killed_worker_database_and_supervisor(prepared: Path, serve: Serve) -> None:
     site = serve()
     site.wait_until_up()
 

@@ -115,7 +115,7 @@ def test_another_key_is_refused_until_it_is_taken_over(urls: tuple[str, str]) ->
         prepare_server(url, secret_key=KEY)
 
 
-def test_roles_from_before_the_mark_are_ours_while_they_take_our_password(server: Path, urls: tuple[str, str]) -> None:
+def test_unmarked_roles_are_ours_if_they_take_our_password(server: Path, urls: tuple[str, str]) -> None:
     first, second = urls
     prepare_server(first, secret_key=KEY)
     for role in SERVICE_ROLES:
@@ -129,7 +129,7 @@ def test_roles_from_before_the_mark_are_ours_while_they_take_our_password(server
         prepare_server(second, secret_key=KEY)
 
 
-def test_who_may_not_make_roles_is_never_shown_how_to_take_anothers_over(server: Path, urls: tuple[str, str]) -> None:
+def test_without_createrole_nobody_is_shown_how_to_take_over(server: Path, urls: tuple[str, str]) -> None:
     """Only on request: if an administrator ran these statements, the first site would stop."""
     first, second = urls
     prepare_server(first, secret_key=KEY)

@@ -122,7 +122,7 @@ def test_a_legacy_message_can_be_reported_unless_taken_down(ada, bob, help_reque
         report(ada, hidden, messages(ada, hidden)[0].id)
 
 
-def test_staff_see_five_messages_around_it_and_each_access_is_recorded(ada, conversation, staff, signed_in):
+def test_staff_see_five_messages_around_and_access_is_recorded(ada, conversation, staff, signed_in):
     reported = report(ada, conversation, messages(ada, conversation)[9].id)
     helper = staff(name="Sana", is_superuser=False)
     client = signed_in(helper)
@@ -183,9 +183,7 @@ def test_no_access_is_recorded_for_a_message_that_is_gone(
     assert not stored(ReportAccess)
 
 
-def test_the_list_has_pages_those_that_wait_first_and_then_the_newest(
-    ada, bob, conversation, staff, signed_in, monkeypatch
-):
+def test_the_list_shows_waiting_reports_first_in_pages(ada, bob, conversation, staff, signed_in, monkeypatch):
     monkeypatch.setattr(selectors, "REPORTS_PER_PAGE", 2)
     bobs = [message for message in messages(ada, conversation) if message.sender_id == bob.pk]
     first, second, third, fourth, fifth = (report(ada, conversation, message.id).pk for message in bobs[:5])

@@ -53,7 +53,7 @@ def run(db, beyond_policies):
     return against
 
 
-def test_whatever_happens_in_whatever_order_the_site_keeps_its_contract(run, figure):
+def test_the_site_keeps_its_contract_in_any_order_of_steps(run, figure):
     ran = run(World, examples=100 if FULL else 12)
     figure("steps, each checked in full", ran.steps)
     figure("outcomes", ", ".join(f"{count} {name}" for name, count in ran.outcomes.most_common()))

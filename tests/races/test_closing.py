@@ -79,7 +79,7 @@ def test_no_message_is_newer_than_its_conversations_end(crowd, helper, owner, as
     assert rows_of("SELECT count(*) FROM messages_v2") == [(seen.count(Sent),)]
 
 
-def test_the_harness_sees_what_comes_too_late_where_nothing_is_locked(crowd, helper, ask, stage, rows_of, monkeypatch):
+def test_the_harness_sees_late_messages_without_locks(crowd, helper, ask, stage, rows_of, monkeypatch):
     """The request ends between the writing of a conversation and of its first message."""
     opened, ended = Event(), Event()
     add = Conversation.save

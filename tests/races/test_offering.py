@@ -97,7 +97,7 @@ def test_two_helpers_at_once_have_a_conversation_each(crowd, helper, member, ask
     assert len(rows_of(PAIRS)) == 2 * TRIALS_OF[version]
 
 
-def test_offers_in_both_versions_at_once_make_one_conversation_over_both(crowd, helper, ask, each_its_version, rows_of):
+def test_concurrent_offers_in_both_versions_make_one_conversation(crowd, helper, ask, each_its_version, rows_of):
     violations = []
     for _trial in range(TRIALS):
         request = ask()
@@ -143,9 +143,7 @@ def test_a_limit_holds_against_calls_at_once(crowd, member, ask, stage, settings
         assert sum(isinstance(outcome, RateLimitExceeded) for outcome in outcomes) == MOST - 5
 
 
-def test_the_harness_sees_doubled_conversations_where_nothing_is_locked(
-    crowd, helper, ask, stage, rows_of, monkeypatch
-):
+def test_the_harness_sees_doubled_conversations_without_locks(crowd, helper, ask, stage, rows_of, monkeypatch):
     for module in ("messaging_v1.services", "carecollective.inbox.services"):
         monkeypatch.setattr(f"{module}.lock_help_request", unlocked)
     stage("disabled")
@@ -154,7 +152,7 @@ def test_the_harness_sees_doubled_conversations_where_nothing_is_locked(
     assert [pair for pair in rows_of(PAIRS) if pair[2] > 1]
 
 
-def test_the_harness_sees_a_pair_in_both_versions_where_nothing_is_locked(
+def test_the_harness_sees_a_pair_in_both_versions_without_locks(
     crowd, helper, ask, each_its_version, rows_of, monkeypatch
 ):
     for module in ("messaging_v1.services", "messaging_v2.services", "carecollective.inbox.services"):

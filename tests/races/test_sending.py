@@ -48,7 +48,7 @@ def test_a_send_repeated_while_it_runs_is_stored_once(crowd, owner, started, row
 
 
 @both_versions
-def test_one_id_in_two_conversations_at_once_is_one_message_and_one_conflict(crowd, owner, started, rows_of, version):
+def test_one_id_in_two_conversations_at_once_is_one_conflict(crowd, owner, started, rows_of, version):
     keys = [started(version), started(version)]
     for _trial in range(TRIALS // 4):
         message_id = uuid4()

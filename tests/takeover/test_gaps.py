@@ -98,7 +98,7 @@ def test_an_unknown_conversation_status_is_shown_and_read_only(adopted, as_super
     assert 'name="message"' not in client.get(f"/messages/{PAIR}").content.decode()
 
 
-def test_unknown_words_of_a_request_are_shown_as_they_are_and_found_as_other(adopted, as_superuser):
+def test_an_unknown_category_is_shown_as_is_and_found_as_other(adopted, as_superuser):
     server = as_superuser(adopted)
     for column in ("status", "category", "urgency"):
         server.execute(f"ALTER TABLE help_requests DROP CONSTRAINT help_requests_{column}_check")

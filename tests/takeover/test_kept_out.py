@@ -138,7 +138,7 @@ def test_who_is_kept_out_cannot_sign_in_until_staff_let_them_in(as_owner):
     assert sign_in("otto@example.org", "legacy-otto") == the("Otto")
 
 
-def test_who_never_confirmed_an_address_waits_for_approval_and_is_no_staff(as_owner):
+def test_an_unconfirmed_address_waits_for_approval_without_rights(as_owner):
     with as_owner() as cursor:
         cursor.execute(
             "ALTER TABLE auth.users ADD deleted_at timestamptz;"

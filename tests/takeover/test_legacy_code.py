@@ -89,7 +89,7 @@ def test_an_accepted_change_is_what_counts_from_then_on(adopted, as_superuser):
     assert databases.manage(settings.DATA_DIR, adopted, "adopt_legacy", "--accept-changes").stdout.startswith("Nothing")
 
 
-def test_a_takeover_of_an_earlier_release_is_kept_with_the_next_migrate(adopted, as_superuser):
+def test_migrate_keeps_a_takeover_by_an_earlier_release(adopted, as_superuser):
     superuser = as_superuser(adopted)
     superuser.execute("UPDATE adoption_takeover SET what_runs = NULL")
     assert verify(adopted, "--cheap") == []

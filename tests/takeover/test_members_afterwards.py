@@ -143,7 +143,7 @@ def test_pages_show_tags_as_text(adopted):
     assert json.loads(answer)["messages"][0]["content"] == "I can do it 😊 <b>any</b> evening after six"
 
 
-def test_offering_help_works_at_once_even_beside_what_the_failure_left(adopted, stage):
+def test_offering_help_works_beside_a_broken_conversation(adopted, stage):
     stage("disabled")
     orphaned = HelpRequest.objects.get(title="Borrow a folding table")
     started = offer_help(

@@ -105,7 +105,7 @@ CREATE TRIGGER {trigger} EXECUTE FUNCTION public.refuse();
         (BLIND.format(table="profiles", condition="name > 'B'"), "rows of profiles of 48"),
     ],
 )
-def test_less_than_the_owner_sees_fails_the_proof_with_the_tables_name(prove, adopted, as_superuser, statements, said):
+def test_rows_hidden_from_operations_fail_the_proof_by_table(prove, adopted, as_superuser, statements, said):
     table = statements.split()[4]
     as_superuser(adopted).execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; {statements}")
     assert any(said in difference for difference in prove().differences)

@@ -142,7 +142,7 @@ def test_every_address_is_kept_in_small_letters(adopted_template, as_superuser):
     assert column(server, "SELECT count(*) FROM profiles WHERE email <> lower(email)") == [0]
 
 
-def test_members_without_a_sign_in_are_kept_and_sign_ins_without_a_member_make_none(adopted_template, as_superuser):
+def test_only_profiles_make_members_with_or_without_a_sign_in(adopted_template, as_superuser):
     server = as_superuser(adopted_template[0])
     nameless = column(server, "SELECT name FROM profiles WHERE email IS NULL ORDER BY name")
     assert nameless == ["Empty", 'Robert\'); DROP TABLE "x"; -- <i>Bobby</i> 😊', "The younger Zora"]

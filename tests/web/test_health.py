@@ -241,7 +241,7 @@ def holds_with_the_database_away():
     assert checks["rollout_snapshot"] == {"ok": False, "age_seconds": None}
 
 
-def test_with_the_database_away_the_answer_names_all_that_hangs_on_it(database_away):
+def test_health_without_a_database_names_all_failing_checks(database_away):
     holds_with_the_database_away()
 
 

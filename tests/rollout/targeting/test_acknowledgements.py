@@ -76,7 +76,7 @@ def test_a_serving_process_tells_of_a_rollback_within_two_seconds(following: Non
     assert "All servers have switched (1 process), the last at" in switch.words
 
 
-def test_a_process_tells_of_what_is_new_at_once_and_of_nothing_new_every_ten_seconds(
+def test_versions_are_acknowledged_at_once_and_every_ten_seconds(
     committed_db: None, follower: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acknowledge(follower, version=7)
@@ -107,9 +107,7 @@ def test_a_locked_table_holds_a_follower_up_for_a_moment_only(
     assert Process.objects.get().flag_version == 7
 
 
-def test_a_missing_table_or_a_lost_connection_does_not_stop_a_follower(
-    connect_as: Connect, django_db_setup: None
-) -> None:
+def test_a_follower_survives_missing_tables_and_lost_connections(connect_as: Connect, django_db_setup: None) -> None:
     lost = connect_as("web", autocommit=True)
     lost.close()
     acknowledge(lost, version=7)
@@ -120,9 +118,7 @@ def test_a_missing_table_or_a_lost_connection_does_not_stop_a_follower(
         acknowledge(elsewhere, version=7)
 
 
-def test_those_behind_are_waited_for_and_the_silent_and_the_gone_are_not(
-    nobody: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_live_processes_that_are_behind_are_waited_for(nobody: None, monkeypatch: pytest.MonkeyPatch) -> None:
     put("a", 5)
     put("b", 4)
     put("c", 4, seconds_ago=20)
