@@ -241,7 +241,7 @@ MIDDLEWARE = [
     "carecollective.web.middleware.PrivacyHeadersMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "corsheaders.middleware.CorsMiddleware",
-    "carecollective.web.middleware.WireRefusalMiddleware",
+    "carecollective.web.middleware.ServerRefusalMiddleware",
     "carecollective.web.middleware.TrailingSlashMiddleware",
     "carecollective.web.middleware.ReservedThreadsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

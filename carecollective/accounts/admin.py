@@ -37,7 +37,7 @@ MEMBERSHIP = (
 )
 
 
-class ReasonForm(ActionForm):
+class RejectionForm(ActionForm):
     """The bar above the list, with a field for the reason of a rejection."""
 
     reason = forms.CharField(label=_("Reason, shown to the member:"), required=False, max_length=500)
@@ -92,7 +92,7 @@ class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
     """The members, waiting ones first."""
 
     form = MemberForm
-    action_form = ReasonForm
+    action_form = RejectionForm
     actions: tuple[str, ...] = ("approve", "reject", "send_password_link")
     ordering = ("verification_status", "created_at")
     list_display = ("name", "email", "location", "verification_status", "application_reason", "created_at", "is_staff")

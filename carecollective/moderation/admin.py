@@ -11,7 +11,7 @@ from django.urls import reverse
 from carecollective.accounts.models import User
 from carecollective.core.errors import DomainError, DomainNotFound, InvalidInput
 from carecollective.moderation import selectors, services
-from carecollective.moderation.models import Outcome, Report
+from carecollective.moderation.models import Report, ReportOutcome
 from carecollective.web.admin_site import ReadOnlyAdmin
 from carecollective.web.api import parse_uuid
 
@@ -56,7 +56,7 @@ class ReportAdmin(ReadOnlyAdmin):
                 reader=reader, report_id=report_id, access=_number(request, "look", digits=18)
             ),
             "accesses": selectors.list_accesses(reader=reader, report_id=report_id),
-            "outcomes": [choice for choice in Outcome.choices if choice[0] != Outcome.PENDING],
+            "outcomes": [choice for choice in ReportOutcome.choices if choice[0] != ReportOutcome.PENDING],
         }
         return TemplateResponse(request, "admin/moderation/report.html", context)
 
@@ -68,7 +68,7 @@ class ReportAdmin(ReadOnlyAdmin):
         except DomainError as refusal:
             self.message_user(request, str(refusal.message), messages.ERROR)
             return redirect("admin:moderation_report_change", report_id)
-        self.log_change(request, report, str(Outcome(report.status).label))
+        self.log_change(request, report, str(ReportOutcome(report.status).label))
         self.message_user(request, "The report is settled.", messages.SUCCESS)
         return redirect(reverse("admin:moderation_report_changelist"))
 

@@ -1,7 +1,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.moderation.models import WORDS_MAX, Reason
+from carecollective.moderation.models import WORDS_MAX, ReportReason
 from carecollective.web.pages import RawForm
 
 
@@ -9,7 +9,8 @@ class ReportForm(RawForm):
     """What is wrong with a message, and in the reporter's own words why."""
 
     reason = forms.Field(
-        label=_("What is wrong with it?"), widget=forms.Select(choices=[("", _("Please choose")), *Reason.choices])
+        label=_("What is wrong with it?"),
+        widget=forms.Select(choices=[("", _("Please choose")), *ReportReason.choices]),
     )
     words = forms.Field(
         label=_("In your own words"),

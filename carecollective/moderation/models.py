@@ -11,7 +11,7 @@ from rollout.versions import MessagingVersion
 WORDS_MAX = 1000
 
 
-class Reason(models.TextChoices):
+class ReportReason(models.TextChoices):
     """Why a message is reported; the values are the legacy system's."""
 
     HARASSMENT = "harassment", _("It threatens or harasses me")
@@ -21,7 +21,7 @@ class Reason(models.TextChoices):
     OTHER = "other", _("Something else")
 
 
-class Outcome(models.TextChoices):
+class ReportOutcome(models.TextChoices):
     PENDING = "pending", _("Waiting for staff")
     REVIEWED = "reviewed", _("Looked at, nothing to do")
     DISMISSED = "dismissed", _("Dismissed")
@@ -40,9 +40,9 @@ class Report(models.Model):
     message_id = models.UUIDField(null=True)
     reporter = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
-    reason = models.TextField(_("reason"), choices=Reason.choices)
+    reason = models.TextField(_("reason"), choices=ReportReason.choices)
     words = models.TextField(_("what they say"), default="", blank=True)
-    status = models.TextField(_("outcome"), choices=Outcome.choices, default=Outcome.PENDING)
+    status = models.TextField(_("outcome"), choices=ReportOutcome.choices, default=ReportOutcome.PENDING)
     created_at = models.DateTimeField(_("reported"), db_default=ClockTimestamp(), editable=False)
     settled_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False

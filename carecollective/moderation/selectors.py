@@ -17,7 +17,7 @@ from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput
 from carecollective.inbox.selectors import locate
 from carecollective.messaging.errors import MessageNotFound
-from carecollective.moderation.models import Outcome, Reason, ReportAccess
+from carecollective.moderation.models import ReportAccess, ReportOutcome, ReportReason
 from rollout.versions import MessagingVersion
 
 REPORTS_PER_PAGE = 50
@@ -53,7 +53,7 @@ class ReportSummary:
 
     id: UUID
     is_legacy: bool
-    version: str
+    version: MessagingVersion
     reporter: str
     author: str
     reason: str
@@ -122,7 +122,7 @@ def list_reports(*, reader: User, page: int = 1) -> ReportPage:
     require_staff(reader)
     offset = REPORTS_PER_PAGE * (page - 1)
     ending = "ORDER BY status <> %s, created_at DESC, id DESC LIMIT %s OFFSET %s"
-    found = _read_reports(reader, ending, [Outcome.PENDING, REPORTS_PER_PAGE + 1, offset])
+    found = _read_reports(reader, ending, [ReportOutcome.PENDING, REPORTS_PER_PAGE + 1, offset])
     return ReportPage(
         reports=found[:REPORTS_PER_PAGE],
         previous=page - 1 if page > 1 else None,
@@ -147,13 +147,13 @@ def _read_reports(reader: User, ending: str, values: Sequence[Any]) -> Sequence[
         ReportSummary(
             id=row[0],
             is_legacy=row[1],
-            version=row[2],
+            version=MessagingVersion(row[2]),
             reporter=names.get(row[3], ""),
             author=_author(row[4], names),
-            reason=str(Reason(row[5]).label) if row[5] in Reason.values else row[5],
+            reason=str(ReportReason(row[5]).label) if row[5] in ReportReason.values else row[5],
             words=row[6],
-            status=str(Outcome(row[7]).label) if row[7] in Outcome.values else row[7],
-            is_waiting=row[7] == Outcome.PENDING,
+            status=str(ReportOutcome(row[7]).label) if row[7] in ReportOutcome.values else row[7],
+            is_waiting=row[7] == ReportOutcome.PENDING,
             created_at=row[8],
             access_count=row[9],
         )

@@ -10,7 +10,7 @@ from carecollective.accounts.services import require_staff
 from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput, NotPermitted, ValidationRefused
 from carecollective.core.text import read_text
-from carecollective.moderation.models import WORDS_MAX, Outcome, Reason, Report
+from carecollective.moderation.models import WORDS_MAX, Report, ReportOutcome, ReportReason
 from carecollective.moderation.selectors import get_reportable_message, list_revealed_messages
 
 
@@ -25,7 +25,7 @@ def report_message(*, actor: User, conversation_id: UUID, message_id: UUID | Non
     ValidationRefused naming `reason` or `words`.
     """
     refused: dict[str, list[Any]] = {}
-    if reason not in Reason.values:
+    if reason not in ReportReason.values:
         refused["reason"] = [_("Please choose what is wrong with the message.")]
     text = read_text(words if words is not None else "", field="words", longest=WORDS_MAX, refused=refused)
     with acting_as(actor):
@@ -61,7 +61,7 @@ def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
     ValidationRefused.
     """
     require_staff(actor)
-    if outcome not in Outcome.values or outcome == Outcome.PENDING:
+    if outcome not in ReportOutcome.values or outcome == ReportOutcome.PENDING:
         raise ValidationRefused({"outcome": [_("Please choose what came of it.")]})
     with acting_as(actor):
         report = Report.objects.select_for_update(of=("self",), no_key=True).filter(pk=report_id).first()
@@ -69,7 +69,7 @@ def settle_report(*, actor: User, report_id: UUID, outcome: Any) -> Report:
             raise DomainNotFound
         if report.author_id == actor.pk:
             raise NotPermitted
-        if report.status != Outcome.PENDING:
+        if report.status != ReportOutcome.PENDING:
             raise AlreadySettled
         Report.objects.filter(pk=report.pk).update(status=outcome, settled_by=actor, settled_at=ClockTimestamp())
         report.refresh_from_db()

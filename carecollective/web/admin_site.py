@@ -27,7 +27,7 @@ HIDDEN_APPS = frozenset({"knox", "waffle"})
 USERNAME_MAX = 254
 
 
-class SignInForm(AdminAuthenticationForm):
+class AdminSignInForm(AdminAuthenticationForm):
     """Django's sign-in form, with the length of the address checked on the server too."""
 
     def clean_username(self) -> str:
@@ -37,7 +37,7 @@ class SignInForm(AdminAuthenticationForm):
         return username
 
 
-class PasswordForm(AdminPasswordChangeForm):
+class AdminPasswordForm(AdminPasswordChangeForm):
     """Django's form, with the old password checked by `authenticate`, which counts failures."""
 
     def __init__(self, *args: Any, request: HttpRequest, **options: Any) -> None:
@@ -56,7 +56,7 @@ class PasswordForm(AdminPasswordChangeForm):
 class PasswordPage(PasswordChangeView):
     """Change one's own password, unless the account was changed meanwhile."""
 
-    form_class = PasswordForm
+    form_class = AdminPasswordForm
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return super().get_form_kwargs() | {"request": self.request}
@@ -75,7 +75,7 @@ class AdminSite(admin.AdminSite):
     site_header = "Care Collective staff"
     site_title = "Care Collective staff"
     index_title = "What needs you"
-    login_form = SignInForm
+    login_form = AdminSignInForm
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)

@@ -31,17 +31,17 @@ FILLER = "x" * 7000
 Check = Callable[[], dict[str, Any]]
 
 
-class Status(StrEnum):
+class HealthStatus(StrEnum):
     OK = "ok"
     DEGRADED = "degraded"  # members are served, but the worker or the guard is missing
     FAILING = "failing"  # this host cannot serve members
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class HealthReport:
     """The result of each check by name, and the status that follows."""
 
-    status: Status
+    status: HealthStatus
     checks: Mapping[str, Mapping[str, Any]]
 
 
@@ -69,7 +69,7 @@ def register(
     _optional_tables.update(tables)
 
 
-def read() -> Report:
+def read() -> HealthReport:
     """Run every check within the time limit."""
     checks: dict[str, Mapping[str, Any]] = {}
     with _TimeLimit() as limit:
@@ -81,8 +81,10 @@ def read() -> Report:
                     checks[name] = registered.check()
     essential = ("database", *(name for name, one in _registered.items() if one.is_essential))
     if not all(checks[name]["ok"] for name in essential):
-        return Report(Status.FAILING, checks)
-    return Report(Status.OK if all(check["ok"] for check in checks.values()) else Status.DEGRADED, checks)
+        return HealthReport(HealthStatus.FAILING, checks)
+    return HealthReport(
+        HealthStatus.OK if all(check["ok"] for check in checks.values()) else HealthStatus.DEGRADED, checks
+    )
 
 
 def _check_database(limit: "_TimeLimit") -> dict[str, Any]:

@@ -40,7 +40,7 @@ class AccessMiddleware(Middleware):
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
         response = self.get_response(request)
-        # The server renders a refusal of its own through us, may keep it, and counts it whenever it sends it.
+        # The server renders its own refusals through Django, keeps them, and counts each one that it sends.
         if REFUSAL_KEY not in request.META:
             record_answer(request, response.status_code, time.perf_counter() - began)
         return response
@@ -85,7 +85,7 @@ class SpeculativeMiddleware(Middleware):
         return response
 
 
-class WireRefusalMiddleware(Middleware):
+class ServerRefusalMiddleware(Middleware):
     """Answer requests that the server refused before Django saw them, and refuse methods that are for proxies."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:

@@ -27,7 +27,7 @@ from carecollective.core.errors import (
     envelope,
 )
 from carecollective.web.api import InternalServerError, status_of
-from carecollective.web.health import Status
+from carecollective.web.health import HealthStatus
 
 Schema = dict[str, Any]
 
@@ -235,7 +235,7 @@ def complete_schema(result: Schema, generator: Any, request: Any, public: bool) 
         "ErrorDetail": ERROR_DETAIL,
         "ErrorResponse": ERROR,
         "Health": HEALTH,
-        "HealthStatus": {"type": "string", "enum": [*Status]},
+        "HealthStatus": {"type": "string", "enum": [*HealthStatus]},
     }
     components["schemas"] = dict(sorted(components["schemas"].items()))
     components |= {"responses": common, "headers": HEADERS}

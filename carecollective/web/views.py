@@ -94,7 +94,7 @@ def health_check(request: HttpRequest) -> HttpResponse:
     if request.method not in ("GET", "HEAD"):
         return _refuse_writing(request)
     report = health.read()
-    is_ready = report.status is not health.Status.FAILING
+    is_ready = report.status is not health.HealthStatus.FAILING
     return JsonResponse({"status": report.status, "checks": report.checks}, status=200 if is_ready else 503)
 
 
@@ -103,7 +103,7 @@ def liveness_check(request: HttpRequest) -> HttpResponse:
     """Tell monitors whether this process serves. It does not ask the database."""
     if request.method not in ("GET", "HEAD"):
         return _refuse_writing(request)
-    return JsonResponse({"status": health.Status.OK})
+    return JsonResponse({"status": health.HealthStatus.OK})
 
 
 def _refuse_writing(request: HttpRequest) -> HttpResponse:
