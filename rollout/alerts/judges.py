@@ -31,11 +31,11 @@ INVARIANTS: Mapping[str, str] = {
 
 NORMALLY = f"normally 1 in {1 / HEALTHY:.0f}"
 LATEST_STARTS, LATEST_ENDINGS = 3, 100
-NEARLY_ALL, NEARLY_ALL_OF = 0.9, 20
-# One member who goes too fast, or tries the same all day, is no sign of a fault; several are.
+NEARLY_ALL, ENOUGH_FOR_CRITICAL = 0.9, 20
+# One member who is too fast, or tries the same all day, is no sign of a fault; several members are.
 SEVERAL_MEMBERS = 3
 # p-values. They are tiny because the test is repeated after each operation and over many window lengths.
-CHANCE, CHANCE_OF_REPEATS = 1e-5, 1e-8
+P_VALUE, P_VALUE_WITH_REPEATS = 1e-5, 1e-8
 
 
 def creation_success(rule: Rule, evidence: Evidence) -> Finding | None:
@@ -49,7 +49,7 @@ def v1_creation_success(rule: Rule, evidence: Evidence) -> Finding | None:
 
 
 def v1_creation_failing(rule: Rule, evidence: Evidence) -> Finding | None:
-    """Judge V1's starts of five minutes; where there are few, the latest three of a day."""
+    """Judge V1's starts of five minutes, and the latest three of a day where there are few."""
     found = v1_creation_success(rule, evidence)
     latest = evidence.latest_v1_starts[:LATEST_STARTS]
     if found is not None or len(latest) < LATEST_STARTS or any(latest):
@@ -75,7 +75,7 @@ def _few_succeed(rule: Rule, evidence: Evidence, seen: Outcomes, version: Messag
 def failures_in_sequence(rule: Rule, evidence: Evidence) -> Finding | None:
     """Judge all V2 operations since the stage began, one after the other."""
     seen = evidence.detector
-    # Once tripped it stays so until the stage changes; where V2 is off already, it would never be over.
+    # The detector stays tripped until the stage changes; with V2 off, its alert would never end.
     if not seen.tripped or evidence.stage == DISABLED:
         return None
     words = (
@@ -99,24 +99,24 @@ def count_codes(
 
 
 def refusals(rule: Rule, evidence: Evidence) -> Finding | None:
-    """Judge how often operations are refused with one code, against the stage before.
+    """Judge how often operations are refused with one code, compared with the stage before.
 
-    Those of five minutes are judged; where there are few, the latest ones of a week.
+    It looks at the last five minutes, and where there is little traffic at the latest operations of a week.
     """
     found = max(
         (
             one
-            for one in chain(_refused_lately(evidence), _refused_of_the_latest(evidence))
-            if _is_more(rule, one, evidence)
+            for one in chain(_refused_in_five_minutes(evidence), _refused_among_latest(evidence))
+            if _is_significant(rule, one, evidence)
         ),
         default=None,
         key=lambda one: (one.share, one.count),
     )
     if found is None:
         return None
-    _usual, before = _before(found.code, evidence)
+    _usual, before = _earlier_rates(found.code, evidence)
     of_what, when = (
-        (found.operations, " within 5 minutes") if found.is_lately else (f"the latest {found.operations}", "")
+        (found.operations, " within 5 minutes") if found.is_recent else (f"the latest {found.operations}", "")
     )
     words = (
         f"{found.count} of {of_what} starts and sends were refused with {found.code} in {_group(found.group)}{when}: "
@@ -129,14 +129,14 @@ def refusals(rule: Rule, evidence: Evidence) -> Finding | None:
         "before": before,
         "codes": {found.code: found.count},
     }
-    are_many = found.operations >= NEARLY_ALL_OF or found.members >= SEVERAL_MEMBERS
+    are_many = found.operations >= ENOUGH_FOR_CRITICAL or found.members >= SEVERAL_MEMBERS
     severity = Severity.CRITICAL if found.share >= NEARLY_ALL and are_many else None
     return Finding(rule, words, figures, severity=severity)
 
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """How many of a group's operations one code refused, for how many members, and how many of them were repeats."""
+    """How many of a group's operations a code refused: for how many members, and how many were repeats."""
 
     group: str
     code: str
@@ -144,28 +144,28 @@ class _Refused:
     operations: int
     members: int
     repeats: int
-    is_lately: bool
+    is_recent: bool
 
     @property
     def share(self) -> float:
         return self.count / self.operations
 
 
-def _refused_lately(evidence: Evidence) -> Iterator[_Refused]:
-    """Yield what each code refused within five minutes."""
+def _refused_in_five_minutes(evidence: Evidence) -> Iterator[_Refused]:
+    """Count what each code refused within five minutes."""
     for group in ("v1", "v2", "both"):
         endings = [ending for ending in evidence.stage_endings if group in ("both", ending.version)]
         operations = sum(ending.count for ending in endings)
         for code in {ending.code for ending in endings if ending.outcome is Outcome.REFUSED and ending.code}:
             of_code = [ending for ending in endings if ending.code == code]
             count, members = sum(one.count for one in of_code), sum(one.members for one in of_code)
-            yield _Refused(group, code, count, operations, members, repeats=0, is_lately=True)
+            yield _Refused(group, code, count, operations, members, repeats=0, is_recent=True)
 
 
-def _refused_of_the_latest(evidence: Evidence) -> Iterator[_Refused]:
-    """Yield what each code refused of the latest operations, counted back to each of its refusals.
+def _refused_among_latest(evidence: Evidence) -> Iterator[_Refused]:
+    """Count what each code refused among the latest operations, back to each of its refusals.
 
-    Who is refused again within the same hour tries the same again.
+    A second refusal of a member within the same hour is a repeat.
     """
     for group, latest in evidence.latest.items():
         counts, tries = Counter[str](), defaultdict[str, set[tuple[UUID | None, int]]](set)
@@ -176,30 +176,30 @@ def _refused_of_the_latest(evidence: Evidence) -> Iterator[_Refused]:
             tries[one.code].add((one.member, int(one.at.timestamp() // 3600)))
             members = {member for member, _hour in tries[one.code] if member}
             repeats = counts[one.code] - len(tries[one.code])
-            yield _Refused(group, one.code, counts[one.code], operations, len(members), repeats, is_lately=False)
+            yield _Refused(group, one.code, counts[one.code], operations, len(members), repeats, is_recent=False)
 
 
-def _is_more(rule: Rule, seen: _Refused, evidence: Evidence) -> bool:
-    """Tell whether a code refuses so many more than in the stage before that it is not chance."""
-    # That one has a rule of its own, and a share that is normal.
+def _is_significant(rule: Rule, seen: _Refused, evidence: Evidence) -> bool:
+    """Whether a code refuses significantly more than in the stage before."""
+    # Duplicates have a rule of their own.
     if seen.code == ConversationExists.code:
         return False
-    if seen.members < SEVERAL_MEMBERS and (seen.code == RateLimitExceeded.code or not seen.is_lately):
+    if seen.members < SEVERAL_MEMBERS and (seen.code == RateLimitExceeded.code or not seen.is_recent):
         return False
-    if seen.is_lately and seen.count < rule.fewest:
+    if seen.is_recent and seen.count < rule.fewest:
         return False
-    usual, _seen = _before(seen.code, evidence)
+    usual, _seen = _earlier_rates(seen.code, evidence)
     limit = max(rule.threshold, min(3 * usual, (1 + usual) / 2))
     # Within five minutes every retry of a member counts, so the test must be stricter.
-    chance = CHANCE_OF_REPEATS if seen.is_lately else CHANCE
-    return statistics.at_least(seen.count - seen.repeats, seen.operations - seen.repeats, limit) <= chance
+    p_value = P_VALUE_WITH_REPEATS if seen.is_recent else P_VALUE
+    return statistics.at_least(seen.count - seen.repeats, seen.operations - seen.repeats, limit) <= p_value
 
 
-def _before(code: str, evidence: Evidence) -> tuple[float, float]:
+def _earlier_rates(code: str, evidence: Evidence) -> tuple[float, float]:
     """Return the refusal rate to expect of a code, and its rate in the stage before."""
     operations = sum(one.count for one in evidence.endings_before)
     refused = sum(one.count for one in evidence.endings_before if one.code == code)
-    # Seen in few operations, nothing is known to be rare.
+    # After few operations, not even a code that never came is known to be rare.
     return (refused + 1) / (operations + 20), refused / operations if operations else 0.0
 
 
@@ -271,7 +271,7 @@ def latency(rule: Rule, evidence: Evidence) -> Finding | None:
 
 
 def duplicates(rule: Rule, evidence: Evidence) -> Finding | None:
-    """Judge the starts that met a conversation that stood already."""
+    """Judge the starts that found an existing conversation."""
     seen = evidence.duplicates
     share = seen.share
     if share is None or seen.denominator < rule.minimum or seen.numerator < rule.fewest or share <= rule.threshold:
