@@ -195,7 +195,12 @@ def _limits_of(role: str, limits: Mapping[str, str]) -> Iterable[sql.Composed]:
 
 
 def _connection_limit(connection: Connection) -> sql.Composed:
-    limit = sql.Literal(_connections_for_web(connection))
+    available: int = _value(
+        connection,
+        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int",
+    )
+    # On a small server the web role gets half.
+    limit = sql.Literal(max(available - RESERVED_CONNECTIONS, available // 2))
     return sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(ROLE_NAMES["web"]), limit)
 
 
@@ -225,15 +230,6 @@ def _attribute_changes(connection: Connection, role: str, name: str) -> list[sql
         if has != wanted:
             changes.append(sql.SQL(yes if wanted else no))
     return changes
-
-
-def _connections_for_web(connection: Connection) -> int:
-    available: int = _value(
-        connection,
-        "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int",
-    )
-    # On a small server the web role gets half.
-    return max(available - RESERVED_CONNECTIONS, available // 2)
 
 
 def _schemas_with_tables(connection: Connection, owner: str) -> list[str]:

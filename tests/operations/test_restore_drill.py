@@ -74,7 +74,7 @@ def listed() -> str:
 
 
 def test_it_tries_the_newest_once_and_again_when_days_have_gone_by(site: str, dump: Path, settings: Any) -> None:
-    assert "No trial is on record." in listed()
+    assert "No restore drill is on record." in listed()
     assert run_due_drill() == 1
     assert read_manifest(dump).restore_verified_at is not None
     assert f"of {dump.name}: the same to the last character" in listed()

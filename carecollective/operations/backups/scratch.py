@@ -25,7 +25,7 @@ AUTOVACUUM_SECONDS = 5.0
 def exclusive_drill(session: Session) -> Iterator[None]:
     """Hold the lock of drills as long as the session lasts. Raises OperationError if another drill runs."""
     if not _try_lock(session):
-        raise OperationError("Another trial of a backup is running on this database.")
+        raise OperationError("Another restore drill is running on this database.")
     _drop_leftovers(session)
     yield
 
@@ -59,7 +59,7 @@ def drop_database(session: Session, name: str, *, seconds: float = DROP_SECONDS)
                 return
         if time.monotonic() - began >= seconds:
             raise OperationError(
-                f"The scratch database {name} could not be dropped within {seconds:.0f} s ({refusal}): the next trial,"
+                f"The scratch database {name} could not be dropped within {seconds:.0f} s ({refusal}): the next drill,"
                 " or the worker within the hour, drops it."
             )
         time.sleep(DROP_AGAIN_SECONDS)

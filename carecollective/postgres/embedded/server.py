@@ -74,18 +74,16 @@ def prepare(cluster: Cluster) -> None:
         exists = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is not None
         if exists and data.prepared.exists() and data.prepared.read_text().strip() == fingerprint:
             return
-        roles.create_roles(connection, passwords=_role_passwords(data), owner=ROLE_NAMES["owner"])
+        passwords = credentials.passwords(data.root)
+        roles.create_roles(
+            connection, passwords={role: passwords[role] for role in ROLE_NAMES}, owner=ROLE_NAMES["owner"]
+        )
         roles.create_database(connection, database=DATABASE, owner=ROLE_NAMES["owner"])
     # Databases for tests are copies of template1.
     for database in (DATABASE, "template1"):
         with connect(cluster.superuser_url(database)) as connection:
             roles.grant_database(connection, database=database, owner=ROLE_NAMES["owner"])
     data.prepared.write_text(fingerprint + "\n")
-
-
-def _role_passwords(data: DataDirectory) -> dict[str, str]:
-    made = credentials.passwords(data.root)
-    return {role: made[role] for role in ROLE_NAMES}
 
 
 def _join(data: DataDirectory) -> int:

@@ -21,7 +21,9 @@ class Command(OperationCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--list", action="store_true", help="make none: list the existing ones, and how the latest trial ended"
+            "--list",
+            action="store_true",
+            help="make none: list the existing ones, and how the latest restore drill ended",
         )
         parser.add_argument("--to", metavar="DIR", type=Path, help="another folder than BACKUP_DIR")
         super().add_arguments(parser)
@@ -72,10 +74,10 @@ class Command(OperationCommand):
             (dump.name, manifest.bytes, manifest.rows, (manifest.restore_verified_at or "never")[:16].replace("T", " "))
             for dump, manifest in found
         ]
-        self.stdout.write("\n".join(render(("Backup", "Bytes", "Rows", "Restored in a trial"), rows)))
+        self.stdout.write("\n".join(render(("Backup", "Bytes", "Rows", "Restored in a drill"), rows)))
         self.stdout.write(f"\n{len(rows)} backups in {folder}.")
         if drill is None:
-            self.stdout.write("No trial is on record.")
+            self.stdout.write("No restore drill is on record.")
         else:
             how = drill.failure or f"the same to the last character, in {drill.seconds:.0f} s"
-            self.stdout.write(f"Latest trial, {drill.tried_at:%Y-%m-%d %H:%M} UTC, of {drill.dump}: {how}")
+            self.stdout.write(f"Latest restore drill, {drill.tried_at:%Y-%m-%d %H:%M} UTC, of {drill.dump}: {how}")
