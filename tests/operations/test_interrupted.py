@@ -1,4 +1,4 @@
-"""A backup or a trial that is stopped or killed leaves no copy of members' data behind."""
+"""A backup or a restore drill that is stopped or killed leaves no copy of members' data behind."""
 
 import os
 import signal
@@ -180,7 +180,7 @@ def large_backup(large: str, at: At, tmp_path: Path) -> Path:
     return make_backup(tmp_path, say=quietly)[0]
 
 
-def test_a_stopped_trial_leaves_no_scratch_database(large: str, large_backup: Path) -> None:
+def test_a_stopped_drill_leaves_no_scratch_database(large: str, large_backup: Path) -> None:
     with started(large, "restore", large_backup, "--verify", role="owner") as process:
         wait_for(lambda: scratch_databases(large), seconds=60)
         process.terminate()
@@ -188,7 +188,7 @@ def test_a_stopped_trial_leaves_no_scratch_database(large: str, large_backup: Pa
     assert scratch_databases(large) == 0
 
 
-def test_the_worker_drops_only_databases_of_killed_trials(large: str, large_backup: Path) -> None:
+def test_the_worker_drops_only_databases_of_killed_drills(large: str, large_backup: Path) -> None:
     with started(large, "restore", large_backup, "--verify", role="owner") as process:
         wait_for(lambda: scratch_databases(large), seconds=60)
         assert prune_scratch_databases() == 0

@@ -31,7 +31,7 @@ class Dropped(socket.socket):
 
 @pytest.fixture
 def left_over(world: str, at: Callable[[str], None]) -> Iterator[str]:
-    """A scratch database that a killed trial left."""
+    """A scratch database that a killed drill left."""
     name = f"{world}{SCRATCH}left"
     with psycopg.connect(url("postgres"), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name} OWNER {databases.OWNER}".encode())
@@ -72,7 +72,7 @@ def test_it_gives_up_in_one_sentence(left_over: str) -> None:
     assert exists(left_over)
 
 
-def test_a_trial_stopped_while_it_connects_is_dropped_at_once(
+def test_a_drill_stopped_while_it_connects_is_dropped_at_once(
     world: str, at: Callable[[str], None], backed_up: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def be_stopped(dump: Path, address: str, **options: Any) -> NoReturn:
