@@ -30,8 +30,8 @@ SLOW = (
     "tests/rollout/test_migrations.py",
     "tests/rollout/targeting/test_propagation.py",
     "tests/rollout/gates/test_sequential.py",
-    "tests/rollout/promotion/test_audit.py::test_a_record_from_before_the_chain_is_chained_by_the_migration",
-    "tests/rollout/promotion/test_rollback_is_never_blocked.py",
+    "tests/rollout/promotion/test_audit_log.py::test_a_record_from_before_the_chain_is_chained_by_the_migration",
+    "tests/rollout/promotion/test_rollbacks.py",
     "tests/serving/test_signing_in_at_once.py",
 )
 

@@ -1,4 +1,4 @@
-"""Each alert reaches people once when it opens and once when it is over, however long their channel was away."""
+"""People are told of each alert once when it opens and once when it ends, however long a channel was down."""
 
 import re
 import socket

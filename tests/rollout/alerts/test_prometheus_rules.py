@@ -1,4 +1,4 @@
-"""The rules for Prometheus ask for what the guard's own table asks for: neither moves without the other."""
+"""The rules for Prometheus have the same limits as the guard's own table."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The table of alerts, judged purely: each threshold of the playbook, and a month in which nothing is wrong."""
+"""The table of alerts: each threshold of the playbook, and a healthy month without any alert."""
 
 import random
 from collections import deque

@@ -1,4 +1,4 @@
-"""A server that sends a byte now and then is left after the same seconds as one that sends none, with nothing left behind."""
+"""A server that drips bytes is cut off after the same time as one that sends nothing."""
 
 import threading
 import time

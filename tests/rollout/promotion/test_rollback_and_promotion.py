@@ -1,4 +1,4 @@
-"""A rollback against a promotion: one in flight never wins over it, and a later one is never undone by it."""
+"""A rollback against a promotion: an earlier promotion never wins, and a later one is never undone."""
 
 from collections.abc import Callable
 from datetime import timedelta

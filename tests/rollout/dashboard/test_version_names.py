@@ -1,4 +1,4 @@
-"""Staff read of V1 and V2, and of nothing that means the same."""
+"""In texts for staff the two versions are always called V1 and V2."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A step up takes two people: the database says so of whatever anybody writes as the web role."""
+"""A step up takes two people: the database checks this, whatever the web role writes."""
 
 from typing import Any
 from uuid import UUID
