@@ -19,8 +19,6 @@ from carecollective.accounts.sign_in import passwords, tokens
 from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.web.pages import CatchRefusals, answer_error, public_page, render_page
 
-JOINED = urlencode({"joined": 1, "next": "/account?welcome=1"})
-
 
 def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
     """Answer for an account that is locked after too many failed sign-ins from one address."""
@@ -97,7 +95,8 @@ def sign_up(request: HttpRequest) -> HttpResponse:
             request=request,
             key=form.idempotency_key("name", "email", "location", "reason"),
         )
-        return redirect(f"{reverse('login')}?{JOINED}")
+        joined = urlencode({"joined": 1, "next": f"{reverse('account')}?welcome=1"})
+        return redirect(f"{reverse('login')}?{joined}")
     return render_page(request, "accounts/signup.html", {"form": form}, refusal=attempt.error)
 
 

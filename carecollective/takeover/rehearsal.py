@@ -10,6 +10,7 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, BasePasswordHasher, identify_hasher
 from django.db import DatabaseError, connection, transaction
 from django.test import Client, override_settings
+from django.urls import reverse
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import approve_member
@@ -82,10 +83,10 @@ class Rehearsal:
 
     def _read_pages(self) -> None:
         visitor = _browser()
-        for address in ("/requests", "/login", "/signup", "/help"):
+        for address in map(reverse, ("requests", "login", "signup", "help")):
             self._try(f"reading the page {address}", _get, visitor, address)
         for (key,) in fetch_all(_REQUESTS):
-            self._try(f"reading the request {key}", _get, visitor, f"/requests/{key}")
+            self._try(f"reading the request {key}", _get, visitor, reverse("request-detail", args=[key]))
 
     def _sign_in_with_each_kind_of_hash(self) -> None:
         kinds: dict[str, User] = {}
@@ -100,9 +101,9 @@ class Rehearsal:
         address = f"{name.lower()}.{uuid4()}@rehearsal.invalid"
         form = {"name": f"Rehearsal {name}", "email": address, "password": PASSWORD}
         client = _browser()
-        _expect(client.post("/signup", form, secure=True).status_code, 302)
-        _expect(client.post("/login", form, secure=True).status_code, 302)
-        _get(client, "/account")
+        _expect(client.post(reverse("signup"), form, secure=True).status_code, 302)
+        _expect(client.post(reverse("login"), form, secure=True).status_code, 302)
+        _get(client, reverse("account"))
         return User.objects.get(email=address)
 
     def _use_the_site(self, requester: User, helper: User, staff: User) -> None:
@@ -199,11 +200,11 @@ def _sign_in_as(member: User) -> None:
     known = hasher.encode(PASSWORD, salt)
     User.objects.filter(pk=member.pk).update(password=known)
     client = _browser()
-    answer = client.post("/login", {"email": member.email, "password": PASSWORD}, secure=True)
+    answer = client.post(reverse("login"), {"email": member.email, "password": PASSWORD}, secure=True)
     _expect(answer.status_code, 302)
     if client.session.get(SESSION_KEY) != str(member.pk):
         raise StepFailed("somebody else was signed in")
-    for address in ("/account", "/messages", "/api/help-requests", "/api/messaging/conversations"):
+    for address in map(reverse, ("account", "messages", "api-help-requests", "api-conversations")):
         _get(client, address)
 
 
