@@ -1,4 +1,4 @@
-"""Passwords are hashed a few at a time, whoever asks."""
+"""Only a few passwords are hashed at a time."""
 
 import threading
 import time

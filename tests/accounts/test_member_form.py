@@ -1,4 +1,4 @@
-"""What staff may do to a member in the admin, and under whose name it stands."""
+"""What staff may change of a member in the admin, and what the log says of it."""
 
 import pytest
 from django.contrib.auth.models import Group
@@ -34,7 +34,7 @@ def test_without_what_was_seen_nothing_is_changed(root, member, signed_in):
     assert (ada.name, ada.is_active) == ("Ada", True)
 
 
-def test_a_name_is_one_line_whoever_gives_it(root, member, signed_in):
+def test_a_name_is_one_line_from_every_form(root, member, signed_in):
     ada = member(name="Ada")
     assert change_member(signed_in(root), ada, name="Ben: disabled to enabled\n2026-01-01, Carla").status_code == 302
     ada.refresh_from_db()

@@ -156,7 +156,7 @@ def test_nobody_moves_anothers_request(help_request, member, staff, move):
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_requests_whose_time_is_over_are_closed(help_request):
+def test_expired_requests_are_closed(help_request):
     past = timezone.now() - timedelta(minutes=1)
     over = help_request(expires_at=past)
     kept = [

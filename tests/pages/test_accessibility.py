@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 # A page that is not there and a form that is refused are on the list, and a browser says so. It also misses a name where a new
-# password is chosen, which the page need not tell whoever holds the link.
+# password is chosen, which the page need not tell a person who has the link.
 MENTIONED = (
     "the server responded with a status of 4",
     "Password forms should have (optionally hidden) username fields",

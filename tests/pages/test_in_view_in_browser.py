@@ -125,7 +125,7 @@ def test_a_long_thread_opens_at_the_first_unread_message(open_page, long_thread,
     expect(page.get_by_text("New messages", exact=True)).to_have_count(0)
 
 
-def test_what_comes_in_below_is_told_to_whoever_reads_above(open_page, long_thread):
+def test_new_messages_below_are_announced_while_reading_above(open_page, long_thread):
     key, helping, asking = long_thread
     page = open_page(f"/messages/{key}", asking)
     page.wait_for_load_state("networkidle")

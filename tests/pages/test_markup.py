@@ -33,7 +33,7 @@ def test_no_script_turns_text_into_markup():
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", path.read_text()), path
 
 
-def test_nothing_moves_for_whoever_asked_for_no_motion():
+def test_nothing_moves_with_reduced_motion():
     static = Path(settings.BASE_DIR) / "static"
     allowed = re.compile(r"@media \(prefers-reduced-motion: no-preference\) \{(?:[^{}]*\{[^{}]*\})*\s*\}")
     sheets = [path.read_text() for path in static.rglob("*.css")]

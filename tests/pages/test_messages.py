@@ -69,7 +69,7 @@ def test_a_missing_first_message_is_explained(signed_in, member, help_request, l
     assert "The first message of this conversation never arrived." in read(client, f"/messages/{key}")
 
 
-def test_a_conversation_whose_request_is_gone_is_still_there(signed_in, member, legacy_conversation):
+def test_a_conversation_without_its_request_is_still_there(signed_in, member, legacy_conversation):
     helping, asking = member(), member()
     key = legacy_conversation(None, helping, asking, (helping, "I can come."))
     client = signed_in(asking)
