@@ -78,5 +78,5 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
 
 
 def member_of(request: Request) -> User:
-    """Return the member who is signed in by session or token, never one whom the body names."""
+    """Return the member who is signed in by session or token, never one from the body."""
     return cast("User", request.user)

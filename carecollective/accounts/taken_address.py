@@ -1,4 +1,4 @@
-"""Somebody joins with a member's address: the page says what it says to everybody, and the member is told by mail."""
+"""Mail to a member when somebody joins with their address. The page answers as for any other address."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -14,14 +14,14 @@ from carecollective.mail.models import OutgoingMail
 from carecollective.mail.queue import Letter, queue_mail
 
 MEMBER_ALREADY_MAIL = "member_already"
-# Whoever fills in the form again and again fills nobody's mailbox.
-TOLD_EACH = timedelta(days=1)
+# However often the form is sent.
+ONE_MAIL_PER = timedelta(days=1)
 
 
 def tell_member(member: User) -> None:
-    """Queue a mail to the member whose address the form named, at most one a day. Who was shut out gets none."""
+    """Queue a mail to the member, at most one a day. Members who were shut out get none."""
     told = OutgoingMail.objects.filter(
-        kind=MEMBER_ALREADY_MAIL, recipient=member, created_at__gt=ClockTimestamp() - TOLD_EACH
+        kind=MEMBER_ALREADY_MAIL, recipient=member, created_at__gt=ClockTimestamp() - ONE_MAIL_PER
     )
     if member.is_active and not told.exists():
         queue_mail(MEMBER_ALREADY_MAIL, member.pk)

@@ -103,7 +103,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("password", "token")
 @public_page
 def choose_password(request: HttpRequest) -> HttpResponse:
-    """Let whoever holds the link that staff had sent choose a password."""
+    """Let the member choose a password with the link from the mail."""
     given = request.POST if request.method == "POST" else request.GET
     link = {"account": given.get("account", ""), "token": given.get("token", "")}
     form, refusal = PasswordForm(), None

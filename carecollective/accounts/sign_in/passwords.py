@@ -1,6 +1,6 @@
-"""A new password: staff have a link sent to the member's own address, and the member alone chooses.
+"""Links to choose a new password. Staff have one sent to the member's own address.
 
-Nobody sets a password for somebody else, because whoever could would be able to act in their name.
+Staff cannot set a member's password, because they could then sign in as the member.
 """
 
 from typing import Any
@@ -83,7 +83,7 @@ def is_link_valid(*, account: Any, token: Any) -> bool:
 
 @transaction.atomic
 def choose_password(*, account: Any, token: Any, password: Any) -> None:
-    """Take the new password of whoever holds the link. It ends their sessions and tokens, and a lock at the door.
+    """Set the password of the link's member. It ends their sessions, tokens and sign-in lock.
 
     Raises PasswordLinkExpired; ValidationRefused naming `password`.
     """

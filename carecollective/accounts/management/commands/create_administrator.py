@@ -17,7 +17,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("email", help="the e-mail address to sign in with")
-        parser.add_argument("--name", default="", help="the name that others see, for who is no member yet")
+        parser.add_argument("--name", default="", help="the name that others see, for a new member")
         parser.add_argument("--another", action="store_true", help="although there is an administrator already")
 
     def handle(self, *args: Any, **options: Any) -> None:
