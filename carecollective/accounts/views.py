@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth import authenticate, login, logout
+from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
@@ -128,14 +129,7 @@ def show_account(request: MemberRequest) -> HttpResponse:
     member = request.user
     preferences = MessagingPreferences.objects.filter(user=member).first() or MessagingPreferences(user=member)
     profile_form = ProfileForm(initial={"name": member.name, "location": member.location})
-    preferences_form = PreferencesForm(
-        initial={
-            "email_notifications": preferences.email_notifications,
-            "quiet_hours_start": preferences.quiet_hours_start,
-            "quiet_hours_end": preferences.quiet_hours_end,
-        },
-        label_suffix="",
-    )
+    preferences_form = PreferencesForm(initial=model_to_dict(preferences), label_suffix="")
     refusal = None
     if request.method == "POST" and request.POST.get("form") == "preferences":
         preferences_form = PreferencesForm(request.POST, label_suffix="")
