@@ -96,7 +96,6 @@ def _timings(period: Period, traffic: Span, limit: float, confidence: float) -> 
         p95_ms=seen.p95_ms,
         p95_at_most_ms=_p95_at_most(period, seen.calls, confidence),
         today=metrics.latency_p95(traffic).calls,
-        limit_ms=limit,
     )
 
 

@@ -81,7 +81,7 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Calls counted by how long they took; `within` took less than the limit in milliseconds.
+    """Calls counted by how long they took; `within` took less than the stage's limit.
 
     `p95_at_most_ms` is the upper confidence bound of the p95; None of too few calls.
     """
@@ -91,7 +91,6 @@ class Timings:
     p95_ms: float | None = None
     p95_at_most_ms: float | None = None
     today: int = 0
-    limit_ms: float = 500.0
 
 
 @dataclass(frozen=True, slots=True)

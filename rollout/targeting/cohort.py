@@ -134,8 +134,11 @@ def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
 
 def nobody_can_start(*, state: RolloutState, override: Stage | None) -> bool:
     """Tell whether nobody can start a conversation: V1 is frozen and V2 is off."""
-    v2_is_off = override == DISABLED or not state.fresh or state.stage == DISABLED or state.holds_v2_off
-    return v2_is_off and not v1_takes_writes(state=state, override=override)
+    return _v2_is_off(state, override) and not v1_takes_writes(state=state, override=override)
+
+
+def _v2_is_off(state: RolloutState, override: Stage | None) -> bool:
+    return override == DISABLED or not state.fresh or state.stage == DISABLED or state.holds_v2_off
 
 
 def decision_for(member: "User") -> Decision:
@@ -146,8 +149,7 @@ def decision_for(member: "User") -> Decision:
 
 def gather_facts(*, member: "User", state: RolloutState, override: Stage | None) -> MemberFacts:
     """Collect what `decide` needs; query the group only where it can change the decision."""
-    off = override == DISABLED or not state.fresh or state.holds_v2_off
-    settled = off or state.stage in (DISABLED, ENABLED) or member.is_staff
+    settled = _v2_is_off(state, override) or state.stage == ENABLED or member.is_staff
     is_tester = not settled and member.groups.filter(name=INTERNAL_TESTERS).exists()
     return MemberFacts(id=member.pk, is_staff=member.is_staff, is_tester=is_tester)
 
