@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -109,30 +109,45 @@ def process_key() -> str:
     return _keys[pid]
 
 
+class _Row(NamedTuple):
+    key: str
+    version: int
+    switched_at: datetime
+    silent_seconds: float
+    held_off: bool
+    has_session: bool
+
+    @property
+    def is_silent(self) -> bool:
+        return self.silent_seconds > SILENT_SECONDS
+
+
 def read_switch(*, version: int) -> Switch:
     """Tell which serving processes know `version` of the flag or a later one.
 
     A process whose session is gone has ended, or has only lost its connection. Unless it surely ended, it counts as waiting
     until it must have turned V2 off by itself.
     """
-    rows = fetch_all(READ, [GONE_SECONDS])
+    rows = [_Row(*row) for row in fetch_all(READ, [GONE_SECONDS])]
     alive = [
-        row for row in rows if row[5] or (row[1] < version and row[3] <= SILENT_SECONDS and not _has_ended(row[0]))
+        row
+        for row in rows
+        if row.has_session or (row.version < version and not row.is_silent and not _has_ended(row.key))
     ]
-    switched = [at for _, known, at, *_ in alive if known >= version]
-    waiting = tuple(key for key, known, _, age, *_ in alive if known < version and age <= SILENT_SECONDS)
-    silent = tuple(key for key, known, _, age, *_ in alive if known < version and age > SILENT_SECONDS)
-    held_off = tuple(row[0] for row in alive if row[4])
-    last_at = max(switched, default=None)
+    behind = [row for row in alive if row.version < version]
+    waiting = tuple(row.key for row in behind if not row.is_silent)
+    silent = tuple(row.key for row in behind if row.is_silent)
+    held_off = tuple(row.key for row in alive if row.held_off)
+    switched = len(alive) - len(behind)
+    last_at = max((row.switched_at for row in alive if row.version >= version), default=None)
     return Switch(
         flag_version=version,
-        switched=len(switched),
+        switched=switched,
         waiting=waiting,
         silent=silent,
         held_off=held_off,
         last_at=last_at,
-        words=_words(len(switched), len(waiting), len(silent), moment(last_at, "millisecond") if last_at else "")
-        + _words_on_brake(len(held_off), len(alive)),
+        words=_describe(switched, len(waiting), len(silent), last_at) + _describe_held_off(len(held_off), len(alive)),
     )
 
 
@@ -158,20 +173,20 @@ def _has_ended(key: str) -> bool:
     return False
 
 
-def _words_on_brake(held_off: int, total: int) -> str:
+def _describe_held_off(held_off: int, total: int) -> str:
     if not held_off:
         return ""
     who = "All of them hold" if held_off == total else f"{held_off} of {total} {'holds' if held_off == 1 else 'hold'}"
     return f" {who} V2 off, because their environment says MESSAGING_V2_ROLLOUT=disabled."
 
 
-def _words(switched: int, waiting: int, silent: int, last: str) -> str:
-    if not switched and not waiting and not silent:
-        return "No serving process follows the flag at the moment."
+def _describe(switched: int, waiting: int, silent: int, last_at: datetime | None) -> str:
     total = switched + waiting + silent
+    if not total:
+        return "No serving process follows the flag at the moment."
     if switched == total:
         said = f"All servers have switched ({formatting.count(total, 'process', 'processes')})"
-        return said + (f", the last at {last}." if last else ".")
+        return said + (f", the last at {moment(last_at, 'millisecond')}." if last_at else ".")
     said = f"{switched} of {formatting.count(total, 'server process', 'server processes')} {_has(switched)} switched."
     if waiting:
         said += f" {waiting} {_has(waiting)} not said so yet."
