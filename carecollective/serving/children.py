@@ -61,6 +61,9 @@ class Child:
         os.set_blocking(self._ready_pipe, False)
         self._ready_text = b""
         self.stop_at = float("inf")
+        self.started_at = time.monotonic()
+        # When another is started in its place; None while it runs.
+        self.restart_at: float | None = None
         try:
             self._process = subprocess.Popen(
                 [release.python, *arguments],

@@ -126,8 +126,6 @@ class Site:
         self.children: dict[str, Child] = {}
         self.retiring: list[Child] = []
         self.pauses = {helper: Pauses() for helper in HELPERS}
-        self.started = dict.fromkeys(HELPERS, 0.0)
-        self.due = dict.fromkeys(HELPERS, 0.0)
         self.database_check_due = 0.0
 
     @contextlib.contextmanager
@@ -153,9 +151,9 @@ class Site:
     def serve(self) -> int:
         """Run the processes until the site is asked to stop; return the exit code."""
         self.serving = True
-        self.children["web"] = self._start_web()
+        self.children["web"] = self._start_web(self.release)
         for helper in HELPERS:
-            self._start_helper(helper)
+            self.children[helper] = self._start_helper(helper, self.release)
         self._announce()
         try:
             while not self.stopping:
@@ -177,14 +175,15 @@ class Site:
             raise WebServerEnded(web)
         now = time.monotonic()
         for helper in HELPERS:
-            if not self.children[helper].has_ended():
+            child = self.children[helper]
+            if not child.has_ended():
                 continue
-            if self.due[helper] == 0.0:
-                pause = self.pauses[helper].after(now - self.started[helper])
+            if child.restart_at is None:
+                pause = self.pauses[helper].after(now - child.started_at)
                 self.say(f"The {helper} ended; starting it again in {pause:.0f} s.")
-                self.due[helper] = now + pause
-            elif now >= self.due[helper]:
-                self._start_helper(helper)
+                child.restart_at = now + pause
+            elif now >= child.restart_at:
+                self.children[helper] = self._start_helper(helper, self.release)
         self.retiring = [child for child in self.retiring if not child.has_ended()]
         if settings.LOCAL_MODE and now >= self.database_check_due:
             try:
@@ -203,8 +202,8 @@ class Site:
             self._prepare(release)
             new["web"] = self._start_web(release)
             self._wait_for("web server", new["web"])
-            for helper, role in HELPERS.items():
-                new[helper] = Child(release, "manage.py", helper, role=role)
+            for helper in HELPERS:
+                new[helper] = self._start_helper(helper, release)
             for helper in HELPERS:
                 self._wait_for(helper, new[helper])
         except (NotReady, OSError) as problem:
@@ -213,8 +212,6 @@ class Site:
             self.control.answer(Answer.FAILED, sentence)
         else:
             new, self.children, self.release = self.children, new, release
-            self.started = dict.fromkeys(HELPERS, time.monotonic())
-            self.due = dict.fromkeys(HELPERS, 0.0)
             sentence = f"The release in {release.folder} serves at {self.address}; requests in hand are finished."
             self.say(sentence)
             self.control.answer(Answer.DONE, sentence)
@@ -285,18 +282,17 @@ class Site:
                 time.sleep(POLL_SECONDS)
             yield listener
 
-    def _start_web(self, release: Release | None = None) -> Child:
+    def _start_web(self, release: Release) -> Child:
         descriptor = self.listener.fileno()
         # fmt: off
         return Child(
-            release or self.release, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"fd://{descriptor}",
+            release, "-m", "gunicorn", "--config", "gunicorn.conf.py", "--bind", f"fd://{descriptor}",
             descriptors=(descriptor,),
         )
         # fmt: on
 
-    def _start_helper(self, name: str) -> None:
-        self.children[name] = Child(self.release, "manage.py", name, role=HELPERS[name])
-        self.started[name], self.due[name] = time.monotonic(), 0.0
+    def _start_helper(self, name: str, release: Release) -> Child:
+        return Child(release, "manage.py", name, role=HELPERS[name])
 
     def _announce(self) -> None:
         deadline = time.monotonic() + HEALTH_SECONDS
