@@ -19,20 +19,11 @@ THREAD_PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class ThreadMessage:
-    id: UUID
-    sender_id: UUID
-    content: str
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ConversationThread:
     """A conversation with its request, its two people, and a page of messages, oldest first."""
 
     conversation: Conversation
-    messages: Sequence[ThreadMessage]
+    messages: Sequence[Message]
     has_older: bool
 
 
@@ -70,7 +61,7 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
     )
     if conversation is None:
         raise ConversationNotFound
-    found = [_thread_message(item) for item in vars(conversation)["latest_messages"]]
+    found = [_message(conversation, item) for item in vars(conversation)["latest_messages"]]
     return ConversationThread(conversation, found[:THREAD_PAGE][::-1], has_older=len(found) > THREAD_PAGE)
 
 
@@ -105,11 +96,12 @@ def _beyond(messages: QuerySet[Message], anchor: UUID, *, newer: bool) -> QueryS
     return found
 
 
-def _thread_message(item: dict[str, Any]) -> ThreadMessage:
-    return ThreadMessage(
-        UUID(item["id"]),
-        UUID(item["sender_id"]),
-        item["content"],
-        datetime.fromisoformat(item["created_at"]),
-        datetime.fromisoformat(item["updated_at"]),
+def _message(conversation: Conversation, item: dict[str, Any]) -> Message:
+    return Message(
+        id=UUID(item["id"]),
+        conversation=conversation,
+        sender_id=UUID(item["sender_id"]),
+        content=item["content"],
+        created_at=datetime.fromisoformat(item["created_at"]),
+        updated_at=datetime.fromisoformat(item["updated_at"]),
     )

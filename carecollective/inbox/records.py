@@ -60,14 +60,17 @@ class ConversationRow:
 class MessageRecord:
     """One message; for one that was deleted or moderated, `content` is the sentence shown in its place.
 
-    What the legacy system wrote by itself carries a member's `sender_id` and is nobody's words.
+    `id` is None for a V2 conversation's first message, which lives in the conversation. `sender_name` is None where the
+    sender is gone, and where nobody asked for names. What the legacy system wrote by itself carries a member's `sender_id`
+    and is nobody's words.
     """
 
-    id: UUID
+    id: UUID | None
     sender_id: UUID | None
     content: str
     created_at: datetime | None
     updated_at: datetime | None
+    sender_name: str | None = None
     is_withheld: bool = False
     is_system: bool = False
 
@@ -115,9 +118,8 @@ class WayOn(StrEnum):
 class Thread:
     """A conversation as one reader sees it: the latest messages, oldest first.
 
-    A V2 conversation's first message is `conversation.initial_message` by `conversation.helper_id`, not in `messages`;
-    `has_older` tells that more messages lie before the first of `messages`. `people` are all who take part or have, the
-    reader among them: a legacy conversation may have more than two. `read_to` is the time of the newest message that the
+    A V2 conversation's first message is `first_message` and not in `messages`; `has_older` tells that more messages lie
+    before the first of `messages`. `read_to` is the time of the newest message that the
     reader had seen before, None for a conversation never opened here.
     """
 
@@ -125,13 +127,18 @@ class Thread:
     messages: Sequence[MessageRecord]
     has_older: bool
     help_request: RequestSummary | None
-    people: Sequence[Person]
     other_participant: Person | None
     read_only: ReadOnlyReason | None
+    first_message: MessageRecord | None = None
     read_to: datetime | None = None
     way_on: WayOn | None = None
     continued_as: UUID | None = None
     asked_to_continue: bool = False  # for the helper: the requester has asked
+
+    @property
+    def shown(self) -> Sequence[MessageRecord]:
+        """The messages of a page, oldest first: the first message stands before the others where none lie between."""
+        return self.messages if self.has_older or self.first_message is None else [self.first_message, *self.messages]
 
 
 @dataclass(frozen=True, slots=True)

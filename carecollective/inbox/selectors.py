@@ -1,6 +1,6 @@
 """How conversations are read, both versions as one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,11 +31,14 @@ from carecollective.inbox.records import (
     WayOn,
 )
 from carecollective.messaging.errors import ConversationNotFound
+from messaging_v2.models import Message
 from messaging_v2.services import get_conversation_v2
 from rollout.targeting.cohort import v1_writes_are_on, v2_is_installed
 from rollout.versions import MessagingVersion
 
 POLL_LIMIT = 200
+
+Names = Mapping[UUID | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,17 +165,25 @@ def _for_tables_at_hand(statement: str) -> str:
     return statement if v2_is_installed() else without_v2(statement)
 
 
-def message_record(message: Any) -> MessageRecord:
-    return MessageRecord(message.id, message.sender_id, message.content, message.created_at, message.updated_at)
+def message_record(message: Message, names: Names | None = None) -> MessageRecord:
+    return MessageRecord(
+        message.pk,
+        message.sender_id,
+        message.content,
+        message.created_at,
+        message.updated_at,
+        sender_name=(names or {}).get(message.sender_id),
+    )
 
 
-def legacy_message_record(message: v1.LegacyMessage) -> MessageRecord:
+def legacy_message_record(message: v1.LegacyMessage, names: Names | None = None) -> MessageRecord:
     return MessageRecord(
         message.id,
         message.sender_id,
         message.content,
         message.created_at,
         message.updated_at,
+        sender_name=(names or {}).get(message.sender_id),
         is_withheld=message.is_withheld,
         is_system=message.is_system,
     )
@@ -201,6 +212,7 @@ def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
 def _thread(found: v2.ConversationThread, reader: User, location: Location) -> Thread:
     conversation = found.conversation
     other = conversation.helper if conversation.requester_id == reader.pk else conversation.requester
+    names: Names = {person.pk: person.name for person in (conversation.helper, conversation.requester)}
     return Thread(
         conversation=ConversationRecord(
             id=conversation.pk,
@@ -213,10 +225,17 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
-        messages=[message_record(message) for message in found.messages],
+        messages=[message_record(message, names) for message in found.messages],
         has_older=found.has_older,
+        first_message=MessageRecord(
+            None,
+            conversation.helper_id,
+            conversation.initial_message,
+            conversation.created_at,
+            conversation.created_at,
+            sender_name=conversation.helper.name,
+        ),
         help_request=_summary(conversation.help_request),
-        people=[Person(reader.pk, reader.name), Person(other.pk, other.name)],
         other_participant=Person(other.pk, other.name),
         read_only=None if conversation.status == "active" else ReadOnlyReason.CLOSED,
         read_to=location.read_to,
@@ -229,6 +248,7 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
     requester_id, helper_id = _legacy_roles(found, request)
     read_only = _legacy_read_only(found, other)
     frozen = read_only is ReadOnlyReason.LEGACY_FROZEN
+    names: Names = {person.id: person.name for person in found.people}
     return Thread(
         conversation=ConversationRecord(
             id=conversation.pk,
@@ -241,10 +261,9 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
-        messages=[legacy_message_record(message) for message in found.messages],
+        messages=[legacy_message_record(message, names) for message in found.messages],
         has_older=found.has_older,
         help_request=_summary(request) if request else None,
-        people=[Person(person.id, person.name) for person in found.people],
         other_participant=Person(other.id, other.name) if other else None,
         read_only=read_only,
         read_to=location.read_to,

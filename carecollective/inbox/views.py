@@ -1,19 +1,18 @@
 """Pages about one request, where help is offered, and about conversations of either version."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.cache import get_conditional_response, set_response_etag
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 
 from carecollective.accounts.models import User
 from carecollective.accounts.pages import MemberRequest, member_page
@@ -89,20 +88,6 @@ def list_conversations(request: MemberRequest) -> HttpResponse:
     return render_page(request, "inbox/list.html", {"page": found})
 
 
-@dataclass(frozen=True, slots=True)
-class Bubble:
-    """A message as the thread shows it; `id` is None for a V2 conversation's first one."""
-
-    id: UUID | None
-    is_mine: bool
-    sender: str
-    content: str
-    created_at: datetime | None
-    is_withheld: bool = False
-    is_system: bool = False
-    is_first_unread: bool = False
-
-
 @member_page
 def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     """Show a conversation of either version, and take a new message."""
@@ -121,6 +106,16 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
         messages.info(request, str(sent.message.id), extra_tags=JUST_SENT)
         return redirect(f"{request.path}#latest")
     return _render_thread(request, conversation_id, form, refusal=attempt.error)
+
+
+@require_safe
+@member_page
+def show_latest(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
+    """Return the latest messages as the thread shows them, for the page that stays open. Reading marks nothing as read."""
+    thread = selectors.open_thread(reader=request.user, conversation_id=conversation_id, mark_read=False)
+    response = render(request, "inbox/messages.html", {"thread": thread})
+    set_response_etag(response)
+    return get_conditional_response(request, etag=response["ETag"], response=response) or response
 
 
 @member_page
@@ -180,21 +175,14 @@ def _render_thread(
         before=before,
         mark_read=before is None and refusal is None and not is_speculative(request),
     )
-    names = {person.id: person.name for person in thread.people}
-    bubbles = _bubbles(thread, request.user, names)
-    first_unread = _first_unread(thread, bubbles) if before is None and refusal is None else None
-    if first_unread is not None:
-        bubbles[first_unread] = replace(bubbles[first_unread], is_first_unread=True)
+    first_unread = _find_first_unread(thread, request.user) if before is None and refusal is None else None
     if not form.is_bound and not is_speculative(request):
         form.initial["last_sent"] = _sent_lately(request, thread)
     context = {
         "thread": thread,
-        "bubbles": bubbles,
-        "has_unread": first_unread is not None,
-        "names": json.dumps({str(key): name for key, name in names.items()}),
+        "first_unread": first_unread,
         "before": before,
         "oldest_id": thread.messages[0].id if thread.messages else None,
-        "latest_id": thread.messages[-1].id if thread.messages else "",
         "form": form,
         "continue_form": continue_form or OfferForm(),
         "refusal": refusal,
@@ -220,45 +208,13 @@ def _parse_before(request: HttpRequest) -> UUID | None:
         raise InvalidInput(_("This page link is no longer valid. Please open the conversation again.")) from None
 
 
-def _bubbles(thread: Thread, reader: User, names: dict[UUID, str]) -> list[Bubble]:
-    """Return what the page shows, oldest first: a V2 conversation's first message is the one it was opened with."""
-    conversation = thread.conversation
-    bubbles = [_bubble(message, reader, names) for message in thread.messages]
-    if conversation.version is MessagingVersion.V2 and conversation.helper_id and not thread.has_older:
-        first = Bubble(
-            id=None,
-            is_mine=conversation.helper_id == reader.pk,
-            sender=_name_of(conversation.helper_id, names),
-            content=conversation.initial_message or "",
-            created_at=conversation.created_at,
-        )
-        bubbles.insert(0, first)
-    return bubbles
-
-
-def _first_unread(thread: Thread, bubbles: Sequence[Bubble]) -> int | None:
-    """Return the place of the first bubble that the reader has not seen, if there is one."""
-    if thread.read_to is None and thread.conversation.version is MessagingVersion.V1:
+def _find_first_unread(thread: Thread, reader: User) -> MessageRecord | None:
+    """Return the oldest message shown that the reader has not seen, if there is one."""
+    read_to = thread.read_to
+    if read_to is None and thread.conversation.version is MessagingVersion.V1:
         return None  # read on the former site, as far as we know
-    for place, bubble in enumerate(bubbles):
-        if not bubble.is_mine and (
-            thread.read_to is None or bool(bubble.created_at and bubble.created_at > thread.read_to)
-        ):
-            return place
+    for message in thread.shown:
+        is_new = read_to is None or bool(message.created_at and message.created_at > read_to)
+        if is_new and message.sender_id != reader.pk:
+            return message
     return None
-
-
-def _bubble(message: MessageRecord, reader: User, names: dict[UUID, str]) -> Bubble:
-    return Bubble(
-        id=message.id,
-        is_mine=message.sender_id == reader.pk,
-        sender=_name_of(message.sender_id, names),
-        content=message.content,
-        created_at=message.created_at,
-        is_withheld=message.is_withheld,
-        is_system=message.is_system,
-    )
-
-
-def _name_of(member_id: UUID | None, names: dict[UUID, str]) -> str:
-    return (names.get(member_id) if member_id else None) or _("A former member")

@@ -20,7 +20,6 @@ from carecollective.core.pagination import Cursor
 from carecollective.inbox.records import ConversationRow, MessageRecord
 from carecollective.inbox.selectors import list_conversations, open_thread
 from carecollective.moderation.models import Report
-from rollout.versions import MessagingVersion
 
 Row = dict[str, Any]
 
@@ -88,21 +87,11 @@ def _conversations(member: User) -> Iterator[ConversationRow]:
 def _conversation(member: User, row: ConversationRow, own_words: dict[UUID, str]) -> Row:
     thread = open_thread(reader=member, conversation_id=row.id, mark_read=False)
     other = thread.other_participant
-    names = {person.id: person.name for person in thread.people}
-    messages = list(thread.messages)
+    messages = list(thread.shown)
     while thread.has_older:
         thread = open_thread(reader=member, conversation_id=row.id, before=messages[0].id, mark_read=False)
-        messages = [*thread.messages, *messages]
+        messages = [*thread.shown, *messages]
     conversation = thread.conversation
-    said = [_message(member, message, names, own_words) for message in messages]
-    if conversation.version is MessagingVersion.V2 and conversation.helper_id:
-        opening = {
-            "id": None,
-            **_author(member, conversation.helper_id, names),
-            "content": conversation.initial_message,
-            "created_at": conversation.created_at,
-        }
-        said.insert(0, opening)
     return {
         "id": conversation.id,
         "version": conversation.version.value,
@@ -111,26 +100,23 @@ def _conversation(member: User, row: ConversationRow, own_words: dict[UUID, str]
         "i_am": "helper" if conversation.helper_id == member.pk else "requester",
         "status": conversation.status,
         "created_at": conversation.created_at,
-        "messages": said,
+        "messages": [_message(member, message, own_words) for message in messages],
     }
 
 
-def _message(member: User, message: MessageRecord, names: dict[UUID, str], own_words: dict[UUID, str]) -> Row:
+def _message(member: User, message: MessageRecord, own_words: dict[UUID, str]) -> Row:
     # A message that was taken down is hidden from others, but its author gets it back.
-    content = own_words.get(message.id, message.content) if message.is_withheld else message.content
+    own = own_words.get(message.id) if message.is_withheld and message.id else None
+    author = {
+        "by_me": message.sender_id == member.pk,
+        "by": {"id": message.sender_id, "name": message.sender_name},
+    }
     return {
         "id": message.id,
-        **(SYSTEM_AUTHOR if message.is_system else _author(member, message.sender_id, names)),
-        "content": content,
+        **(SYSTEM_AUTHOR if message.is_system else author),
+        "content": message.content if own is None else own,
         "created_at": message.created_at,
         **({"withheld": True} if message.is_withheld else {}),
-    }
-
-
-def _author(member: User, author_id: UUID | None, names: dict[UUID, str]) -> Row:
-    return {
-        "by_me": author_id == member.pk,
-        "by": {"id": author_id, "name": names.get(author_id) if author_id else None},
     }
 
 

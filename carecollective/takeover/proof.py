@@ -176,7 +176,7 @@ def _read(reader: User, conversation_id: UUID) -> dict[UUID, MessageRecord]:
             thread = open_thread(reader=reader, conversation_id=conversation_id, before=before, mark_read=False)
         except ConversationNotFound:
             return found
-        found |= {message.id: message for message in thread.messages}
+        found |= {message.id: message for message in thread.messages if message.id}
         if not thread.has_older:
             return found
         before = thread.messages[0].id

@@ -25,6 +25,25 @@ export async function call(address, { method = "GET", body, headers = {}, token 
   }
 }
 
+/** A part of a page, as the server renders it. A redirect leads to the sign-in page; `ok` is false where nothing has changed. */
+export async function fetchPart(address, etag) {
+  const options = {
+    headers: etag ? { "If-None-Match": etag } : {},
+    credentials: "same-origin",
+    cache: "no-store",
+    redirect: "manual",
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  };
+  try {
+    const response = await fetch(address, options);
+    const page = response.ok ? new DOMParser().parseFromString(await response.text(), "text/html") : null;
+    const isSignedOut = response.type === "opaqueredirect";
+    return { status: response.status, ok: response.ok, etag: response.headers.get("ETag"), page, isSignedOut };
+  } catch {
+    return { status: 0, ok: false, etag: null, page: null, isSignedOut: false };
+  }
+}
+
 function parse(text) {
   try {
     return JSON.parse(text) ?? {};

@@ -1,86 +1,65 @@
 // New messages appear by themselves, and sending keeps the place and the text. Without this module it is a plain form.
 
-import { call, mayPass, sentence } from "./api.js";
+import { call, fetchPart, mayPass, sentence } from "./api.js";
 import { localiseTimes } from "./times.js";
 
 const POLL_MS = 5000;
 const list = document.querySelector("[data-thread]");
 const compose = document.querySelector("[data-compose]");
-const { api, me, report } = list.dataset;
-const names = JSON.parse(list.dataset.names);
+const { api, latest } = list.dataset;
 const known = new Map([...list.querySelectorAll("[data-id]")].map((element) => [element.dataset.id, element]));
+const sentNotice = document.querySelector("[data-sent]");
 const arrived = document.querySelector("[data-arrived]");
 // What was typed waits here for the next visit: to an offer while this conversation already stood, or before signing in again.
 const draft = `draft:${api.split("/").at(-1)}`;
 const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
-// Only polling moves this on: what somebody else wrote just before our own message lies before it.
-let latest = list.dataset.latest;
 let etag = null;
 let polling = null;
 let isOver = false;
 let timer = null;
 
-function bubble(message) {
-  const isMine = message.sender_id === me;
-  const item = document.createElement("li");
-  item.className = isMine ? "bubble mine" : "bubble";
-  item.dataset.id = message.id;
-  const time = document.createElement("time");
-  time.dateTime = message.created_at;
-  time.dataset.format = "full";
-  const when = paragraph("when", "");
-  when.append(time);
-  if (!isMine) when.append(" ", reportLink(message));
-  const who = names[message.sender_id] ?? "A former member";
-  item.append(paragraph("who", who), paragraph("words", message.content), when);
-  localiseTimes(item);
-  return item;
-}
-
-function reportLink(message) {
-  const link = document.createElement("a");
-  link.className = "report";
-  link.href = `${report}?message=${message.id}`;
-  link.ariaLabel = "Report this message";
-  link.textContent = "Report";
-  return link;
-}
-
-function paragraph(name, text) {
-  const element = document.createElement("p");
-  element.className = name;
-  element.textContent = text;
-  return element;
-}
-
-function show(messages) {
-  for (const message of messages) {
-    const element = known.get(message.id) ?? bubble(message);
-    known.set(message.id, element);
-    // In the server's order: one that is already here moves behind what came before it.
-    list.append(element);
-  }
-  document.querySelector("[data-empty]")?.remove();
-}
-
+/** Ask the server for the latest messages as it shows them, and put in what is not here yet. */
 async function poll() {
-  const address = latest ? `${api}/messages?after=${latest}` : `${api}/messages`;
-  const answer = await call(address, { headers: etag ? { "If-None-Match": etag } : {} });
+  const answer = await fetchPart(latest, etag);
   // Signed out meanwhile, or no longer in this conversation: asking again would not help.
-  if ([401, 403, 404].includes(answer.status)) stopPolling(answer.status === 401);
+  if (answer.isSignedOut || answer.status === 404) stopPolling(answer.isSignedOut);
   if (!answer.ok) return;
   etag = answer.etag;
-  const { messages, has_more: hasMore } = answer.data;
-  if (messages.length === 0) return;
+  const fresh = [...answer.page.querySelectorAll("[data-id]")];
+  // So much was said since the last poll that what lies between is on an earlier page.
+  const hasGap = known.size > 0 && fresh.length > 0 && !fresh.some((element) => known.has(element.dataset.id));
+  if (hasGap) return reload();
   const atEnd = isAtEnd();
-  const firstNew = messages.find((message) => message.sender_id !== me && !known.has(message.id));
-  show(messages);
-  latest = messages.at(-1).id;
-  etag = null;
+  const arrivals = fresh.filter((element) => !known.has(element.dataset.id));
+  putIn(fresh);
+  sentNotice.hidden = true;
+  const firstNew = arrivals.find((element) => !element.classList.contains("mine"));
   if (firstNew) call(`${api}/read`, { method: "POST", token });
-  if (atEnd) list.lastElementChild.scrollIntoView({ block: "nearest" });
-  else if (firstNew) tellOfNew(known.get(firstNew.id));
-  if (hasMore && address.includes("after=")) await poll();
+  if (arrivals.length > 0 && atEnd) list.lastElementChild.scrollIntoView({ block: "nearest" });
+  else if (firstNew) tellOfNew(firstNew);
+}
+
+function putIn(fresh) {
+  // One that was stored late may stand before all that is here.
+  const firstKnown = fresh.map((element) => known.get(element.dataset.id)).find(Boolean) ?? null;
+  let previous = null;
+  for (const element of fresh) {
+    const present = known.get(element.dataset.id);
+    if (!present) {
+      const added = document.adoptNode(element);
+      known.set(added.dataset.id, added);
+      localiseTimes(added);
+      if (previous) previous.after(added);
+      else list.insertBefore(added, firstKnown);
+    }
+    previous = present ?? element;
+  }
+  if (known.size > 0) document.querySelector("[data-empty]")?.remove();
+}
+
+function reload() {
+  keepDraft();
+  location.reload();
 }
 
 /** Somebody who reads further up learns that there is more below, and stays where they are. */
@@ -153,7 +132,9 @@ function prepareCompose() {
       if (text.value === sent) text.value = "";
       text.dispatchEvent(new Event("input"));
       await pollOnce();
-      if (!known.has(answer.data.message.id)) show([answer.data.message]);
+      // The poll that was under way may have begun before this message was stored.
+      if (!known.has(answer.data.message_id)) await pollOnce();
+      sentNotice.hidden = known.has(answer.data.message_id);
       text.focus({ preventScroll: true });
       compose.scrollIntoView({ block: "nearest" });
     } else {
