@@ -10,15 +10,14 @@ from psycopg.errors import UniqueViolation
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
 from carecollective.core.database import acting_as
-from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
-from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
-from carecollective.help_requests.selectors import lock_help_request
+from carecollective.core.text import normalise_message
 from carecollective.messaging.errors import (
     ConversationExists,
     ConversationInactive,
     ConversationNotFound,
     IdempotencyConflict,
 )
+from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
 from messaging_v1.models import Conversation, Message, Participant, Status
 from messaging_v1.selectors import LegacyMessage, as_seen, conversation_of_pair
 
@@ -34,23 +33,31 @@ class SentLegacyMessage:
     is_new: bool
 
 
-def start_legacy_conversation(*, actor: User, help_request_id: UUID, initial_message: Any) -> Conversation:
+def refuse_standing_v1(helper: User, help_request_id: UUID) -> None:
+    """Raise ConversationExists when the helper has a V1 conversation about the request."""
+    standing = conversation_of_pair(help_request_id=help_request_id, helper=helper)
+    if standing is not None:
+        raise ConversationExists(conversation_id=standing.pk, version=VERSION)
+
+
+def start_legacy_conversation(
+    *,
+    actor: User,
+    help_request_id: UUID,
+    initial_message: Any,
+    refuse_standing: RefuseStanding = refuse_standing_v1,
+) -> Conversation:
     """Write conversation, both participants and first message the legacy way, but in one transaction: no orphan is left.
 
-    Raises NotApproved; ValidationRefused naming `initial_message`; HelpRequestNotFound; OwnRequest; ConversationExists with
-    the one that stands; HelpRequestUnavailable.
+    Raises what `lock_and_check_offer` raises.
     """
-    require_approved(actor)
-    text = normalise_message(initial_message, field="initial_message", minimum=INITIAL_MESSAGE_MIN)
     with acting_as(actor):
-        request = lock_help_request(help_request_id)
-        if request.user_id == actor.pk:
-            raise OwnRequest
-        standing = conversation_of_pair(help_request_id=request.pk, helper=actor)
-        if standing is not None:
-            raise ConversationExists(conversation_id=standing.pk, version=VERSION)
-        if not request.is_available:
-            raise HelpRequestUnavailable
+        request, text = lock_and_check_offer(
+            helper=actor,
+            help_request_id=help_request_id,
+            initial_message=initial_message,
+            refuse_standing=refuse_standing,
+        )
         now = _clock()
         conversation = Conversation(
             help_request=request, created_by=actor, created_at=now, updated_at=now, last_message_at=now

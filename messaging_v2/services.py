@@ -11,10 +11,9 @@ from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
 from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import ActingAsAnother
-from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
-from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
-from carecollective.help_requests.selectors import lock_help_request
+from carecollective.core.text import normalise_message
 from carecollective.messaging.errors import ConversationExists, ConversationInactive, IdempotencyConflict
+from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
 from messaging_v2.locks import lock_conversation
 from messaging_v2.models import Conversation, Message, Status
 from messaging_v2.selectors import ConversationThread, conversation_of_pair, read_conversation
@@ -30,28 +29,34 @@ class SentMessage:
     is_new: bool
 
 
+def refuse_standing_v2(helper: User, help_request_id: UUID) -> None:
+    """Raise ConversationExists when the helper has a V2 conversation about the request."""
+    standing = conversation_of_pair(help_request_id=help_request_id, helper=helper)
+    if standing is not None:
+        raise ConversationExists(conversation_id=standing.pk, version=VERSION)
+
+
 def create_conversation_atomic(
-    *, actor: User, help_request_id: UUID, helper_id: UUID, initial_message: Any
+    *,
+    actor: User,
+    help_request_id: UUID,
+    helper_id: UUID,
+    initial_message: Any,
+    refuse_standing: RefuseStanding = refuse_standing_v2,
 ) -> Conversation:
     """Open a conversation together with its first message, or neither.
 
-    Raises ActingAsAnother unless the actor is the helper; NotApproved; ValidationRefused naming `initial_message`;
-    HelpRequestNotFound; OwnRequest; ConversationExists with the one that stands; HelpRequestUnavailable when the request is
-    neither open nor in progress.
+    Raises ActingAsAnother unless the actor is the helper, and what `lock_and_check_offer` raises.
     """
     if helper_id != actor.pk:
         raise ActingAsAnother
-    require_approved(actor)
-    text = normalise_message(initial_message, field="initial_message", minimum=INITIAL_MESSAGE_MIN)
     with acting_as(actor):
-        request = lock_help_request(help_request_id)
-        if request.user_id == actor.pk:
-            raise OwnRequest
-        standing = conversation_of_pair(help_request_id=request.pk, helper=actor)
-        if standing is not None:
-            raise ConversationExists(conversation_id=standing.pk, version=VERSION)
-        if not request.is_available:
-            raise HelpRequestUnavailable
+        request, text = lock_and_check_offer(
+            helper=actor,
+            help_request_id=help_request_id,
+            initial_message=initial_message,
+            refuse_standing=refuse_standing,
+        )
         return Conversation.objects.create(
             help_request=request, requester_id=request.user_id, helper=actor, initial_message=text
         )

@@ -10,8 +10,6 @@ from carecollective.accounts.services import require_approved
 from carecollective.core import rate_limits
 from carecollective.core.database import acting_as
 from carecollective.core.errors import InvalidInput
-from carecollective.help_requests.errors import OwnRequest
-from carecollective.help_requests.selectors import lock_help_request
 from carecollective.inbox.models import ContinuationRequest, NotificationKind
 from carecollective.inbox.notifications import notify
 from carecollective.inbox.records import Sent, Started, WayOn
@@ -24,9 +22,10 @@ from carecollective.inbox.selectors import (
     standing_conversation,
 )
 from carecollective.messaging.errors import ConversationExists, MessagingUnavailable
+from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
 from messaging_v2.models import Status
-from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
+from messaging_v2.services import create_conversation_atomic, refuse_standing_v2, send_message_v2, set_status
 from rollout.promotion.drain import enter_v2_start
 from rollout.stages import ENABLED
 from rollout.targeting import snapshot
@@ -63,21 +62,16 @@ class CannotContinue(InvalidInput):
 def offer_help(*, actor: User, help_request_id: UUID, initial_message: Any) -> Started:
     """Open a conversation about a request, in the version that the rollout decides for the helper.
 
-    Raises ConversationExists with the pair's standing conversation of either version; NotApproved; ValidationRefused;
-    HelpRequestNotFound; OwnRequest; HelpRequestUnavailable; RateLimitExceeded; MessagingUnavailable when neither version
-    takes new conversations of this member.
+    Raises what `lock_and_check_offer` raises, ConversationExists for a conversation of either version; then
+    MessagingUnavailable when neither version takes new conversations of this member; then RateLimitExceeded.
     """
     with measured(method=Method.START, member=actor, help_request_id=help_request_id) as operation:
         operation.version = decision_for(actor).version
         with acting_as(actor):
-            # Held while both versions are asked: two offers at once, in whatever version, are taken one after the other.
-            request = lock_help_request(help_request_id)
-            if request.user_id == actor.pk:
-                raise OwnRequest
-            standing = standing_conversation(helper=actor, help_request_id=help_request_id)
-            if standing is not None:
-                raise ConversationExists(conversation_id=standing.conversation_id, version=standing.version)
-            started = _open(actor, request.user_id, help_request_id, initial_message, operation.version)
+            version = operation.version
+            if version is MessagingVersion.V2:
+                version = enter_v2_start(member=actor)
+            started = _open(actor, help_request_id, initial_message, version, _refuse_standing)
         operation.version, operation.conversation_id = started.version, started.conversation_id
         return started
 
@@ -97,11 +91,12 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
                 raise ConversationExists(conversation_id=thread.continued_as, version=MessagingVersion.V2)
             if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
                 raise CannotContinue
-            if operation.version is not MessagingVersion.V2:
+            # V2 may be taken back between the two questions.
+            in_v2 = operation.version is MessagingVersion.V2 and enter_v2_start(member=actor) is MessagingVersion.V2
+            if not in_v2:
                 raise MessagingUnavailable(_why_paused())
-            request = lock_help_request(thread.help_request.id)
-            started = _open(actor, request.user_id, request.pk, initial_message, operation.version)
-        operation.version, operation.conversation_id = started.version, started.conversation_id
+            started = _open(actor, thread.help_request.id, initial_message, MessagingVersion.V2, refuse_standing_v2)
+        operation.conversation_id = started.conversation_id
         return started
 
 
@@ -219,30 +214,38 @@ def _frozen(actor: User, conversation_id: UUID) -> MessagingUnavailable:
     )
 
 
+def _refuse_standing(helper: User, help_request_id: UUID) -> None:
+    standing = standing_conversation(helper=helper, help_request_id=help_request_id)
+    if standing is not None:
+        raise ConversationExists(conversation_id=standing.conversation_id, version=standing.version)
+
+
 def _open(
-    actor: User, requester_id: UUID, help_request_id: UUID, initial_message: Any, version: MessagingVersion | None
+    actor: User,
+    help_request_id: UUID,
+    initial_message: Any,
+    version: MessagingVersion | None,
+    refuse_standing: RefuseStanding,
 ) -> Started:
-    if version is MessagingVersion.V2:
-        version = enter_v2_start(member=actor)
-        # Taken back since it was decided. Who meant to continue a legacy conversation has nothing to go back to.
-        if version is MessagingVersion.V1 and standing_conversation(helper=actor, help_request_id=help_request_id):
-            raise MessagingUnavailable(_why_paused())
+    offer: dict[str, Any] = {
+        "help_request_id": help_request_id,
+        "initial_message": initial_message,
+        "refuse_standing": refuse_standing,
+    }
+    conversation: Any  # of either version's model
     match version:
         case MessagingVersion.V2:
-            conversation_id = create_conversation_atomic(
-                actor=actor, help_request_id=help_request_id, helper_id=actor.pk, initial_message=initial_message
-            ).pk
+            conversation = create_conversation_atomic(actor=actor, helper_id=actor.pk, **offer)
         case MessagingVersion.V1:
-            conversation_id = start_legacy_conversation(
-                actor=actor, help_request_id=help_request_id, initial_message=initial_message
-            ).pk
+            conversation = start_legacy_conversation(actor=actor, **offer)
         case None:  # pragma: no branch
+            lock_and_check_offer(helper=actor, **offer)
             raise MessagingUnavailable(_why_paused())
     quota = rate_limits.count_use(member=actor, limit=rate_limits.new_conversations())
     notify(
-        recipient_id=requester_id,
-        conversation_id=conversation_id,
+        recipient_id=conversation.help_request.user_id,
+        conversation_id=conversation.pk,
         version=version,
         kind=NotificationKind.NEW_CONVERSATION,
     )
-    return Started(conversation_id, version, quota)
+    return Started(conversation.pk, version, quota)

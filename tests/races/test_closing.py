@@ -95,8 +95,7 @@ def test_the_harness_sees_late_messages_without_locks(crowd, helper, ask, stage,
         ended.set()
 
     monkeypatch.setattr(Conversation, "save", add_and_wait)
-    for module in ("messaging_v1.services", "carecollective.inbox.services"):
-        monkeypatch.setattr(f"{module}.lock_help_request", lambda pk: HelpRequest.objects.get(pk=pk))
+    monkeypatch.setattr("carecollective.messaging.offers.lock_help_request", lambda pk: HelpRequest.objects.get(pk=pk))
     stage("disabled")
     request = ask()
     crowd(partial(offer, helper, request), partial(end, request))

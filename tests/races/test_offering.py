@@ -144,8 +144,7 @@ def test_a_limit_holds_against_calls_at_once(crowd, member, ask, stage, settings
 
 
 def test_the_harness_sees_doubled_conversations_without_locks(crowd, helper, ask, stage, rows_of, monkeypatch):
-    for module in ("messaging_v1.services", "carecollective.inbox.services"):
-        monkeypatch.setattr(f"{module}.lock_help_request", unlocked)
+    monkeypatch.setattr("carecollective.messaging.offers.lock_help_request", unlocked)
     stage("disabled")
     for _trial in range(20):
         crowd(*[partial(offer, helper, ask())] * MOST)
@@ -155,8 +154,7 @@ def test_the_harness_sees_doubled_conversations_without_locks(crowd, helper, ask
 def test_the_harness_sees_a_pair_in_both_versions_without_locks(
     crowd, helper, ask, each_its_version, rows_of, monkeypatch
 ):
-    for module in ("messaging_v1.services", "messaging_v2.services", "carecollective.inbox.services"):
-        monkeypatch.setattr(f"{module}.lock_help_request", unlocked)
+    monkeypatch.setattr("carecollective.messaging.offers.lock_help_request", unlocked)
     for _trial in range(20):
         request = ask()
         crowd(*(partial(each_its_version, version, helper, request) for version in ("v1", "v2") * 2))

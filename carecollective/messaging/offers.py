@@ -1,0 +1,35 @@
+"""The rules for opening a conversation, the same in V1 and V2."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from carecollective.accounts.models import User
+from carecollective.accounts.services import require_approved
+from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
+from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
+from carecollective.help_requests.models import HelpRequest
+from carecollective.help_requests.selectors import lock_help_request
+
+# Raises ConversationExists when the helper already has a conversation about the request.
+RefuseStanding = Callable[[User, UUID], None]
+
+
+def lock_and_check_offer(
+    *, helper: User, help_request_id: UUID, initial_message: Any, refuse_standing: RefuseStanding
+) -> tuple[HelpRequest, str]:
+    """Lock the request that a helper offers help with; return it and the first message, ready to store.
+
+    The caller holds `acting_as`. Two offers on one request, in whatever version, wait for each other here. Raises, in this
+    order: HelpRequestNotFound; NotApproved; ValidationRefused naming `initial_message`; OwnRequest; ConversationExists;
+    HelpRequestUnavailable unless the request is open or in progress.
+    """
+    request = lock_help_request(help_request_id)
+    require_approved(helper)
+    text = normalise_message(initial_message, field="initial_message", minimum=INITIAL_MESSAGE_MIN)
+    if request.user_id == helper.pk:
+        raise OwnRequest
+    refuse_standing(helper, help_request_id)
+    if not request.is_available:
+        raise HelpRequestUnavailable
+    return request, text
