@@ -1,12 +1,11 @@
 """Conversations of both versions for programs: the twin of the pages, above the same services."""
 
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from django.http.response import HttpResponseBase
 from django.urls import reverse
-from django.utils.cache import get_conditional_response
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import conditional_page
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
@@ -17,11 +16,10 @@ from carecollective.accounts.authentication import member_of
 from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
-from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Poll, Started, WayOn
+from carecollective.inbox.records import NewerMessages, Started, WayOn
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.serializers import (
     ConversationPageSerializer,
-    NewerMessagesSerializer,
     NewMessageSerializer,
     NothingSerializer,
     OfferSerializer,
@@ -47,6 +45,7 @@ from carecollective.messaging.errors import (
     MessagingUnavailable,
 )
 from carecollective.web.api import ApiView, page_body, parse_uuid, read_cursor, read_fields
+from carecollective.web.dataclass_serializers import body_of, serializer_of
 from carecollective.web.openapi import CURSOR, LOCATION, RATE_LIMIT, path_id, refusals
 from rollout.versions import MessagingVersion
 
@@ -137,7 +136,7 @@ class ConversationsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         page = list_conversations(reader=member_of(request), cursor=read_cursor(request))
-        return Response(page_body(request, page, render_row))
+        return Response(page_body(request, page, body_of))
 
 
 class ConversationView(ApiView):
@@ -165,8 +164,8 @@ class ConversationView(ApiView):
         way_on = render_way_on(thread.way_on, conversation_id=thread.conversation.id, continued_as=thread.continued_as)
         return Response(
             {
-                "conversation": render_conversation(thread.conversation),
-                "messages": [render_message(message) for message in thread.messages],
+                "conversation": body_of(thread.conversation),
+                "messages": body_of(thread.messages),
                 "previous": older,
                 "way_on": way_on,
             },
@@ -190,22 +189,20 @@ class MessagesView(ApiView):
             OpenApiParameter("ETag", location=OpenApiParameter.HEADER, response=[200, 304]),
         ],
         responses={
-            200: NewerMessagesSerializer,
+            200: serializer_of(NewerMessages),
             304: OpenApiResponse(description="Nothing has changed since that ETag."),
             **refusals(*NOT_YOURS, MessageNotFound()),
         },
         examples=[V2_POLL],
     )
-    def get(self, request: Request, conversation_id: str) -> HttpResponseBase:
-        poll = messages_after(
+    @method_decorator(conditional_page)
+    def get(self, request: Request, conversation_id: str) -> Response:
+        newer = messages_after(
             reader=member_of(request),
             conversation_id=parse_uuid(conversation_id),
             after=message_named(request, "after"),
         )
-        body = {"messages": [render_message(message) for message in poll.messages], "has_more": poll.has_more}
-        etag = etag_of(poll)
-        response = Response(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
-        return get_conditional_response(request._request, etag=etag, response=response) or response
+        return Response(body_of(newer), headers={"Cache-Control": "private, no-cache"})
 
     @extend_schema(
         operation_id="send_message",
@@ -250,7 +247,7 @@ class MessagesView(ApiView):
             "success": True,
             "message_id": sent.message.id,
             "version": sent.version,
-            "message": render_message(sent.message),
+            "message": body_of(sent.message),
         }
         return Response(body, status=201 if sent.is_new else 200, headers=sent.quota.headers() if sent.quota else None)
 
@@ -357,50 +354,3 @@ def message_named(request: Request, parameter: str) -> UUID | None:
     """Return the message that a query parameter names, if there is one. Raises InvalidInput for a malformed id."""
     text = request.query_params.get(parameter)
     return parse_uuid(text) if text else None
-
-
-def etag_of(poll: Poll) -> str:
-    """Return a tag that changes with every message, edit and moderation in the poll."""
-    digest = sha256(str(poll.has_more).encode())
-    for message in poll.messages:
-        digest.update(f"{message.id} {message.updated_at} {message.content}\0".encode())
-    return f'"{digest.hexdigest()[:32]}"'
-
-
-def render_row(row: ConversationRow) -> dict[str, Any]:
-    request, other, last = row.help_request, row.other_participant, row.last_message
-    return {
-        "id": row.id,
-        "version": row.version,
-        "help_request": request and {"id": request.id, "title": request.title, "status": request.status},
-        "other_participant": other and {"id": other.id, "name": other.name},
-        "status": row.status,
-        "last_message": last
-        and {"id": last.id, "sender_id": last.sender_id, "content": last.content, "created_at": last.created_at},
-        "unread_count": row.unread_count,
-        "updated_at": row.updated_at,
-    }
-
-
-def render_conversation(conversation: ConversationRecord) -> dict[str, Any]:
-    return {
-        "id": conversation.id,
-        "version": conversation.version,
-        "help_request_id": conversation.help_request_id,
-        "requester_id": conversation.requester_id,
-        "helper_id": conversation.helper_id,
-        "initial_message": conversation.initial_message,
-        "status": conversation.status,
-        "created_at": conversation.created_at,
-        "updated_at": conversation.updated_at,
-    }
-
-
-def render_message(message: MessageRecord) -> dict[str, Any]:
-    return {
-        "id": message.id,
-        "sender_id": message.sender_id,
-        "content": message.content,
-        "created_at": message.created_at,
-        "updated_at": message.updated_at,
-    }

@@ -7,10 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from carecollective.core.rate_limits import Quota
+from carecollective.web.dataclass_serializers import PAGE_ONLY
 from rollout.versions import MessagingVersion
+
+LegacyDate = Annotated[datetime | None, {"help_text": "Null where the legacy system kept no date."}]
+LegacySender = Annotated[UUID | None, {"help_text": "Null where the legacy system kept no sender."}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,12 @@ class LastMessage:
     where that is neither the reader nor the other participant.
     """
 
-    id: UUID | None
-    sender_id: UUID | None
+    id: Annotated[UUID | None, {"help_text": "Null for the first message of a V2 conversation."}]
+    sender_id: LegacySender
     content: str
-    created_at: datetime | None
-    is_system: bool = False
-    third: str | None = None
+    created_at: LegacyDate
+    is_system: Annotated[bool, PAGE_ONLY] = False
+    third: Annotated[str | None, PAGE_ONLY] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,12 @@ class ConversationRow:
 
     id: UUID
     version: MessagingVersion
-    help_request: RequestSummary | None
+    help_request: Annotated[RequestSummary | None, {"help_text": "Null where the request is gone (legacy)."}]
     other_participant: Person | None
     status: str
-    last_message: LastMessage | None
-    unread_count: int
-    updated_at: datetime | None
+    last_message: Annotated[LastMessage | None, {"help_text": "Null where the first message never arrived (legacy)."}]
+    unread_count: Annotated[int, {"min_value": 0}]
+    updated_at: LegacyDate
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +70,47 @@ class MessageRecord:
     and is nobody's words.
     """
 
-    id: UUID | None
-    sender_id: UUID | None
-    content: str
-    created_at: datetime | None
-    updated_at: datetime | None
-    sender_name: str | None = None
-    is_withheld: bool = False
-    is_system: bool = False
+    api_name: ClassVar = "Message"
+
+    id: Annotated[UUID | None, {"allow_null": False}]  # the API gives no first message of V2 as a message
+    sender_id: LegacySender
+    content: Annotated[str, {"help_text": "For a message that was deleted or moderated: the sentence in its place."}]
+    created_at: LegacyDate
+    updated_at: LegacyDate
+    sender_name: Annotated[str | None, PAGE_ONLY] = None
+    is_withheld: Annotated[bool, PAGE_ONLY] = False
+    is_system: Annotated[bool, PAGE_ONLY] = False
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationRecord:
+    api_name: ClassVar = "Conversation"
+
     id: UUID
     version: MessagingVersion
     help_request_id: UUID | None
     requester_id: UUID | None
     helper_id: UUID | None
-    initial_message: str | None
+    initial_message: Annotated[
+        str | None, {"help_text": "What the helper opened with. In V2 it is not repeated among `messages`."}
+    ]
     status: str
-    created_at: datetime | None
-    updated_at: datetime | None
+    created_at: LegacyDate
+    updated_at: LegacyDate
 
 
 @dataclass(frozen=True, slots=True)
-class Poll:
-    """What a poll brings, oldest first. `has_more` tells that there is more on the side that it did not reach."""
+class NewerMessages:
+    """What a poll brings, oldest first. `has_more` says whether messages are left on the side that it did not reach."""
 
-    messages: Sequence[MessageRecord]
-    has_more: bool
+    messages: Annotated[Sequence[MessageRecord], {"help_text": "Oldest first, at most 200."}]
+    has_more: Annotated[
+        bool,
+        {
+            "help_text": "With `after`: newer ones are left, so ask again after the last of these. Without: older ones are"
+            " left, which the conversation gives page by page."
+        },
+    ]
 
 
 class ReadOnlyReason(StrEnum):

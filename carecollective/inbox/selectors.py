@@ -21,9 +21,9 @@ from carecollective.inbox.records import (
     ConversationRow,
     LastMessage,
     MessageRecord,
+    NewerMessages,
     Offer,
     Person,
-    Poll,
     ReadOnlyReason,
     RequestSummary,
     Started,
@@ -89,7 +89,7 @@ def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = No
                 return _legacy_thread(legacy, reader, location)
 
 
-def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -> Poll:
+def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -> NewerMessages:
     """Return what has come after a message, or without `after` the newest, at most 200 messages at a time.
 
     Raises ConversationNotFound; MessageNotFound when `after` is not of this conversation.
@@ -105,7 +105,7 @@ def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -
             case MessagingVersion.V1:  # pragma: no branch
                 old = v1.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
                 found = [legacy_message_record(message) for message in old]
-    return Poll(found[:POLL_LIMIT] if after else found[-POLL_LIMIT:], has_more=len(found) > POLL_LIMIT)
+    return NewerMessages(found[:POLL_LIMIT] if after else found[-POLL_LIMIT:], has_more=len(found) > POLL_LIMIT)
 
 
 def offers_on(*, owner: User, help_request_id: UUID) -> Sequence[Offer]:

@@ -1,8 +1,4 @@
-"""The shapes that conversations have in the API.
-
-Answers are written by hand in `api.py`, for an inbox of nested serializers costs five times as much; the tests hold
-each answer against these shapes.
-"""
+"""The shapes that conversations have in the API: what calls take, and what answers hold beside records."""
 
 from typing import Any
 
@@ -10,19 +6,15 @@ from rest_framework import serializers
 
 from carecollective.accounts.serializers import PersonSerializer
 from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
-from carecollective.inbox.records import WayOn
+from carecollective.inbox.records import ConversationRecord, ConversationRow, MessageRecord, Person, WayOn
 from carecollective.web.api import PageSerializer, RawTextField, StrictUUIDField
+from carecollective.web.dataclass_serializers import FIELDS, serializer_of
 from rollout.versions import MessagingVersion
 
-VERSIONS = [version.value for version in MessagingVersion]
+VERSIONS = [(version.value, version.name) for version in MessagingVersion]
 WAYS_ON = [way.value for way in WayOn]
 
-
-class LegacyDateField(serializers.DateTimeField):
-    """A date that the legacy system may not have kept."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_null=True, help_text="Null where the legacy system kept no date.", **options)
+FIELDS[Person] = PersonSerializer
 
 
 class OfferSerializer(serializers.Serializer[Any]):
@@ -47,63 +39,15 @@ class StartedSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-class MessageSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    sender_id = serializers.UUIDField(allow_null=True, help_text="Null where the legacy system kept no sender.")
-    content = serializers.CharField(help_text="For a message that was deleted or moderated: the sentence in its place.")
-    created_at = LegacyDateField()
-    updated_at = LegacyDateField()
-
-
 class SentSerializer(serializers.Serializer[Any]):
     success = serializers.BooleanField()
     message_id = serializers.UUIDField()
     version = serializers.ChoiceField(choices=VERSIONS)
-    message = MessageSerializer()
-
-
-class RequestSummarySerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    title = serializers.CharField()
-    status = serializers.CharField(allow_null=True)
-
-
-class LastMessageSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField(allow_null=True, help_text="Null for the first message of a V2 conversation.")
-    sender_id = serializers.UUIDField(allow_null=True, help_text="Null where the legacy system kept no sender.")
-    content = serializers.CharField()
-    created_at = LegacyDateField()
-
-
-class ConversationRowSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    version = serializers.ChoiceField(choices=VERSIONS)
-    help_request = RequestSummarySerializer(allow_null=True, help_text="Null where the request is gone (legacy).")
-    other_participant = PersonSerializer(allow_null=True)
-    status = serializers.CharField()
-    last_message = LastMessageSerializer(
-        allow_null=True, help_text="Null where the first message never arrived (legacy)."
-    )
-    unread_count = serializers.IntegerField(min_value=0)
-    updated_at = LegacyDateField()
+    message = serializer_of(MessageRecord)()
 
 
 class ConversationPageSerializer(PageSerializer):
-    results = ConversationRowSerializer(many=True)
-
-
-class ConversationSerializer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    version = serializers.ChoiceField(choices=VERSIONS)
-    help_request_id = serializers.UUIDField(allow_null=True)
-    requester_id = serializers.UUIDField(allow_null=True)
-    helper_id = serializers.UUIDField(allow_null=True)
-    initial_message = serializers.CharField(
-        allow_null=True, help_text="What the helper opened with. In V2 it is not repeated among `messages`."
-    )
-    status = serializers.CharField()
-    created_at = LegacyDateField()
-    updated_at = LegacyDateField()
+    results = serializer_of(ConversationRow)(many=True)
 
 
 class WayOnSerializer(serializers.Serializer[Any]):
@@ -119,17 +63,9 @@ class WayOnSerializer(serializers.Serializer[Any]):
 
 
 class ThreadSerializer(serializers.Serializer[Any]):
-    conversation = ConversationSerializer()
-    messages = MessageSerializer(many=True, help_text="Oldest first, the latest 50.")
+    conversation = serializer_of(ConversationRecord)()
+    messages = serializer_of(MessageRecord)(many=True, help_text="Oldest first, the latest 50.")
     previous = serializers.URLField(allow_null=True, help_text="The older ones.")
     way_on = WayOnSerializer(
         allow_null=True, help_text="Null for all but a frozen legacy conversation that can be gone on with."
-    )
-
-
-class NewerMessagesSerializer(serializers.Serializer[Any]):
-    messages = MessageSerializer(many=True, help_text="Oldest first, at most 200.")
-    has_more = serializers.BooleanField(
-        help_text="With `after`: newer ones are left, so ask again after the last of these. Without: older ones are left,"
-        " which the conversation gives page by page."
     )

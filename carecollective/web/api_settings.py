@@ -47,7 +47,7 @@ SPECTACULAR_SETTINGS = {
         "carecollective.web.openapi.complete_schema",
     ],
     "ENUM_NAME_OVERRIDES": {
-        "MessagingVersion": "carecollective.inbox.serializers.VERSIONS",
+        "MessagingVersion": "rollout.versions.MessagingVersion",
         "RolloutHealth": "rollout.dashboard.schema.Health",
         "RolloutReason": "rollout.targeting.cohort.Reason",
         "RolloutGateState": "rollout.gates.results.CheckState",

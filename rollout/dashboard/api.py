@@ -1,12 +1,6 @@
 """The rollout's API: which version a member gets, and the control room's tree for staff."""
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime
-from enum import Enum
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin, get_type_hints
-from uuid import UUID
+from typing import TYPE_CHECKING, cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -15,6 +9,7 @@ from rest_framework.response import Response
 
 from carecollective.core.errors import NotPermitted
 from carecollective.web.api import ApiView
+from carecollective.web.dataclass_serializers import FIELDS, serializer_of
 from carecollective.web.openapi import refusals
 from rollout.dashboard.schema import Status
 from rollout.dashboard.status import read_status
@@ -27,50 +22,12 @@ if TYPE_CHECKING:
     from carecollective.accounts.models import User
 
 
-_PLAIN: dict[Any, type[serializers.Field[Any, Any, Any, Any]]] = {
-    bool: serializers.BooleanField,
-    int: serializers.IntegerField,
-    float: serializers.FloatField,
-    str: serializers.CharField,
-    Stage: serializers.CharField,
-    UUID: serializers.UUIDField,
-    datetime: serializers.DateTimeField,
-    date: serializers.DateField,
-}
-_made: dict[type, type[serializers.Serializer[Any]]] = {}
-
-
-def serializer_of(shape: type) -> type[serializers.Serializer[Any]]:
-    """Return the serializer that describes a dataclass and all that is in it."""
-    if shape not in _made:
-        hints = get_type_hints(shape)
-        declared = {part.name: _field(hints[part.name]) for part in fields(shape)}
-        _made[shape] = type(f"Rollout{shape.__name__}Serializer", (serializers.Serializer,), declared)
-    return _made[shape]
-
-
-def _field(hint: Any, **options: Any) -> Any:
-    origin, inside = get_origin(hint), get_args(hint)
-    if origin is UnionType:
-        (known,) = (part for part in inside if part is not NoneType)
-        return _field(known, allow_null=True, **options)
-    if origin is tuple:
-        is_tree = is_dataclass(inside[0]) and inside[0] not in _PLAIN
-        return _field(inside[0], many=True) if is_tree else serializers.ListField(child=_field(inside[0]))
-    if origin is Mapping:
-        return serializers.DictField(**options)
-    if hint is str:
-        options["allow_blank"] = True
-    if hint in _PLAIN:
-        return _PLAIN[hint](**options)
-    if issubclass(hint, Enum):
-        return serializers.ChoiceField(choices=[(choice.value, choice.name) for choice in hint], **options)
-    return serializer_of(hint)(**options)
+FIELDS[Stage] = serializers.CharField
 
 
 class DecisionSerializer(serializers.Serializer):  # type: ignore[type-arg]
     version = serializers.ChoiceField(
-        choices=[version.value for version in MessagingVersion],
+        choices=[(version.value, version.name) for version in MessagingVersion],
         allow_null=True,
         help_text="The version a new conversation would use; null while none can be started.",
     )
@@ -102,7 +59,7 @@ class RolloutStatus(ApiView):
         operation_id="rollout_status",
         summary="All that the control room shows",
         description="For staff who may see it.",
-        responses={200: serializer_of(Status), **refusals(NotPermitted())},
+        responses={200: serializer_of(Status, prefix="Rollout"), **refusals(NotPermitted())},
         tags=["rollout"],
     )
     def get(self, request: Request) -> Response:

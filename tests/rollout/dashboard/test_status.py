@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from carecollective.accounts.models import User
 from carecollective.inbox.services import offer_help
-from rollout.dashboard.api import serializer_of
+from carecollective.web.dataclass_serializers import serializer_of
 from rollout.dashboard.schema import Health, Status
 from rollout.dashboard.status import read_status
 from rollout.models import Source
