@@ -64,7 +64,7 @@ def test_one_id_in_two_conversations_at_once_is_one_conflict(crowd, owner, start
 
 @both_versions
 def test_a_poller_misses_nothing_while_four_write(crowd, helper, owner, started, rows_of, version):
-    key, each, finished, polled = started(version), {"v1": 75, "v2": 150}[version], Event(), list[UUID]()
+    key, each, finished, polled = started(version), {"v1": 75, "v2": 150}[version], Event(), list[UUID | None]()
 
     def write(actor):
         for number in range(each):
