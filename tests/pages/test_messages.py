@@ -395,7 +395,7 @@ def test_the_two_of_a_new_conversation_stand_under_their_own_names(signed_in, co
         assert [who for who, _words in said(read(signed_in(asking), address))] == [helping.name, asking.name]
 
 
-def test_what_an_open_thread_asks_for_is_answered_304_until_it_changes(signed_in, conversation):
+def test_an_open_threads_poll_answers_304_until_something_changes(signed_in, conversation):
     key, helping, asking = conversation
     client, address = signed_in(asking), f"/messages/{key}/latest"
     etag = client.get(address)["ETag"]
@@ -407,7 +407,7 @@ def test_what_an_open_thread_asks_for_is_answered_304_until_it_changes(signed_in
     assert "<html" not in changed.content.decode()
 
 
-def test_what_an_open_thread_asks_for_marks_nothing_as_read(signed_in, conversation):
+def test_an_open_threads_poll_marks_nothing_as_read(signed_in, conversation):
     key, helping, asking = conversation
     client = signed_in(asking)
     read(client, f"/messages/{key}")
