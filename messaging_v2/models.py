@@ -61,7 +61,7 @@ class Conversation(models.Model):
 
 
 class Message(models.Model):
-    """One message after the first. Never changed once sent."""
+    """One message after the first. Only an erasure changes it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="messages", db_index=False)

@@ -1,4 +1,4 @@
-"""The three operations of the new messaging. Each acts in the name of one member, and the database holds it to that."""
+"""The operations of the new messaging: open, send, read, close. Each acts for one member, whom the database checks too."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -75,7 +75,6 @@ class RoleMissing(NotPermitted):
 
 class NothingToChange(DomainError):
     code = "nothing_to_change"
-    status = 409
     message = _("The rollout is already there; nothing was changed.")
 
 

@@ -8,7 +8,7 @@ from rollout.versions import MessagingVersion
 
 
 class ReadPointer(models.Model):
-    """Up to when a member has read a conversation of either version. Our own table: legacy rows are never updated."""
+    """Up to when a member has read a conversation of either version. Our own table: reading updates no legacy row."""
 
     pk = models.CompositePrimaryKey("member_id", "conversation_id")
     member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)

@@ -22,6 +22,7 @@ _QUIET = """coalesce(CASE
     WHEN c.quiet_hours_start <= c.quiet_hours_end
       THEN localtime >= c.quiet_hours_start AND localtime < c.quiet_hours_end
     ELSE localtime >= c.quiet_hours_start OR localtime < c.quiet_hours_end END, false)"""
+# Members who want no mail are among them: composing theirs settles the notifications and sends nothing.
 # After a dead letter only what is newer is tried again by itself; that mail then speaks of all that waits. What is older than
 # dead letters are kept is news to nobody.
 _TO_TELL = f"""

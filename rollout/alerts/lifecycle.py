@@ -208,8 +208,8 @@ def _reopen(finding: Finding, *, severity: Severity, stage: Stage, key: str) -> 
     return lately
 
 
-def calls_for_action(finding: Finding, *, alert: Alert | None, stage_since: datetime | None) -> bool:
-    """Tell whether a finding is new since this stage began.
+def may_turn_off(finding: Finding, *, alert: Alert | None, stage_since: datetime | None) -> bool:
+    """Tell whether a finding may turn V2 off: always, except damage that was there before this stage began.
 
     Damage stays until it is repaired: whoever changed the stage after it knew of it, so only more of it counts.
     """

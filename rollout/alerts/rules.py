@@ -295,7 +295,7 @@ RULES = (
 _BY_KIND = {rule.kind: rule for rule in RULES}
 
 
-def evaluate(evidence: Evidence) -> tuple[Finding, ...]:
+def evaluate_rules(evidence: Evidence) -> tuple[Finding, ...]:
     """Judge the evidence by every rule; what turns V2 off comes first."""
     return tuple(finding for rule in RULES if rule.judge and (finding := rule.judge(rule, evidence)) is not None)
 

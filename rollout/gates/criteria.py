@@ -64,7 +64,7 @@ def _limit(stage: Stage, measure: Measure, *, default: float) -> float:
     return next((criterion.limit for criterion in criteria_for(stage) if criterion.measure is measure), default)
 
 
-def evaluate(*, stage: Stage, observation: Observation, confidence: float = CONFIDENCE) -> tuple[GateResult, ...]:
+def evaluate_gates(*, stage: Stage, observation: Observation, confidence: float = CONFIDENCE) -> tuple[GateResult, ...]:
     """Judge what the present stage has shown, criterion by criterion; `disabled` has none.
 
     The results come in the order in which people read them; the stage is done when none of them `blocks`.

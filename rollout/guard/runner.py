@@ -23,7 +23,7 @@ from carecollective.postgres import PostgresError, advisory_locks
 from rollout.alerts import lifecycle
 from rollout.alerts.evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding
 from rollout.alerts.judges import LATEST_ENDINGS, LATEST_STARTS
-from rollout.alerts.rules import evaluate
+from rollout.alerts.rules import evaluate_rules
 from rollout.errors import RollbackNotWritten
 from rollout.gates.observations import read_detector
 from rollout.gates.stays import read_stays
@@ -179,12 +179,12 @@ class Guard:
         """Judge the metrics once: raise alerts, turn V2 off where a rule says so, and resolve the alerts that are over."""
         evidence = self._gather()
         is_off = evidence.stage == DISABLED
-        for finding in evaluate(evidence):
+        for finding in evaluate_rules(evidence):
             may_act = finding.rule.disables_v2 and not is_off
             # A rollback ends V2's findings, and has an alert itself. Only damage that stays until repaired (`total`)
             # gets its own: it records whether the damage was known.
             alert = None if may_act and finding.total is None else self._note(finding, evidence.stage)
-            if may_act and lifecycle.calls_for_action(finding, alert=alert, stage_since=evidence.stage_since):
+            if may_act and lifecycle.may_turn_off(finding, alert=alert, stage_since=evidence.stage_since):
                 disable(finding)
                 is_off = True
                 if alert is not None:

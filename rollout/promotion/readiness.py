@@ -80,7 +80,7 @@ def judge(*, stage: Stage, target: Stage | None) -> Readiness:
     sends, facts = Timings(), read_sign_off_facts()
     if stage != DISABLED:
         seen = collect_observation(confidence=confidence)
-        gates, sends = criteria.evaluate(stage=stage, observation=seen, confidence=confidence), seen.sends
+        gates, sends = criteria.evaluate_gates(stage=stage, observation=seen, confidence=confidence), seen.sends
         sign_offs = judge_stage(stage, seen=seen, facts=facts)
     checklist = judge_checklist(facts)
     blockers = tuple(_blockers(stage, target, gates, sign_offs, checklist, alerts=open_alerts()))

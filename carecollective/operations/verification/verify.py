@@ -16,6 +16,7 @@ from carecollective.operations.verification.checks import Check, compare
 from carecollective.operations.verification.remedies import find_remedy
 from carecollective.operations.verification.structure import SEE_BELOW, check_models, check_structure
 from carecollective.serving.startup_checks import find_dangers
+from rollout.alerts.judges import INVARIANTS
 from rollout.guard.integrity import count_broken
 from rollout.promotion import audit_log
 from rollout.promotion.automated_checks import CheckResult, failed, passed
@@ -36,10 +37,6 @@ ORDER = (
     ),
     *("Roles", "Settings", "Event triggers", "Publications", "Subscriptions", "Operators", "Casts"),
     *("Legacy system", "Drift", "Integrity"),
-)
-INVARIANTS = (
-    *("helper_is_requester", "requester_is_not_owner", "pair_has_two", "first_message_is_empty", "message_is_empty"),
-    *("sender_takes_no_part", "message_before_its_conversation"),
 )
 LEGACY = "Legacy system"
 AS_TAKEN_OVER = "as at the takeover"

@@ -12,7 +12,7 @@ import pytest
 
 from rollout.alerts.evidence import Evidence
 from rollout.alerts.judges import INVARIANTS, LATEST_ENDINGS
-from rollout.alerts.rules import RULES, evaluate, is_known, rule_of
+from rollout.alerts.rules import RULES, evaluate_rules, is_known, rule_of
 from rollout.gates.sequential import Detector
 from rollout.models.alerts import Severity
 from rollout.stages import DISABLED, Stage
@@ -25,7 +25,7 @@ DAY = 86_400.0
 
 
 def judged(**seen: Any) -> list[str]:
-    return [finding.rule.kind for finding in evaluate(Evidence(**{**BASE, **seen}))]
+    return [finding.rule.kind for finding in evaluate_rules(Evidence(**{**BASE, **seen}))]
 
 
 def outcomes(succeeded: int, failed: int, refused: int = 0) -> Outcomes:
@@ -79,7 +79,7 @@ def test_errors_over_5_percent_are_a_warning(succeeded: int, failed: int, kinds:
 
 def test_one_versions_operations_do_not_hide_the_others_failures() -> None:
     seen = {"v1": outcomes(1000, 0), "v2": outcomes(30, 10), "both": outcomes(1030, 10)}
-    (finding,) = evaluate(Evidence(**BASE, operations=seen))
+    (finding,) = evaluate_rules(Evidence(**BASE, operations=seen))
     assert finding.words == "10 of 40 operations failed in V2 within 5 minutes: 25%, over 5%."
 
 
@@ -98,7 +98,7 @@ def test_duplicates_over_10_percent_are_a_warning(duplicates: int, offers: int, 
 
 
 def test_the_first_broken_conversation_is_critical_and_named() -> None:
-    (finding,) = evaluate(Evidence(**BASE, broken={"sender_takes_no_part": 2, "pair_has_two": 0}))
+    (finding,) = evaluate_rules(Evidence(**BASE, broken={"sender_takes_no_part": 2, "pair_has_two": 0}))
     assert (finding.rule.kind, finding.total) == ("integrity", 2)
     assert finding.words == "V2 holds data that cannot be: a message is from somebody who takes no part (2)."
 
@@ -238,7 +238,7 @@ def _seen(starts: Any, everything: Any, detector: Detector) -> Mapping[str, Any]
 
 def test_a_rate_beyond_its_limit_is_never_worded_as_the_limit() -> None:
     starts = outcomes(7999, 2001)
-    found = {one.rule.kind: one.words for one in evaluate(Evidence(**{**BASE, "starts": starts}))}
+    found = {one.rule.kind: one.words for one in evaluate_rules(Evidence(**{**BASE, "starts": starts}))}
     assert "79.99% succeeded, under 80%" in found["creation_failing"]
-    failing = evaluate(Evidence(**{**BASE, "operations": {"v2": outcomes(94_999, 5001)}}))
+    failing = evaluate_rules(Evidence(**{**BASE, "operations": {"v2": outcomes(94_999, 5001)}}))
     assert "5.01%, over 5%" in next(one.words for one in failing if one.rule.kind == "error_rate")

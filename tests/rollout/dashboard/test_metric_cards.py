@@ -9,7 +9,7 @@ from carecollective.core.moments import moment
 from rollout.dashboard.schema import Health
 from rollout.dashboard.status import read_status
 from rollout.dashboard.view_models import tiles_of
-from rollout.gates.criteria import evaluate
+from rollout.gates.criteria import evaluate_gates
 from rollout.gates.results import CheckState, Observation
 from rollout.models import Change, Flag
 from rollout.stages import ENABLED, Stage
@@ -95,7 +95,7 @@ def test_the_record_shows_seconds_and_the_reason(stage: Any, signed_in: Any, ben
 def test_conversations_of_the_first_minute_are_not_denied(db: None) -> None:
     flag = Flag.objects.get()
     seen = Observation(now=flag.changed_at, since=flag.changed_at, creations_in_grace=400)
-    (result,) = (one for one in evaluate(stage=ENABLED, observation=seen) if one.name == "v1_creations")
+    (result,) = (one for one in evaluate_gates(stage=ENABLED, observation=seen) if one.name == "v1_creations")
     assert result.state is CheckState.INSUFFICIENT
     assert result.words.startswith("400 conversations began in this stage's first minute")
-    assert evaluate(stage=Stage.parse("disabled"), observation=seen) == ()
+    assert evaluate_gates(stage=Stage.parse("disabled"), observation=seen) == ()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout.gates.criteria import criteria_for, evaluate
+from rollout.gates.criteria import criteria_for, evaluate_gates
 from rollout.gates.results import Baseline, CheckState, GateResult, Measure, Observation, SeenMembers, Timings
 from rollout.stages import STAGES, Stage
 from rollout.telemetry.metrics import Outcomes, Proportion
@@ -17,7 +17,7 @@ TEN = Stage.parse("percentage:10")
 
 def judge(stage: str, *, days: float = 30, confidence: float = 0.95, **seen: Any) -> dict[str, GateResult]:
     observation = Observation(now=NOW, since=NOW - timedelta(days=days), **seen)
-    results = evaluate(stage=Stage.parse(stage), observation=observation, confidence=confidence)
+    results = evaluate_gates(stage=Stage.parse(stage), observation=observation, confidence=confidence)
     return {result.name: result for result in results}
 
 
@@ -55,7 +55,7 @@ def test_a_percentage_between_two_stages_belongs_to_the_lower_one(between, stage
 
 @pytest.mark.parametrize("stage", STAGES[1:], ids=str)
 def test_no_data_never_passes_whatever_the_stage(stage):
-    results = evaluate(stage=stage, observation=Observation(now=NOW, since=NOW - timedelta(days=365)))
+    results = evaluate_gates(stage=stage, observation=Observation(now=NOW, since=NOW - timedelta(days=365)))
     assert [result.name for result in results if result.passed] == ["bake"]
     assert all(result.state is INSUFFICIENT for result in results if result.name != "bake")
     assert any(result.blocks for result in results)
@@ -196,7 +196,7 @@ def test_a_stage_lasts_as_many_days_as_asked(stage, days):
 
 
 def test_a_stage_whose_beginning_is_unknown_has_not_lasted():
-    results = evaluate(stage=TEN, observation=Observation(now=NOW, since=None))
+    results = evaluate_gates(stage=TEN, observation=Observation(now=NOW, since=None))
     (bake,) = (result for result in results if result.name == Measure.BAKE)
     assert bake.state is INSUFFICIENT
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from carecollective.accounts.models import User
-from rollout.gates.criteria import evaluate
+from rollout.gates.criteria import evaluate_gates
 from rollout.gates.observations import collect_observation, read_detector
 from rollout.gates.results import CheckState
 from rollout.gates.sequential import detect
@@ -230,13 +230,13 @@ def test_a_stage_is_judged_from_the_record(began, happened):
     began("internal", days=4)
     happened(59, ago=timedelta(days=1))
     happened(60, method=SEND, ms=45)
-    results = evaluate(stage=Stage.parse("internal"), observation=observe())
+    results = evaluate_gates(stage=Stage.parse("internal"), observation=observe())
     assert [result.state for result in results] == [CheckState.PASS] * 3
 
 
 def test_an_empty_stage_is_judged_without_harm(began):
     began("percentage:50", seconds=1)
-    results = evaluate(stage=Stage.parse("percentage:50"), observation=observe())
+    results = evaluate_gates(stage=Stage.parse("percentage:50"), observation=observe())
     assert {result.state for result in results} == {CheckState.INSUFFICIENT}
 
 
