@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import get_conditional_response, set_response_etag
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
 
 from carecollective.accounts.models import User
 from carecollective.accounts.pages import MemberRequest, member_page
@@ -108,7 +107,6 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     return _render_thread(request, conversation_id, form, refusal=attempt.error)
 
 
-@require_safe
 @member_page
 def show_latest(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     """Return the latest messages as the thread shows them, for the page that stays open. Reading marks nothing as read."""

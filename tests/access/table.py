@@ -129,7 +129,7 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "messages/<uuid:conversation_id>"): participants(200),
     ("POST", "messages/<uuid:conversation_id>"): participants(AWAY, message=HELLO),
     ("GET", "messages/<uuid:conversation_id>/latest"): participants(200),
-    ("POST", "messages/<uuid:conversation_id>/latest"): everyone(405),
+    ("POST", "messages/<uuid:conversation_id>/latest"): participants(200),
     ("GET", "messages/<uuid:conversation_id>/continue"): members(AWAY),
     # Nothing to continue here: it is V2's already.
     ("POST", "messages/<uuid:conversation_id>/continue"): participants(400, initial_message=HELLO),

@@ -111,11 +111,11 @@ class World:
             raise Refused("invalid_input")
         if standing := self.standing(actor, request):
             raise Refused("conversation_exists", standing.id)
+        if request.status != OPEN:
+            raise Refused("help_request_unavailable")
         version = self.version_for(actor)
         if version is None:
             raise Refused("messaging_unavailable")
-        if request.status != OPEN:
-            raise Refused("help_request_unavailable")
         return version
 
     def may_continue(self, actor: Person, conversation: Conversation) -> None:

@@ -19,6 +19,7 @@ from knox.models import AuthToken  # noqa: E402
 from sentry_sdk.transport import Transport  # noqa: E402
 
 from carecollective.accounts.models import User  # noqa: E402
+from carecollective.messaging import offers  # noqa: E402
 from carecollective.observability import sentry  # noqa: E402
 from messaging_v2 import services as v2  # noqa: E402
 from rollout.telemetry import events  # noqa: E402
@@ -63,10 +64,12 @@ def swell(text, **given):
 
 
 normalise = vars(v2)["normalise_message"]
-vars(v2)["normalise_message"] = swell
+for module in (offers, v2):
+    vars(module)["normalise_message"] = swell
 assert offer(query=f"?from={TEXT.split()[0]}&mail={EMAIL}")[0] == 500
 assert client.post(thread, {"content": TEXT}, content_type="application/json").status_code == 500
-vars(v2)["normalise_message"] = normalise
+for module in (offers, v2):
+    vars(module)["normalise_message"] = normalise
 
 # The same as log lines, and others that quote.
 attempts = (
