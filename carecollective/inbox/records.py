@@ -135,9 +135,8 @@ class WayOn(StrEnum):
 class Thread:
     """A conversation as one reader sees it: the latest messages, oldest first.
 
-    A V2 conversation's first message is `first_message` and not in `messages`; `has_older` tells that more messages lie
-    before the first of `messages`. `read_to` is the time of the newest message that the
-    reader had seen before, None for a conversation never opened here.
+    `messages` are without a V2 conversation's `first_message`; `has_older` says whether others lie before them. `read_to` is
+    the time of the newest message that the reader had seen before, None for a conversation never opened here.
     """
 
     conversation: ConversationRecord
@@ -154,7 +153,7 @@ class Thread:
 
     @property
     def shown(self) -> Sequence[MessageRecord]:
-        """The messages of a page, oldest first: the first message stands before the others where none lie between."""
+        """What a page shows, oldest first: `messages`, and before them `first_message` where no others lie between."""
         return self.messages if self.has_older or self.first_message is None else [self.first_message, *self.messages]
 
 

@@ -1,6 +1,7 @@
 -- What erasure removes. Safe to repeat: a restored backup does it again.
 -- It calls privacy_scrub_v2 for V2's texts, privacy_unname_in_rollout for the audit log, privacy_unname to take a name or
--- address out of other texts, and privacy_blank_columns to empty columns that only the legacy system knows.
+-- address out of other texts, and privacy_blank_columns to empty every text column of a row that is not named as kept.
+-- Waiting mail, sessions and files are removed by carecollective/privacy/erasure.py.
 CREATE OR REPLACE FUNCTION public.privacy_scrub_member(member uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
