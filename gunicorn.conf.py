@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+import psutil
 
 from carecollective import env
 from carecollective.observability import metric_files
@@ -62,7 +63,7 @@ def on_starting(server: Any) -> None:
     home = Path(worker_tmp_dir or DATA_DIR)
     home.mkdir(parents=True, exist_ok=True)
     for folder in home.glob(f"{METRICS}-*"):
-        if folder.stat().st_uid == os.getuid() and not _is_running(folder.name.split("-")[2]):
+        if folder.stat().st_uid == os.getuid() and not psutil.pid_exists(int(folder.name.split("-")[2])):
             shutil.rmtree(folder, ignore_errors=True)
     os.environ[metric_files.FOLDER_VARIABLE] = tempfile.mkdtemp(prefix=f"{METRICS}-{os.getpid()}-", dir=home)
 
@@ -87,13 +88,3 @@ def child_exit(server: Any, worker: Any) -> None:
     except Exception:
         # The master must not end: it has other workers.
         server.log.exception("The counters of worker %s are lost", worker.pid)
-
-
-def _is_running(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True

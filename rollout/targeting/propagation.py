@@ -12,6 +12,7 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any, NamedTuple
 
+import psutil
 import psycopg
 
 from carecollective.core.database import fetch_all
@@ -162,15 +163,7 @@ def wait_for_switch(*, version: int, seconds: float = 2.0) -> Switch:
 def _has_ended(key: str) -> bool:
     """Tell whether the process ran on this host and is gone."""
     host, pid, _drawn = key.rsplit(":", 2) if key.count(":") >= 2 else ("", "", "")
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, ValueError):
-        pass
-    return False
+    return host == socket.gethostname() and pid.isdecimal() and not psutil.pid_exists(int(pid))
 
 
 def _describe_held_off(held_off: int, total: int) -> str:

@@ -11,8 +11,8 @@ import psycopg
 
 from carecollective.postgres.dsn import connection_url
 from carecollective.postgres.embedded.binaries import server_version
+from carecollective.postgres.embedded.cluster import find_postmaster
 from carecollective.postgres.embedded.layout import DataDirectory
-from carecollective.postgres.embedded.processes import is_postmaster_of
 from carecollective.postgres.locks import is_locked
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -100,7 +100,7 @@ def is_running(data_dir: Path) -> bool:
     if data.root.is_dir() and is_locked(data.supervisor_lock):
         return True
     pid = recorded_pid(data_dir)
-    return pid is not None and is_postmaster_of(pid, data.cluster)
+    return pid is not None and find_postmaster(pid, data.cluster) is not None
 
 
 def kill(pid: int | None) -> None:

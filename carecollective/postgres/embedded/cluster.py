@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from carecollective.postgres.dsn import SUPERUSER, connect, connection_url
 from carecollective.postgres.embedded import credentials
 from carecollective.postgres.embedded.binaries import bin_dir, server_version
 from carecollective.postgres.embedded.layout import DataDirectory
-from carecollective.postgres.embedded.processes import Process, is_postmaster_of
 from carecollective.postgres.errors import PostgresError
 
 SETTINGS = {
@@ -89,15 +89,12 @@ class Cluster:
             reason = (made.stderr.strip() or made.stdout.strip() or "no reason given").splitlines()[-1]
             raise PostgresError(f"PostgreSQL's data could not be made in {self.data.root}: {_plain(reason)}")
 
-    def find(self) -> Process | None:
+    def find(self) -> psutil.Process | None:
         """Return the postmaster that runs on this cluster, whoever started it."""
         pid = self._recorded_pid()
-        process = Process.open(pid) if pid is not None else None
-        if process is not None and is_postmaster_of(process.pid, self.data.cluster):
-            return process
-        return None
+        return find_postmaster(pid, self.data.cluster) if pid is not None else None
 
-    def start(self, *, give_up: Callable[[], bool]) -> Process | None:
+    def start(self, *, give_up: Callable[[], bool]) -> psutil.Process | None:
         """Start the postmaster and return it when it answers; None if `give_up` says so meanwhile.
 
         After a crash, old backends may still hold the shared memory, so it retries for a while.
@@ -107,10 +104,8 @@ class Cluster:
             self._make_socket_directory()
             self._disown_recycled_pid()
             offset = self.data.log.stat().st_size if self.data.log.exists() else 0
-            process = Process.of_child(
-                subprocess.Popen(self._postgres_command(), env=_environment(), cwd="/", stdin=subprocess.DEVNULL)
-            )
-            while process.is_alive():
+            process = psutil.Popen(self._postgres_command(), env=_environment(), cwd="/", stdin=subprocess.DEVNULL)
+            while is_alive(process):
                 if self.answers():
                     return process
                 if give_up():
@@ -122,12 +117,15 @@ class Cluster:
             time.sleep(0.2)
         return None
 
-    def stop(self, process: Process) -> None:
+    def stop(self, process: psutil.Process) -> None:
         """Stop the postmaster and end its connections. Committed data is kept."""
         for number, seconds in ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)):
-            if process.is_child or is_postmaster_of(process.pid, self.data.cluster):
-                process.signal(number)
-            if process.wait(seconds):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+            deadline = time.monotonic() + seconds
+            while is_alive(process) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if not is_alive(process):
                 break
         if self.data.sockets.parent != self.data.root:
             with contextlib.suppress(OSError):
@@ -206,7 +204,7 @@ class Cluster:
         if pid is None:
             # Empty, or cut off by a crash while it was written.
             path.unlink(missing_ok=True)
-        elif not is_postmaster_of(pid, self.data.cluster):
+        elif find_postmaster(pid, self.data.cluster) is None:
             _, newline, rest = path.read_text().partition("\n")
             path.write_text(f"{IMPOSSIBLE_PID}{newline}{rest}")
 
@@ -216,6 +214,34 @@ class Cluster:
             lines = log.read().decode(errors="replace").splitlines()
         reasons = [line for line in lines if "FATAL:" in line] or lines or ["no reason given."]
         return _plain(reasons[-1])
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Tell whether the process still runs. Its id may have been given to another one since."""
+    if isinstance(process, psutil.Popen):
+        return process.poll() is None
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def find_postmaster(pid: int, cluster: Path) -> psutil.Process | None:
+    """Return the process with this id if it is a running postmaster of this folder."""
+    try:
+        process = psutil.Process(pid)
+        arguments = process.cmdline()
+        # Backends carry a title such as "postgres: checkpointer"; only the postmaster keeps its arguments.
+        if not arguments or os.path.basename(arguments[0]) != "postgres" or "-D" not in arguments[:-1]:
+            return None
+        try:
+            folder = process.cwd()
+        except psutil.AccessDenied:
+            # In a container, even root may not read the folder of another account's process.
+            folder = arguments[arguments.index("-D") + 1]
+    except (psutil.Error, ValueError):
+        return None
+    return process if _same_folder(folder, cluster) else None
 
 
 def _plain(line: str) -> str:

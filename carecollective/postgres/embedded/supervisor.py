@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from carecollective.postgres.embedded.cluster import RETRY_SECONDS, Cluster
+import psutil
+
+from carecollective.postgres.embedded.cluster import RETRY_SECONDS, Cluster, is_alive
 from carecollective.postgres.embedded.layout import DataDirectory
-from carecollective.postgres.embedded.processes import Process
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.locks import is_current, lock, try_lock
 
@@ -36,7 +37,7 @@ class Supervisor:
             self.cluster.create()
             postmaster = self._adopt() or self.cluster.start(give_up=self._is_over)
             while not self._is_over():
-                if postmaster is None or not postmaster.is_alive():
+                if postmaster is None or not is_alive(postmaster):
                     postmaster = self._restart()
                 time.sleep(POLL_SECONDS)
         finally:
@@ -55,12 +56,12 @@ class Supervisor:
             self.users_lock = try_lock(self.data.users_lock)
         return self.users_lock is not None
 
-    def _adopt(self) -> Process | None:
+    def _adopt(self) -> psutil.Process | None:
         running = self.cluster.find()
         if running is None:
             return None
         deadline = time.monotonic() + RETRY_SECONDS
-        while running.is_alive() and time.monotonic() < deadline:
+        while is_alive(running) and time.monotonic() < deadline:
             if self.cluster.answers():
                 return running
             time.sleep(0.1)
@@ -68,7 +69,7 @@ class Supervisor:
         self.cluster.stop(running)
         return None
 
-    def _restart(self) -> Process | None:
+    def _restart(self) -> psutil.Process | None:
         report("The server has ended; starting it again.")
         try:
             return self.cluster.start(give_up=self._is_over)
@@ -98,7 +99,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, supervisor.stop)
     try:
         supervisor.run()
-    except (PostgresError, OSError) as problem:
+    except (PostgresError, psutil.Error, OSError) as problem:
         report(str(problem))
         data.failure.write_text(str(problem), encoding="utf-8")
         return 1
