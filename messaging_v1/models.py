@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils.translation import gettext as _
 
 from carecollective.help_requests.models import HelpRequest
 
@@ -65,6 +66,15 @@ class Participant(models.Model):
         return f"{self.user_id} in {self.conversation_id}"
 
 
+def shown_content(content: str | None, *, is_deleted: bool, moderation_status: str | None) -> str:
+    """Return a message's content as its readers may see it: a sentence in its place where it was withheld."""
+    if is_deleted:
+        return _("This message was deleted.")
+    if moderation_status in Message.WITHHELD_BY_MODERATORS:
+        return _("This message was removed by a moderator.")
+    return content or ""
+
+
 class Message(models.Model):
     """A legacy message. `deleted_at` and `moderation_status` were set by the legacy system and decide what is shown.
 
@@ -94,3 +104,20 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"Legacy message {self.pk}"
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the legacy system deleted or hid it."""
+        return self.deleted_at is not None or self.moderation_status in self.WITHHELD_BY_MODERATORS
+
+    @property
+    def is_system(self) -> bool:
+        """Whether the legacy system wrote it by itself, under a member's id."""
+        return self.message_type not in (None, "text")
+
+    @property
+    def shown(self) -> str:
+        """The content as its readers may see it."""
+        return shown_content(
+            self.content, is_deleted=self.deleted_at is not None, moderation_status=self.moderation_status
+        )

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.functions import JSONObject
-from django.utils.translation import gettext as _
 
-from carecollective.core.database import Member
+from carecollective.core.database import Member, model_from_json, row_as_json
 from carecollective.core.pagination import Cursor, beyond
 from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from messaging_v1.models import Conversation, Message, Participant
@@ -27,27 +24,11 @@ class LegacyPerson:
 
 
 @dataclass(frozen=True, slots=True)
-class LegacyMessage:
-    """A message as its readers may see it: `content` is a sentence in its place where the legacy system withheld it.
-
-    A sender or a date that the legacy system did not keep is None.
-    """
-
-    id: UUID
-    sender_id: UUID | None
-    content: str
-    created_at: datetime | None
-    updated_at: datetime | None
-    is_withheld: bool
-    is_system: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LegacyThread:
     conversation: Conversation
     people: Sequence[LegacyPerson]
     first_message: str | None
-    messages: Sequence[LegacyMessage]
+    messages: Sequence[Message]
     has_older: bool
 
 
@@ -74,24 +55,16 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     messages = Message.objects.filter(conversation=conversation_id)
     dated, undated = _split(messages, before, newer=False)
     without_date = messages.filter(created_at=None)
-    fields = JSONObject(
-        id="id",
-        sender_id="sender_id",
-        content="content",
-        message_type="message_type",
-        moderation_status="moderation_status",
-        deleted_at="deleted_at",
-        created_at="created_at",
-        updated_at="updated_at",
-    )
+    columns = ("id", "sender_id", "content", "message_type", "created_at", "updated_at")
+    as_json = row_as_json(*columns, "moderation_status", "deleted_at")
     people = Participant.objects.filter(conversation=OuterRef("pk")).order_by("user_id")
     conversation = (
         Conversation.objects.select_related("help_request")
         .annotate(
-            dated=ArraySubquery(dated.order_by("-created_at", "-pk")[: THREAD_PAGE + 1].values(json=fields)),
-            undated=ArraySubquery(undated.order_by("-pk")[: THREAD_PAGE + 1].values(json=fields)),
-            first_undated=ArraySubquery(without_date.order_by("pk")[:1].values(json=fields)),
-            first_dated=ArraySubquery(messages.order_by("created_at", "pk")[:1].values(json=fields)),
+            dated=ArraySubquery(dated.order_by("-created_at", "-pk")[: THREAD_PAGE + 1].values(json=as_json)),
+            undated=ArraySubquery(undated.order_by("-pk")[: THREAD_PAGE + 1].values(json=as_json)),
+            first_undated=ArraySubquery(without_date.order_by("pk")[:1].values(json=as_json)),
+            first_dated=ArraySubquery(messages.order_by("created_at", "pk")[:1].values(json=as_json)),
             people=ArraySubquery(people.values(json=JSONObject(id="user_id", name="user__name", left_at="left_at"))),
         )
         .filter(pk=conversation_id)
@@ -99,7 +72,8 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     )
     if conversation is None:
         raise ConversationNotFound
-    found = [_legacy_message(item) for item in [*conversation.dated, *conversation.undated]][: THREAD_PAGE + 1]
+    rows = [*conversation.dated, *conversation.undated][: THREAD_PAGE + 1]
+    found = [model_from_json(Message, row) for row in rows]
     first = [*conversation.first_undated, *conversation.first_dated][:1]
     return LegacyThread(
         conversation=conversation,
@@ -107,13 +81,13 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
             LegacyPerson(UUID(person["id"]), person["name"], has_left=person["left_at"] is not None)
             for person in conversation.people
         ],
-        first_message=_legacy_message(first[0]).content if first else None,
+        first_message=model_from_json(Message, first[0]).shown if first else None,
         messages=found[:THREAD_PAGE][::-1],
         has_older=len(found) > THREAD_PAGE,
     )
 
 
-def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> Sequence[LegacyMessage]:
+def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> Sequence[Message]:
     """Return the messages that came after one, or without `after` the newest; oldest first.
 
     Raises MessageNotFound when `after` is not of this conversation.
@@ -125,7 +99,7 @@ def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> 
         found = newest[:limit][::-1]
     else:
         found = [*undated.order_by("pk")[:limit], *dated.order_by("created_at", "pk")[:limit]][:limit]
-    return [as_seen(message) for message in found]
+    return found
 
 
 def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:
@@ -137,29 +111,6 @@ def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
     """Return the conversations about a request that the acting member may see, latest activity first, with their openers."""
     found = Conversation.objects.filter(help_request=help_request_id).exclude(created_by=F("help_request__user"))
     return list(found.select_related("created_by").order_by(F("last_message_at").desc(nulls_last=True), "-pk"))
-
-
-def as_seen(message: Message) -> LegacyMessage:
-    """Return the message as its readers may see it."""
-    is_withheld = is_withheld_row(deleted=message.deleted_at is not None, moderation_status=message.moderation_status)
-    return LegacyMessage(
-        id=message.pk,
-        sender_id=message.sender_id,
-        content=placeholder(deleted=message.deleted_at is not None) if is_withheld else message.content or "",
-        created_at=message.created_at,
-        updated_at=message.updated_at,
-        is_withheld=is_withheld,
-        is_system=message.message_type not in (None, "text"),
-    )
-
-
-def is_withheld_row(*, deleted: bool, moderation_status: str | None) -> bool:
-    return deleted or moderation_status in Message.WITHHELD_BY_MODERATORS
-
-
-def placeholder(*, deleted: bool) -> str:
-    """Return what stands in place of a message that is no longer shown."""
-    return _("This message was deleted.") if deleted else _("This message was removed by a moderator.")
 
 
 def _split(
@@ -180,22 +131,4 @@ def _split(
         return (dated if newer else dated.filter(pk=anchor)), beside
     return beyond(dated, Cursor(row.created_at, anchor, newer), field="created_at"), (
         undated.filter(pk=anchor) if newer else undated
-    )
-
-
-def _legacy_message(item: dict[str, Any]) -> LegacyMessage:
-    def moment(name: str) -> datetime | None:
-        return datetime.fromisoformat(item[name]) if item[name] else None
-
-    return as_seen(
-        Message(
-            id=UUID(item["id"]),
-            sender_id=UUID(item["sender_id"]) if item["sender_id"] else None,
-            content=item["content"],
-            message_type=item["message_type"],
-            moderation_status=item["moderation_status"],
-            deleted_at=moment("deleted_at"),
-            created_at=moment("created_at"),
-            updated_at=moment("updated_at"),
-        )
     )

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from psycopg.errors import UniqueViolation
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
-from carecollective.core.database import acting_as
+from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.text import normalise_message
 from carecollective.messaging.errors import (
     ConversationExists,
@@ -19,17 +19,16 @@ from carecollective.messaging.errors import (
 )
 from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
 from messaging_v1.models import Conversation, Message, Participant, Status
-from messaging_v1.selectors import LegacyMessage, as_seen, conversation_of_pair
+from messaging_v1.selectors import conversation_of_pair
 
 VERSION = "v1"
 
 
 @dataclass(frozen=True, slots=True)
 class SentLegacyMessage:
-    """A stored message, to whom it went, and whether this very call stored it."""
+    """A stored message, and whether this very call stored it."""
 
-    message: LegacyMessage
-    recipient_id: UUID
+    message: Message
     is_new: bool
 
 
@@ -99,7 +98,7 @@ def send_legacy_message(
                 raise
             # The id names a message that this member may not see.
             raise IdempotencyConflict from None
-        return SentLegacyMessage(as_seen(message), other.user_id, is_new=True)
+        return SentLegacyMessage(message, is_new=True)
 
 
 def legacy_message_sent_before(
@@ -115,7 +114,7 @@ def legacy_message_sent_before(
     text = normalise_message(content, field="content")
     if (message.conversation_id, message.sender_id, message.content) != (conversation_id, actor.pk, text):
         raise IdempotencyConflict
-    return SentLegacyMessage(as_seen(message), message.recipient_id, is_new=False)
+    return SentLegacyMessage(message, is_new=False)
 
 
 def lock_legacy_conversation(pk: UUID) -> Conversation:
@@ -146,6 +145,4 @@ def _add_message(
 
 def _clock() -> Any:
     """The database's clock now, after the lock: the legacy default would be the transaction's start."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]
+    return fetch_all("SELECT clock_timestamp()")[0][0]

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import QuerySet
-from django.db.models.functions import JSONObject
 
-from carecollective.core.database import Member
+from carecollective.core.database import Member, model_from_json, row_as_json
 from carecollective.core.pagination import beyond_row
 from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from messaging_v2.models import Conversation, Message
@@ -45,15 +42,7 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
         .select_related("help_request", "requester", "helper")
         .annotate(
             latest_messages=ArraySubquery(
-                latest.values(
-                    json=JSONObject(
-                        id="id",
-                        sender_id="sender_id",
-                        content="content",
-                        created_at="created_at",
-                        updated_at="updated_at",
-                    )
-                )
+                latest.values(json=row_as_json("id", "sender_id", "content", "created_at", "updated_at"))
             )
         )
         .filter(pk=conversation_id)
@@ -61,7 +50,7 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
     )
     if conversation is None:
         raise ConversationNotFound
-    found = [_message(conversation, item) for item in vars(conversation)["latest_messages"]]
+    found = [model_from_json(Message, row) for row in vars(conversation)["latest_messages"]]
     return ConversationThread(conversation, found[:THREAD_PAGE][::-1], has_older=len(found) > THREAD_PAGE)
 
 
@@ -94,14 +83,3 @@ def _beyond(messages: QuerySet[Message], anchor: UUID, *, newer: bool) -> QueryS
     if found is None:
         raise MessageNotFound
     return found
-
-
-def _message(conversation: Conversation, item: dict[str, Any]) -> Message:
-    return Message(
-        id=UUID(item["id"]),
-        conversation=conversation,
-        sender_id=UUID(item["sender_id"]),
-        content=item["content"],
-        created_at=datetime.fromisoformat(item["created_at"]),
-        updated_at=datetime.fromisoformat(item["updated_at"]),
-    )

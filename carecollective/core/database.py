@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import JSONObject
 
 from carecollective import postgres
 from carecollective.postgres import pooling
+
+Model = TypeVar("Model", bound=models.Model)
 
 
 class Member(Protocol):
@@ -72,6 +75,17 @@ def fetch_one(query: str, values: Sequence[Any] | Mapping[str, Any] | None = Non
         cursor.execute(query, values)
         row: tuple[Any, ...] | None = cursor.fetchone()
     return row
+
+
+def row_as_json(*columns: str) -> JSONObject:
+    """Return an expression for rows of a subquery, which `model_from_json` makes models of."""
+    return JSONObject(**{column: column for column in columns})
+
+
+def model_from_json(model: type[Model], row: Mapping[str, Any]) -> Model:
+    """Return the model that a row in JSON stands for."""
+    fields = {field.attname: field for field in model._meta.concrete_fields}
+    return model(**{column: fields[column].to_python(value) for column, value in row.items()})
 
 
 @contextmanager

@@ -31,6 +31,8 @@ from carecollective.inbox.records import (
     WayOn,
 )
 from carecollective.messaging.errors import ConversationNotFound
+from messaging_v1.models import Message as LegacyMessage
+from messaging_v1.models import shown_content
 from messaging_v2.models import Message
 from messaging_v2.services import get_conversation_v2
 from rollout.targeting.cohort import v1_writes_are_on, v2_is_installed
@@ -176,11 +178,11 @@ def message_record(message: Message, names: Names | None = None) -> MessageRecor
     )
 
 
-def legacy_message_record(message: v1.LegacyMessage, names: Names | None = None) -> MessageRecord:
+def legacy_message_record(message: LegacyMessage, names: Names | None = None) -> MessageRecord:
     return MessageRecord(
-        message.id,
+        message.pk,
         message.sender_id,
-        message.content,
+        message.shown,
         message.created_at,
         message.updated_at,
         sender_name=(names or {}).get(message.sender_id),
@@ -193,17 +195,14 @@ def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     (key, version, status, activity, request_id, title, request_status, other_id, other_name) = row[:9]
     (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, third, unread) = row[9:]
     has_message = bool(last_id or sender_id)
-    if has_message and v1.is_withheld_row(deleted=is_deleted, moderation_status=moderation_status):
-        content = v1.placeholder(deleted=is_deleted)
+    content = shown_content(content, is_deleted=is_deleted, moderation_status=moderation_status)
     return ConversationRow(
         id=key,
         version=MessagingVersion(version),
         help_request=RequestSummary(request_id, title, request_status) if request_id else None,
         other_participant=Person(other_id, other_name) if other_id else None,
         status=status,
-        last_message=LastMessage(last_id, sender_id, content or "", created_at, is_system, third)
-        if has_message
-        else None,
+        last_message=LastMessage(last_id, sender_id, content, created_at, is_system, third) if has_message else None,
         unread_count=int(unread),
         updated_at=None if activity == UNDATED else activity,
     )

@@ -172,7 +172,7 @@ def send_message(
                 if legacy is None:
                     raise _frozen(actor, conversation_id)
                 message, is_new = legacy_message_record(legacy.message), legacy.is_new
-                recipient_id = legacy.recipient_id
+                recipient_id = legacy.message.recipient_id
         quota = None
         if is_new:
             quota = rate_limits.count_use(member=actor, limit=rate_limits.messages())
