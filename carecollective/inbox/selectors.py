@@ -163,7 +163,7 @@ def is_said_in(location: Location, *, sender: User, message_id: UUID, content: A
 
 
 def _for_tables_at_hand(statement: str) -> str:
-    """V1 goes on where the new messaging's tables were dropped: the last way back of all."""
+    """Return the statement without V2's tables where they were dropped. V1 still works then."""
     return statement if v2_is_installed() else without_v2(statement)
 
 
@@ -273,7 +273,7 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
 
 
 def _legacy_roles(found: v1.LegacyThread, request: HelpRequest | None) -> tuple[UUID | None, UUID | None]:
-    """Who asked and who offered: the request tells, or, where it is gone, who opened the conversation offered."""
+    """Return the requester and the helper. Without the request, whoever opened the conversation was the helper."""
     requester_id = request.user_id if request else None
     people = [person.id for person in found.people]
     if requester_id not in people:

@@ -91,7 +91,7 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
                 raise ConversationExists(conversation_id=thread.continued_as, version=MessagingVersion.V2)
             if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
                 raise CannotContinue
-            # V2 may be taken back between the two questions.
+            # V2 may be turned off between `decision_for` and `enter_v2_start`.
             in_v2 = operation.version is MessagingVersion.V2 and enter_v2_start(member=actor) is MessagingVersion.V2
             if not in_v2:
                 raise MessagingUnavailable(_why_paused())
@@ -167,7 +167,7 @@ def send_message(
                     "content": content,
                     "message_id": message_id,
                 }
-                # What was stored before the freeze was stored: its sender's repeat is answered as ever.
+                # A message stored before the freeze is returned again when its sender repeats it.
                 legacy = send_legacy_message(**given) if v1_writes_are_on() else legacy_message_sent_before(**given)
                 if legacy is None:
                     raise _frozen(actor, conversation_id)

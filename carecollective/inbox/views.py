@@ -102,7 +102,7 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
             message_id=form.idempotency_key("message"),
             last_sent=parse_uuid(form.raw("last_sent")) if form.raw("last_sent") else None,
         )
-        # Whoever is led on from here may say the same again on purpose; whoever goes back, may not know that it was sent.
+        # On the next page the same words are a new message; after Back they are the same message.
         messages.info(request, str(sent.message.id), extra_tags=JUST_SENT)
         return redirect(f"{request.path}#latest")
     return _render_thread(request, conversation_id, form, refusal=attempt.error)
@@ -171,7 +171,7 @@ def _render_thread(
     refusal: DomainError | None = None,
 ) -> HttpResponse:
     before = _parse_before(request)
-    # Who looks at older messages, or at a refusal, has not come for the new ones; a prefetch is nobody's look.
+    # Older messages or a refusal do not show the new ones, and a prefetch is nobody's visit.
     thread = selectors.open_thread(
         reader=request.user,
         conversation_id=conversation_id,
