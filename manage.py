@@ -38,8 +38,9 @@ def main() -> None:
     from django.core.management import execute_from_command_line  # noqa: PLC0415
     from django.db import OperationalError  # noqa: PLC0415
 
-    from carecollective.postgres import PostgresError, ensure_running  # noqa: PLC0415
     from carecollective.postgres.dsn import describe_unreachable  # noqa: PLC0415
+    from carecollective.postgres.embedded.server import ensure_running  # noqa: PLC0415
+    from carecollective.postgres.errors import PostgresError  # noqa: PLC0415
 
     try:
         local = settings.LOCAL_MODE

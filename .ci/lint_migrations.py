@@ -44,9 +44,9 @@ def main() -> int:
     from django.apps import apps  # noqa: PLC0415
     from django.conf import settings  # noqa: PLC0415
 
-    from carecollective import postgres  # noqa: PLC0415
+    from carecollective.postgres.embedded.server import ensure_running  # noqa: PLC0415
 
-    postgres.ensure_running(settings.DATA_DIR)
+    ensure_running(settings.DATA_DIR)
     django.setup()
     logging.getLogger("django_migration_linter").setLevel(logging.WARNING)
     from django_migration_linter import MigrationLinter  # noqa: PLC0415

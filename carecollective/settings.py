@@ -9,7 +9,6 @@ from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from carecollective import postgres
 from carecollective.env import (
     NO_PROXIES,
     addresses,
@@ -31,6 +30,14 @@ from carecollective.env import (
     whole_number,
 )
 from carecollective.observability import logging, sentry
+from carecollective.postgres.dsn import (
+    check_direct_url,
+    connection_url,
+    database_settings,
+    derived_url,
+    pooled_settings,
+)
+from carecollective.postgres.embedded.credentials import secret_key
 from carecollective.web.api_settings import REST_FRAMEWORK, REST_KNOX, SPECTACULAR_SETTINGS  # noqa: F401 -- Django reads them
 from carecollective.web.server_limits import BODY_BYTES
 from rollout.stages import Stage
@@ -52,14 +59,14 @@ LOCAL_MODE = not DATABASE_URL
 # PostgreSQL itself, where DATABASE_URL leads through a pooler.
 DATABASE_DIRECT_URL = read("DATABASE_DIRECT_URL", "", database_address, "postgresql://user:password@host:port/database")
 if DATABASE_DIRECT_URL:
-    postgres.check_direct_url(DATABASE_URL, DATABASE_DIRECT_URL)
+    check_direct_url(DATABASE_URL, DATABASE_DIRECT_URL)
 
 DEBUG = read("DEBUG", False, on_or_off, "true or false")
 SECRET_KEY = os.environ.get("DJANGO_SECRET_KEY", "").strip()
 if not SECRET_KEY:
     if not LOCAL_MODE and not DEBUG:
         raise ImproperlyConfigured("DJANGO_SECRET_KEY must be set to a long random text when DATABASE_URL is set.")
-    SECRET_KEY = postgres.secret_key(DATA_DIR)
+    SECRET_KEY = secret_key(DATA_DIR)
 
 DATABASE_ROLE = os.environ.get("DATABASE_ROLE", "web")
 
@@ -67,17 +74,17 @@ DATABASE_ROLE = os.environ.get("DATABASE_ROLE", "web")
 def role_url(role: str) -> str:
     """Return the URL of PostgreSQL for a database role (owner, web, ops or guard), past any pooler."""
     if LOCAL_MODE:
-        return postgres.connection_url(DATA_DIR, role)
-    return postgres.derived_url(DATABASE_DIRECT_URL or DATABASE_URL, role, SECRET_KEY)
+        return connection_url(DATA_DIR, role)
+    return derived_url(DATABASE_DIRECT_URL or DATABASE_URL, role, SECRET_KEY)
 
 
 DATABASES = {
     # A thread keeps its connection: when somebody else has taken all others, it still serves.
-    "default": {**postgres.database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": None}
+    "default": {**database_settings(role_url(DATABASE_ROLE)), "CONN_HEALTH_CHECKS": True, "CONN_MAX_AGE": None}
 }
 if DATABASE_DIRECT_URL and DATABASE_ROLE == "web":
-    pooled_url = postgres.derived_url(DATABASE_URL, "web", SECRET_KEY)
-    DATABASES["default"] |= postgres.pooled_settings(pooled_url, role_url("web"))
+    pooled_url = derived_url(DATABASE_URL, "web", SECRET_KEY)
+    DATABASES["default"] |= pooled_settings(pooled_url, role_url("web"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Serving

@@ -15,7 +15,7 @@ APP_LOAD_ERROR = 4
 application = get_wsgi_application()
 
 from carecollective.core.database import refuse_shared_sessions  # noqa: E402 -- needs the applications to be loaded
-from carecollective.postgres import PostgresError  # noqa: E402
+from carecollective.postgres.errors import PostgresError  # noqa: E402
 from carecollective.serving.startup_checks import refuse_unsafe_database  # noqa: E402
 from rollout.targeting import snapshot  # noqa: E402
 

@@ -15,9 +15,9 @@ from django.test import Client
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from carecollective import postgres
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
+from carecollective.postgres.dsn import connection_url, database_settings
 from tests import databases
 from tests.factories import HelpRequestFactory, UserFactory
 
@@ -43,7 +43,7 @@ def template_database() -> str:
 def django_db_setup(template_database: str) -> Iterator[None]:
     """One database for each worker of the run, acted on as the web role."""
     parameters = connections["default"].settings_dict
-    superuser = postgres.database_settings(databases.superuser_url(django_settings.DATA_DIR, parameters["NAME"]))
+    superuser = database_settings(databases.superuser_url(django_settings.DATA_DIR, parameters["NAME"]))
     parameters |= {"USER": superuser["USER"], "PASSWORD": superuser["PASSWORD"]}
     databases.recreate_guarded(
         django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database
@@ -95,7 +95,7 @@ def connect_as(django_db_setup: None) -> Iterator[Callable[..., psycopg.Connecti
     opened: list[psycopg.Connection[Any]] = []
 
     def connect(role: str = "web", **options: Any) -> psycopg.Connection[Any]:
-        url = postgres.connection_url(django_settings.DATA_DIR, role, django_settings.DATABASES["default"]["NAME"])
+        url = connection_url(django_settings.DATA_DIR, role, django_settings.DATABASES["default"]["NAME"])
         opened.append(psycopg.connect(url, **options))
         return opened[-1]
 

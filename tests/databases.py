@@ -14,23 +14,24 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from carecollective import postgres
 from carecollective.postgres import roles
+from carecollective.postgres.dsn import ROLE_NAMES, connection_url
+from carecollective.postgres.embedded.server import ensure_running
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT_TEMPLATES = 10
-OWNER = postgres.ROLE_NAMES["owner"]
+OWNER = ROLE_NAMES["owner"]
 
 _spares: dict[str, threading.Thread] = {}
 
 
 def superuser_url(data_dir: Path, database: str = "postgres") -> str:
-    return postgres.connection_url(data_dir, "superuser", database)
+    return connection_url(data_dir, "superuser", database)
 
 
 def prepare_template(data_dir: Path) -> str:
     """Return the name of a database with every migration applied, making it where no earlier run has left it."""
-    postgres.ensure_running(data_dir)
+    ensure_running(data_dir)
     name = f"template_{_fingerprint()}"
     with _one_at_a_time(data_dir), psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
         # What these databases hold need not outlive the machine. Tests of what must have servers of their own.

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import psycopg
 
-from carecollective import postgres
 from carecollective.core.catalog.reader import LiveCatalog, read_live_catalog
 from carecollective.core.catalog.snapshot import PATH, DatabaseSnapshot, write_snapshot
+from carecollective.postgres.dsn import ROLE_NAMES
 from tests import databases
 
 # Its triggers are its own: what they must do, `verify_messaging` tries.
 # What V1 stands on even where the legacy system brought it: whose the tables are, whether policies hold, our roles' rights.
 REQUIRED_OF_LEGACY = ("Tables", "Row-level security", "Roles", "Settings", "Default privileges")
-OUR_ROLES = tuple(postgres.ROLE_NAMES.values())
+OUR_ROLES = tuple(ROLE_NAMES.values())
 
 
 def take_snapshot(data_dir: Path) -> DatabaseSnapshot:

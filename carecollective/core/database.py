@@ -11,8 +11,8 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transac
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import JSONObject
 
-from carecollective import postgres
 from carecollective.postgres import pooling
+from carecollective.postgres.dsn import database_settings
 
 Model = TypeVar("Model", bound=models.Model)
 
@@ -93,7 +93,7 @@ def connected_as(url: str) -> Iterator[None]:
     """Use the URL's database role on this thread's connection for the block. Not inside a transaction."""
     # Threads share the dictionary, so this thread's connection gets its own.
     before = connection.settings_dict
-    login = postgres.database_settings(url)
+    login = database_settings(url)
     connection.close()
     connection.settings_dict = {**before, "USER": login["USER"], "PASSWORD": login["PASSWORD"]}
     try:

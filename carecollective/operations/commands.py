@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from carecollective.operations.contents import Say
 from carecollective.operations.errors import OperationError
 from carecollective.operations.terminal import Progress
-from carecollective.postgres import PostgresError
+from carecollective.postgres.errors import PostgresError
 
 
 class OperationCommand(BaseCommand):

@@ -8,14 +8,13 @@ from typing import Any, LiteralString
 import psycopg
 from django.db import connection
 
-from carecollective import postgres
 from carecollective.operations.errors import OperationError
 from carecollective.postgres.bounded import BoundedConnection
-from carecollective.postgres.dsn import NETWORK_LIMITS, build_url, parse_url, why_unreachable
+from carecollective.postgres.dsn import NETWORK_LIMITS, ROLE_NAMES, build_url, parse_url, why_unreachable
 from carecollective.settings import role_url
 
 Session = psycopg.Connection[Any]
-OPERATIONS = postgres.ROLE_NAMES["ops"]
+OPERATIONS = ROLE_NAMES["ops"]
 
 
 def url_of(role: str) -> str:

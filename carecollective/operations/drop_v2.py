@@ -19,7 +19,7 @@ from carecollective.core.database import fetch_all
 from carecollective.operations.contents import TableContents, read_table
 from carecollective.operations.errors import OperationError
 from carecollective.operations.verification.remedies import V2_TABLES, write_repair
-from carecollective.postgres import ROLE_NAMES
+from carecollective.postgres.dsn import ROLE_NAMES
 from rollout.stages import DISABLED
 from rollout.targeting.propagation import SILENT_SECONDS
 from rollout.targeting.state import FLAG_NAME

@@ -12,9 +12,10 @@ from pathlib import Path
 from threading import Thread
 from typing import IO
 
-from carecollective import postgres
 from carecollective.operations.errors import OperationError
 from carecollective.postgres.dsn import NETWORK_LIMITS, build_url, parse_url
+from carecollective.postgres.embedded.binaries import bin_dir
+from carecollective.postgres.errors import PostgresError
 
 # Reads or writes a whole pipe of a program. Raises OSError.
 Pump = Callable[[IO[bytes]], None]
@@ -225,8 +226,8 @@ def _candidates(name: str) -> Iterator[Path]:
     if on_path:
         yield Path(on_path)
     try:
-        yield postgres.bin_dir() / name
-    except postgres.PostgresError:
+        yield bin_dir() / name
+    except PostgresError:
         return
 
 

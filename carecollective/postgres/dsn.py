@@ -49,7 +49,7 @@ def connection_url(data_dir: Path, role: str = "web", database: str = DATABASE) 
             "user": name,
             "password": passwords(data_dir)[role],
             "dbname": database,
-            "host": str(DataDirectory.at(data_dir).sockets),
+            "host": str(DataDirectory(data_dir).sockets),
         }
     )
 

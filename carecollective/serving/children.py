@@ -14,7 +14,8 @@ from typing import IO
 
 from django.conf import settings
 
-from carecollective import env, postgres
+from carecollective import env
+from carecollective.postgres.embedded.server import lock_descriptor
 from carecollective.serving.readiness import PIPE_VARIABLE, is_ready
 
 PR_SET_PDEATHSIG = 1
@@ -56,7 +57,7 @@ class Child:
             descriptors: Open files to pass on, beside the lock of the embedded database.
             stderr: Where its messages go; without it, where the supervisor's go.
         """
-        database = postgres.lock_descriptor(settings.DATA_DIR) if settings.LOCAL_MODE else None
+        database = lock_descriptor(settings.DATA_DIR) if settings.LOCAL_MODE else None
         self._ready_pipe, pipe = os.pipe()
         os.set_blocking(self._ready_pipe, False)
         self._ready_text = b""

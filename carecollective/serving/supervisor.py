@@ -16,8 +16,9 @@ from types import FrameType
 
 from django.conf import settings
 
-from carecollective import postgres
 from carecollective.observability.logging import scrub
+from carecollective.postgres.embedded.server import ensure_running
+from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.locks import is_locked, try_lock
 from carecollective.serving.children import STOP_SECONDS, Child, Release
 from carecollective.serving.restarts import Answer, ControlFiles
@@ -187,8 +188,8 @@ class Site:
         self.retiring = [child for child in self.retiring if not child.has_ended()]
         if settings.LOCAL_MODE and now >= self.database_check_due:
             try:
-                postgres.ensure_running(settings.DATA_DIR)
-            except postgres.PostgresError as problem:
+                ensure_running(settings.DATA_DIR)
+            except PostgresError as problem:
                 self.say(str(problem))
             self.database_check_due = now + DATABASE_CHECK_SECONDS
 

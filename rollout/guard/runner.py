@@ -19,7 +19,8 @@ from django.db.backends.utils import CursorWrapper
 
 from carecollective.core.database import fetch_all, fetch_one
 from carecollective.core.session_lock import SessionLock
-from carecollective.postgres import PostgresError, advisory_locks
+from carecollective.postgres import advisory_locks
+from carecollective.postgres.errors import PostgresError
 from rollout.alerts import lifecycle
 from rollout.alerts.evidence import FIFTEEN_MINUTES, FIVE_MINUTES, ONE_MINUTE, SLOW_MS, Evidence, Finding
 from rollout.alerts.judges import LATEST_ENDINGS, LATEST_STARTS

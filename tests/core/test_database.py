@@ -6,9 +6,9 @@ from django.conf import settings
 from django.db import connection, connections, transaction
 from django.db.utils import DataError
 
-from carecollective import postgres
 from carecollective.core.database import ClockTimestamp, acting_as, connected_as, discarding_changes
 from carecollective.core.models import WorkerHeartbeat
+from carecollective.postgres.dsn import connection_url
 
 
 def acting():
@@ -105,7 +105,7 @@ def test_another_role_is_one_threads_own(committed_db):
     before = session_user()
     with (
         ThreadPoolExecutor(1) as thread,
-        connected_as(postgres.connection_url(settings.DATA_DIR, "web")),
+        connected_as(connection_url(settings.DATA_DIR, "web")),
     ):
         assert session_user() == "carecollective_web"
         assert thread.submit(session_user).result() == before

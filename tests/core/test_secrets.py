@@ -9,8 +9,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
 from carecollective import env
-from carecollective.postgres import PostgresError, connection_url, derived_url
-from carecollective.postgres.dsn import build_url, database_settings, parse_url
+from carecollective.postgres.dsn import build_url, connection_url, database_settings, derived_url, parse_url
+from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.external_server import prepare_server
 
 # Halves of one password: what of it comes before and after the character that was not encoded.

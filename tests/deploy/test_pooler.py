@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from carecollective.postgres import bin_dir
 from carecollective.postgres.dsn import build_url, connect, connection_url, derived_url, parse_url
+from carecollective.postgres.embedded.binaries import bin_dir
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.external_server import prepare_server
 from carecollective.postgres.pooling import refuse_shared_sessions

@@ -37,7 +37,7 @@ MEMBERS = 24
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    proxy = Proxy(DataDirectory.at(settings.DATA_DIR).sockets / ".s.PGSQL.5432")
+    proxy = Proxy(DataDirectory(settings.DATA_DIR).sockets / ".s.PGSQL.5432")
     yield proxy
     proxy.end()
 

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from carecollective import postgres
 from carecollective.postgres import roles
+from carecollective.postgres.dsn import connection_url
 from carecollective.takeover.legacy import SAMPLE
 from tests import databases
 
@@ -20,7 +20,7 @@ def restore(data_dir: Path, database: str) -> None:
         roles.create_database(server, database=database, owner=databases.OWNER)
     with psycopg.connect(databases.superuser_url(data_dir, database), autocommit=True) as connection:
         roles.grant_database(connection, database=database, owner=databases.OWNER)
-    with psycopg.connect(postgres.connection_url(data_dir, "owner", database), autocommit=True) as owner:
+    with psycopg.connect(connection_url(data_dir, "owner", database), autocommit=True) as owner:
         for name in ("schema.sql", "data.sql"):
             owner.execute((SAMPLE / name).read_bytes())
 

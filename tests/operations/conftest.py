@@ -10,9 +10,9 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from carecollective import postgres
 from carecollective.operations.backups.dumps import make_backup
 from carecollective.operations.backups.manifest import Manifest
+from carecollective.postgres.dsn import connection_url, database_settings
 from tests import databases
 from tests.policies.world import populate
 
@@ -20,7 +20,7 @@ Copy = Callable[[str], str]
 
 
 def url(database: str, role: str = "superuser") -> str:
-    return postgres.connection_url(settings.DATA_DIR, role, database)
+    return connection_url(settings.DATA_DIR, role, database)
 
 
 def ask(database: str, query: str, role: str = "superuser") -> Any:
@@ -91,7 +91,7 @@ def as_owner(copy: Copy, django_db_blocker: Any) -> Iterator[str]:
     name = copy("owned")
     before = dict(connection.settings_dict)
     connection.close()
-    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", name))
+    owner = database_settings(connection_url(settings.DATA_DIR, "owner", name))
     connection.settings_dict.update(
         NAME=name, USER=owner["USER"], PASSWORD=owner["PASSWORD"], OPTIONS={"server_side_binding": True}
     )

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from carecollective.postgres import bin_dir
+from carecollective.postgres.embedded.binaries import bin_dir
 from carecollective.postgres.embedded.cluster import Cluster
 from carecollective.postgres.embedded.layout import DataDirectory
 from tests.postgres.conftest import Use, data_dir, home, use
@@ -38,7 +38,7 @@ def query(data_dir: Path, words: str) -> object:
 
 def test_the_page_brings_the_database_back_as_it_was_at_that_second(home: Path, data_dir: Path, use: Use) -> None:
     archiving, recovering = blocks("conf")
-    data = DataDirectory.at(data_dir)
+    data = DataDirectory(data_dir)
     data.create()
     cluster = Cluster(data)
     cluster.create()
@@ -51,7 +51,7 @@ def test_the_page_brings_the_database_back_as_it_was_at_that_second(home: Path, 
 
     query(data_dir, "CREATE TABLE letter (words text)")
     query(data_dir, "INSERT INTO letter VALUES ('from before the base backup')")
-    restored = DataDirectory.at(home / "restored")
+    restored = DataDirectory(home / "restored")
     restored.create()
     (command,) = blocks("sh")
     program, *arguments = shlex.split(command.replace("$ADMIN_URL", cluster.superuser_url()))

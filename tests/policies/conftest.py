@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from carecollective import postgres
+from carecollective.postgres.dsn import connection_url
 from tests import databases
 from tests.access.world import World, make_world
 from tests.migrations.legacy import prepare_taken_over_template
@@ -36,7 +36,7 @@ def connect_to(worlds: dict[str, str]) -> Iterator[ConnectTo]:
     opened: list[psycopg.Connection[Any]] = []
 
     def connect(birth: str, role: str = "web") -> psycopg.Connection[Any]:
-        url = postgres.connection_url(settings.DATA_DIR, role, worlds[birth])
+        url = connection_url(settings.DATA_DIR, role, worlds[birth])
         opened.append(psycopg.connect(url, autocommit=True))
         return opened[-1]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from carecollective.postgres import ROLE_NAMES
+from carecollective.postgres.dsn import ROLE_NAMES
 from tests.policies.world import WORLD
 
 # What comes of an attempt: a number of rows read or written, or the SQLSTATE of the refusal.

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from carecollective import postgres
+from carecollective.postgres.dsn import connection_url
 from tests import databases
 from tests.policies.probe import DENIED
 
@@ -44,7 +44,7 @@ def test_every_privileged_function_refuses_a_missing_actor(worlds: dict[str, str
         key = "web" if role == "carecollective_web" else "guard"
         if function in NEEDS_NO_ACTOR:
             continue
-        with psycopg.connect(postgres.connection_url(settings.DATA_DIR, key, name), autocommit=True) as session:
+        with psycopg.connect(connection_url(settings.DATA_DIR, key, name), autocommit=True) as session:
             if gave := answer(session, f"SELECT * FROM public.{function}({', '.join(keys)}) AS found"):
                 harmless.append((function, role, gave))
     assert harmless == []

@@ -14,7 +14,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from carecollective import postgres
+from carecollective.postgres.dsn import ROLE_NAMES
 from carecollective.serving.startup_checks import check_that_policies_hold, refuse_unsafe_database
 from tests import databases
 
@@ -165,6 +165,6 @@ def test_the_command_line_says_so(template_database: str) -> None:
         check = ("check", "--database", "default")
         assert "no issues" in databases.manage(settings.DATA_DIR, name, *check, role="web").stdout
         assert "no issues" in databases.manage(settings.DATA_DIR, name, *check, role="owner").stdout
-        assert postgres.ROLE_NAMES["web"] == "carecollective_web"
+        assert ROLE_NAMES["web"] == "carecollective_web"
     finally:
         databases.drop(settings.DATA_DIR, name)

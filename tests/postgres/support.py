@@ -19,7 +19,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 USE = """
 import sys
 from pathlib import Path
-from carecollective.postgres import PostgresError, ensure_running
+from carecollective.postgres.errors import PostgresError
+from carecollective.postgres.embedded.server import ensure_running
 try:
     ensure_running(Path(sys.argv[1]))
 except PostgresError as problem:
@@ -77,14 +78,14 @@ def ask(data_dir: Path, query: str, *, role: str = "web", database: str = "carec
 
 def recorded_pid(data_dir: Path) -> int | None:
     try:
-        return int((DataDirectory.at(data_dir).cluster / "postmaster.pid").read_text().split()[0])
+        return int((DataDirectory(data_dir).cluster / "postmaster.pid").read_text().split()[0])
     except (OSError, IndexError):
         return None
 
 
 def supervisor_pid(data_dir: Path) -> int | None:
     """Find the supervisor by its arguments; only /proc knows."""
-    wanted = ["carecollective.postgres.embedded.supervisor", str(DataDirectory.at(data_dir).root)]
+    wanted = ["carecollective.postgres.embedded.supervisor", str(DataDirectory(data_dir).root)]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             arguments = os.fsdecode((folder / "cmdline").read_bytes()).split("\0")
@@ -96,7 +97,7 @@ def supervisor_pid(data_dir: Path) -> int | None:
 
 
 def is_running(data_dir: Path) -> bool:
-    data = DataDirectory.at(data_dir)
+    data = DataDirectory(data_dir)
     if data.root.is_dir() and is_locked(data.supervisor_lock):
         return True
     pid = recorded_pid(data_dir)

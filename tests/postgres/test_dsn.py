@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from carecollective.postgres import (
-    PostgresError,
-    bin_dir,
+from carecollective.postgres.dsn import (
+    NETWORK_LIMITS,
+    build_url,
     check_direct_url,
     connection_url,
     database_settings,
     derived_url,
+    parse_url,
     pooled_settings,
-    secret_key,
 )
-from carecollective.postgres.dsn import NETWORK_LIMITS, build_url, parse_url
+from carecollective.postgres.embedded.binaries import bin_dir
+from carecollective.postgres.embedded.credentials import secret_key
+from carecollective.postgres.errors import PostgresError
 from tests.postgres.conftest import Use
 
 

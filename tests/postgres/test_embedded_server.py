@@ -104,7 +104,7 @@ def test_a_recycled_process_id_is_neither_signalled_nor_in_the_way(home: Path, d
     user.wait_until_up()
     neighbours_user.wait_until_up()
     neighbour = recorded_pid(other)
-    pid_file = DataDirectory.at(data_dir).cluster / "postmaster.pid"
+    pid_file = DataDirectory(data_dir).cluster / "postmaster.pid"
     stranger = subprocess.Popen(["sleep", "60"])
     try:
         # Given to anything at all, and to the postmaster of another directory.
@@ -130,7 +130,7 @@ def test_a_recycled_process_id_is_neither_signalled_nor_in_the_way(home: Path, d
 def test_an_empty_lock_file_left_by_a_power_cut_is_no_obstacle(data_dir: Path, use: Use) -> None:
     use().end()
     wait_for(lambda: not is_running(data_dir), seconds=15)
-    (DataDirectory.at(data_dir).cluster / "postmaster.pid").touch()
+    (DataDirectory(data_dir).cluster / "postmaster.pid").touch()
     use()
     assert ask(data_dir, "SELECT 1") == 1
 
@@ -154,7 +154,7 @@ def test_any_path_will_do(home: Path, use: Use, name: str) -> None:
     assert ask(folder, "SELECT current_user") == "carecollective_web"
     user.end()
     wait_for(lambda: not is_running(folder), seconds=15)
-    assert not any(DataDirectory.at(folder).sockets.glob(".s.PGSQL*"))
+    assert not any(DataDirectory(folder).sockets.glob(".s.PGSQL*"))
 
 
 def test_a_data_directory_that_was_moved_is_found_in_its_new_place(home: Path, use: Use) -> None:
@@ -194,7 +194,7 @@ def test_root_runs_it_unprivileged_from_root_only_programs(home: Path, use: Use)
 
 def test_it_listens_on_a_private_socket_alone_and_wants_a_password(data_dir: Path, use: Use) -> None:
     use()
-    sockets = DataDirectory.at(data_dir).sockets
+    sockets = DataDirectory(data_dir).sockets
     assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
     assert stat.S_IMODE((data_dir / "credentials.json").stat().st_mode) == 0o600
     assert ask(data_dir, "SHOW listen_addresses") == ""

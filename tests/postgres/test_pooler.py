@@ -18,9 +18,8 @@ import pytest
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 
-from carecollective import postgres
 from carecollective.postgres import advisory_locks
-from carecollective.postgres.dsn import build_url, connect, parse_url
+from carecollective.postgres.dsn import ROLE_NAMES, build_url, connect, connection_url, database_settings, parse_url
 from carecollective.postgres.embedded.credentials import passwords
 from carecollective.postgres.embedded.layout import DataDirectory
 from carecollective.postgres.errors import PostgresError
@@ -60,8 +59,8 @@ def pooler_at(template_database: str) -> Iterator[PoolerAt]:
 
         def start(**options: Any) -> PgBouncer:
             pooler = PgBouncer(
-                program, Path(folder) / uuid4().hex, server=DataDirectory.at(settings.DATA_DIR).sockets,
-                users={name: known[role] for role, name in postgres.ROLE_NAMES.items()},
+                program, Path(folder) / uuid4().hex, server=DataDirectory(settings.DATA_DIR).sockets,
+                users={name: known[role] for role, name in ROLE_NAMES.items()},
                 configuration=configured(**options),
             )  # fmt: skip
             stack.callback(pooler.end)
@@ -95,7 +94,7 @@ def site(template_database: str, pooler: PgBouncer, tmp_path_factory: pytest.Tem
 
 
 def url_of(database: str, port: int, role: str = "web") -> str:
-    direct = parse_url(postgres.connection_url(settings.DATA_DIR, role, database))
+    direct = parse_url(connection_url(settings.DATA_DIR, role, database))
     return build_url({**direct, "host": "127.0.0.1", "port": str(port)})
 
 
@@ -312,7 +311,7 @@ def test_nothing_is_prepared_through_a_shared_session(pooler: PgBouncer) -> None
 def test_nobody_leads_through_a_shared_session(
     pooler: PgBouncer, monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any, leader: Callable[[], object]
 ) -> None:
-    through = postgres.database_settings(url_of("postgres", pooler.port))
+    through = database_settings(url_of("postgres", pooler.port))
     here = connections[DEFAULT_DB_ALIAS]
     monkeypatch.setattr(here, "settings_dict", here.settings_dict | through)
     with django_db_blocker.unblock():

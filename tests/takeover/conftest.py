@@ -11,8 +11,8 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 
-from carecollective import postgres
 from carecollective.postgres import roles
+from carecollective.postgres.dsn import connection_url
 from carecollective.takeover.legacy import SAMPLE
 from tests import databases
 
@@ -70,7 +70,7 @@ def restore(database: str) -> None:
     hashed = bcrypt.hashpw(b"legacy-zora", bcrypt.gensalt(4, b"2a")).decode()
     long = bcrypt.hashpw(LONG_PASSWORD.encode()[:72], bcrypt.gensalt(4, b"2a")).decode()
     argon = argon2.PasswordHasher(time_cost=1, memory_cost=64).hash("legacy-argon")
-    with psycopg.connect(postgres.connection_url(settings.DATA_DIR, "owner", database), autocommit=True) as owner:
+    with psycopg.connect(connection_url(settings.DATA_DIR, "owner", database), autocommit=True) as owner:
         for name in ("schema.sql", "data.sql"):
             owner.execute((SAMPLE / name).read_text(encoding="utf-8"))
         for statement in PEOPLE_OF_EVERY_KIND.split(";\n"):

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.test import Client
 
-from carecollective import postgres
 from carecollective.accounts.models import User
+from carecollective.postgres.dsn import connection_url, database_settings
 from carecollective.takeover.kept_out import KeptOut, keep_out
 from carecollective.takeover.services import take_over
 from tests.takeover.test_members_afterwards import sign_in, the
@@ -90,7 +90,7 @@ def as_owner(adopted: str, as_superuser: Callable[[str], Any]) -> Callable[[], A
         "UPDATE profiles SET kept_out_reason = NULL, verification_status = 'approved', email = NULL;"
         "UPDATE auth.users SET email_confirmed_at = now()"
     )
-    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", adopted))
+    owner = database_settings(connection_url(settings.DATA_DIR, "owner", adopted))
 
     @contextmanager
     def act() -> Iterator[Any]:

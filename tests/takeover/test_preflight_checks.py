@@ -4,7 +4,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from carecollective import postgres
+from carecollective.postgres.dsn import connection_url, database_settings
 from carecollective.takeover import preflight
 
 FUNCTION = "CREATE FUNCTION public.theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$;"
@@ -125,7 +125,7 @@ def legacy_once(make_database, legacy_template):
 def search(legacy_once, django_db_setup, django_db_blocker):
     """Return a function that changes the legacy database as its owner, runs every check, and takes the change back."""
     before = dict(connection.settings_dict)
-    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", legacy_once))
+    owner = database_settings(connection_url(settings.DATA_DIR, "owner", legacy_once))
     options = {name: value for name, value in before["OPTIONS"].items() if name != "options"}
     connection.close()
     connection.settings_dict.update(NAME=legacy_once, USER=owner["USER"], PASSWORD=owner["PASSWORD"], OPTIONS=options)

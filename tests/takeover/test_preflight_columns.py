@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.db import connection, transaction
 
-from carecollective import postgres
+from carecollective.postgres.dsn import connection_url, database_settings
 from carecollective.takeover.preflight.columns import find_requests_without_owner, find_unsuitable_columns
 from carecollective.takeover.preflight.names import find_name_conflicts, find_unreadable_restrictions
 
@@ -101,7 +101,7 @@ FINE = {
 @pytest.fixture
 def as_owner(legacy: str, django_db_setup: None, django_db_blocker: Any) -> Iterator[Callable[[str], list[str]]]:
     """Change the legacy database as its owner in a transaction that is taken back."""
-    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", legacy))
+    owner = database_settings(connection_url(settings.DATA_DIR, "owner", legacy))
     before = dict(connection.settings_dict)
     connection.close()
     options = {name: value for name, value in before["OPTIONS"].items() if name != "options"}

@@ -6,8 +6,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from carecollective import postgres
 from carecollective.inbox.selectors import open_thread
+from carecollective.postgres.dsn import connection_url, database_settings
 from carecollective.takeover import proof
 from tests.takeover.test_taking_over import adopt, numbers, refusal_of
 
@@ -19,8 +19,8 @@ LEFT_BY_EWAN = "f2f30c81-bff8-4c67-a32f-c0db643b40cc"
 @pytest.fixture
 def prove(adopted, monkeypatch):
     """Run the proof here, as the owner of the tables, on the database taken over."""
-    monkeypatch.setattr(proof, "role_url", lambda role: postgres.connection_url(settings.DATA_DIR, role, adopted))
-    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", adopted))
+    monkeypatch.setattr(proof, "role_url", lambda role: connection_url(settings.DATA_DIR, role, adopted))
+    owner = database_settings(connection_url(settings.DATA_DIR, "owner", adopted))
     before = dict(connection.settings_dict)
     connection.close()
     options = {name: value for name, value in before["OPTIONS"].items() if name != "options"}

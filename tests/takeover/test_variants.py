@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
-from carecollective import postgres
+from carecollective.postgres.dsn import connection_url, database_settings
 from carecollective.takeover import proof
 from carecollective.takeover.management.commands import adopt_legacy
 from tests.faults.scale import FULL
@@ -29,8 +29,8 @@ def take_over(
 ) -> Iterator[Callable[[Variant], str]]:
     """Return a function that makes the variant and runs the command on it, here; and leaves the connection the owner's."""
     name = make_database("variant", template=legacy_template)
-    monkeypatch.setattr(proof, "role_url", lambda role: postgres.connection_url(settings.DATA_DIR, role, name))
-    owner = postgres.database_settings(postgres.connection_url(settings.DATA_DIR, "owner", name))
+    monkeypatch.setattr(proof, "role_url", lambda role: connection_url(settings.DATA_DIR, role, name))
+    owner = database_settings(connection_url(settings.DATA_DIR, "owner", name))
     before = dict(connection.settings_dict)
     options = {key: value for key, value in before["OPTIONS"].items() if key != "options"}
     connection.close()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from carecollective.core.catalog.reader import LiveCatalog
 from carecollective.core.catalog.snapshot import DatabaseSnapshot
-from carecollective.postgres import ROLE_NAMES
+from carecollective.postgres.dsn import ROLE_NAMES
 
 WEB, OPERATIONS, GUARD = ROLE_NAMES["web"], ROLE_NAMES["ops"], ROLE_NAMES["guard"]
 OURS = frozenset({WEB, OPERATIONS, GUARD})

@@ -27,8 +27,7 @@ from carecollective.operations.connections import OPERATIONS, Session, connected
 from carecollective.operations.contents import Say
 from carecollective.operations.errors import OperationError
 from carecollective.operations.pg_tools import Client, Pump, find_client, read_output, run_client, run_script
-from carecollective.postgres import ROLE_NAMES
-from carecollective.postgres.dsn import SERVICE_ROLES, connect, parse_url, why_unreachable
+from carecollective.postgres.dsn import ROLE_NAMES, SERVICE_ROLES, connect, parse_url, why_unreachable
 from carecollective.postgres.roles import grant_database, let_act_as, may_act_as, role_exists
 
 # pg_restore sets this parameter since this version; earlier servers do not know it.

@@ -14,7 +14,7 @@ ROLES = ("superuser", "owner", "web", "ops", "guard")
 
 def passwords(data_dir: Path) -> dict[str, str]:
     """Return the passwords of the embedded server's roles; the first call makes them."""
-    data = DataDirectory.at(data_dir)
+    data = DataDirectory(data_dir)
     text = _read_or_create(data, data.credentials, json.dumps({role: secrets.token_urlsafe(32) for role in ROLES}))
     try:
         found = json.loads(text)
@@ -25,7 +25,7 @@ def passwords(data_dir: Path) -> dict[str, str]:
 
 def secret_key(data_dir: Path) -> str:
     """Return Django's secret key for this folder; the first call makes it."""
-    data = DataDirectory.at(data_dir)
+    data = DataDirectory(data_dir)
     return _read_or_create(data, data.secret_key, secrets.token_urlsafe(64))
 
 

@@ -27,7 +27,7 @@ def ensure_running(data_dir: Path) -> None:
 
     A repeated call costs almost nothing, and replaces a supervisor that was killed.
     """
-    data = DataDirectory.at(data_dir)
+    data = DataDirectory(data_dir)
     try:
         descriptor = _descriptors.get(data.root)
         if descriptor is not None and is_current(descriptor, data.users_lock) and is_locked(data.supervisor_lock):
@@ -43,7 +43,7 @@ def ensure_running(data_dir: Path) -> None:
 
 def release(data_dir: Path) -> None:
     """Stop using the server; wait until it has stopped, unless others use it."""
-    data = DataDirectory.at(data_dir)
+    data = DataDirectory(data_dir)
     descriptor = _descriptors.pop(data.root, None)
     if descriptor is None:
         return
@@ -62,7 +62,7 @@ def release(data_dir: Path) -> None:
 
 def lock_descriptor(data_dir: Path) -> int | None:
     """Return the descriptor of our lock on the server, for children to inherit (`pass_fds`)."""
-    return _descriptors.get(DataDirectory.at(data_dir).root)
+    return _descriptors.get(DataDirectory(data_dir).root)
 
 
 def prepare(cluster: Cluster) -> None:

@@ -85,7 +85,7 @@ def report(message: str) -> None:
 
 def main() -> int:
     os.umask(0o077)
-    data = DataDirectory.at(Path(sys.argv[1]))
+    data = DataDirectory(Path(sys.argv[1]))
     # Wait a moment: another process may be testing whether the lock is held.
     supervisor_lock = lock(data.supervisor_lock, seconds=3)
     if supervisor_lock is None:

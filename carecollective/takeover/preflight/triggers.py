@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
-from carecollective.postgres import ROLE_NAMES
+from carecollective.postgres.dsn import ROLE_NAMES
 from carecollective.takeover.preflight.columns import TABLES
 from carecollective.takeover.preflight.findings import PreflightFinding
 

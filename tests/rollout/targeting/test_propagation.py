@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from carecollective import postgres
+from carecollective.postgres.dsn import connection_url, database_settings
 
 MASTERS, WORKERS = 2, 4
 FLIPS = 20
@@ -55,8 +55,8 @@ def site(committed_db: None, tmp_path: Path) -> Iterator[Site]:
     log = tmp_path / "sightings"
     log.touch()
     # As the role that serves: the site refuses to start as the tests' superuser.
-    url = postgres.connection_url(django_settings.DATA_DIR, "web", connection.settings_dict["NAME"])
-    parameters = postgres.database_settings(url)
+    url = connection_url(django_settings.DATA_DIR, "web", connection.settings_dict["NAME"])
+    parameters = database_settings(url)
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": os.environ.get("DJANGO_SETTINGS_MODULE", django_settings.SETTINGS_MODULE),
         "WATCHED_DATABASE": json.dumps(parameters),

@@ -5,8 +5,8 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from carecollective.postgres import ensure_running
 from carecollective.postgres.dsn import ROLE_NAMES, SERVICE_ROLES, why_unreachable
+from carecollective.postgres.embedded.server import ensure_running
 from carecollective.postgres.external_server import prepare_server
 
 

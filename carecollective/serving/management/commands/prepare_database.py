@@ -7,8 +7,8 @@ from django.core.management.sql import emit_post_migrate_signal
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from carecollective import postgres
 from carecollective.core import retention
+from carecollective.postgres.embedded.server import ensure_running
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.LOCAL_MODE:
             self.say("Starting the database …")
-            postgres.ensure_running(settings.DATA_DIR)
+            ensure_running(settings.DATA_DIR)
             # Before the migrations: the sample is a legacy database, and they take over what they find.
             call_command("adopt_legacy", sample=True, stdout=self.stdout)
         else:

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import OperationalError, connections
 
-from carecollective import postgres
+from carecollective.postgres.embedded.server import release
 from carecollective.serving.static_files import collect_static_files
 from carecollective.serving.supervisor import Site, StartError, Stopped
 
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         finally:
             connections.close_all()
             if settings.LOCAL_MODE:
-                postgres.release(settings.DATA_DIR)
+                release(settings.DATA_DIR)
         self.say("Stopped.")
         if code:
             raise SystemExit(code)

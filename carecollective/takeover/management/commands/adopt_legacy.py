@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 
 from carecollective.accounts.models import User
-from carecollective.postgres import PostgresError
+from carecollective.postgres.errors import PostgresError
 from carecollective.takeover import legacy
 from carecollective.takeover.legacy_code import accept_changes
 from carecollective.takeover.preflight import run_preflight
