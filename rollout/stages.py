@@ -46,6 +46,16 @@ class Stage:
         """How many of the 100,000 buckets the percentage takes in."""
         return self.permille * (BUCKETS // 1000)
 
+    @property
+    def title(self) -> str:
+        """Its name for people: 10% for percentage:10."""
+        return f"{self.permille / 10:g}%" if self.permille else self.kind.capitalize()
+
+    @property
+    def members(self) -> str:
+        """Who is in V2, in words."""
+        return _MEMBERS[self.kind].format(title=self.title)
+
     def __str__(self) -> str:
         if self.kind is not StageKind.PERCENTAGE:
             return self.kind.value
@@ -53,6 +63,12 @@ class Stage:
         return f"percentage:{whole}.{tenth}" if tenth else f"percentage:{whole}"
 
 
+_MEMBERS = {
+    StageKind.DISABLED: "Nobody",
+    StageKind.INTERNAL: "Staff and testers",
+    StageKind.PERCENTAGE: "Staff, testers and {title} of members",
+    StageKind.ENABLED: "Everybody; V1 is frozen",
+}
 DISABLED = Stage(StageKind.DISABLED)
 INTERNAL = Stage(StageKind.INTERNAL)
 ENABLED = Stage(StageKind.ENABLED)

@@ -49,6 +49,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "MessagingVersion": "rollout.versions.MessagingVersion",
         "RolloutHealth": "rollout.dashboard.schema.Health",
+        "RolloutBadge": "rollout.dashboard.schema.Badge",
         "RolloutReason": "rollout.targeting.cohort.Reason",
         "RolloutGateState": "rollout.gates.results.CheckState",
         "WayOnAction": "carecollective.inbox.serializers.WAYS_ON",

@@ -74,5 +74,6 @@ def _field(hint: Any, prefix: str, **options: Any) -> Any:
     if hint in FIELDS:
         return FIELDS[hint](**options)
     if issubclass(hint, Enum):
-        return serializers.ChoiceField(choices=[(choice.value, choice.name) for choice in hint], **options)
+        choices = [(choice.value, getattr(choice, "label", choice.name)) for choice in hint]
+        return serializers.ChoiceField(choices=choices, **options)
     return _serializer(hint, prefix)(**options)

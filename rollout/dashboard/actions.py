@@ -11,8 +11,6 @@ from carecollective.core.errors import DomainError, InvalidInput, NotPermitted, 
 from carecollective.web.pages import RawForm
 from rollout.alerts import lifecycle, notifications
 from rollout.dashboard.rollback_report import read_report
-from rollout.dashboard.timeline import describe_drain
-from rollout.dashboard.view_models import title_of
 from rollout.errors import AlertNotFound, NothingToChange, ProposalNotFound, RootCauseNotFound
 from rollout.models import Change, Source
 from rollout.promotion import drain, proposals, root_causes, services, sign_offs
@@ -77,7 +75,7 @@ class ProposeForm(StageForm):
     def run(self, actor: "User") -> str:
         stage = self.read_stage()
         proposals.propose(actor=actor, stage=stage, reason=self.raw("reason"))
-        return _("%(stage)s is proposed. Another staff member has to approve it.") % {"stage": title_of(stage)}
+        return _("%(stage)s is proposed. Another staff member has to approve it.") % {"stage": stage.title}
 
 
 class ApproveForm(ActionForm):
@@ -136,7 +134,7 @@ class CertifyForm(ActionForm):
     def run(self, actor: "User") -> str:
         if not actor.has_perm("rollout.rollback"):
             raise NotPermitted
-        return describe_drain(drain.certify(flag_version=snapshot.read_now().version))
+        return drain.certify(flag_version=snapshot.read_now().version).words
 
 
 class V1WritesForm(ReasonForm):
@@ -237,7 +235,7 @@ def parse_stage(name: str, percentage: str = "") -> Stage:
 
 
 def _describe_move(change: Change) -> str:
-    said = _("The rollout is now at %(stage)s.") % {"stage": title_of(Stage.parse(change.to_stage or ""))}
+    said = _("The rollout is now at %(stage)s.") % {"stage": Stage.parse(change.to_stage or "").title}
     if change.to_v1_writes == change.from_v1_writes:
         return said
     return f"{said} {_('V1 writes were turned on with it.') if change.to_v1_writes else _('V1 writes were turned off with it.')}"

@@ -1,6 +1,6 @@
 """The numbers of the page's SVG charts: paths and points in the drawing's units, and the table behind each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,8 +38,6 @@ class Row:
 class Chart:
     """One figure over the last 24 hours. `lines` and `areas` are SVG paths; hours in which nothing was counted are gaps."""
 
-    name: str
-    title: str
     counted: str
     summary: str
     lines: tuple[str, ...]
@@ -57,57 +55,33 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What a chart is made from: a value and a number of operations for each point."""
+    """What a chart is made from: the fields of a point that hold its value and its number of operations."""
 
-    name: str
     title: str
+    value: str
+    operations: str
     counted: str
-    value: Callable[[TrendPoint], float | None]
-    operations: Callable[[TrendPoint], int]
-    unit: str
-    target: float | None = None
+    unit: str = "%"
+
+
+# By the names of their figures.
+SERIES = {
+    "creation_success": Series("Creation success in V2", "success_percent", "starts", "Starts"),
+    "send_p95": Series("Send latency in V2 (p95)", "send_p95_ms", "operations", "Operations", unit="ms"),
+    "adoption": Series("V2 adoption", "v2_percent", "starts", "Starts in V2"),
+}
 
 
 def draw_trend(trend: Sequence[TrendPoint], *, stage: Stage) -> dict[str, Chart]:
     """Make the three charts of the last 24 hours, by the names of their figures, with the stage's targets."""
-    return {series.name: draw(series, trend) for series in _series_at(stage)}
+    targets = {"creation_success": success_limit(stage) * 100, "send_p95": latency_limit(stage)}
+    return {name: _draw(series, trend, targets.get(name)) for name, series in SERIES.items()}
 
 
-def _series_at(stage: Stage) -> tuple[Series, ...]:
-    return (
-        Series(
-            name="creation_success",
-            title="Creation success in V2",
-            counted="Starts",
-            value=lambda point: point.success_percent,
-            operations=lambda point: point.starts,
-            unit="%",
-            target=success_limit(stage) * 100,
-        ),
-        Series(
-            name="send_p95",
-            title="Send latency in V2 (p95)",
-            counted="Operations",
-            value=lambda point: point.send_p95_ms,
-            operations=lambda point: point.operations,
-            unit=" ms",
-            target=latency_limit(stage),
-        ),
-        Series(
-            name="adoption",
-            title="V2 adoption",
-            counted="Starts in V2",
-            value=lambda point: point.v2_percent,
-            operations=lambda point: point.starts,
-            unit="%",
-        ),
-    )
-
-
-def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
+def _draw(series: Series, trend: Sequence[TrendPoint], target: float | None) -> Chart:
     """Make the chart of a series, from the oldest hour at the left to the current one at the right."""
-    values = [series.value(point) for point in trend]
-    low, high = _scale(series, [value for value in values if value is not None])
+    values: list[float | None] = [getattr(point, series.value) for point in trend]
+    low, high = _scale(series, target, [value for value in values if value is not None])
     step = (WIDTH - LEFT - RIGHT) / max(len(trend) - 1, 1)
 
     def height_of(value: float) -> float:
@@ -122,8 +96,6 @@ def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
         runs[-1].append(Mark(round(LEFT + step * number, 1), height_of(value), label, point.at))
     runs = [run for run in runs if run]
     return Chart(
-        name=series.name,
-        title=series.title,
         counted=series.counted,
         summary=_summary(series, trend, values),
         lines=tuple(_line(run) for run in runs),
@@ -134,22 +106,24 @@ def draw(series: Series, trend: Sequence[TrendPoint]) -> Chart:
             for number in ((0, len(trend) // 2, len(trend) - 1) if len(trend) > 2 else ())
         ),
         along=tuple(Mark(LEFT - 6, height_of(value), _worded(value, series.unit)) for value in (low, high)),
-        target=None
-        if series.target is None
-        else Mark(LEFT, height_of(series.target), _worded(series.target, series.unit)),
+        target=None if target is None else Mark(LEFT, height_of(target), _worded(target, series.unit)),
         rows=tuple(
-            Row(point.at, NO_VALUE if value is None else _worded(value, series.unit), series.operations(point))
+            Row(
+                point.at,
+                NO_VALUE if value is None else _worded(value, series.unit),
+                counted=getattr(point, series.operations),
+            )
             for point, value in zip(reversed(trend), reversed(values), strict=True)
         ),
     )
 
 
-def _scale(series: Series, values: Sequence[float]) -> tuple[float, float]:
+def _scale(series: Series, target: float | None, values: Sequence[float]) -> tuple[float, float]:
     """Return the scale's bottom and top. Shares end at 100% and begin at 0%, or at 80% if all are higher."""
     if series.unit != "%":
-        return 0, max([*values, series.target or 0]) * 1.2 or 1
+        return 0, max([*values, target or 0]) * 1.2 or 1
     lowest = min(values, default=0)
-    return (80 if series.target is not None and lowest >= 80 else 0), 100
+    return (80 if target is not None and lowest >= 80 else 0), 100
 
 
 def _line(run: Sequence[Mark]) -> str:

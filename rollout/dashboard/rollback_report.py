@@ -8,7 +8,6 @@ from typing import TypeVar
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from rollout.dashboard.timeline import describe_drain
 from rollout.models import Change, DrainCertificate
 from rollout.promotion import drain, rollbacks
 from rollout.targeting import propagation
@@ -35,7 +34,7 @@ class RollbackReport:
         if self.switch:
             yield _("Processes"), self.switch.words
         if self.drain:
-            yield _("Drain"), describe_drain(self.drain)
+            yield _("Drain"), self.drain.words
 
 
 def read_report(change: Change) -> RollbackReport:

@@ -1,14 +1,20 @@
-"""All that the control room shows, as one tree of records for the page, the API and the command."""
+"""All that the control room shows, as one tree of records for the page, the API and the command.
+
+The API answers the records' fields; their properties are for the page and the command.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
+from django.db.models import TextChoices
+
+from rollout import formatting
 from rollout.alerts.lifecycle import AlertRecord
 from rollout.alerts.notifications import ChannelState
 from rollout.gates.results import GateResult
 from rollout.gates.v1_service import ServedSince
+from rollout.models import Source
 from rollout.promotion.readiness import Blocker
 from rollout.promotion.root_causes import RootCause
 from rollout.promotion.sign_offs import ChecklistItem
@@ -17,17 +23,42 @@ from rollout.targeting.propagation import Switch
 from rollout.telemetry.metrics import FailingCode
 
 
-class Health(StrEnum):
+class Health(TextChoices):
     """The state of the rollout in one word."""
 
-    DISABLED = "disabled"  # nobody is in V2, and nothing is wrong
-    HEALTHY = "healthy"
-    INSUFFICIENT = "insufficient"  # nothing is wrong, and too little is known to go on
-    FAILING = "failing"  # a gate fails or an alert is open
-    ROLLED_BACK = "rolled_back"  # at disabled, with a root cause to file
-    GUARD_ABSENT = "guard_absent"  # V2 is off by itself, because nobody watches
-    OVERRIDDEN = "overridden"  # the environment of this process, or of all that serve, says disabled
-    UNKNOWN = "unknown"  # the flag's row cannot be read
+    DISABLED = "disabled", "Off"  # nobody is in V2, and nothing is wrong
+    HEALTHY = "healthy", "Healthy"
+    INSUFFICIENT = "insufficient", "Not enough yet"  # nothing is wrong, and too little is known to go on
+    FAILING = "failing", "Failing"  # a gate fails or an alert is open
+    ROLLED_BACK = "rolled_back", "Rolled back"  # at disabled, with a root cause to file
+    GUARD_ABSENT = "guard_absent", "Unguarded"  # V2 is off by itself, because nobody watches
+    OVERRIDDEN = "overridden", "Held off"  # the environment of this process, or of all that serve, says disabled
+    UNKNOWN = "unknown", "Unknown"  # the flag's row cannot be read
+
+    @property
+    def icon(self) -> str:
+        return _ICONS.get(self, "off")
+
+
+_ICONS = {
+    Health.HEALTHY: "pass",
+    Health.INSUFFICIENT: "insufficient",
+    Health.FAILING: "fail",
+    Health.GUARD_ABSENT: "fail",
+    Health.UNKNOWN: "unknown",
+}
+
+
+class Badge(TextChoices):
+    """What is special about an entry of the timeline."""
+
+    OVERRIDE = "override", "Override"
+    OUTSIDE = "outside", "Outside the application"
+    GUARD = "guard", "By the guard"
+    WAITING = "waiting", "Not recorded yet"
+    CRITICAL = "critical", "Critical"
+    WARNING = "warning", "Warning"
+    RESOLVED = "resolved", "Resolved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +92,19 @@ class Figure:
     state: str
     words: str
 
+    @property
+    def shown(self) -> str:
+        """The value as text; a dash where nothing was counted."""
+        if self.value is None:
+            return "–"
+        if self.unit == "percent":
+            return formatting.percent(self.value / 100, up=self.name in SMALL_IS_GOOD)
+        return formatting.milliseconds(self.value) if self.unit == "ms" else f"{self.value:,.0f}"
+
+
+# Their share is rounded up, so that it never looks better than it is.
+SMALL_IS_GOOD = frozenset({"error_rate", "v1_creations", "duplicates"})
+
 
 @dataclass(frozen=True, slots=True)
 class CodeCount:
@@ -70,6 +114,10 @@ class CodeCount:
     count: int
     percent: float
     members_own: bool
+
+    @property
+    def share(self) -> str:
+        return formatting.percent(self.percent / 100, up=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +177,8 @@ class PendingProposal:
     """
 
     id: int
-    from_stage: str
-    to_stage: str
+    from_stage: Stage
+    to_stage: Stage
     from_version: int
     reason: str
     proposer_id: UUID | None
@@ -174,7 +222,24 @@ class TimelineEntry:
     source: str = ""  # admin, command, guard, environment, outside, or empty
     from_stage: str = ""
     to_stage: str = ""
-    badges: tuple[str, ...] = ()  # override, outside, guard, waiting, critical, warning, resolved
+    badges: tuple[Badge, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The title, with stages named as people name them."""
+        titles = {name: Stage.parse(name).title for name in (self.from_stage, self.to_stage) if name}
+        return " ".join(titles.get(word, word) for word in self.title.split(" "))
+
+    @property
+    def source_title(self) -> str:
+        """Where a change came from."""
+        return dict(Source.choices).get(self.source, self.source) if self.kind == "change" else ""
+
+    @property
+    def skipped_checks(self) -> tuple[str, ...]:
+        """The checks that an override skipped."""
+        is_override = self.kind == "proposal" and Badge.OVERRIDE in self.badges
+        return tuple(self.words.splitlines()) if is_override else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -28,10 +27,9 @@ from rollout.dashboard.schema import (
     Resume,
     Served,
     Status,
-    TimelineEntry,
 )
-from rollout.dashboard.timeline import describe_drain, list_changes, read_timeline
-from rollout.gates.results import DAY, GateResult
+from rollout.dashboard.timeline import list_changes, read_timeline
+from rollout.gates.results import DAY, CheckState, GateResult
 from rollout.gates.stays import Stay, find_resumption, read_stays, unvisited_stages
 from rollout.gates.v1_service import SUCCESS, read_v1_since_rollback
 from rollout.guard.absence import V2_TABLES_MISSING
@@ -64,20 +62,24 @@ def read_status() -> Status:
     (read_at, waits), stays = _clock(), read_stays()
     since = stays[0].began if stays else None
     guard, found = _guard(state), readiness.judge(stage=state.stage, target=next_stage(state.stage))
-    open_alerts, due = lifecycle.open_alerts(), root_causes.list_due()
-    facts = _Facts(state, overridden, guard, found, open_alerts, due)
-    health, channels, changes = _health(facts), channel_states(), tuple(list_changes())
+    alerts, due = lifecycle.open_alerts(), root_causes.list_due()
+    health, words = _judge_health(state, overridden=overridden, guard=guard, found=found, alerts=alerts, due=due)
+    channels, changes = channel_states(), tuple(list_changes())
     v1_writes = v1_takes_writes(state=state, override=DISABLED if overridden else settings.MESSAGING_V2_ROLLOUT)
+    v2_starts = state.stage != DISABLED and state.fresh and not (overridden or state.holds_v2_off)
     return Status(
         read_at=read_at,
         health=health,
-        words=_words(health, facts),
-        overview=_overview(
-            stage=state.stage,
-            v1_writes=v1_writes,
-            v2_is_off=overridden or state.holds_v2_off or not state.fresh,
-            channels=channels,
+        words=words,
+        overview=Overview(
+            served=(
+                _served(MessagingVersion.V1, takes_starts=v1_writes),
+                _served(MessagingVersion.V2, takes_starts=v2_starts),
+            ),
             last_change=next(iter(changes), None),
+            failing=metrics.failures_by_code(FAILED_WITHIN, requests=SHOWN)[:SHOWN],
+            told=_told(_latest_alert(), channels),
+            v1_since_rollback=read_v1_since_rollback(),
         ),
         stage=state.stage,
         version=state.version,
@@ -91,7 +93,7 @@ def read_status() -> Status:
         next_step=_next_step(found),
         resume=_resume(stays, found),
         figures=read_figures(stage=state.stage, since=since),
-        alerts=open_alerts,
+        alerts=alerts,
         channels=channels,
         stage_sign_offs=found.sign_offs,
         checklist=found.checklist,
@@ -104,64 +106,39 @@ def read_status() -> Status:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What the health is derived from."""
-
-    state: RolloutState
-    overridden: bool
-    guard: GuardState
-    readiness: Readiness
-    alerts: tuple[AlertRecord, ...]
-    root_causes: tuple[RootCause, ...]
-
-    @property
-    def unserved(self) -> tuple[AlertRecord, ...]:
-        """The open alerts that count at any stage: members cannot start in V1."""
-        return tuple(one for one in self.alerts if one.kind in ("members_cannot_start", "v1_creation_failing"))
-
-
-def _health(facts: _Facts) -> Health:
-    gates = facts.readiness.gates
-    if not facts.state.fresh:
-        return Health.UNKNOWN
-    if facts.unserved or not facts.state.installed:
-        return Health.FAILING
-    if facts.overridden:
-        return Health.OVERRIDDEN
-    if facts.guard.v2_is_off:
-        return Health.GUARD_ABSENT
-    if facts.state.stage == DISABLED:
-        return Health.ROLLED_BACK if facts.root_causes else Health.DISABLED
-    if facts.alerts or any(gate.state == "fail" for gate in gates):
-        return Health.FAILING
-    if any(gate.blocks for gate in gates):
-        return Health.INSUFFICIENT
-    return Health.HEALTHY
-
-
-def _words(health: Health, facts: _Facts) -> str:
-    missing = [] if facts.state.installed else [f"{V2_TABLES_MISSING} {RESTORE_V2}"]
-    failing = [*(one.words for one in facts.unserved), *missing, *(one.words for one in facts.alerts)] + [
-        f"{gate.title}: {gate.words}" for gate in facts.readiness.gates if gate.state == "fail"
-    ]
-    match health:
-        case Health.UNKNOWN:
-            return _("The rollout's state cannot be read, so new conversations use V1.")
-        case Health.OVERRIDDEN:
-            return _("MESSAGING_V2_ROLLOUT=disabled in the environment holds V2 off for everybody.")
-        case Health.GUARD_ABSENT:
-            return facts.guard.words
-        case Health.ROLLED_BACK:
-            return _("V2 was rolled back and is off for everybody. Its root cause is still to be filed.")
-        case Health.DISABLED:
-            return _("V2 is off for everybody.")
-        case Health.FAILING:
-            return failing[0]
-        case Health.INSUFFICIENT:
-            return _("No problem seen. %(needed)s.") % {"needed": _still_needed(facts.readiness.gates)}
-        case Health.HEALTHY:
-            return _("This stage has shown everything that the next one asks for.")
+def _judge_health(
+    state: RolloutState,
+    *,
+    overridden: bool,
+    guard: GuardState,
+    found: Readiness,
+    alerts: tuple[AlertRecord, ...],
+    due: tuple[RootCause, ...],
+) -> tuple[Health, str]:
+    """Return the first state that holds, the worst first, with the sentence that says it."""
+    if not state.fresh:
+        return Health.UNKNOWN, _("The rollout's state cannot be read, so new conversations use V1.")
+    # These alerts count at any stage: members cannot start in V1.
+    if unserved := [one for one in alerts if one.kind in ("members_cannot_start", "v1_creation_failing")]:
+        return Health.FAILING, unserved[0].words
+    if not state.installed:
+        return Health.FAILING, f"{V2_TABLES_MISSING} {RESTORE_V2}"
+    if overridden:
+        return Health.OVERRIDDEN, _("MESSAGING_V2_ROLLOUT=disabled in the environment holds V2 off for everybody.")
+    if guard.v2_is_off:
+        return Health.GUARD_ABSENT, guard.words
+    if state.stage == DISABLED and due:
+        return Health.ROLLED_BACK, _(
+            "V2 was rolled back and is off for everybody. Its root cause is still to be filed."
+        )
+    if state.stage == DISABLED:
+        return Health.DISABLED, _("V2 is off for everybody.")
+    failing = [gate for gate in found.gates if gate.state is CheckState.FAIL]
+    if problems := [*(one.words for one in alerts), *(f"{gate.title}: {gate.words}" for gate in failing)]:
+        return Health.FAILING, problems[0]
+    if any(gate.blocks for gate in found.gates):
+        return Health.INSUFFICIENT, _("No problem seen. %(needed)s.") % {"needed": _still_needed(found.gates)}
+    return Health.HEALTHY, _("This stage has shown everything that the next one asks for.")
 
 
 def _still_needed(gates: tuple[GateResult, ...]) -> str:
@@ -188,21 +165,19 @@ def _clock() -> tuple[datetime, bool]:
 
 def _guard(state: RolloutState) -> GuardState:
     lease = read_lease()
-    watching = lease is not None and lease.watching
-    off = not watching and state.stage != DISABLED
     if lease is None:
-        words = _("No guard has run yet.")
-    elif watching:
-        words = _("The guard watches; it last looked %(age).0f seconds ago.") % {"age": lease.age_seconds}
+        presence, words = "never", _("No guard has run yet.")
+    elif lease.watching:
+        presence, words = "watching", _("The guard watches; it last looked %(age).0f seconds ago.")
     else:
-        words = _("No guard has looked for %(age).0f seconds.") % {"age": lease.age_seconds}
-    if off:
+        presence, words = "absent", _("No guard has looked for %(age).0f seconds.")
+    is_off = presence != "watching" and state.stage != DISABLED
+    if is_off:
         words += " " + _("So V2 is off by itself, whatever the stage says, until one does.")
     if lease is None:
-        return GuardState("never", "", None, None, off, words)
-    return GuardState(
-        "watching" if watching else "absent", lease.holder, lease.renewed_at, lease.age_seconds, off, words
-    )
+        return GuardState(presence, "", None, None, is_off, words)
+    age = lease.age_seconds
+    return GuardState(presence, lease.holder, lease.renewed_at, age, is_off, words % {"age": age})
 
 
 def _next_step(found: Readiness) -> NextStep | None:
@@ -233,6 +208,8 @@ def _proposals(version: int) -> tuple[PendingProposal, ...]:
         record_from(
             row,
             PendingProposal,
+            from_stage=Stage.parse(row.from_stage),
+            to_stage=Stage.parse(row.to_stage),
             proposer=row.proposer_label,
             stale=row.from_version != version,
             proven=approval_proofs.is_proposal_proven(row),
@@ -248,38 +225,11 @@ def _drain(state: RolloutState) -> Drain | None:
 
 def as_drain(attempt: DrainCertificate) -> Drain:
     """Make the record of an attempt at a drain certificate."""
-    return record_from(
-        attempt,
-        Drain,
-        certified=attempt.issued_at is not None,
-        holders=tuple(
-            Holder(one["pid"], one["application"], datetime.fromisoformat(one["since"]) if one["since"] else None)
-            for one in attempt.holders
-        ),
-        words=describe_drain(attempt),
+    holders = (
+        Holder(one["pid"], one["application"], datetime.fromisoformat(one["since"]) if one["since"] else None)
+        for one in attempt.holders
     )
-
-
-def _overview(
-    *,
-    stage: Stage,
-    v1_writes: bool,
-    v2_is_off: bool,
-    channels: tuple[ChannelState, ...],
-    last_change: TimelineEntry | None,
-) -> Overview:
-    """Read what somebody who was just woken needs first.
-
-    With `v2_is_off` nobody can start in V2, whatever the stage.
-    """
-    takes_starts = {MessagingVersion.V1: v1_writes, MessagingVersion.V2: stage != DISABLED and not v2_is_off}
-    return Overview(
-        served=tuple(_served(version, takes_starts=takes_starts[version]) for version in MessagingVersion),
-        last_change=last_change,
-        failing=metrics.failures_by_code(FAILED_WITHIN, requests=SHOWN)[:SHOWN],
-        told=_told(_latest_alert(), channels),
-        v1_since_rollback=read_v1_since_rollback(),
-    )
+    return record_from(attempt, Drain, holders=tuple(holders))
 
 
 def _latest_alert() -> AlertRecord | None:

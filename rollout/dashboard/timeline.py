@@ -1,17 +1,13 @@
 """The timeline: changes, proposals, alerts, signatures, drain certificates and root causes, the newest first."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from carecollective.core.moments import moment
 from rollout.alerts.lifecycle import recent_alerts
-from rollout.dashboard.schema import TimelineEntry
+from rollout.dashboard.schema import Badge, TimelineEntry
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
 from rollout.models.alerts import Severity
 from rollout.promotion.audit_entries import find_unproven
@@ -34,9 +30,12 @@ def list_changes() -> Iterator[TimelineEntry]:
     """Read the latest changes, the newest first, with rollbacks that are not recorded yet."""
     waiting = reversed(list_waiting().values())
     for change in islice(chain(waiting, Change.objects.all()[:LENGTH]), LENGTH):
-        badges = [change.source] if change.source in (Source.OUTSIDE, Source.GUARD) else []
-        badges += ["override"] if change.override else []
-        badges += [] if change.is_recorded else ["waiting"]
+        badges = {
+            Badge.OUTSIDE: change.source == Source.OUTSIDE,
+            Badge.GUARD: change.source == Source.GUARD,
+            Badge.OVERRIDE: change.override,
+            Badge.WAITING: not change.is_recorded,
+        }
         yield TimelineEntry(
             at=change.at,
             kind="change",
@@ -46,7 +45,7 @@ def list_changes() -> Iterator[TimelineEntry]:
             source=change.source,
             from_stage=change.from_stage or "",
             to_stage=change.to_stage or "",
-            badges=tuple(badges),
+            badges=tuple(badge for badge, is_given in badges.items() if is_given),
         )
 
 
@@ -81,7 +80,7 @@ def _proposals() -> Iterator[TimelineEntry]:
                 title=_("A proposal for %(stage)s was written past the application") % said,
                 words=_("It names %(names)s. Neither is proven to have made or approved it here.")
                 % {"names": ", ".join(filter(None, [proposal.proposer_label, proposal.decided_by_label]))},
-                badges=("outside",),
+                badges=(Badge.OUTSIDE,),
             )
             continue
         if proposal.override:
@@ -90,7 +89,7 @@ def _proposals() -> Iterator[TimelineEntry]:
                 title=_("Passed over what was missing for %(stage)s") % said,
                 words="\n".join(proposal.missing),
                 who=proposal.proposer_label,
-                badges=("override",),
+                badges=(Badge.OVERRIDE,),
             )
             continue
         yield entry(
@@ -112,7 +111,7 @@ def _alerts() -> Iterator[TimelineEntry]:
     for alert in recent_alerts(LENGTH):
         if alert.severity == Severity.NOTICE:
             continue  # the timeline shows the change itself
-        acted = ("guard",) if alert.disabled_v2 else ()
+        acted = (Badge.GUARD,) if alert.disabled_v2 else ()
         yield TimelineEntry(
             at=alert.opened_at,
             kind="alert",
@@ -120,7 +119,7 @@ def _alerts() -> Iterator[TimelineEntry]:
             words=alert.words,
             who=_("The guard"),
             source="guard",
-            badges=(alert.severity, *acted),
+            badges=(Badge(alert.severity), *acted),
         )
         if alert.acknowledged_at is not None:
             yield TimelineEntry(
@@ -136,7 +135,7 @@ def _alerts() -> Iterator[TimelineEntry]:
                 title=_("Resolved: %(title)s") % {"title": alert.title},
                 who=_("The guard"),
                 source="guard",
-                badges=("resolved",),
+                badges=(Badge.RESOLVED,),
             )
 
 
@@ -157,42 +156,12 @@ def _named(item: str, part: str) -> str:
 
 def _drains() -> Iterator[TimelineEntry]:
     for attempt in DrainCertificate.objects.all()[:LENGTH]:
-        issued = attempt.issued_at is not None
         yield TimelineEntry(
             at=attempt.issued_at or attempt.asked_at,
             kind="drain",
-            title=_("Drain certificate issued") if issued else _("No drain certificate"),
-            words=describe_drain(attempt),
+            title=_("Drain certificate issued") if attempt.certified else _("No drain certificate"),
+            words=attempt.words,
         )
-
-
-def describe_drain(attempt: DrainCertificate) -> str:
-    """Say what a drain certificate proves, or which sessions are in the way."""
-    if attempt.issued_at is not None:
-        return _("No start in V2 commits after %(when)s (waited %(waited).0f ms).") % {
-            "when": moment(attempt.issued_at, "millisecond"),
-            "waited": attempt.waited_ms,
-        }
-    if not attempt.holders:
-        return _("A start in V2 was still on its way after a second, and ended just then. Ask again.")
-    count = len(attempt.holders)
-    words = ngettext(
-        "%(count)d start is still running (%(named)s). Not proven finished yet.",
-        "%(count)d starts are still running (%(named)s). Not proven finished yet.",
-        count,
-    )
-    return words % {
-        "count": count,
-        "named": ", ".join(_running(holder, attempt.asked_at) for holder in attempt.holders),
-    }
-
-
-def _running(holder: Mapping[str, Any], asked_at: datetime) -> str:
-    session = _("database session %(pid)s") % holder
-    if not holder["since"]:
-        return session
-    seconds = (asked_at - datetime.fromisoformat(holder["since"])).total_seconds()
-    return _("%(session)s for %(seconds).0f s") % {"session": session, "seconds": max(seconds, 0)}
 
 
 def _root_causes() -> Iterator[TimelineEntry]:

@@ -1,6 +1,5 @@
 """The pages at /admin/rollout/: the control room with its buttons, and the final acceptance."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
@@ -14,9 +13,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from carecollective.core import retention
 from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
-from rollout import formatting
-from rollout.dashboard import view_models
 from rollout.dashboard.actions import Forms, parse_stage
+from rollout.dashboard.charts import draw_trend
 from rollout.dashboard.schema import Status
 from rollout.dashboard.status import read_status
 from rollout.errors import PromotionRefused
@@ -29,6 +27,8 @@ from rollout.targeting.cohort import explain
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
+
+LATEST = 5
 
 
 @never_cache
@@ -130,67 +130,62 @@ def _anchor_after(request: HttpRequest) -> str:
 
 
 def _control_room_context(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
-    member = _staff(request)
-    now = order_key(status.stage)
-    lines = view_models.lines_of(status)
-    health_word, health_icon = view_models.HEALTH[status.health]
-    stage_title = view_models.title_of(status.stage)
-    tiles = view_models.tiles_of(status)
+    member, now = _staff(request), order_key(status.stage)
+    figures, charts = status.figures.figures, draw_trend(status.figures.trend, stage=status.stage)
+    open_items = [item for item in status.checklist if not item.passed]
     return {
         "status": status,
         "can": _permissions(member),
         "forms": forms,
-        "title": f"{health_word}: {stage_title}",
-        "health_word": health_word,
-        "health_icon": health_icon,
-        "stage_title": stage_title,
+        "title": f"{status.health.label}: {status.stage.title}",
         "is_live": status.stage != DISABLED,
-        "last_change": view_models.headline_of(status.overview.last_change) if status.overview.last_change else "",
-        "steps": view_models.steps_of(status),
-        "next_title": view_models.title_of(status.next_step.stage) if status.next_step else "",
-        "next_who": view_models.who_is_in(status.next_step.stage) if status.next_step else "",
+        "steps": steps_of(status),
         "can_be_set_up": not all(channel.configured for channel in status.channels),
-        "checklist_is_open": "checklist" in request.GET or view_models.checklist_comes_next(status),
-        "checklist_done": sum(item.passed for item in status.checklist),
-        "blockers": list(view_models.blockers_of(status)),
-        "next_choice": _titled(_stages_to_propose(status)),
-        "higher": _titled(stage for stage in STAGES if order_key(stage) > now),
-        "lower": _titled(stage for stage in STAGES if stage != DISABLED and order_key(stage) < now),
+        "checklist_is_open": "checklist" in request.GET or _only_checklist_is_left(status),
+        "checklist_done": len(status.checklist) - len(open_items),
+        "blocking_gates": [gate for gate in status.gates if gate.blocks],
+        "open_items": open_items,
+        "next_choice": _stages_to_propose(status),
+        "higher": [stage for stage in STAGES if order_key(stage) > now],
+        "lower": [stage for stage in STAGES if stage != DISABLED and order_key(stage) < now],
         "proposals": [
-            {
-                "proposal": proposal,
-                "title": view_models.title_in(proposal.to_stage),
-                "from_title": view_models.title_in(proposal.from_stage),
-                "is_own": proposal.proposer_id == member.pk,
-                "refuse": forms[f"refuse-{proposal.id}"],
-            }
+            (proposal, proposal.proposer_id == member.pk, forms[f"refuse-{proposal.id}"])
             for proposal in status.proposals
         ],
         "is_pending": any(not proposal.stale for proposal in status.proposals),
-        "charted": [tile for tile in tiles if tile.chart],
-        "counted": [tile for tile in tiles if not tile.chart],
-        "codes": [
-            (found, found.code.split("_"), formatting.percent(found.percent / 100, up=True))
-            for found in status.figures.errors_by_code
-        ],
+        "charted": [(figure, charts[figure.name]) for figure in figures if figure.name in charts],
+        "counted": [figure for figure in figures if figure.name not in charts],
+        "codes": [(found, found.code.split("_")) for found in status.figures.errors_by_code],
         "root_causes": [
-            (cause, view_models.title_in(cause.from_stage), forms[f"file_root_cause-{cause.id}"])
+            (cause, Stage.parse(cause.from_stage).title, forms[f"file_root_cause-{cause.id}"])
             for cause in status.root_causes
         ],
         "first_due": root_causes.first_due(status.read_at),
-        "latest": lines[: view_models.LATEST],
-        "earlier": lines[view_models.LATEST :],
+        "latest": status.timeline[:LATEST],
+        "earlier": status.timeline[LATEST:],
     }
+
+
+def steps_of(status: Status) -> list[tuple[Stage, str]]:
+    """List the stages in order, each passed, skipped, current or ahead; a current one between two is among them."""
+    now, steps = order_key(status.stage), []
+    for stage in sorted({*STAGES, status.stage}, key=order_key):
+        place = order_key(stage)
+        passed = "skipped" if stage in status.skipped else "passed"
+        steps.append((stage, "ahead" if place > now else "current" if place == now else passed))
+    return steps
+
+
+def _only_checklist_is_left(status: Status) -> bool:
+    """Whether only the checklist is in the way, and no root cause is to be filed."""
+    blockers = status.next_step.blockers if status.next_step else ()
+    return bool(blockers) and not status.root_causes and all(blocker.kind == "checklist" for blocker in blockers)
 
 
 def _stages_to_propose(status: Status) -> list[Stage]:
     """List the stages that can be proposed: the one that a rollback left, and the next one."""
     resume = [status.resume.stage] if status.resume and status.resume.ready else []
     return [*resume, *([status.next_step.stage] if status.next_step else [])]
-
-
-def _titled(stages: Iterable[Stage]) -> list[tuple[str, str]]:
-    return [(str(stage), view_models.title_of(stage)) for stage in stages]
 
 
 def _member_context(request: HttpRequest) -> dict[str, Any]:
@@ -215,6 +210,5 @@ def _preview_context(request: HttpRequest) -> dict[str, Any]:
         return chosen | {"preview_error": refusal.message}
     return chosen | {
         "preview": preview.preview(stage),
-        "preview_title": view_models.title_of(stage),
         "pairs": preview.preview_pairs(stage),
     }

@@ -3,12 +3,17 @@
 People are kept by id and by the name they had: the row outlives the account.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from carecollective.core.database import ClockTimestamp
+from carecollective.core.moments import moment
 
 
 class ProposalState(models.TextChoices):
@@ -145,6 +150,34 @@ class DrainCertificate(models.Model):
 
     def __str__(self) -> str:
         return f"Version {self.flag_version}, {'issued' if self.issued_at else 'not issued'}"
+
+    @property
+    def certified(self) -> bool:
+        return self.issued_at is not None
+
+    @property
+    def words(self) -> str:
+        """What it proves, or which sessions are in the way."""
+        if self.issued_at is not None:
+            return _("No start in V2 commits after %(when)s (waited %(waited).0f ms).") % {
+                "when": moment(self.issued_at, "millisecond"),
+                "waited": self.waited_ms,
+            }
+        if not self.holders:
+            return _("A start in V2 was still on its way after a second, and ended just then. Ask again.")
+        words = ngettext(
+            "%(count)d start is still running (%(named)s). Not proven finished yet.",
+            "%(count)d starts are still running (%(named)s). Not proven finished yet.",
+            len(self.holders),
+        )
+        return words % {"count": len(self.holders), "named": ", ".join(map(self._name_session, self.holders))}
+
+    def _name_session(self, holder: Mapping[str, Any]) -> str:
+        session = _("database session %(pid)s") % holder
+        if not holder["since"]:
+            return session
+        seconds = (self.asked_at - datetime.fromisoformat(holder["since"])).total_seconds()
+        return _("%(session)s for %(seconds).0f s") % {"session": session, "seconds": max(seconds, 0)}
 
 
 class AuditEntry(models.Model):

@@ -15,10 +15,8 @@ from carecollective.core.text import one_line
 from rollout.alerts import notifications
 from rollout.alerts.channels import configured_channels
 from rollout.dashboard.rollback_report import read_report
-from rollout.dashboard.schema import Figure, Status
+from rollout.dashboard.schema import Status
 from rollout.dashboard.status import as_drain, read_status
-from rollout.dashboard.timeline import describe_drain
-from rollout.dashboard.view_models import value_of
 from rollout.errors import PromotionRefused
 from rollout.models import Change, Source
 from rollout.plain import as_plain
@@ -122,9 +120,9 @@ class Command(BaseCommand):
 
     def _drain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         attempt = drain.certify(flag_version=snapshot.read_now().version)
-        if attempt.issued_at is None:
-            raise CommandError(describe_drain(attempt))
-        return as_plain(as_drain(attempt)), [describe_drain(attempt)]
+        if not attempt.certified:
+            raise CommandError(attempt.words)
+        return as_plain(as_drain(attempt)), [attempt.words]
 
     def _audit(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if not options["verify"]:
@@ -282,7 +280,15 @@ def status_lines(status: Status) -> Iterator[str]:
         yield from _section(title, (blocker.words for blocker in status.next_step.blockers))
     if status.resume:
         yield status.resume.words
-    yield from _section("Last 24 hours", (_figure(figure) for figure in status.figures.figures))
+    yield from _section(
+        "Last 24 hours",
+        (
+            f"{figure.title}: {figure.shown}"
+            + (f", should be {figure.target}" if figure.target else "")
+            + f". {figure.words}"
+            for figure in status.figures.figures
+        ),
+    )
     yield from _section(
         "Checklist", (f"{item.number}. {item.state}: {item.title}. {item.words}" for item in status.checklist)
     )
@@ -309,8 +315,3 @@ def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
     if listed:
         yield f"{title}:"
         yield from listed
-
-
-def _figure(figure: Figure) -> str:
-    target = f", should be {figure.target}" if figure.target else ""
-    return f"{figure.title}: {value_of(figure)}{target}. {figure.words}"

@@ -6,9 +6,9 @@ import pytest
 
 from carecollective.accounts.models import User
 from carecollective.core.moments import moment
-from rollout.dashboard.schema import Health
+from rollout.dashboard.charts import draw_trend
+from rollout.dashboard.schema import Figure, Health
 from rollout.dashboard.status import read_status
-from rollout.dashboard.view_models import tiles_of
 from rollout.gates.criteria import evaluate_gates
 from rollout.gates.results import CheckState, Observation
 from rollout.models import Change, Flag
@@ -17,8 +17,8 @@ from rollout.stages import ENABLED, Stage
 pytestmark = pytest.mark.django_db
 
 
-def tile(name: str) -> Any:
-    return next(one for one in tiles_of(read_status()) if one.figure.name == name)
+def figure(name: str) -> Figure:
+    return next(one for one in read_status().figures.figures if one.name == name)
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,16 @@ def tile(name: str) -> Any:
 def test_the_tile_asks_what_the_stages_gate_asks(name: str, target: str, stage: Any, happen: Any) -> None:
     stage(name)
     happen(5)
-    shown = tile("creation_success")
-    assert shown.figure.target == f"> {target}"
-    assert shown.chart.target.label == target
+    assert figure("creation_success").target == f"> {target}"
+    chart = draw_trend(read_status().figures.trend, stage=Stage.parse(name))["creation_success"]
+    assert chart.target is not None
+    assert chart.target.label == target
 
 
 def test_a_share_that_the_gate_lets_pass_is_on_target(stage: Any, happen: Any) -> None:
     stage("internal")
     happen(100, failed=4)
-    assert tile("creation_success").figure.state == "pass"
+    assert figure("creation_success").state == "pass"
 
 
 def test_one_failure_of_one_is_chance_and_a_second_is_none(stage: Any, happen: Any, amina: User) -> None:
@@ -44,11 +45,11 @@ def test_one_failure_of_one_is_chance_and_a_second_is_none(stage: Any, happen: A
     happen(1, failed=1)
     status = read_status()
     assert status.health is Health.INSUFFICIENT
-    assert tile("creation_success").figure.state == "insufficient"
-    assert tile("error_rate").figure.state == "insufficient"
+    assert figure("creation_success").state == "insufficient"
+    assert figure("error_rate").state == "insufficient"
     happen(1, failed=1)
     assert read_status().health is Health.FAILING
-    assert tile("creation_success").figure.state == "fail"
+    assert figure("creation_success").state == "fail"
 
 
 def test_a_version_is_failing_only_when_it_cannot_be_chance(stage: Any, happen: Any) -> None:
@@ -78,9 +79,9 @@ def test_a_third_of_the_starts_does_not_prove_that_v1_serves(stage: Any, happen:
 def test_one_success_of_one_proves_nothing(stage: Any, happen: Any) -> None:
     stage("internal")
     happen(1)
-    assert tile("creation_success").figure.state == "insufficient"
+    assert figure("creation_success").state == "insufficient"
     happen(19)
-    assert tile("creation_success").figure.state == "pass"
+    assert figure("creation_success").state == "pass"
 
 
 def test_the_record_shows_seconds_and_the_reason(stage: Any, signed_in: Any, ben: User) -> None:

@@ -145,7 +145,7 @@ def test_a_pending_proposal_is_shown_and_an_overtaken_one_as_such(
 ) -> None:
     proposals.propose(actor=ben, stage=INTERNAL, reason="Ready")
     (waiting,) = read_status().proposals
-    assert (waiting.to_stage, waiting.proposer, waiting.stale) == ("internal", "Ben", False)
+    assert (waiting.to_stage, waiting.proposer, waiting.stale) == (INTERNAL, "Ben", False)
     stage("disabled")
     assert read_status().proposals[0].stale
 
