@@ -151,26 +151,15 @@ def raise_alert(finding: Finding, *, stage: Stage, key: str = "") -> Alert:
         if other := stronger.first():
             return other
         own = _reopen(finding, severity=severity, stage=stage, key=key)
+    described = {"words": finding.words, "figures": dict(finding.figures)}
     if own is None:
-        own, _is_new = Alert.objects.get_or_create(
-            kind=rule.kind,
-            key=key,
-            resolved_at=None,
-            defaults={
-                "severity": severity,
-                "words": finding.words,
-                "figures": dict(finding.figures),
-                "stage": str(stage),
-            },
-        )
+        values = {"severity": severity, "stage": str(stage), **described}
+        own, _is_new = Alert.objects.get_or_create(kind=rule.kind, key=key, resolved_at=None, defaults=values)
         return own
-    own.last_seen_at = now
-    fields = ["last_seen_at"]
+    seen: dict[str, Any] = {"last_seen_at": now}
     if finding.total is not None and finding.total > own.figures.get("total", 0):
-        own.worsened_at, own.words, own.figures = now, finding.words, dict(finding.figures)
-        fields += ["worsened_at", "words", "figures"]
-    own.save(update_fields=fields)
-    return own
+        seen |= {"worsened_at": now, **described}
+    return _update(own, **seen)
 
 
 def raise_or_resolve(
@@ -197,15 +186,20 @@ def _reopen(finding: Finding, *, severity: Severity, stage: Stage, key: str) -> 
     lately = ended.order_by("-id").first()
     if lately is None or _needs_another(lately, severity=severity, stage=stage, of_stage=finding.rule.of_stage):
         return None
-    lately.resolved_at, lately.worsened_at = None, ClockTimestamp()
-    lately.words, lately.figures = finding.words, dict(finding.figures)
+    described = {"words": finding.words, "figures": dict(finding.figures)}
     try:
         with transaction.atomic():
-            lately.save(update_fields=["resolved_at", "worsened_at", "words", "figures"])
+            return _update(lately, resolved_at=None, worsened_at=ClockTimestamp(), **described)
     except IntegrityError:
         # Another process has opened one meanwhile; the caller finds it.
         return None
-    return lately
+
+
+def _update(alert: Alert, **values: Any) -> Alert:
+    for name, value in values.items():
+        setattr(alert, name, value)
+    alert.save(update_fields=values)
+    return alert
 
 
 def may_turn_off(finding: Finding, *, alert: Alert | None, stage_since: datetime | None) -> bool:
@@ -248,12 +242,10 @@ def record_absence(*, began_at: datetime, until: datetime, stage: Stage) -> Aler
         "V2 was off by itself for as long."
     )
     figures = {"seconds": round((until - began_at).total_seconds())}
-    open_one = Alert.objects.filter(kind=ABSENCE, key="", resolved_at=None).first()
-    if open_one is not None:
-        open_one.words, open_one.figures = words, figures
-        open_one.resolved_at = open_one.last_seen_at = ClockTimestamp()
-        open_one.save(update_fields=["words", "figures", "resolved_at", "last_seen_at"])
-        return open_one
+    standing = Alert.objects.filter(kind=ABSENCE, key="", resolved_at=None).first()
+    if standing is not None:
+        now = ClockTimestamp()
+        return _update(standing, words=words, figures=figures, resolved_at=now, last_seen_at=now)
     return Alert.objects.create(
         kind=ABSENCE,
         severity=rule_of(ABSENCE).severity,

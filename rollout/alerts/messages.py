@@ -11,8 +11,14 @@ from django.urls import reverse
 from rollout.alerts.lifecycle import AlertRecord
 from rollout.alerts.rules import rule_of
 from rollout.models.alerts import Occasion
+from rollout.plain import as_plain
 
 SITE = "[Care Collective]"
+# What the webhook's body tells of an alert.
+_FACTS = (
+    *("id", "kind", "key", "severity", "title", "words", "figures", "error_codes", "stage", "disabled_v2"),
+    *("opened_at", "resolved_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +67,8 @@ def alert_message(alert: AlertRecord, what: str, present: Present) -> Message:
         key=alert.key,
         stage=alert.stage,
         facts={
+            **{name: as_plain(getattr(alert, name)) for name in _FACTS},
             "event": f"alert.{what}",
-            "id": alert.id,
-            "kind": alert.kind,
-            "key": alert.key,
-            "severity": alert.severity,
-            "title": alert.title,
-            "words": alert.words,
-            "figures": dict(alert.figures),
-            "error_codes": list(alert.error_codes),
-            "stage": alert.stage,
-            "disabled_v2": alert.disabled_v2,
-            "opened_at": alert.opened_at.isoformat(),
-            "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
             "sent_at": present.at.isoformat(),
             "stage_when_sent": present.stage,
             "v2_is_on_when_sent": present.v2_is_on,

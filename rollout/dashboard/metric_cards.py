@@ -41,6 +41,9 @@ GROUP BY hour.start ORDER BY hour.start
 """
 
 
+LEAST_SEEN = 20  # as the alerts' rules ask
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a figure should be, in words and as a test of the value.
@@ -53,8 +56,17 @@ class Target:
     least: int = 0
     fewest: int = 0
 
+    def judge(self, value: float | None, *, seen: int, bad: int) -> str:
+        if not self.words:
+            return "none"
+        if value is None:
+            return "insufficient"
+        if self.holds(value):
+            return "pass" if seen >= self.least else "insufficient"
+        is_chance = bad < self.fewest or (seen < self.least and not self.fewest)
+        return "insufficient" if is_chance else "fail"
 
-LEAST_SEEN = 20  # as the alerts' rules ask
+
 NO_TARGET = Target("", lambda value: value >= 0)
 NONE_AT_ALL = Target("0", lambda value: value == 0)
 
@@ -102,8 +114,9 @@ def _share(name: str, title: str, counted: Proportion, target: Target, *, bad: i
     part, whole = counted.numerator, counted.denominator
     value = None if counted.share is None else counted.share * 100
     words = _("%(part)d of %(whole)d.") % {"part": part, "whole": whole} if whole else _("None yet.")
-    bad = part if bad is None else bad
-    return _figure(name, title, counted, target, value=value, unit="percent", words=words, bad=bad)
+    return _figure(
+        name, title, counted, target, value=value, unit="percent", words=words, bad=part if bad is None else bad
+    )
 
 
 def _count(name: str, title: str, counted: Proportion) -> Figure:
@@ -119,43 +132,25 @@ def _send_latency(stage: Stage) -> Figure:
         said = {"calls": found.calls, "p95": formatting.milliseconds(found.p95_ms)}
         words = _("95 in 100 of %(calls)d sends took at most %(p95)s.") % said
     counted = Proportion(found.calls, found.calls)
-    title = _("Send latency in V2 (p95)")
-    return _figure("send_p95", title, counted, target, value=found.p95_ms, unit="ms", words=words)
+    return _figure(
+        "send_p95", _("Send latency in V2 (p95)"), counted, target, value=found.p95_ms, unit="ms", words=words
+    )
 
 
 def _figure(
-    name: str,
-    title: str,
-    counted: Proportion,
-    target: Target,
-    *,
-    value: float | None,
-    unit: str,
-    words: str,
-    bad: int = 0,
+    name: str, title: str, counted: Proportion, target: Target, *, value: float | None, bad: int = 0, **others: str
 ) -> Figure:
     return Figure(
         name=name,
         title=title,
         value=value,
-        unit=unit,
         numerator=counted.numerator,
         denominator=counted.denominator,
         window=LAST_DAY,
         target=target.words,
-        state=_state(value, target, seen=counted.denominator, bad=bad),
-        words=words,
+        state=target.judge(value, seen=counted.denominator, bad=bad),
+        **others,
     )
-
-
-def _state(value: float | None, target: Target, *, seen: int, bad: int) -> str:
-    if not target.words:
-        return "none"
-    if value is None or seen < target.least:
-        return "fail" if value is not None and not target.holds(value) and bad >= target.fewest > 0 else "insufficient"
-    if target.holds(value):
-        return "pass"
-    return "fail" if bad >= target.fewest else "insufficient"
 
 
 def _trend() -> tuple[TrendPoint, ...]:

@@ -8,8 +8,10 @@ from typing import TypeVar
 from django.db import DatabaseError
 from django.utils.translation import gettext as _
 
-from rollout.models import Change, DrainCertificate
-from rollout.promotion import drain, rollbacks
+from rollout.dashboard.schema import Drain
+from rollout.dashboard.status import latest_drain
+from rollout.models import Change
+from rollout.promotion import rollbacks
 from rollout.targeting import propagation
 from rollout.targeting.propagation import Switch
 
@@ -23,7 +25,7 @@ class RollbackReport:
     """What could be read; V2 is off in any case. `unfinished` is empty when all is done."""
 
     switch: Switch | None
-    drain: DrainCertificate | None
+    drain: Drain | None
     unfinished: str
 
     @property
@@ -44,7 +46,7 @@ def read_report(change: Change) -> RollbackReport:
         unfinished = _("V2 is off. The record could not be read; look at it again in a minute.")
     return RollbackReport(
         switch=_try(lambda: propagation.wait_for_switch(version=change.flag_version)),
-        drain=_try(drain.latest_attempt),
+        drain=_try(latest_drain),
         unfinished=unfinished,
     )
 

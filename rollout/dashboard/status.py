@@ -15,7 +15,7 @@ from rollout.alerts.channels import name_variables
 from rollout.alerts.lifecycle import AlertRecord, recent_alerts
 from rollout.alerts.notifications import ChannelState, channel_states
 from rollout.alerts.rules import RESTORE_V2
-from rollout.dashboard.metric_cards import read_figures
+from rollout.dashboard.metric_cards import Target, read_figures
 from rollout.dashboard.schema import (
     Drain,
     GuardState,
@@ -51,6 +51,8 @@ from rollout.versions import MessagingVersion
 SERVED_WITHIN = Window(300)
 FAILED_WITHIN = Window(3600)
 SHOWN = 3
+# One failure of few starts may be chance, two are not.
+SERVES = Target(f"at least {SUCCESS:.0%}", lambda share: share >= SUCCESS, fewest=2)
 
 
 def read_status() -> Status:
@@ -99,7 +101,7 @@ def read_status() -> Status:
         checklist=found.checklist,
         proposals=_proposals(state.version),
         root_causes=due,
-        drain=_drain(state),
+        drain=latest_drain() if state.stage == DISABLED else None,
         switch=switch,
         timeline=read_timeline(changes),
         unfinished=rollbacks.describe_unfinished() if waits else "",
@@ -218,8 +220,9 @@ def _proposals(version: int) -> tuple[PendingProposal, ...]:
     )
 
 
-def _drain(state: RolloutState) -> Drain | None:
-    attempt = drain.latest_attempt() if state.stage == DISABLED else None
+def latest_drain() -> Drain | None:
+    """Read the latest attempt at a drain certificate since the last rollback."""
+    attempt = drain.latest_attempt()
     return as_drain(attempt) if attempt else None
 
 
@@ -261,13 +264,6 @@ def _served(version: MessagingVersion, *, takes_starts: bool) -> Served:
     if not seen.trials:
         state, words = ("none", _("No starts")) if takes_starts else ("off", _("Off"))
     else:
-        state = _state(seen.failed, seen.succeeded / seen.trials)
+        state = SERVES.judge(seen.successes.share, seen=seen.trials, bad=seen.failed)
         words = _("%(good)d of %(all)d") % {"good": seen.succeeded, "all": seen.trials}
     return Served(version, takes_starts, seen.succeeded, seen.failed, state, words)
-
-
-def _state(failed: int, share: float) -> str:
-    """Judge as the tiles do: one failure of few starts may be chance, two are not."""
-    if share >= SUCCESS:
-        return "pass"
-    return "fail" if failed > 1 else "insufficient"

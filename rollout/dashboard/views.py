@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.decorators import permission_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from carecollective.core import retention
-from carecollective.core.errors import DomainError, ValidationRefused
+from carecollective.core.errors import ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
 from rollout.dashboard.actions import Forms, parse_stage
 from rollout.dashboard.charts import draw_trend
@@ -31,26 +31,39 @@ if TYPE_CHECKING:
 LATEST = 5
 
 
+can_view = permission_required("rollout.view", raise_exception=True)
+
+
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@can_view
 def control_room(request: HttpRequest) -> HttpResponse:
     """Show the rollout to staff with `rollout.view`; a POST does one thing and returns here."""
-    _require_view(request)
-    if request.method != "POST":
-        return _render(request, Forms())
-    forms = Forms()
-    form = forms.bind(request.POST)
-    with CatchRefusals(form) as attempt:
-        messages.success(request, form.run(_staff(request)))
-        return redirect(reverse("admin:rollout_control_room") + _anchor_after(request))
-    return _render(request, forms, refusal=attempt.error, first_refused=form.first_refused)
+    forms, refusal, first_refused = Forms(), None, ""
+    if request.method == "POST":
+        form = forms.bind(request.POST)
+        with CatchRefusals(form) as attempt:
+            messages.success(request, form.run(_staff(request)))
+            return redirect(reverse("admin:rollout_control_room") + _anchor_after(request))
+        refusal, first_refused = attempt.error, form.first_refused
+    context = {
+        **admin.site.each_context(request),
+        "retention": retention.read(),
+        **_control_room_context(request, read_status(), forms),
+        **_member_context(request),
+        **_preview_context(request),
+        "refusal": refusal,
+        "first_refused": first_refused,
+        "missing": refusal.missing if isinstance(refusal, PromotionRefused) else (),
+    }
+    return render_page(request, "admin/rollout/control_room.html", context, refusal=refusal)
 
 
 @never_cache
 @require_safe
+@can_view
 def live(request: HttpRequest) -> HttpResponse:
     """Return the parts of the page that the script refreshes."""
-    _require_view(request)
     return render(request, "admin/rollout/live.html", _control_room_context(request, read_status(), Forms()))
 
 
@@ -64,10 +77,10 @@ def first_page(request: HttpRequest) -> HttpResponse:
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@can_view
 def acceptance(request: HttpRequest) -> HttpResponse:
     """Show the lines of the final acceptance; a POST signs one or takes a signature back."""
-    _require_view(request)
-    refusal: DomainError | None = None
+    refusal = None
     if request.method == "POST":
         form = Forms().bind(request.POST)
         with CatchRefusals(form) as attempt:
@@ -75,13 +88,11 @@ def acceptance(request: HttpRequest) -> HttpResponse:
             return redirect("admin:rollout_acceptance")
         refusal = attempt.error
     items = judge_acceptance()
-    open_count = sum(not item.passed for item in items)
     context = {
         **admin.site.each_context(request),
         "title": "Final acceptance",
         "items": items,
-        "accepted": not open_count,
-        "open_count": open_count,
+        "open_count": sum(not item.passed for item in items),
         "release": current_release(),
         "can": _permissions(_staff(request)),
         "status": snapshot.read_now(),
@@ -89,11 +100,6 @@ def acceptance(request: HttpRequest) -> HttpResponse:
         "refusal": refusal,
     }
     return render_page(request, "admin/rollout/acceptance.html", context, refusal=refusal)
-
-
-def _require_view(request: HttpRequest) -> None:
-    if not request.user.has_perm("rollout.view"):
-        raise PermissionDenied
 
 
 def _staff(request: HttpRequest) -> "User":
@@ -104,22 +110,6 @@ def _permissions(member: "User") -> dict[str, bool]:
     """Tell which buttons to draw for a member. The services check the permissions again."""
     names = ("propose", "approve", "rollback")
     return {name: member.has_perm(f"rollout.{name}") for name in names} | {"override": member.is_superuser}
-
-
-def _render(
-    request: HttpRequest, forms: Forms, *, refusal: DomainError | None = None, first_refused: str = ""
-) -> HttpResponse:
-    context = {
-        **admin.site.each_context(request),
-        "retention": retention.read(),
-        **_control_room_context(request, read_status(), forms),
-        **_member_context(request),
-        **_preview_context(request),
-        "refusal": refusal,
-        "first_refused": first_refused,
-        "missing": refusal.missing if isinstance(refusal, PromotionRefused) else (),
-    }
-    return render_page(request, "admin/rollout/control_room.html", context, refusal=refusal)
 
 
 def _anchor_after(request: HttpRequest) -> str:

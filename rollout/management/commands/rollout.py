@@ -109,12 +109,7 @@ class Command(BaseCommand):
             actor=None, reason=options["reason"], source=Source.COMMAND, actor_label=_operator()
         )
         report = read_report(change)
-        facts = _facts_of(change) | {
-            "recorded": change.is_recorded,
-            "unfinished": report.unfinished,
-            "switch": as_plain(report.switch),
-            "drain": as_plain(as_drain(report.drain)) if report.drain else None,
-        }
+        facts = _facts_of(change) | {"recorded": change.is_recorded} | as_plain(report)
         said = [f"{heading}: {words}" for heading, words in report.lines]
         return facts, [_sentence_of(change), *said, *_notice()]
 
@@ -239,16 +234,12 @@ def _facts_of(change: Change) -> dict[str, Any]:
 
 
 def _sentence_of(change: Change) -> str:
-    override = ", overriding the rules" if change.override else ""
+    what = f"{change.from_stage or 'nothing'} to {change.to_stage or 'nothing'}" if change.is_recorded else "V2 is off"
     writes = "on" if change.to_v1_writes else "off"
-    if not change.is_recorded:
-        return (
-            f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: V2 is off, "
-            f"V1 writes {writes}. {one_line(change.reason)}"
-        )
+    override = ", overriding the rules" if change.override else ""
     return (
-        f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: {change.from_stage or 'nothing'} to "
-        f"{change.to_stage or 'nothing'}, V1 writes {writes}{override}. {one_line(change.reason)}"
+        f"{change.at:%Y-%m-%d %H:%M:%S} UTC, {one_line(change.actor_label)}: {what}, V1 writes {writes}{override}. "
+        f"{one_line(change.reason)}"
     )
 
 
