@@ -1,7 +1,5 @@
 """The guard's tables: its lease, the latest trial of V1, alerts, and their delivery."""
 
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import F, Q
 
@@ -35,7 +33,7 @@ class GuardLease(models.Model):
     class Meta:
         db_table = "rollout_guard_lease"
         default_permissions = ()
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="rollout_guard_lease_is_one_row")]
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="rollout_guard_lease_is_one_row")]
 
     def __str__(self) -> str:
         return self.holder
@@ -55,7 +53,7 @@ class V1Trial(models.Model):
     class Meta:
         db_table = "rollout_v1_trial"
         default_permissions = ()
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="rollout_v1_trial_is_one_row")]
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="rollout_v1_trial_is_one_row")]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} UTC, {self.error_code or 'worked'}"
@@ -86,8 +84,8 @@ class Alert(models.Model):
 
     class Meta:
         default_permissions = ()
-        ordering: ClassVar = ["-id"]
-        constraints: ClassVar = [
+        ordering = ["-id"]
+        constraints = [
             models.UniqueConstraint(
                 fields=["kind", "key"], condition=Q(resolved_at=None), name="rollout_alert_one_open_of_kind_and_key"
             ),
@@ -120,9 +118,7 @@ class ChangeAlertsStart(models.Model):
     class Meta:
         db_table = "rollout_change_alerts_start"
         default_permissions = ()
-        constraints: ClassVar = [
-            models.CheckConstraint(condition=Q(id=1), name="rollout_change_alerts_start_is_one_row")
-        ]
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="rollout_change_alerts_start_is_one_row")]
 
     def __str__(self) -> str:
         return f"after change {self.after_change_id}"
@@ -147,8 +143,8 @@ class Delivery(models.Model):
 
     class Meta:
         default_permissions = ()
-        ordering: ClassVar = ["id"]
-        constraints: ClassVar = [
+        ordering = ["id"]
+        constraints = [
             models.UniqueConstraint(fields=["alert", "channel", "what"], name="rollout_delivery_once_a_channel"),
             models.CheckConstraint(condition=Q(what__in=Occasion.values), name="rollout_delivery_occasion_is_known"),
             models.CheckConstraint(

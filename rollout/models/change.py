@@ -1,7 +1,5 @@
 """The audit log's table: every change of the rollout."""
 
-from typing import ClassVar
-
 from django.db import models
 
 from carecollective.core.database import ClockTimestamp
@@ -40,7 +38,7 @@ class Change(models.Model):
 
     class Meta:
         default_permissions = ()
-        ordering: ClassVar = ["-id"]
+        ordering = ["-id"]
         verbose_name = "change"
 
     def __str__(self) -> str:

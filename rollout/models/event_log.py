@@ -1,7 +1,5 @@
 """The table of events."""
 
-from typing import ClassVar
-
 from django.db import models
 
 from carecollective.core.database import ClockTimestamp
@@ -33,13 +31,13 @@ class EventLog(models.Model):
     class Meta:
         db_table = "application_logs"
         default_permissions = ()
-        ordering: ClassVar = ["-timestamp", "-id"]
+        ordering = ["-timestamp", "-id"]
         verbose_name = "event"
-        indexes: ClassVar = [
+        indexes = [
             models.Index(fields=["timestamp"], name="application_logs_time"),
             models.Index(fields=["version", "timestamp"], name="application_logs_version_time"),
         ]
-        constraints: ClassVar = [
+        constraints = [
             models.CheckConstraint(
                 condition=models.Q(event__in=["success", "error"]), name="application_logs_known_event"
             ),

@@ -40,13 +40,13 @@ class Flag(AbstractUserFlag):
     class Meta(AbstractUserFlag.Meta):
         abstract = False
         default_permissions = ()
-        permissions: ClassVar = [
+        permissions = [
             ("view", "Can see the rollout's control room"),
             ("propose", "Can move the rollout up and freeze V1"),
             ("approve", "Can approve a promotion"),
             ("rollback", "Can roll back"),
         ]
-        constraints: ClassVar = [
+        constraints = [
             models.CheckConstraint(condition=models.Q(stage__regex=STAGE_SPELLING), name="rollout_flag_stage_is_known")
         ]
 
@@ -93,7 +93,7 @@ class Rollback(models.Model):
 
     class Meta:
         default_permissions = ()
-        ordering: ClassVar = ["-id"]
+        ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} UTC, {'waiting' if self.change_id is None else 'recorded'}"

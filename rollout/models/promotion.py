@@ -5,7 +5,7 @@ People are kept by id and by the name they had: the row outlives the account.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
@@ -52,8 +52,8 @@ class Proposal(models.Model):
 
     class Meta:
         default_permissions = ()
-        ordering: ClassVar = ["-id"]
-        constraints: ClassVar = [
+        ordering = ["-id"]
+        constraints = [
             models.CheckConstraint(condition=Q(state__in=ProposalState.values), name="rollout_proposal_state_is_known"),
             models.CheckConstraint(
                 condition=Q(state=ProposalState.PENDING, decided_at=None)
@@ -96,7 +96,7 @@ class SignOff(models.Model):
     class Meta:
         db_table = "rollout_sign_off"
         default_permissions = ()
-        ordering: ClassVar = ["-id"]
+        ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"{self.item} by {self.signer_label}"
@@ -118,8 +118,8 @@ class RootCause(models.Model):
     class Meta:
         db_table = "rollout_root_cause"
         default_permissions = ()
-        ordering: ClassVar = ["-id"]
-        constraints: ClassVar = [
+        ordering = ["-id"]
+        constraints = [
             models.CheckConstraint(
                 condition=Q(filed_at=None)
                 | (Q(due__isnull=False) & ~Q(what="") & ~Q(why="") & ~Q(fix="") & ~Q(who="") & ~Q(filed_by_label="")),
@@ -146,7 +146,7 @@ class DrainCertificate(models.Model):
     class Meta:
         db_table = "rollout_drain_certificate"
         default_permissions = ()
-        ordering: ClassVar = ["-id"]
+        ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"Version {self.flag_version}, {'issued' if self.issued_at else 'not issued'}"
@@ -196,7 +196,7 @@ class AuditEntry(models.Model):
     class Meta:
         db_table = "rollout_audit_entry"
         default_permissions = ()
-        ordering: ClassVar = ["-id"]
+        ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"{self.table_name} {self.row_id}"
@@ -218,7 +218,7 @@ class Process(models.Model):
 
     class Meta:
         default_permissions = ()
-        ordering: ClassVar = ["key"]
+        ordering = ["key"]
 
     def __str__(self) -> str:
         return self.key
