@@ -266,7 +266,11 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class RolloutStatus:
+    """All that the control room shows."""
+
+    api_name = "Status"
+
     read_at: datetime
     health: Health
     words: str  # the state of things in one sentence

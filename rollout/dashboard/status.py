@@ -25,8 +25,8 @@ from rollout.dashboard.schema import (
     Overview,
     PendingProposal,
     Resume,
+    RolloutStatus,
     Served,
-    Status,
 )
 from rollout.dashboard.timeline import list_changes, read_timeline
 from rollout.gates.results import DAY, CheckState, GateResult
@@ -55,7 +55,7 @@ SHOWN = 3
 SERVES = Target(f"at least {SUCCESS:.0%}", lambda share: share >= SUCCESS, fewest=2)
 
 
-def read_status() -> Status:
+def read_status() -> RolloutStatus:
     """Read all that the control room shows, from the database and not from this process's snapshot."""
     state = snapshot.read_now()
     switch = propagation.read_switch(version=state.version)
@@ -69,7 +69,7 @@ def read_status() -> Status:
     channels, changes = channel_states(), tuple(list_changes())
     v1_writes = v1_takes_writes(state=state, override=DISABLED if overridden else settings.MESSAGING_V2_ROLLOUT)
     v2_starts = state.stage != DISABLED and state.fresh and not (overridden or state.holds_v2_off)
-    return Status(
+    return RolloutStatus(
         read_at=read_at,
         health=health,
         words=words,

@@ -15,7 +15,7 @@ from carecollective.core.errors import ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
 from rollout.dashboard.actions import Forms, parse_stage
 from rollout.dashboard.charts import draw_trend
-from rollout.dashboard.schema import Status
+from rollout.dashboard.schema import RolloutStatus
 from rollout.dashboard.status import read_status
 from rollout.errors import PromotionRefused
 from rollout.promotion import root_causes
@@ -23,7 +23,6 @@ from rollout.promotion.acceptance import judge_acceptance
 from rollout.releases import current_release
 from rollout.stages import BUCKETS, DISABLED, STAGES, Stage, order_key
 from rollout.targeting import preview, snapshot
-from rollout.targeting.cohort import explain
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
@@ -119,7 +118,7 @@ def _anchor_after(request: HttpRequest) -> str:
     return "#stage-sign-offs" if "/" in request.POST.get("item", "") else "?checklist=open#checklist"
 
 
-def _control_room_context(request: HttpRequest, status: Status, forms: Forms) -> dict[str, Any]:
+def _control_room_context(request: HttpRequest, status: RolloutStatus, forms: Forms) -> dict[str, Any]:
     member, now = _staff(request), order_key(status.stage)
     figures, charts = status.figures.figures, draw_trend(status.figures.trend, stage=status.stage)
     open_items = [item for item in status.checklist if not item.passed]
@@ -156,7 +155,7 @@ def _control_room_context(request: HttpRequest, status: Status, forms: Forms) ->
     }
 
 
-def steps_of(status: Status) -> list[tuple[Stage, str]]:
+def steps_of(status: RolloutStatus) -> list[tuple[Stage, str]]:
     """List the stages in order, each passed, skipped, current or ahead; a current one between two is among them."""
     now, steps = order_key(status.stage), []
     for stage in sorted({*STAGES, status.stage}, key=order_key):
@@ -166,13 +165,13 @@ def steps_of(status: Status) -> list[tuple[Stage, str]]:
     return steps
 
 
-def _only_checklist_is_left(status: Status) -> bool:
+def _only_checklist_is_left(status: RolloutStatus) -> bool:
     """Whether only the checklist is in the way, and no root cause is to be filed."""
     blockers = status.next_step.blockers if status.next_step else ()
     return bool(blockers) and not status.root_causes and all(blocker.kind == "checklist" for blocker in blockers)
 
 
-def _stages_to_propose(status: Status) -> list[Stage]:
+def _stages_to_propose(status: RolloutStatus) -> list[Stage]:
     """List the stages that can be proposed: the one that a rollback left, and the next one."""
     resume = [status.resume.stage] if status.resume and status.resume.ready else []
     return [*resume, *([status.next_step.stage] if status.next_step else [])]
@@ -180,13 +179,7 @@ def _stages_to_propose(status: Status) -> list[Stage]:
 
 def _member_context(request: HttpRequest) -> dict[str, Any]:
     email = request.GET.get("email", "").replace("\0", "").strip()
-    found = preview.explain_member(email) if email else None
-    return {
-        "email": email,
-        "found": found,
-        "explanation": explain(found.decision.reason) if found else "",
-        "buckets": BUCKETS,
-    }
+    return {"email": email, "found": preview.explain_member(email) if email else None, "buckets": BUCKETS}
 
 
 def _preview_context(request: HttpRequest) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Decides which version a member's new conversation uses."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import TextChoices
 
 from rollout.stages import BUCKETS, DISABLED, ENABLED, Stage, StageKind
 from rollout.targeting import snapshot
@@ -19,43 +19,27 @@ if TYPE_CHECKING:
 INTERNAL_TESTERS = "Internal testers"
 
 
-class Reason(StrEnum):
-    """Why a decision is what it is. The codes never change: events and monitors keep them."""
+class Reason(TextChoices):
+    """Why a decision is what it is, with a sentence for people. The codes never change: events and monitors keep them."""
 
-    DISABLED_BY_ENVIRONMENT = "disabled_by_environment"
-    STALE_SNAPSHOT = "stale_snapshot"
-    DISABLED = "disabled"
-    TABLES_MISSING = "tables_missing"
-    GUARD_ABSENT = "guard_absent"
-    NOT_INTERNAL = "not_internal"
-    OUT_OF_PERCENTAGE = "out_of_percentage"
-    V1_FROZEN = "v1_frozen"
-    STAFF = "staff"
-    INTERNAL_TESTER = "internal_tester"
-    IN_PERCENTAGE = "in_percentage"
-    ENABLED = "enabled"
+    DISABLED_BY_ENVIRONMENT = "disabled_by_environment", "MESSAGING_V2_ROLLOUT=disabled switches V2 off for everybody."
+    STALE_SNAPSHOT = (
+        "stale_snapshot",
+        "The rollout's state could not be read in the last five seconds, so V2 stays off.",
+    )
+    DISABLED = "disabled", "V2 is switched off for everybody."
+    TABLES_MISSING = "tables_missing", "The tables of V2 are missing, so V2 is off until they are there again."
+    GUARD_ABSENT = "guard_absent", "No guard has watched the rollout in the last minute, so V2 is off until one does."
+    NOT_INTERNAL = "not_internal", "V2 is open to staff and internal testers only, for now."
+    OUT_OF_PERCENTAGE = "out_of_percentage", "This member's bucket is above the share of members that is in V2."
+    V1_FROZEN = "v1_frozen", "This member is not in V2, and V1 takes no new conversations."
+    STAFF = "staff", "Staff use V2 at every stage but disabled."
+    INTERNAL_TESTER = "internal_tester", "Internal testers use V2 at every stage but disabled."
+    IN_PERCENTAGE = "in_percentage", "This member's bucket is within the share of members that is in V2."
+    ENABLED = "enabled", "Everybody uses V2."
 
 
 _IN_V2 = frozenset({Reason.STAFF, Reason.INTERNAL_TESTER, Reason.IN_PERCENTAGE, Reason.ENABLED})
-_SENTENCES = {
-    Reason.DISABLED_BY_ENVIRONMENT: "MESSAGING_V2_ROLLOUT=disabled switches V2 off for everybody.",
-    Reason.STALE_SNAPSHOT: "The rollout's state could not be read in the last five seconds, so V2 stays off.",
-    Reason.DISABLED: "V2 is switched off for everybody.",
-    Reason.TABLES_MISSING: "The tables of V2 are missing, so V2 is off until they are there again.",
-    Reason.GUARD_ABSENT: "No guard has watched the rollout in the last minute, so V2 is off until one does.",
-    Reason.NOT_INTERNAL: "V2 is open to staff and internal testers only, for now.",
-    Reason.OUT_OF_PERCENTAGE: "This member's bucket is above the share of members that is in V2.",
-    Reason.V1_FROZEN: "This member is not in V2, and V1 takes no new conversations.",
-    Reason.STAFF: "Staff use V2 at every stage but disabled.",
-    Reason.INTERNAL_TESTER: "Internal testers use V2 at every stage but disabled.",
-    Reason.IN_PERCENTAGE: "This member's bucket is within the share of members that is in V2.",
-    Reason.ENABLED: "Everybody uses V2.",
-}
-
-
-def explain(reason: Reason) -> str:
-    """Return a reason as a sentence for people."""
-    return _SENTENCES[reason]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +55,13 @@ class MemberFacts:
 class Decision:
     """The decision for one member; `version` is None when they can start no conversation at all."""
 
-    version: MessagingVersion | None
+    version: Annotated[
+        MessagingVersion | None,
+        {"help_text": "The version a new conversation would use; null while none can be started."},
+    ]
     reason: Reason
-    stage: Stage
-    bucket: int
+    stage: Annotated[Stage, {"help_text": "disabled, internal, percentage:N or enabled"}]
+    bucket: Annotated[int, {"min_value": 0, "max_value": BUCKETS - 1}]
 
 
 def bucket(*, member_id: UUID, salt: str) -> int:

@@ -15,7 +15,7 @@ from carecollective.core.text import one_line
 from rollout.alerts import notifications
 from rollout.alerts.channels import configured_channels
 from rollout.dashboard.rollback_report import read_report
-from rollout.dashboard.schema import Status
+from rollout.dashboard.schema import RolloutStatus
 from rollout.dashboard.status import as_drain, read_status
 from rollout.errors import PromotionRefused
 from rollout.models import Change, Source
@@ -26,7 +26,6 @@ from rollout.releases import current_release
 from rollout.stages import DISABLED, Stage
 from rollout.targeting import preview as targeting_preview
 from rollout.targeting import snapshot
-from rollout.targeting.cohort import explain
 from rollout.targeting.state import environment_disables
 
 EVENTS_SHOWN = 10
@@ -164,11 +163,11 @@ class Command(BaseCommand):
         if found is None:
             raise CommandError(f"No member has the e-mail address {options['email']!r}.")
         decision = found.decision
-        facts = as_plain(decision) | {"email": found.email, "explanation": explain(decision.reason)}
+        facts = as_plain(decision) | {"email": found.email, "explanation": decision.reason.label}
         version = decision.version.upper() if decision.version else "no version (messaging_unavailable)"
         return facts, [
             f"{found.name} would start a conversation in {version}.",
-            explain(decision.reason),
+            decision.reason.label,
             f"Stage: {decision.stage}. Bucket: {decision.bucket:,} of 100,000.",
         ]
 
@@ -243,7 +242,7 @@ def _sentence_of(change: Change) -> str:
     )
 
 
-def status_lines(status: Status) -> Iterator[str]:
+def status_lines(status: RolloutStatus) -> Iterator[str]:
     """Put a status into lines for a terminal."""
     yield f"Stage: {status.stage}"
     yield f"V1 writes: {'on' if status.v1_writes else 'off'}"

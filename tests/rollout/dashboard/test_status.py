@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from carecollective.accounts.models import User
 from carecollective.inbox.services import offer_help
 from carecollective.web.dataclass_serializers import serializer_of
-from rollout.dashboard.schema import Health, Status
+from rollout.dashboard.schema import Health, RolloutStatus
 from rollout.dashboard.status import read_status
 from rollout.models import Source
 from rollout.plain import as_plain
@@ -162,7 +162,7 @@ def test_staff_read_the_status_by_token_and_the_command_agrees(
     assert {name: said[name] for name in said.keys() - moving} == {
         name: by_command[name] for name in said.keys() - moving
     }
-    shape = serializer_of(Status)(data=said)
+    shape = serializer_of(RolloutStatus)(data=said)
     assert shape.is_valid(), shape.errors
 
 

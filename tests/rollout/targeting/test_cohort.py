@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from rollout.stages import BUCKETS, DISABLED, ENABLED, INTERNAL, Stage, StageKind
-from rollout.targeting.cohort import MemberFacts, Reason, bucket, decide, explain, v1_takes_writes
+from rollout.targeting.cohort import MemberFacts, Reason, bucket, decide, v1_takes_writes
 from rollout.targeting.state import MISSING, UNKNOWN, RolloutState
 from rollout.versions import MessagingVersion
 
@@ -158,4 +158,4 @@ def test_the_environments_disabled_keeps_paused_writes_paused() -> None:
 
 
 def test_every_reason_has_a_sentence() -> None:
-    assert all(explain(reason).endswith(".") for reason in Reason)
+    assert all(reason.label.endswith(".") for reason in Reason)
