@@ -19,26 +19,29 @@ Result = TypeVar("Result")
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that is closed when an answer takes longer than `answer_seconds`.
+    """A connection that is closed when an answer takes longer than `answer_seconds`, or does not come by `deadline`.
 
     PostgreSQL's own time limits do not help when the network forwards nothing, and the machine answers keepalives by itself.
     """
 
     answer_seconds = ANSWER_SECONDS
+    # On the monotonic clock.
+    deadline = math.inf
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         """Wait for the server's answer. If it does not come in time, close the connection and raise OperationalError."""
-        if timeout is not None or math.isinf(self.answer_seconds):
+        began = time.monotonic()
+        seconds = min(self.answer_seconds, max(self.deadline - began, 0.0))
+        if timeout is not None or math.isinf(seconds):
             # A wait with a timeout is for notifications, and these need not come.
             return super().wait(gen, interval, timeout)
-        deadline = time.monotonic() + self.answer_seconds
         try:
-            return super().wait(gen, interval, self.answer_seconds)
+            return super().wait(gen, interval, seconds)
         except psycopg.OperationalError as problem:
-            if time.monotonic() < deadline:
+            if time.monotonic() < began + seconds:
                 raise
             self.pgconn.finish()
-            message = f"The database did not answer within {self.answer_seconds:g} s."
+            message = f"The database did not answer within {seconds:g} s."
             raise psycopg.OperationalError(message) from problem
 
 

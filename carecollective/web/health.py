@@ -1,28 +1,25 @@
 """Health checks: whether this host can serve members, answered within five seconds in any case."""
 
-import os
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from types import TracebackType
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from django.apps import apps
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.utils import Error as DatabaseError
 from psycopg import errors as postgres_errors
 
+from carecollective.core.database import fetch_all, fetch_one
+from carecollective.postgres.backend.base import DatabaseWrapper
 from carecollective.postgres.dsn import CONNECT_SECONDS
 
 WORKER_SILENCE_SECONDS = 30
 # How long all checks may take. With CONNECT_SECONDS it stays well below the five seconds.
 ANSWER_SECONDS = 2.5
-CUT_AGAIN_SECONDS = 0.1
 # A process writes no more often than this, however often it is asked.
 WRITE_EVERY_SECONDS = 1.0
 # Nearly a page of the table, so that the write needs space on the disk.
@@ -72,11 +69,11 @@ def register(
 def read() -> HealthReport:
     """Run every check within the time limit."""
     checks: dict[str, Mapping[str, Any]] = {}
-    with _TimeLimit() as limit:
-        checks["database"] = _check_database(limit)
+    with _time_limit() as deadline:
+        checks["database"] = _check_database(deadline)
         for name, registered in _registered.items():
             checks[name] = {"ok": False, **registered.unknown}
-            if connection.connection is not None and not limit.is_over:
+            if connection.connection is not None and time.monotonic() < deadline:
                 with suppress(DatabaseError):
                     checks[name] = registered.check()
     essential = ("database", *(name for name, one in _registered.items() if one.is_essential))
@@ -87,9 +84,9 @@ def read() -> HealthReport:
     )
 
 
-def _check_database(limit: "_TimeLimit") -> dict[str, Any]:
+def _check_database(deadline: float) -> dict[str, Any]:
     try:
-        limit.connect()
+        _connect(deadline)
         _write()
         missing = _find_missing_tables()
     except DatabaseError as problem:
@@ -103,8 +100,7 @@ def _write() -> None:
     """Write a row, roll it back and commit. It fails on a standby, a full disk or a lock."""
     global _last_write  # noqa: PLW0603 -- of this process
     if time.monotonic() - _last_write < WRITE_EVERY_SECONDS:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        fetch_one("SELECT 1")
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '1s'")
@@ -118,20 +114,15 @@ def _find_missing_tables() -> list[str]:
     """Return the missing tables, without those that a check of their own covers."""
     models = apps.get_models(include_auto_created=True)
     needed = {model._meta.db_table for model in models} - _optional_tables
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL", [sorted(needed)]
-        )
-        return [name for (name,) in cursor.fetchall()]
+    missing = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(quote_ident(name)) IS NULL"
+    return [name for (name,) in fetch_all(missing, [sorted(needed)])]
 
 
 def _check_worker() -> dict[str, Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float, stuck_tasks"
-            " FROM core_workerheartbeat WHERE name = 'worker'"
-        )
-        row = cursor.fetchone()
+    row = fetch_one(
+        "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float, stuck_tasks"
+        " FROM core_workerheartbeat WHERE name = 'worker'"
+    )
     silence, stuck = (round(row[0], 1), row[1].split()) if row else (None, [])
     found: dict[str, Any] = {"ok": not stuck, "seconds_since_beat": silence}
     if stuck:
@@ -159,51 +150,28 @@ def _describe(problem: DatabaseError) -> str:
     return "The database cannot be reached, does not answer, or has no connection left."
 
 
-class _TimeLimit:
-    """A block in which the thread's connection opens quickly and is cut after ANSWER_SECONDS.
+@contextmanager
+def _time_limit() -> Iterator[float]:
+    """Let the thread's connection open quickly and answer within ANSWER_SECONDS; yield the end of that time.
 
     PostgreSQL's own time limits do not help when a server or a network stops altogether.
     """
+    deadline = time.monotonic() + ANSWER_SECONDS
+    settings = connection.settings_dict
+    connection.settings_dict = {**settings, "OPTIONS": {**settings["OPTIONS"], "connect_timeout": CONNECT_SECONDS}}
+    try:
+        with cast("DatabaseWrapper", connection).answering_until(deadline):
+            yield deadline
+    finally:
+        connection.settings_dict = settings
 
-    def __enter__(self) -> "_TimeLimit":
-        self._connection = connections[DEFAULT_DB_ALIAS]
-        self._settings = self._connection.settings_dict
-        options = {**self._settings["OPTIONS"], "connect_timeout": CONNECT_SECONDS}
-        self._connection.settings_dict = {**self._settings, "OPTIONS": options}
-        self._done = threading.Event()
-        self._deadline = time.monotonic() + ANSWER_SECONDS
-        self._watch = threading.Thread(target=self._cut_when_over, name="health-time-limit", daemon=True)
-        self._watch.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, exception: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._done.set()
-        self._watch.join()
-        self._connection.settings_dict = self._settings
-
-    def connect(self) -> None:
-        """Open a connection unless a usable one is open. Raises the database's errors."""
-        held = self._connection
-        if held.connection is not None and not held.is_usable():
-            held.close()
-            if self.is_over:
-                raise OperationalError
-        held.ensure_connection()
-        # It was checked just now; Django would check it again.
-        held.health_check_done = True  # type: ignore[attr-defined]  # which the stubs do not know
-
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() >= self._deadline
-
-    def _cut_when_over(self) -> None:
-        if self._done.wait(ANSWER_SECONDS):
-            return
-        while True:
-            # Shut only the socket down: the waiting thread owns the connection, and is told at once.
-            with suppress(Exception), socket.socket(fileno=os.dup(self._connection.connection.fileno())) as end:
-                end.shutdown(socket.SHUT_RDWR)
-            if self._done.wait(CUT_AGAIN_SECONDS):
-                return
+def _connect(deadline: float) -> None:
+    """Open a connection unless a usable one is open. Raises the database's errors."""
+    if connection.connection is not None and not connection.is_usable():
+        connection.close()
+        if time.monotonic() >= deadline:
+            raise OperationalError
+    connection.ensure_connection()
+    # It was checked just now; Django would check it again.
+    connection.health_check_done = True  # type: ignore[attr-defined]  # which the stubs do not know

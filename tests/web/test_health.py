@@ -14,6 +14,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from psycopg import sql
 
+from carecollective.postgres import bounded
+from carecollective.postgres.backend import base
 from carecollective.web import health
 from rollout.stages import ENABLED
 from rollout.targeting import snapshot
@@ -107,7 +109,17 @@ class Wire:
 
 
 @pytest.fixture
-def wire(committed_db, monkeypatch):
+def bounded_connection(committed_db, monkeypatch):
+    """Limit this thread's connections as those of the role that serves; without the pause after a silent database."""
+    connection.close()
+    monkeypatch.setattr(base, "BOUNDED", {connection.settings_dict["USER"]})
+    monkeypatch.setattr(bounded, "PAUSE_SECONDS", 0.0)
+    yield
+    connection.close()
+
+
+@pytest.fixture
+def wire(bounded_connection, monkeypatch):
     """Let this thread's connections go over a wire that can be cut."""
     with tempfile.TemporaryDirectory(prefix="care-wire-") as folder:
         wire = Wire(folder)
@@ -287,7 +299,7 @@ def test_a_database_that_takes_no_writes_is_not_ready(committed_db, heard):
     assert "read-only" in checks["database"]["message"]
 
 
-def test_a_lock_on_every_table_is_not_ready_and_answered_in_time(committed_db, heard, connect_as):
+def test_a_lock_on_every_table_is_not_ready_and_answered_in_time(bounded_connection, heard, connect_as):
     heard(1)
     with connect_as("superuser") as holder:
         for name in ("core_writeprobe", "core_workerheartbeat", "rollout_guard_lease", "rollout_flag"):

@@ -1,5 +1,8 @@
 """Django's PostgreSQL backend, with a time limit on the client's side for the web and guard roles."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -17,13 +20,17 @@ BOUNDED = frozenset(ROLE_NAMES[role] for role in LIMITED_ROLES)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    _deadline = math.inf
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
         """Connect; for the web and guard roles, with a limit on each answer. Raises OperationalError."""
         if self.settings_dict["USER"] not in BOUNDED:
             connection: psycopg.Connection[Any] = super().get_new_connection(conn_params)
             return connection
         self.isolation_level = IsolationLevel.READ_COMMITTED
-        return circuit_breaker.connect(**conn_params)
+        opened = circuit_breaker.connect(**conn_params)
+        opened.deadline = self._deadline
+        return opened
 
     def is_usable(self) -> bool:
         """Tell whether the connection still answers."""
@@ -37,3 +44,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return bool(super().is_usable())
         finally:
             held.answer_seconds = BoundedConnection.answer_seconds
+
+    @contextmanager
+    def answering_until(self, deadline: float) -> Iterator[None]:
+        """Wait for no answer beyond `deadline` on the monotonic clock, for the block. The connection is closed then."""
+        self._set_deadline(deadline)
+        try:
+            yield
+        finally:
+            self._set_deadline(math.inf)
+
+    def _set_deadline(self, deadline: float) -> None:
+        self._deadline = deadline
+        if isinstance(self.connection, BoundedConnection):
+            self.connection.deadline = deadline
