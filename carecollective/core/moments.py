@@ -32,18 +32,18 @@ def as_time(at: datetime | None, to: Unit = "second") -> SafeString:
     return format_html('<time datetime="{}" data-local>{}</time>', at.astimezone(UTC).isoformat(), moment(at, to))
 
 
-def mark_times(words: str) -> SafeString:
+def mark_times(words: object) -> SafeString:
     """Return text as HTML in which each time is an element that the script finds."""
-    parts = _IN_WORDS.split(words)
+    parts = _IN_WORDS.split(str(words))
     return format_html_join("", "{}", ((_as_written(part) if place % 2 else part,) for place, part in enumerate(parts)))
 
 
-def ago(at: datetime, *, now: datetime) -> str:
+def ago(at: datetime, now: datetime) -> str:
     """Return how long ago a time was, in words."""
     return _("just now") if now - at < MINUTE else _("%(time)s ago") % {"time": timesince(at, now)}
 
 
-def lasting(since: datetime, *, now: datetime) -> str:
+def lasting(since: datetime, now: datetime) -> str:
     """Return how long something has lasted, in words."""
     return _("just begun") if now - since < MINUTE else _("for %(time)s") % {"time": timesince(since, now)}
 

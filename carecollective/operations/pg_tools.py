@@ -166,25 +166,6 @@ def _reach(url: str | None) -> tuple[Sequence[str], Mapping[str, str]]:
     return [f"--dbname={build_url(parameters)}", "--no-password"], environment | {"PGPASSWORD": password}
 
 
-def read_output(client: Client, arguments: Sequence[str], *, give_input: Pump | None = None) -> str:
-    """Return the program's output, without a database. Raises OperationError."""
-    output: list[bytes] = []
-    with (
-        subprocess.Popen(
-            [str(client.path), *arguments],
-            stdin=subprocess.PIPE if give_input else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process,
-        _pumping(process, lambda pipe: output.append(pipe.read()), give_input),
-    ):
-        assert process.stderr is not None  # noqa: S101 -- for the type checker: it was asked for
-        complaint = process.stderr.read()
-    if process.returncode:
-        raise OperationError(f"{client.path.name} failed: {complaint.decode(errors='replace').strip()}")
-    return b"".join(output).decode(errors="replace")
-
-
 @contextmanager
 def _pumping(
     process: "subprocess.Popen[bytes]", take_output: Pump | None, give_input: Pump | None

@@ -30,7 +30,10 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Which program writes into the database."""
 
     def by_script(client: pg_tools.Client, arguments: list[str], **options: Any) -> None:
-        pg_tools.run_script(client, [one for one in arguments if one not in ALONE], **options)
+        if options["url"] is None:
+            pg_tools.run_client(client, arguments, **options)
+        else:
+            pg_tools.run_script(client, [one for one in arguments if one not in ALONE], **options)
 
     if request.param == "psql":
         monkeypatch.setattr(restores, "run_client", by_script)

@@ -26,7 +26,7 @@ from carecollective.operations.backups.scratch import drop_database, exclusive_d
 from carecollective.operations.connections import OPERATIONS, Session, connected, fetch_value, url_of, with_database
 from carecollective.operations.contents import Say
 from carecollective.operations.errors import OperationError
-from carecollective.operations.pg_tools import Client, Pump, find_client, read_output, run_client, run_script
+from carecollective.operations.pg_tools import Client, Pump, find_client, run_client, run_script
 from carecollective.postgres.dsn import ROLE_NAMES, SERVICE_ROLES, connect, parse_url, why_unreachable
 from carecollective.postgres.roles import grant_database, let_act_as, may_act_as, role_exists
 
@@ -209,8 +209,16 @@ def _run(client: Client, source: Pump, manifest: Manifest, *, url: str, server_v
 
 def _list_contents(client: Client, source: Pump) -> Sequence[str]:
     """Return the dump's table of contents without default privileges: they name the owner on the first server."""
-    listed = read_output(client, ["--list"], give_input=source)
-    return [line for line in listed.splitlines() if " DEFAULT ACL " not in line]
+    listed: list[bytes] = []
+    run_client(
+        client,
+        ["--list"],
+        url=None,
+        on_line=lambda _line: None,
+        take_output=listed.extend,
+        give_input=source,
+    )
+    return [line for line in b"".join(listed).decode(errors="replace").splitlines() if " DEFAULT ACL " not in line]
 
 
 def _give_functions_back(session: Session, manifest: Manifest) -> None:
