@@ -2,7 +2,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 
 from carecollective.web.admin_site import ReadOnlyAdmin, site
 from rollout.dashboard.timeline import change_title
@@ -34,16 +33,16 @@ class ChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(ordering="flag_version")
     def what(self, change: Change) -> str:
-        return change_title(change) + (_(", V1 writes off") if change.to_v1_writes is False else "")
+        return change_title(change) + (", V1 writes off" if change.to_v1_writes is False else "")
 
     @admin.display(description="database role")
     def session_role(self, change: Change) -> str:
         """Explain the guard's role at a rollback by command, which uses the guard's connection."""
         if change.source == Source.COMMAND and change.database_role.endswith("_guard"):
-            return _("%(role)s (used by the command for a rollback; not the guard)") % {"role": change.database_role}
+            return f"{change.database_role} (used by the command for a rollback; not the guard)"
         return change.database_role
 
     @admin.display(ordering="actor_label")
     def who(self, change: Change) -> str:
-        override = _(", overriding the rules") if change.override else ""
+        override = ", overriding the rules" if change.override else ""
         return f"{change.actor_label} ({change.get_source_display()}{override})"

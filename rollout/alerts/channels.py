@@ -11,7 +11,6 @@ import httpx
 import sentry_sdk
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
-from django.utils.translation import gettext as _
 
 from carecollective.observability import sentry
 from rollout.alerts.messages import Message
@@ -47,16 +46,14 @@ def configured_channels() -> Mapping[str, Channel]:
 def name_variables() -> str:
     """Name the variables; one of them is enough to reach somebody."""
     *first, last = (channel.variables[0] for channel in CHANNELS.values())
-    return _("%(first)s or %(last)s") % {"first": ", ".join(first), "last": last}
+    return f"{', '.join(first)} or {last}"
 
 
 def how_to_configure(name: str) -> str:
     """Say what to set for a channel, or which channels there are."""
     if name not in CHANNELS:
-        said = {"name": name, "names": ", ".join(CHANNELS)}
-        return _("There is no channel %(name)s. There are: %(names)s.") % said
-    said = {"name": name, "variables": _(" and ").join(CHANNELS[name].variables)}
-    return _("%(name)s is not set up. Set %(variables)s, restart the site, and try again.") % said
+        return f"There is no channel {name}. There are: {', '.join(CHANNELS)}."
+    return f"{name} is not set up. Set {' and '.join(CHANNELS[name].variables)}, restart the site, and try again."
 
 
 def _send_slack(message: Message) -> None:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from django import forms
 from django.http import QueryDict
-from django.utils.translation import gettext as _
 
 from carecollective.core.errors import DomainError, InvalidInput, NotPermitted, ValidationRefused
 from carecollective.web.pages import RawForm
@@ -30,7 +29,7 @@ class ActionForm(RawForm):
 
     def run(self, actor: "User") -> str:
         """Do what the button says and return the sentence that tells so. Raises DomainError."""
-        raise InvalidInput(_("This page has no such button. Nothing was changed."))
+        raise InvalidInput("This page has no such button. Nothing was changed.")
 
     @property
     def first_refused(self) -> str:
@@ -49,7 +48,7 @@ class ActionForm(RawForm):
         """Refuse a step from a page that shows an earlier state: its reader decided on that one."""
         seen = self.raw("version")
         if seen and seen != str(snapshot.read_now().version):
-            raise NothingToChange(_("The rollout has changed since this page was shown. Look at it again."))
+            raise NothingToChange("The rollout has changed since this page was shown. Look at it again.")
 
 
 class ReasonForm(ActionForm):
@@ -75,7 +74,7 @@ class ProposeForm(StageForm):
     def run(self, actor: "User") -> str:
         stage = self.read_stage()
         proposals.propose(actor=actor, stage=stage, reason=self.raw("reason"))
-        return _("%(stage)s is proposed. Another staff member has to approve it.") % {"stage": stage.title}
+        return f"{stage.title} is proposed. Another staff member has to approve it."
 
 
 class ApproveForm(ActionForm):
@@ -88,13 +87,13 @@ class RefuseForm(ReasonForm):
     def run(self, actor: "User") -> str:
         number = self.read_number("proposal", ProposalNotFound)
         proposals.refuse(actor=actor, proposal_id=number, reason=self.raw("reason"))
-        return _("The proposal was refused.")
+        return "The proposal was refused."
 
 
 class WithdrawForm(ActionForm):
     def run(self, actor: "User") -> str:
         proposals.withdraw(actor=actor, proposal_id=self.read_number("proposal", ProposalNotFound))
-        return _("The proposal was withdrawn.")
+        return "The proposal was withdrawn."
 
 
 class StepDownForm(StageForm):
@@ -123,10 +122,10 @@ class RollBackForm(ReasonForm):
         change = services.roll_back(
             actor=actor, reason=NO_REASON_YET if reason_follows else reason, source=Source.ADMIN
         )
-        said = [_("Rolled back: V2 is off for everybody, and V1 writes are on.")]
+        said = ["Rolled back: V2 is off for everybody, and V1 writes are on."]
         said += [words for _heading, words in read_report(change).lines]
         if reason_follows:
-            said.append(_("Say why below, under the root cause to file, when there is time."))
+            said.append("Say why below, under the root cause to file, when there is time.")
         return " ".join(said)
 
 
@@ -142,29 +141,29 @@ class V1WritesForm(ReasonForm):
         self.require_unchanged()
         on = self.raw("on") == "yes"
         services.set_v1_writes(actor=actor, on=on, reason=self.raw("reason"), source=Source.ADMIN)
-        return _("V1 writes are on.") if on else _("V1 writes are off.")
+        return "V1 writes are on." if on else "V1 writes are off."
 
 
 class SignForm(ActionForm):
     def run(self, actor: "User") -> str:
         self.require_unchanged()
         sign_offs.sign(actor=actor, item=self.raw("item"), part=self.raw("part"))
-        return _("Signed in your name.")
+        return "Signed in your name."
 
 
 class UnsignForm(ActionForm):
     def run(self, actor: "User") -> str:
         self.require_unchanged()
         sign_offs.withdraw(actor=actor, item=self.raw("item"), part=self.raw("part"), signer=self.raw("signer"))
-        return _("The signature was taken back.")
+        return "The signature was taken back."
 
 
 class ChannelTestForm(ActionForm):
     def run(self, actor: "User") -> str:
         sent = notifications.send_test_message(channel=self.raw("channel"), actor=actor)
         if sent.delivered_at is None:
-            return _("The test message did not arrive: %(why)s.") % {"why": sent.error}
-        return _("The test message was taken. See that it arrived where people look.")
+            return f"The test message did not arrive: {sent.error}."
+        return "The test message was taken. See that it arrived where people look."
 
 
 class RootCauseForm(ActionForm):
@@ -178,13 +177,13 @@ class RootCauseForm(ActionForm):
         number = self.read_number("root_cause", RootCauseNotFound)
         answers = {name: self.raw(name) for name in self.fields}
         root_causes.file_root_cause(actor=actor, root_cause_id=number, **answers)
-        return _("The root cause was filed.")
+        return "The root cause was filed."
 
 
 class AcknowledgeForm(ActionForm):
     def run(self, actor: "User") -> str:
         alert = lifecycle.acknowledge(actor=actor, alert_id=self.read_number("alert", AlertNotFound))
-        return _("%(who)s has got this: %(title)s.") % {"who": alert.acknowledged_by, "title": alert.title}
+        return f"{alert.acknowledged_by} has got this: {alert.title}."
 
 
 ACTIONS: Mapping[str, type[ActionForm]] = {
@@ -226,16 +225,16 @@ def parse_stage(name: str, percentage: str = "") -> Stage:
         try:
             return Stage.parse(f"percentage:{cleaned}")
         except ValueError:
-            refusal = _("Type a percentage from 0.1 to 100, with one decimal at most.")
+            refusal = "Type a percentage from 0.1 to 100, with one decimal at most."
             raise ValidationRefused(fields={"percentage": [refusal]}) from None
     try:
         return Stage.parse(name)
     except ValueError:
-        raise ValidationRefused(fields={"stage": [_("Choose one of the stages.")]}) from None
+        raise ValidationRefused(fields={"stage": ["Choose one of the stages."]}) from None
 
 
 def _describe_move(change: Change) -> str:
-    said = _("The rollout is now at %(stage)s.") % {"stage": Stage.parse(change.to_stage or "").title}
+    said = f"The rollout is now at {Stage.parse(change.to_stage or '').title}."
     if change.to_v1_writes == change.from_v1_writes:
         return said
-    return f"{said} {_('V1 writes were turned on with it.') if change.to_v1_writes else _('V1 writes were turned off with it.')}"
+    return f"{said} V1 writes were turned {'on' if change.to_v1_writes else 'off'} with it."

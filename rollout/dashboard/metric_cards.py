@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils.translation import gettext as _
-
 from carecollective.core.database import fetch_all
 from rollout import formatting
 from rollout.dashboard.schema import CodeCount, ConversationCount, Figure, Figures, TrendPoint
@@ -97,44 +95,41 @@ def _figures(stage: Stage, adopted: Proportion) -> Iterator[Figure]:
     below_1 = Target("< 1%", lambda value: value < 1, LEAST_SEEN, FEWEST_BAD)
     below_10 = Target("< 10%", lambda value: value < 10, LEAST_SEEN, FEWEST_BAD)
     alone = NONE_AT_ALL if stage == ENABLED else NO_TARGET
-    yield _share("creation_success", _("Creation success in V2"), starts.successes, good, bad=starts.failed)
+    yield _share("creation_success", "Creation success in V2", starts.successes, good, bad=starts.failed)
     yield _send_latency(stage)
-    yield _share("adoption", _("V2 adoption"), adopted, NO_TARGET)
-    yield _share("error_rate", _("Errors in V2"), operations.failures, below_1)
-    yield _share("v1_creations", _("Conversations opened in V1"), legacy, alone)
-    yield _share("duplicates", _("Duplicate attempts"), duplicates, below_10)
+    yield _share("adoption", "V2 adoption", adopted, NO_TARGET)
+    yield _share("error_rate", "Errors in V2", operations.failures, below_1)
+    yield _share("v1_creations", "Conversations opened in V1", legacy, alone)
+    yield _share("duplicates", "Duplicate attempts", duplicates, below_10)
     slow = metrics.slow_calls(DAY)
-    yield _count("slow_calls", _("Calls over 5 seconds or timed out"), Proportion(slow.count, slow.calls))
+    yield _count("slow_calls", "Calls over 5 seconds or timed out", Proportion(slow.count, slow.calls))
     lost = metrics.connection_errors(DAY)
-    yield _count("connection_errors", _("Connection errors"), Proportion(lost, slow.calls))
+    yield _count("connection_errors", "Connection errors", Proportion(lost, slow.calls))
 
 
 def _share(name: str, title: str, counted: Proportion, target: Target, *, bad: int | None = None) -> Figure:
     """Make a figure of a share. The numerator counts the bad ones, unless `bad` does."""
     part, whole = counted.numerator, counted.denominator
     value = None if counted.share is None else counted.share * 100
-    words = _("%(part)d of %(whole)d.") % {"part": part, "whole": whole} if whole else _("None yet.")
+    words = f"{part} of {whole}." if whole else "None yet."
     return _figure(
         name, title, counted, target, value=value, unit="percent", words=words, bad=part if bad is None else bad
     )
 
 
 def _count(name: str, title: str, counted: Proportion) -> Figure:
-    words = _("%(found)d of %(of)d operations.") % {"found": counted.numerator, "of": counted.denominator}
+    words = f"{counted.numerator} of {counted.denominator} operations."
     return _figure(name, title, counted, NONE_AT_ALL, value=float(counted.numerator), unit="count", words=words)
 
 
 def _send_latency(stage: Stage) -> Figure:
     found, limit = metrics.latency_p95(DAY), latency_limit(stage)
     target = Target(f"< {formatting.milliseconds(limit)}", lambda value: value < limit, LEAST_SEEN)
-    words = _("No sends yet.")
+    words = "No sends yet."
     if found.p95_ms is not None:
-        said = {"calls": found.calls, "p95": formatting.milliseconds(found.p95_ms)}
-        words = _("95 in 100 of %(calls)d sends took at most %(p95)s.") % said
+        words = f"95 in 100 of {found.calls} sends took at most {formatting.milliseconds(found.p95_ms)}."
     counted = Proportion(found.calls, found.calls)
-    return _figure(
-        "send_p95", _("Send latency in V2 (p95)"), counted, target, value=found.p95_ms, unit="ms", words=words
-    )
+    return _figure("send_p95", "Send latency in V2 (p95)", counted, target, value=found.p95_ms, unit="ms", words=words)
 
 
 def _figure(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from django.db import DatabaseError
-from django.utils.translation import gettext as _
 
 from rollout.dashboard.schema import Drain
 from rollout.dashboard.status import latest_drain
@@ -32,18 +31,18 @@ class RollbackReport:
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yield each part with its heading."""
         if self.unfinished:
-            yield _("Unfinished"), self.unfinished
+            yield "Unfinished", self.unfinished
         if self.switch:
-            yield _("Processes"), self.switch.words
+            yield "Processes", self.switch.words
         if self.drain:
-            yield _("Drain"), self.drain.words
+            yield "Drain", self.drain.words
 
 
 def read_report(change: Change) -> RollbackReport:
     """Read the report. What cannot be read is left out: the rollback itself is in force."""
     unfinished = _try(rollbacks.describe_unfinished)
     if unfinished is None:
-        unfinished = _("V2 is off. The record could not be read; look at it again in a minute.")
+        unfinished = "V2 is off. The record could not be read; look at it again in a minute."
     return RollbackReport(
         switch=_try(lambda: propagation.wait_for_switch(version=change.flag_version)),
         drain=_try(latest_drain),

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from carecollective.core.database import fetch_all
 from carecollective.core.moments import moment
@@ -92,7 +91,9 @@ def read_status() -> RolloutStatus:
         guard=guard,
         skipped=unvisited_stages(stays),
         gates=found.gates,
-        next_step=_next_step(found),
+        next_step=None
+        if found.target is None
+        else NextStep(found.target, found.passed, found.blockers, found.expected_at),
         resume=_resume(stays, found),
         figures=read_figures(stage=state.stage, since=since),
         alerts=alerts,
@@ -119,28 +120,26 @@ def _judge_health(
 ) -> tuple[Health, str]:
     """Return the first state that holds, the worst first, with the sentence that says it."""
     if not state.fresh:
-        return Health.UNKNOWN, _("The rollout's state cannot be read, so new conversations use V1.")
+        return Health.UNKNOWN, "The rollout's state cannot be read, so new conversations use V1."
     # These alerts count at any stage: members cannot start in V1.
     if unserved := [one for one in alerts if one.kind in ("members_cannot_start", "v1_creation_failing")]:
         return Health.FAILING, unserved[0].words
     if not state.installed:
         return Health.FAILING, f"{V2_TABLES_MISSING} {RESTORE_V2}"
     if overridden:
-        return Health.OVERRIDDEN, _("MESSAGING_V2_ROLLOUT=disabled in the environment holds V2 off for everybody.")
+        return Health.OVERRIDDEN, "MESSAGING_V2_ROLLOUT=disabled in the environment holds V2 off for everybody."
     if guard.v2_is_off:
         return Health.GUARD_ABSENT, guard.words
     if state.stage == DISABLED and due:
-        return Health.ROLLED_BACK, _(
-            "V2 was rolled back and is off for everybody. Its root cause is still to be filed."
-        )
+        return Health.ROLLED_BACK, "V2 was rolled back and is off for everybody. Its root cause is still to be filed."
     if state.stage == DISABLED:
-        return Health.DISABLED, _("V2 is off for everybody.")
+        return Health.DISABLED, "V2 is off for everybody."
     failing = [gate for gate in found.gates if gate.state is CheckState.FAIL]
     if problems := [*(one.words for one in alerts), *(f"{gate.title}: {gate.words}" for gate in failing)]:
         return Health.FAILING, problems[0]
     if any(gate.blocks for gate in found.gates):
-        return Health.INSUFFICIENT, _("No problem seen. %(needed)s.") % {"needed": _still_needed(found.gates)}
-    return Health.HEALTHY, _("This stage has shown everything that the next one asks for.")
+        return Health.INSUFFICIENT, f"No problem seen. {_still_needed(found.gates)}."
+    return Health.HEALTHY, "This stage has shown everything that the next one asks for."
 
 
 def _still_needed(gates: tuple[GateResult, ...]) -> str:
@@ -153,8 +152,8 @@ def _still_needed(gates: tuple[GateResult, ...]) -> str:
         if one.blocks and one.needed > one.seen
     ]
     if not missing:
-        return _("The gates below wait for more data")
-    return _("%(missing)s needed") % {"missing": _(" and ").join(filter(None, [", ".join(missing[:-1]), missing[-1]]))}
+        return "The gates below wait for more data"
+    return " and ".join(filter(None, [", ".join(missing[:-1]), missing[-1]])) + " needed"
 
 
 def _clock() -> tuple[datetime, bool]:
@@ -168,24 +167,17 @@ def _clock() -> tuple[datetime, bool]:
 def _guard(state: RolloutState) -> GuardState:
     lease = read_lease()
     if lease is None:
-        presence, words = "never", _("No guard has run yet.")
+        presence, words = "never", "No guard has run yet."
     elif lease.watching:
-        presence, words = "watching", _("The guard watches; it last looked %(age).0f seconds ago.")
+        presence, words = "watching", f"The guard watches; it last looked {lease.age_seconds:.0f} seconds ago."
     else:
-        presence, words = "absent", _("No guard has looked for %(age).0f seconds.")
+        presence, words = "absent", f"No guard has looked for {lease.age_seconds:.0f} seconds."
     is_off = presence != "watching" and state.stage != DISABLED
     if is_off:
-        words += " " + _("So V2 is off by itself, whatever the stage says, until one does.")
+        words += " So V2 is off by itself, whatever the stage says, until one does."
     if lease is None:
         return GuardState(presence, "", None, None, is_off, words)
-    age = lease.age_seconds
-    return GuardState(presence, lease.holder, lease.renewed_at, age, is_off, words % {"age": age})
-
-
-def _next_step(found: Readiness) -> NextStep | None:
-    if found.target is None:
-        return None
-    return NextStep(stage=found.target, ready=found.passed, blockers=found.blockers, expected_at=found.expected_at)
+    return GuardState(presence, lease.holder, lease.renewed_at, lease.age_seconds, is_off, words)
 
 
 def _resume(stays: Sequence[Stay], found: Readiness) -> Resume | None:
@@ -194,15 +186,15 @@ def _resume(stays: Sequence[Stay], found: Readiness) -> Resume | None:
         return None
     ready = left.explained and found.passed
     if not left.explained:
-        words = _("Once the root cause of the rollback is filed, two people can go straight back to %(stage)s.")
+        words = f"Once the root cause of the rollback is filed, two people can go straight back to {left.stage}."
     elif not ready:
-        words = _("Two people can go straight back to %(stage)s, as soon as nothing listed here is in the way.")
+        words = f"Two people can go straight back to {left.stage}, as soon as nothing listed here is in the way."
     else:
-        words = _(
-            "Two people can go straight back to %(stage)s. What it had shown is kept, but for the last 15 minutes before"
-            " the rollback. It has to last one more day."
+        words = (
+            f"Two people can go straight back to {left.stage}. What it had shown is kept, but for the last 15 minutes"
+            " before the rollback. It has to last one more day."
         )
-    return Resume(left.stage, ready, words % {"stage": left.stage})
+    return Resume(left.stage, ready, words)
 
 
 def _proposals(version: int) -> tuple[PendingProposal, ...]:
@@ -245,25 +237,21 @@ def _told(latest: AlertRecord | None, channels: tuple[ChannelState, ...]) -> str
     """Say whether the latest alert reached somebody, and over which channels."""
     set_up = [channel.name for channel in channels if channel.configured]
     if not set_up:
-        return _("Nobody. No channel is set up: set %(variables)s.") % {"variables": name_variables()}
+        return f"Nobody. No channel is set up: set {name_variables()}."
     if latest is None:
-        return _("No alert yet. Alerts go to: %(channels)s.") % {"channels": ", ".join(set_up)}
-    told = [sent.channel for sent in latest.deliveries if sent.what == Occasion.OPENED and sent.delivered_at]
-    said = {"title": latest.title, "channels": ", ".join(told)}
+        return f"No alert yet. Alerts go to: {', '.join(set_up)}."
     if latest.told_at:
-        at = moment(latest.told_at, "second")
-        return _("Yes, by %(channels)s at %(at)s: %(title)s.") % {**said, "at": at}
+        told = [sent.channel for sent in latest.deliveries if sent.what == Occasion.OPENED and sent.delivered_at]
+        return f"Yes, by {', '.join(told)} at {moment(latest.told_at, 'second')}: {latest.title}."
     failed = [f"{sent.channel} ({sent.error})" for sent in latest.deliveries if sent.error]
-    if failed:
-        return _("Not yet: %(title)s. Failed: %(failed)s.") % {**said, "failed": ", ".join(failed)}
-    return _("Not yet: %(title)s. It is on its way.") % said
+    return f"Not yet: {latest.title}. " + (f"Failed: {', '.join(failed)}." if failed else "It is on its way.")
 
 
 def _served(version: MessagingVersion, *, takes_starts: bool) -> Served:
     seen = metrics.creation_success(SERVED_WITHIN, version=version)
     if not seen.trials:
-        state, words = ("none", _("No starts")) if takes_starts else ("off", _("Off"))
+        state, words = ("none", "No starts") if takes_starts else ("off", "Off")
     else:
         state = SERVES.judge(seen.successes.share, seen=seen.trials, bad=seen.failed)
-        words = _("%(good)d of %(all)d") % {"good": seen.succeeded, "all": seen.trials}
+        words = f"{seen.succeeded} of {seen.trials}"
     return Served(version, takes_starts, seen.succeeded, seen.failed, state, words)

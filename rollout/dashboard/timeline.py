@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
 
-from django.utils.translation import gettext as _
-
 from rollout.alerts.lifecycle import recent_alerts
 from rollout.dashboard.schema import Badge, TimelineEntry
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
@@ -52,41 +50,34 @@ def list_changes() -> Iterator[TimelineEntry]:
 def change_title(change: Change) -> str:
     """Name a change by what it changed."""
     if change.to_stage is None:
-        return _("The flag was removed")
+        return "The flag was removed"
     if change.from_stage is None:
-        return _("The flag was created at %(stage)s") % {"stage": change.to_stage}
+        return f"The flag was created at {change.to_stage}"
     if change.from_stage != change.to_stage:
         return f"{change.from_stage} → {change.to_stage}"
     if change.from_v1_writes != change.to_v1_writes:
-        return _("V1 writes on") if change.to_v1_writes else _("V1 writes off")
-    return _("The flag was written again at %(stage)s") % {"stage": change.to_stage}
+        return "V1 writes on" if change.to_v1_writes else "V1 writes off"
+    return f"The flag was written again at {change.to_stage}"
 
 
 def _proposals() -> Iterator[TimelineEntry]:
-    titles = {
-        ProposalState.APPROVED: _("Approved: %(stage)s"),
-        ProposalState.REFUSED: _("Refused: %(stage)s"),
-        ProposalState.WITHDRAWN: _("Withdrawn: %(stage)s"),
-        ProposalState.STALE: _("Overtaken: %(stage)s"),
-    }
     latest = list(Proposal.objects.all()[:LENGTH])
     unproven = find_unproven([proposal.pk for proposal in latest])
     for proposal in latest:
         entry = partial(TimelineEntry, kind="proposal", from_stage=proposal.from_stage, to_stage=proposal.to_stage)
-        said = {"stage": proposal.to_stage}
         if proposal.pk in unproven:
+            names = ", ".join(filter(None, [proposal.proposer_label, proposal.decided_by_label]))
             yield entry(
                 at=proposal.proposed_at,
-                title=_("A proposal for %(stage)s was written past the application") % said,
-                words=_("It names %(names)s. Neither is proven to have made or approved it here.")
-                % {"names": ", ".join(filter(None, [proposal.proposer_label, proposal.decided_by_label]))},
+                title=f"A proposal for {proposal.to_stage} was written past the application",
+                words=f"It names {names}. Neither is proven to have made or approved it here.",
                 badges=(Badge.OUTSIDE,),
             )
             continue
         if proposal.override:
             yield entry(
                 at=proposal.proposed_at,
-                title=_("Passed over what was missing for %(stage)s") % said,
+                title=f"Passed over what was missing for {proposal.to_stage}",
                 words="\n".join(proposal.missing),
                 who=proposal.proposer_label,
                 badges=(Badge.OVERRIDE,),
@@ -94,14 +85,14 @@ def _proposals() -> Iterator[TimelineEntry]:
             continue
         yield entry(
             at=proposal.proposed_at,
-            title=_("Proposed: %(stage)s") % said,
+            title=f"Proposed: {proposal.to_stage}",
             words=proposal.reason,
             who=proposal.proposer_label,
         )
         if proposal.decided_at is not None:
             yield entry(
                 at=proposal.decided_at,
-                title=titles[ProposalState(proposal.state)] % said,
+                title=f"{ProposalState(proposal.state).label}: {proposal.to_stage}",
                 words=proposal.decision_reason,
                 who=proposal.decided_by_label,
             )
@@ -117,7 +108,7 @@ def _alerts() -> Iterator[TimelineEntry]:
             kind="alert",
             title=alert.title,
             words=alert.words,
-            who=_("The guard"),
+            who="The guard",
             source="guard",
             badges=(Badge(alert.severity), *acted),
         )
@@ -125,15 +116,15 @@ def _alerts() -> Iterator[TimelineEntry]:
             yield TimelineEntry(
                 at=alert.acknowledged_at,
                 kind="alert",
-                title=_("Acknowledged: %(title)s") % {"title": alert.title},
+                title=f"Acknowledged: {alert.title}",
                 who=alert.acknowledged_by,
             )
         if alert.resolved_at is not None:
             yield TimelineEntry(
                 at=alert.resolved_at,
                 kind="alert",
-                title=_("Resolved: %(title)s") % {"title": alert.title},
-                who=_("The guard"),
+                title=f"Resolved: {alert.title}",
+                who="The guard",
                 source="guard",
                 badges=(Badge.RESOLVED,),
             )
@@ -144,14 +135,14 @@ def _signatures() -> Iterator[TimelineEntry]:
         yield TimelineEntry(
             at=signed.signed_at,
             kind="sign_off",
-            title=_("Signature withdrawn") if signed.withdrawn else _("Signed"),
+            title="Signature withdrawn" if signed.withdrawn else "Signed",
             words=_named(title_of_item(signed.item), PART_TITLES.get(signed.role, "")),
             who=signed.signer_label,
         )
 
 
 def _named(item: str, part: str) -> str:
-    return f"{_(item)} ({_(part).lower()})" if part else _(item)
+    return f"{item} ({part.lower()})" if part else item
 
 
 def _drains() -> Iterator[TimelineEntry]:
@@ -159,7 +150,7 @@ def _drains() -> Iterator[TimelineEntry]:
         yield TimelineEntry(
             at=attempt.issued_at or attempt.asked_at,
             kind="drain",
-            title=_("Drain certificate issued") if attempt.certified else _("No drain certificate"),
+            title="Drain certificate issued" if attempt.certified else "No drain certificate",
             words=attempt.words,
         )
 
@@ -170,7 +161,7 @@ def _root_causes() -> Iterator[TimelineEntry]:
         yield TimelineEntry(
             at=filed.filed_at,
             kind="root_cause",
-            title=_("Root cause filed for the rollback from %(stage)s") % {"stage": filed.from_stage},
+            title=f"Root cause filed for the rollback from {filed.from_stage}",
             words=filed.why,
             who=filed.filed_by,
         )

@@ -9,8 +9,6 @@ from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.moments import moment
@@ -159,25 +157,20 @@ class DrainCertificate(models.Model):
     def words(self) -> str:
         """What it proves, or which sessions are in the way."""
         if self.issued_at is not None:
-            return _("No start in V2 commits after %(when)s (waited %(waited).0f ms).") % {
-                "when": moment(self.issued_at, "millisecond"),
-                "waited": self.waited_ms,
-            }
+            at = moment(self.issued_at, "millisecond")
+            return f"No start in V2 commits after {at} (waited {self.waited_ms:.0f} ms)."
         if not self.holders:
-            return _("A start in V2 was still on its way after a second, and ended just then. Ask again.")
-        words = ngettext(
-            "%(count)d start is still running (%(named)s). Not proven finished yet.",
-            "%(count)d starts are still running (%(named)s). Not proven finished yet.",
-            len(self.holders),
-        )
-        return words % {"count": len(self.holders), "named": ", ".join(map(self._name_session, self.holders))}
+            return "A start in V2 was still on its way after a second, and ended just then. Ask again."
+        starts = "1 start is" if len(self.holders) == 1 else f"{len(self.holders)} starts are"
+        sessions = ", ".join(map(self._name_session, self.holders))
+        return f"{starts} still running ({sessions}). Not proven finished yet."
 
     def _name_session(self, holder: Mapping[str, Any]) -> str:
-        session = _("database session %(pid)s") % holder
+        session = f"database session {holder['pid']}"
         if not holder["since"]:
             return session
         seconds = (self.asked_at - datetime.fromisoformat(holder["since"])).total_seconds()
-        return _("%(session)s for %(seconds).0f s") % {"session": session, "seconds": max(seconds, 0)}
+        return f"{session} for {max(seconds, 0):.0f} s"
 
 
 class AuditEntry(models.Model):
