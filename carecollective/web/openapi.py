@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
+import yaml
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerFieldExtension
 from drf_spectacular.generators import SchemaGenerator
@@ -31,131 +33,20 @@ from carecollective.web.health import HealthStatus
 
 Schema = dict[str, Any]
 
+# Written by hand, in OpenAPI's own words.
+_FIXED = yaml.safe_load(Path(__file__).with_name("openapi_fixed.yaml").read_text())
+HEADERS: Schema = _FIXED["headers"]
+ERROR: Schema = _FIXED["schemas"]["ErrorResponse"]
+
 
 def ref(name: str) -> Schema:
     """Return a reference to a named schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-# Not named `Error`: in many languages generated clients would clash with their own.
-ERROR: Schema = {
-    "type": "object",
-    "description": "Every refusal and every fault has this shape.",
-    "required": ["success", "error"],
-    "properties": {"success": {"type": "boolean", "const": False}, "error": ref("ErrorDetail")},
-}
-
-ERROR_DETAIL: Schema = {
-    "type": "object",
-    "required": ["code", "message"],
-    "properties": {
-        "code": ref("ErrorCode"),
-        "message": {"type": "string", "description": "A sentence for the person who waits for the answer."},
-        "fields": {
-            "type": "object",
-            "description": "With `validation_error`: what is wrong with each field.",
-            "additionalProperties": {"type": "array", "items": {"type": "string"}},
-        },
-        "conversation_id": {"type": "string", "format": "uuid", "description": "With `conversation_exists`."},
-        "version": ref("MessagingVersion") | {"description": "With `conversation_exists`."},
-        "way_on": {
-            "oneOf": [ref("WayOn"), {"type": "null"}],
-            "description": "With `messaging_unavailable` for a frozen legacy conversation: how to go on.",
-        },
-        "request_id": {"type": "string", "description": "With `internal_server_error`: what to send us."},
-    },
-}
-
 # Any address can answer these before an operation is found, besides the codes of the operations.
 CODES_OF_ANY_ADDRESS = {error.code for error in (DomainNotFound, MethodNotAllowed, RequestTimeout, BodyTooLarge)}
 
-CHECK: Schema = {
-    "type": "object",
-    "required": ["ok"],
-    "properties": {
-        "ok": {"type": "boolean"},
-        "seconds_since_look": {"type": ["number", "null"], "description": "Of the guard; null before its first."},
-        "message": {"type": "string", "description": "Where it is not: what is wrong, for a person."},
-    },
-}
-
-HEALTH: Schema = {
-    "type": "object",
-    "required": ["status", "checks"],
-    "properties": {
-        "status": ref("HealthStatus"),
-        "checks": {
-            "type": "object",
-            "description": "`database` (takes writes, has its tables), `worker`, `guard`, `messaging_v2` (has its tables)"
-            " and `rollout_snapshot`.",
-            "additionalProperties": CHECK,
-            "examples": [{"database": {"ok": True}, "guard": {"ok": True, "seconds_since_look": 2.1}}],
-        },
-    },
-}
-
-ALIVE: Schema = {
-    "type": "object",
-    "required": ["status"],
-    "properties": {"status": {"type": "string", "const": "ok"}},
-}
-
-
-def _monitored(name: str, summary: str, description: str, schema: str, descriptions: dict[int | str, str]) -> Schema:
-    """Describe a health check: no sign-in, any Host, none of the common refusals."""
-    return {
-        "operationId": name,
-        "summary": summary,
-        "description": description,
-        "tags": ["operation"],
-        "security": [],
-        "responses": {
-            str(status): {
-                "description": description,
-                "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
-                "content": {"application/json": {"schema": ref(schema if status != "4XX" else "ErrorResponse")}},
-            }
-            for status, description in (descriptions | {"4XX": "The request itself cannot be read."}).items()
-        },
-    }
-
-
-MONITORED: dict[str, Schema] = {
-    "/api/health": _monitored(
-        "health",
-        "Whether this host can serve members",
-        "Answers within 5 seconds whatever the database does, and for any Host.",
-        "Health",
-        {
-            200: "It can. `degraded` where the worker, the guard or V2's tables are missing; `checks` says which.",
-            503: "It cannot; `checks` says why.",
-        },
-    ),
-    "/api/health/live": _monitored(
-        "health_live",
-        "Whether the process serves",
-        "Asks nothing of the database.",
-        "Alive",
-        {200: "It does."},
-    ),
-}
-
-HEADERS: Schema = {
-    "X-Request-ID": {
-        "description": "The request's id in our logs; yours, when you sent a well-formed one.",
-        "schema": {"type": "string"},
-    },
-    "RateLimit": {
-        "description": "What is left of the limit, and the seconds until one more use is free.",
-        "schema": {"type": "string", "examples": ['"send_message";r=49;t=60']},
-    },
-    "RateLimit-Policy": {
-        "description": "The limit that holds: uses in a window of seconds.",
-        "schema": {"type": "string", "examples": ['"send_message";q=50;w=60']},
-    },
-    "Retry-After": {"description": "Seconds to wait before another try.", "schema": {"type": "integer"}},
-    "WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string", "const": "Token, Bearer"}},
-}
 HEADERS_BY_STATUS = {
     "401": ["WWW-Authenticate"],
     "429": ["Retry-After", "RateLimit", "RateLimit-Policy"],
@@ -220,21 +111,17 @@ def complete_schema(result: Schema, generator: Any, request: Any, public: bool) 
     for operations in result["paths"].values():
         for operation in operations.values():
             _complete_operation(operation)
-    monitored = {path: {"get": operation} for path, operation in MONITORED.items()}
-    result["paths"] = dict(sorted({**result["paths"], **monitored}.items()))
+    result["paths"] = dict(sorted({**result["paths"], **_FIXED["paths"]}.items()))
     components = result["components"]
     components["schemas"].pop("NullEnum", None)
     _spell_null(result)
     components["schemas"] |= {
-        "Alive": ALIVE,
+        **_FIXED["schemas"],
         "ErrorCode": {
             "type": "string",
             "enum": sorted(CODES_OF_ANY_ADDRESS | set(_documented_codes([result, common]))),
             "description": "Stays the same: for programs. New ones may be added.",
         },
-        "ErrorDetail": ERROR_DETAIL,
-        "ErrorResponse": ERROR,
-        "Health": HEALTH,
         "HealthStatus": {"type": "string", "enum": [*HealthStatus]},
     }
     components["schemas"] = dict(sorted(components["schemas"].items()))
