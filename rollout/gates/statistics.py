@@ -1,16 +1,9 @@
-"""Exact confidence bounds on a proportion (Clopper-Pearson), and the two-cell chi-square test.
-
-The regularized incomplete beta function is the continued fraction 26.5.8 of Abramowitz and Stegun, summed by Lentz's
-method: the guard asks for bounds every few seconds, and needs no further library for it.
-"""
+"""Exact confidence bounds on a proportion (Clopper-Pearson), and the two-cell chi-square test."""
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
 
-_TINY = 1e-300
-_PRECISION = 1e-15
-_LONGEST = 100_000
+_PRECISION = 1e-16
 _HALVINGS = 60
 
 
@@ -19,7 +12,12 @@ def lower_bound(*, successes: int, trials: int, confidence: float = 0.95) -> flo
     _check(successes, trials, confidence)
     if successes == 0:
         return 0.0
-    return _solve(lambda share: at_least(successes, trials, share) > 1 - confidence)
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        too_high = at_least(successes, trials, middle) > 1 - confidence
+        low, high = (low, middle) if too_high else (middle, high)
+    return low
 
 
 def upper_bound(*, successes: int, trials: int, confidence: float = 0.95) -> float:
@@ -66,7 +64,25 @@ def at_least(successes: int, trials: int, share: float) -> float:
         return 1.0
     if successes > trials:
         return 0.0
-    return regularized_beta(successes, trials - successes + 1, share)
+    # Sum the tail away from the mean: its terms only shrink.
+    if successes > trials * share:
+        return _sum_tail(successes, trials, share)
+    return 1 - _sum_tail(trials - successes + 1, trials, 1 - share)
+
+
+def _sum_tail(successes: int, trials: int, share: float) -> float:
+    """Sum the binomial probabilities from `successes`, which are above the mean, until they no longer count."""
+    if share <= 0:
+        return 0.0
+    failures = trials - successes
+    choices = math.lgamma(trials + 1) - math.lgamma(successes + 1) - math.lgamma(failures + 1)
+    term = math.exp(choices + successes * math.log(share) + failures * math.log1p(-share))
+    total = 0.0
+    while term > total * _PRECISION:
+        total += term
+        term *= failures / (successes + 1) * share / (1 - share)
+        successes, failures = successes + 1, failures - 1
+    return total
 
 
 def chi_square(*, observed: tuple[float, float], expected: tuple[float, float]) -> tuple[float, float]:
@@ -78,48 +94,6 @@ def chi_square(*, observed: tuple[float, float], expected: tuple[float, float]) 
 def chi_square_p_value(statistic: float) -> float:
     """Return the probability that chance gives a larger statistic, with one degree of freedom."""
     return math.erfc(math.sqrt(statistic / 2))
-
-
-def regularized_beta(a: float, b: float, x: float) -> float:
-    """Return I_x(a, b) for positive a and b, with about 12 digits."""
-    if x <= 0:
-        return 0.0
-    if x >= 1:
-        return 1.0
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
-    # The fraction converges fast only on its own side of the distribution's mean.
-    if x < (a + 1) / (a + b + 2):
-        return front / (a * _beta_fraction(a, b, x))
-    return 1 - front / (b * _beta_fraction(b, a, 1 - x))
-
-
-def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Evaluate the continued fraction 1 + n1 / (1 + n2 / (1 + …)) of the incomplete beta function."""
-    value = numerator = 1.0
-    denominator = 0.0
-    for term in _beta_terms(a, b, x):
-        denominator = 1 / ((1 + term * denominator) or _TINY)
-        numerator = (1 + term / numerator) or _TINY
-        step = numerator * denominator
-        value *= step
-        if abs(step - 1) < _PRECISION:
-            return value
-    raise ArithmeticError("The fraction did not converge.")
-
-
-def _beta_terms(a: float, b: float, x: float) -> Iterator[float]:
-    for m in range(_LONGEST):
-        if m:
-            yield m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        yield -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-
-
-def _solve(too_high: Callable[[float], bool]) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if too_high(middle) else (middle, high)
-    return low
 
 
 def _check(successes: int, trials: int, confidence: float) -> None:
