@@ -8,7 +8,7 @@ from rollout.alerts.lifecycle import recent_alerts
 from rollout.dashboard.schema import Badge, TimelineEntry
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
 from rollout.models.alerts import Severity
-from rollout.promotion.audit_entries import find_unproven
+from rollout.promotion.audit_log import find_unproven
 from rollout.promotion.rollbacks import list_waiting
 from rollout.promotion.root_causes import list_filed
 from rollout.promotion.sign_offs import PART_TITLES, title_of_item

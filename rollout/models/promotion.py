@@ -176,7 +176,7 @@ class DrainCertificate(models.Model):
 class AuditEntry(models.Model):
     """One write to a row about who proposed, approved, signed, filed or was alerted. Entries are chained by hashes.
 
-    Triggers write them. `digest` is the hash of the row's `columns` at that time; see rollout.promotion.audit_entries.
+    Triggers write them. `digest` is the hash of the row's `columns` at that time; see rollout.promotion.audit_log.
     """
 
     at = models.DateTimeField(db_default=ClockTimestamp())
