@@ -75,11 +75,6 @@ def _enabled_since() -> datetime | None:
     return stays[0].began if stays and stays[0].stage == ENABLED else None
 
 
-def _observed_at() -> datetime | None:
-    since = _enabled_since()
-    return since + timedelta(days=OBSERVED_DAYS) if since else None
-
-
 ITEMS = (
     Item("accepted/deployed", gettext_noop("V2 is deployed to 100% of members"), check_deployed),
     Item(
@@ -96,8 +91,8 @@ ITEMS = (
         gettext_noop("No critical bugs in two weeks at enabled"),
         check_observed,
         ("",),
-        is_open=lambda: _enabled_since() is not None,
-        opens_at=_observed_at,
+        stage=ENABLED,
+        days=OBSERVED_DAYS,
     ),
     Item("accepted/v1", gettext_noop("V1 conversations can still be read"), automated_checks.registered("v1")),
     Item("accepted/dashboards", gettext_noop("The monitoring works"), automated_checks.check_metrics),

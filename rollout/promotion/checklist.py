@@ -1,9 +1,12 @@
-"""The playbook's ten items before a promotion, checked by a program or signed by people."""
+"""What the playbook asks before a promotion: ten items (checked or signed), and what people say of each stage (6.1)."""
+
+from collections.abc import Mapping
 
 from django.utils.translation import gettext_noop
 
 from rollout.promotion import automated_checks, sign_offs
 from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item, SignOffFacts
+from rollout.stages import ENABLED, INTERNAL, STAGES, Stage, standard_stage
 
 ITEMS = (
     Item(
@@ -32,9 +35,33 @@ ITEMS = (
     ),
     Item("stakeholders", gettext_noop("The stakeholders approve"), parts=(ENGINEERING, PRODUCT)),
 )
-sign_offs.register(ITEMS)
+
+NO_CRITICAL_BUGS = gettext_noop("Nobody has reported a critical bug at this stage")
+_TENTH, _HALF = STAGES[2:4]
+
+
+def _item(stage: Stage, name: str, title: str) -> Item:
+    return Item(f"{stage}/{name}", title, parts=("",), stage=stage)
+
+
+STAGE_ITEMS: Mapping[Stage, tuple[Item, ...]] = {
+    INTERNAL: (
+        _item(INTERNAL, "no_critical_bugs", NO_CRITICAL_BUGS),
+        _item(INTERNAL, "team_approval", gettext_noop("The internal team approves")),
+    ),
+    _TENTH: (_item(_TENTH, "no_complaints", gettext_noop("No member complains of failures")),),
+    _HALF: (_item(_HALF, "positive_feedback", gettext_noop("What members say of it is positive")),),
+    ENABLED: (_item(ENABLED, "no_critical_bugs", NO_CRITICAL_BUGS),),
+}
+for _items in (ITEMS, *STAGE_ITEMS.values()):
+    sign_offs.register(_items)
 
 
 def judge_checklist(facts: SignOffFacts | None = None) -> tuple[ChecklistItem, ...]:
     """Judge the ten items as they are now."""
     return sign_offs.judge_items(ITEMS, facts=facts)
+
+
+def judge_stage(stage: Stage, facts: SignOffFacts) -> tuple[ChecklistItem, ...]:
+    """Judge what people say of the present stay, which is at `stage`. Nothing is asked at `disabled`."""
+    return sign_offs.judge_items(STAGE_ITEMS.get(standard_stage(stage), ()), facts=facts)

@@ -14,9 +14,8 @@ from rollout.gates.observations import collect_observation
 from rollout.gates.results import CheckState, GateResult, Timings
 from rollout.gates.stays import find_resumption, read_stays
 from rollout.plain import as_plain
-from rollout.promotion.checklist import judge_checklist
+from rollout.promotion.checklist import judge_checklist, judge_stage
 from rollout.promotion.sign_offs import ChecklistItem, read_sign_off_facts
-from rollout.promotion.stage_sign_offs import judge_stage
 from rollout.stages import DISABLED, Stage, skipped_stages
 
 
@@ -81,7 +80,7 @@ def judge(*, stage: Stage, target: Stage | None) -> Readiness:
     if stage != DISABLED:
         seen = collect_observation(confidence=confidence)
         gates, sends = criteria.evaluate_gates(stage=stage, observation=seen, confidence=confidence), seen.sends
-        sign_offs = judge_stage(stage, seen=seen, facts=facts)
+        sign_offs = judge_stage(stage, facts)
     checklist = judge_checklist(facts)
     blockers = tuple(_blockers(stage, target, gates, sign_offs, checklist, alerts=open_alerts()))
     return Readiness(stage, target, confidence, gates, checklist, blockers, sign_offs, sends)

@@ -1,8 +1,8 @@
 """Signatures: what people vouch for in their own name, for a release, and in a role where one is needed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -15,10 +15,13 @@ from carecollective.core.errors import NotPermitted
 from carecollective.core.moments import moment
 from carecollective.postgres import advisory_locks
 from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
+from rollout.gates.criteria import bake_days
 from rollout.gates.results import CheckState
+from rollout.gates.stays import Stay, find_resumed, read_stays
 from rollout.models import SignOff
 from rollout.promotion.automated_checks import Check
 from rollout.releases import current_release
+from rollout.stages import Stage, standard_stage
 
 # The time, and when V2 was last rolled back, recorded or not: a rollback shows that earlier signatures were wrong.
 _LAST_ROLLBACK = """
@@ -71,16 +74,16 @@ class ChecklistItem:
 class Item:
     """What is needed: the automated `check`, a signature for each of `parts`, or both.
 
-    A part is a role, or empty for anybody who may approve. `is_open` tells whether the present stage has the item.
-    An item about a period can be signed from `opens_at`, when the period is over; None where it can be signed at once.
+    A part is a role, or empty for anybody who may approve. An item about a stay at a `stage` can be signed once that
+    stay has lasted for `days`, by default as long as the stage must last.
     """
 
     name: str
     title: str
     check: Check | None = None
     parts: tuple[str, ...] = ()
-    is_open: Callable[[], bool] = lambda: True
-    opens_at: Callable[[], datetime | None] = lambda: None
+    stage: Stage | None = None
+    days: float | None = None
 
 
 _items: dict[str, Item] = {}
@@ -105,6 +108,20 @@ class SignOffFacts:
     staff: frozenset[UUID]
     holders: Mapping[str, int]
     rolled_back_at: datetime | None
+    stay: Stay | None
+    is_resumed: bool
+
+    def is_open(self, item: Item) -> bool:
+        """Whether the present stage has the item."""
+        stage = self.stay.stage if self.stay else None
+        return item.stage is None or (stage is not None and standard_stage(stage) == item.stage)
+
+    def opens_at(self, item: Item) -> datetime | None:
+        """Return when the stay that the item is about has lasted long enough; None for an item about no stay."""
+        if item.stage is None or self.stay is None:
+            return None
+        days = bake_days(item.stage, is_resumed=self.is_resumed) if item.days is None else item.days
+        return self.stay.began + timedelta(days=days)
 
     def counts(self, signature: SignOff, *, since: datetime | None = None) -> bool:
         """Whether a signature still counts: its signer is staff, and no rollback came after it."""
@@ -113,7 +130,7 @@ class SignOffFacts:
 
 
 def read_sign_off_facts() -> SignOffFacts:
-    """Read the latest signatures, the staff, the roles and the last rollback."""
+    """Read the latest signatures, the staff, the roles, the last rollback and the present stay."""
     latest = {
         (found.item, found.part): found
         for found in SignOff.objects.order_by("item", "part", "-pk").distinct("item", "part")
@@ -123,12 +140,15 @@ def read_sign_off_facts() -> SignOffFacts:
     groups = staff.filter(groups__name__in=ROLE_GROUPS.values()).values_list("groups__name", flat=True)
     held = list(groups)
     ((now, rolled_back_at),) = fetch_all(_LAST_ROLLBACK)
+    stays = read_stays()
     return SignOffFacts(
         now=now,
         signatures=latest,
         staff=frozenset(staff.values_list("pk", flat=True)),
         holders={role: held.count(group) for role, group in ROLE_GROUPS.items()},
         rolled_back_at=rolled_back_at,
+        stay=stays[0] if stays else None,
+        is_resumed=find_resumed(stays) is not None,
     )
 
 
@@ -146,22 +166,22 @@ def sign(*, actor: User, item: str, part: str = "") -> SignOff:
     Raises NotPermitted without `rollout.approve`; RoleMissing without the role that the part asks for; ItemUnknown;
     SignedTooEarly; SamePerson.
     """
-    _require(actor, item, part)
-    opens_at = _items[item].opens_at()
-    roles = [role for role, group in ROLE_GROUPS.items() if actor.groups.filter(name=group).exists()]
-    if part and part not in roles:
-        raise RoleMissing(_("Only the %(role)s signs this.") % {"role": _(PART_TITLES[part]).lower()})
-    held = part or next(iter(roles), "")
     with transaction.atomic():
         # One signature after another, so that nobody signs both parts at the same moment.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.SIGN_OFFS])
         facts = read_sign_off_facts()
+        _require(actor, item, part, facts)
+        roles = [role for role, group in ROLE_GROUPS.items() if actor.groups.filter(name=group).exists()]
+        if part and part not in roles:
+            raise RoleMissing(_("Only the %(role)s signs this.") % {"role": _(PART_TITLES[part]).lower()})
+        opens_at = facts.opens_at(_items[item])
         if opens_at and facts.now < opens_at:
             raise SignedTooEarly(_can_be_signed(opens_at))
         others = [found for (name, other), found in facts.signatures.items() if name == item and other != part]
         if any(other.signer_id == actor.pk and facts.counts(other) for other in others):
             raise SamePerson
+        held = part or next(iter(roles), "")
         return SignOff.objects.create(
             item=item, part=part, signer_id=actor.pk, signer_label=str(actor), role=held, release=current_release()
         )
@@ -172,8 +192,9 @@ def withdraw(*, actor: User, item: str, part: str = "", signer: str = "") -> Sig
 
     Raises NotPermitted without `rollout.approve`; ItemUnknown; NothingToChange when another has signed by now.
     """
-    _require(actor, item, part)
-    signature = read_sign_off_facts().signatures.get((item, part))
+    facts = read_sign_off_facts()
+    _require(actor, item, part, facts)
+    signature = facts.signatures.get((item, part))
     if signer and (signature is None or signature.signer_label != signer):
         raise NothingToChange(_("Another signature stands there by now. Look at it again."))
     return SignOff.objects.create(
@@ -181,17 +202,17 @@ def withdraw(*, actor: User, item: str, part: str = "", signer: str = "") -> Sig
     )
 
 
-def _require(actor: User, item: str, part: str) -> None:
+def _require(actor: User, item: str, part: str, facts: SignOffFacts) -> None:
     if not actor.has_perm("rollout.approve"):
         raise NotPermitted
-    if item not in _items or part not in _items[item].parts or not _items[item].is_open():
+    if item not in _items or part not in _items[item].parts or not facts.is_open(_items[item]):
         raise ItemUnknown
 
 
 def _judge(number: int, item: Item, facts: SignOffFacts, since: datetime | None) -> ChecklistItem:
     found = item.check() if item.check else None
     signed = {part: by for part in item.parts if (by := facts.signatures.get((item.name, part)))}
-    opens_at = item.opens_at()
+    opens_at = facts.opens_at(item)
     counts_from = max((at for at in (since, opens_at) if at), default=None)
     signatures = tuple(
         Signature(
@@ -216,7 +237,7 @@ def _judge(number: int, item: Item, facts: SignOffFacts, since: datetime | None)
         state=CheckState.PASS,
         words="",
         signatures=signatures,
-        parts=unsigned if item.is_open() and not is_early else (),
+        parts=unsigned if facts.is_open(item) and not is_early else (),
     )
     later = [_can_be_signed(opens_at)] if opens_at and is_early else []
     if found and found.state is not CheckState.PASS:

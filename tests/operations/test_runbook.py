@@ -65,11 +65,11 @@ sign_offs.sign(actor=amina, item="stakeholders", part=sign_offs.ENGINEERING)
 sign_offs.sign(actor=ben, item="stakeholders", part=sign_offs.PRODUCT)
 """
 PROMOTE = """
-from rollout.promotion import stage_sign_offs
+from rollout.promotion import checklist
 from rollout.errors import PromotionRefused
 from rollout.stages import standard_stage
 from rollout.models import Flag
-for item in stage_sign_offs.ITEMS.get(standard_stage(Flag.objects.get().current_stage()), ()):
+for item in checklist.STAGE_ITEMS.get(standard_stage(Flag.objects.get().current_stage()), ()):
     sign_offs.sign(actor=ben, item=item.name)
 try:
     proposed = proposals.propose(actor=ben, stage=Stage.parse("{stage}"), reason="The gates of the stage have passed")

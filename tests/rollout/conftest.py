@@ -10,7 +10,7 @@ from django.db import connection
 
 from carecollective.accounts.models import User
 from rollout.models import Flag
-from rollout.promotion import sign_offs, stage_sign_offs
+from rollout.promotion import checklist, sign_offs
 from rollout.stages import INTERNAL
 from rollout.targeting.cohort import INTERNAL_TESTERS, bucket
 from rollout.targeting.state import FLAG_NAME
@@ -174,7 +174,7 @@ def since_four_days(past_the_triggers: Any, stage: Any, ben: User) -> None:
     stage("internal")
     with past_the_triggers() as cursor:
         cursor.execute("UPDATE rollout_change SET at = at - interval '4 days' WHERE to_stage = 'internal'")
-    for item in stage_sign_offs.ITEMS[INTERNAL]:
+    for item in checklist.STAGE_ITEMS[INTERNAL]:
         sign_offs.sign(actor=ben, item=item.name)
 
 

@@ -15,10 +15,9 @@ from rollout.dashboard.status import read_status
 from rollout.errors import ItemUnknown, RoleMissing, SignedTooEarly
 from rollout.models import Flag, SignOff, Source
 from rollout.promotion import checklist, readiness
-from rollout.promotion.checklist import judge_checklist
+from rollout.promotion.checklist import STAGE_ITEMS, judge_checklist
 from rollout.promotion.services import roll_back
 from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, sign
-from rollout.promotion.stage_sign_offs import ITEMS
 from rollout.stages import Stage
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +69,7 @@ def test_each_stage_asks_what_the_playbook_asks(name: str, asked: list[str], sta
 def test_they_stand_in_the_way_until_they_are_signed(lasted: Lasted, ben: User) -> None:
     lasted("internal", days=3)
     assert len(open_at("internal")) == 2
-    for item in ITEMS[Stage.parse("internal")]:
+    for item in STAGE_ITEMS[Stage.parse("internal")]:
         sign(actor=ben, item=item.name)
     assert open_at("internal") == []
 
