@@ -1,10 +1,12 @@
-"""How a process tells the supervisor that it is ready: by one line in a pipe.
+"""How a process tells the supervisor that it is ready, by one line in a pipe, and how it is told to stop.
 
 This module does not import Django: gunicorn's worker uses it without.
 """
 
 import contextlib
 import os
+import signal
+from collections.abc import Callable
 
 PIPE_VARIABLE = "SITE_READY_PIPE"
 
@@ -20,6 +22,12 @@ def announce_ready(*, of: int = 1) -> None:
         # A worker that gunicorn starts later finds the pipe closed.
         with contextlib.suppress(OSError):
             os.write(int(descriptor), f"{of}\n".encode())
+
+
+def stop_on_signal(stop: Callable[[], None]) -> None:
+    """Call `stop` at SIGTERM and Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop())
 
 
 def is_ready(said: bytes) -> bool:

@@ -263,8 +263,3 @@ def disable(finding: Finding) -> None:
     """Roll back because of a finding, with its message as the reason."""
     reason = f"{finding.words} Turned off by the guard."
     roll_back(actor=None, reason=reason[:REASON_LONGEST], source=Source.GUARD, actor_label=LABEL)
-
-
-def run(stop: threading.Event) -> None:
-    """Guard the rollout until `stop` is set."""
-    Guard().run(stop)

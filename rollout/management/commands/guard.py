@@ -1,15 +1,13 @@
 import json
-import signal
 import threading
 from argparse import ArgumentParser
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from carecollective.serving.readiness import announce_ready
-from rollout.guard import runner
+from carecollective.serving.readiness import announce_ready, stop_on_signal
 from rollout.guard.integrity import count_broken
+from rollout.guard.runner import Guard
 
 
 class Command(BaseCommand):
@@ -25,11 +23,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(count_broken(), indent=2))
             return
         stopping = threading.Event()
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            stopping.set()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        stop_on_signal(stopping.set)
         announce_ready()
-        runner.run(stopping)
+        Guard().run(stopping)

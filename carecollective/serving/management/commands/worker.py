@@ -1,11 +1,9 @@
-import signal
-from types import FrameType
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from carecollective.serving.readiness import announce_ready
+from carecollective.serving.readiness import announce_ready, stop_on_signal
 from carecollective.serving.worker import Worker
 
 
@@ -14,11 +12,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         worker = Worker(settings.WORKER_TASKS)
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            worker.stop()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        stop_on_signal(worker.stop)
         announce_ready()
         worker.run()
