@@ -2,6 +2,7 @@
 
 from carecollective.mail.selectors import QueueState, read_queue
 from rollout.alerts import lifecycle
+from rollout.formatting import count
 from rollout.targeting import snapshot
 
 FAILURES_IN_A_ROW = 3
@@ -22,18 +23,17 @@ def check_mail() -> int:
 
 def _describe_failing(queue: QueueState) -> str:
     if queue.failing >= FAILURES_IN_A_ROW or queue.failing_for >= WAITED_SECONDS:
-        mails = "mail has" if queue.failing == 1 else "mails have"
-        minutes = round(queue.failing_for / 60)
+        mails, minutes = count(queue.failing, "mail has", "mails have"), round(queue.failing_for / 60)
         first = f"{minutes} min ago" if minutes else "just now"
-        return f"{queue.failing} {mails} failed and none went out since; the first was tried {first}. {queue.reason}"
+        return f"{mails} failed and none went out since; the first was tried {first}. {queue.reason}"
     if queue.overdue:
-        mails = "mail has" if queue.overdue == 1 else "mails have"
-        return f"{queue.overdue} {mails} been due for over 15 min, and nothing tries to send them."
+        mails = count(queue.overdue, "mail has", "mails have")
+        return f"{mails} been due for over 15 min, and nothing tries to send them."
     return ""
 
 
 def _describe_given_up(queue: QueueState) -> str:
     if not queue.given_up:
         return ""
-    mails = "mail was" if queue.given_up == 1 else "mails were"
-    return f"{queue.given_up} {mails} given up in the last 24 hours. {queue.given_up_reason}"
+    mails = count(queue.given_up, "mail was", "mails were")
+    return f"{mails} given up in the last 24 hours. {queue.given_up_reason}"
