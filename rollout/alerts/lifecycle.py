@@ -14,7 +14,7 @@ from carecollective.core.moments import moment
 from rollout.alerts.evidence import Finding
 from rollout.alerts.rules import rule_of
 from rollout.errors import AlertNotFound
-from rollout.models.alerts import Alert, Occasion, Severity
+from rollout.models.alerts import Alert, Delivery, Occasion, Severity
 from rollout.plain import record_from
 from rollout.stages import Stage
 
@@ -36,7 +36,7 @@ class DeliveryRecord:
 
     id: int
     channel: str
-    what: str  # opened, resolved or test
+    what: Occasion
     attempts: int
     delivered_at: datetime | None
     failed_at: datetime | None
@@ -51,7 +51,7 @@ class AlertRecord:
     id: int
     kind: str
     key: str
-    severity: str
+    severity: Severity
     title: str
     action: str
     opened_at: datetime
@@ -94,9 +94,13 @@ def recent_alerts(limit: int = 50) -> tuple[AlertRecord, ...]:
 
 def _records(found: "QuerySet[Alert]") -> tuple[AlertRecord, ...]:
     return tuple(
-        alert_record(one, deliveries=tuple(record_from(sent, DeliveryRecord) for sent in one.deliveries.all()))
+        alert_record(one, deliveries=tuple(map(delivery_record, one.deliveries.all())))
         for one in found.prefetch_related("deliveries")
     )
+
+
+def delivery_record(delivery: Delivery) -> DeliveryRecord:
+    return record_from(delivery, DeliveryRecord, what=Occasion(delivery.what))
 
 
 def alert_record(alert: Alert, *, deliveries: tuple[DeliveryRecord, ...] = ()) -> AlertRecord:
@@ -105,6 +109,7 @@ def alert_record(alert: Alert, *, deliveries: tuple[DeliveryRecord, ...] = ()) -
     return record_from(
         alert,
         AlertRecord,
+        severity=Severity(alert.severity),
         title=rule.title,
         action=rule.action,
         acknowledged_by=alert.acknowledged_by_label,

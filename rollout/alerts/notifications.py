@@ -20,12 +20,11 @@ from carecollective.core.errors import NotPermitted
 from carecollective.serving.jobs import claim, pause_after
 from rollout.alerts import channels
 from rollout.alerts.channels import CHANNELS, Channel, NotDelivered, configured_channels
-from rollout.alerts.lifecycle import REOPENS_WITHIN, SILENCES_FOR, DeliveryRecord, alert_record
+from rollout.alerts.lifecycle import REOPENS_WITHIN, SILENCES_FOR, DeliveryRecord, alert_record, delivery_record
 from rollout.alerts.messages import Message, Present, alert_message, channel_test_message
 from rollout.alerts.rules import RULES
 from rollout.errors import ChannelNotConfigured
 from rollout.models.alerts import Delivery, Occasion
-from rollout.plain import record_from
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import nobody_can_start
@@ -141,7 +140,7 @@ def send_test_message(*, channel: str, actor: "User | None" = None, actor_label:
     )
     _send_all([(delivery, channel_test_message(channel=channel, asked_by=asked_by))])
     delivery.refresh_from_db()
-    return record_from(delivery, DeliveryRecord)
+    return delivery_record(delivery)
 
 
 def deliver_waiting() -> int:

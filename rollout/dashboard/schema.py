@@ -5,6 +5,7 @@ The API answers the records' fields; their properties are for the page and the c
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from django.db.models import TextChoices
@@ -49,6 +50,17 @@ _ICONS = {
 }
 
 
+class EntryKind(StrEnum):
+    """What an entry of the timeline is about."""
+
+    CHANGE = "change"
+    PROPOSAL = "proposal"
+    ALERT = "alert"
+    SIGN_OFF = "sign_off"
+    ROOT_CAUSE = "root_cause"
+    DRAIN = "drain"
+
+
 class Badge(TextChoices):
     """What is special about an entry of the timeline."""
 
@@ -61,11 +73,17 @@ class Badge(TextChoices):
     RESOLVED = "resolved", "Resolved"
 
 
+class GuardPresence(StrEnum):
+    WATCHING = "watching"
+    ABSENT = "absent"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class GuardState:
     """Whether a guard watches. `v2_is_off` says that V2 is off only because no guard does."""
 
-    state: str  # watching, absent, never
+    state: GuardPresence
     holder: str
     renewed_at: datetime | None
     age_seconds: float | None
@@ -215,7 +233,7 @@ class TimelineEntry:
     """One line of the timeline, newest first."""
 
     at: datetime
-    kind: str  # change, proposal, alert, sign_off, root_cause, drain
+    kind: EntryKind
     title: str
     words: str = ""
     who: str = ""
@@ -233,12 +251,12 @@ class TimelineEntry:
     @property
     def source_title(self) -> str:
         """Where a change came from."""
-        return dict(Source.choices).get(self.source, self.source) if self.kind == "change" else ""
+        return dict(Source.choices).get(self.source, self.source) if self.kind is EntryKind.CHANGE else ""
 
     @property
     def skipped_checks(self) -> tuple[str, ...]:
         """The checks that an override skipped."""
-        is_override = self.kind == "proposal" and Badge.OVERRIDE in self.badges
+        is_override = self.kind is EntryKind.PROPOSAL and Badge.OVERRIDE in self.badges
         return tuple(self.words.splitlines()) if is_override else ()
 
 

@@ -17,6 +17,7 @@ from rollout.alerts.rules import RESTORE_V2
 from rollout.dashboard.metric_cards import Target, read_figures
 from rollout.dashboard.schema import (
     Drain,
+    GuardPresence,
     GuardState,
     Health,
     Holder,
@@ -167,12 +168,15 @@ def _clock() -> tuple[datetime, bool]:
 def _guard(state: RolloutState) -> GuardState:
     lease = read_lease()
     if lease is None:
-        presence, words = "never", "No guard has run yet."
+        presence, words = GuardPresence.NEVER, "No guard has run yet."
     elif lease.watching:
-        presence, words = "watching", f"The guard watches; it last looked {lease.age_seconds:.0f} seconds ago."
+        presence, words = (
+            GuardPresence.WATCHING,
+            f"The guard watches; it last looked {lease.age_seconds:.0f} seconds ago.",
+        )
     else:
-        presence, words = "absent", f"No guard has looked for {lease.age_seconds:.0f} seconds."
-    is_off = presence != "watching" and state.stage != DISABLED
+        presence, words = GuardPresence.ABSENT, f"No guard has looked for {lease.age_seconds:.0f} seconds."
+    is_off = presence is not GuardPresence.WATCHING and state.stage != DISABLED
     if is_off:
         words += " So V2 is off by itself, whatever the stage says, until one does."
     if lease is None:

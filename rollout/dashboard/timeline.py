@@ -5,7 +5,7 @@ from functools import partial
 from itertools import chain, islice
 
 from rollout.alerts.lifecycle import recent_alerts
-from rollout.dashboard.schema import Badge, TimelineEntry
+from rollout.dashboard.schema import Badge, EntryKind, TimelineEntry
 from rollout.models import Change, DrainCertificate, Proposal, ProposalState, SignOff, Source
 from rollout.models.alerts import Severity
 from rollout.promotion.audit_log import find_unproven
@@ -36,7 +36,7 @@ def list_changes() -> Iterator[TimelineEntry]:
         }
         yield TimelineEntry(
             at=change.at,
-            kind="change",
+            kind=EntryKind.CHANGE,
             title=change_title(change),
             words=change.reason,
             who=change.actor_label,
@@ -64,7 +64,9 @@ def _proposals() -> Iterator[TimelineEntry]:
     latest = list(Proposal.objects.all()[:LENGTH])
     unproven = find_unproven([proposal.pk for proposal in latest])
     for proposal in latest:
-        entry = partial(TimelineEntry, kind="proposal", from_stage=proposal.from_stage, to_stage=proposal.to_stage)
+        entry = partial(
+            TimelineEntry, kind=EntryKind.PROPOSAL, from_stage=proposal.from_stage, to_stage=proposal.to_stage
+        )
         if proposal.pk in unproven:
             names = ", ".join(filter(None, [proposal.proposer_label, proposal.decided_by_label]))
             yield entry(
@@ -100,12 +102,12 @@ def _proposals() -> Iterator[TimelineEntry]:
 
 def _alerts() -> Iterator[TimelineEntry]:
     for alert in recent_alerts(LENGTH):
-        if alert.severity == Severity.NOTICE:
+        if alert.severity is Severity.NOTICE:
             continue  # the timeline shows the change itself
         acted = (Badge.GUARD,) if alert.disabled_v2 else ()
         yield TimelineEntry(
             at=alert.opened_at,
-            kind="alert",
+            kind=EntryKind.ALERT,
             title=alert.title,
             words=alert.words,
             who="The guard",
@@ -115,14 +117,14 @@ def _alerts() -> Iterator[TimelineEntry]:
         if alert.acknowledged_at is not None:
             yield TimelineEntry(
                 at=alert.acknowledged_at,
-                kind="alert",
+                kind=EntryKind.ALERT,
                 title=f"Acknowledged: {alert.title}",
                 who=alert.acknowledged_by,
             )
         if alert.resolved_at is not None:
             yield TimelineEntry(
                 at=alert.resolved_at,
-                kind="alert",
+                kind=EntryKind.ALERT,
                 title=f"Resolved: {alert.title}",
                 who="The guard",
                 source="guard",
@@ -132,24 +134,21 @@ def _alerts() -> Iterator[TimelineEntry]:
 
 def _signatures() -> Iterator[TimelineEntry]:
     for signed in SignOff.objects.all()[:LENGTH]:
+        role = PART_TITLES.get(signed.role, "")
         yield TimelineEntry(
             at=signed.signed_at,
-            kind="sign_off",
+            kind=EntryKind.SIGN_OFF,
             title="Signature withdrawn" if signed.withdrawn else "Signed",
-            words=_named(title_of_item(signed.item), PART_TITLES.get(signed.role, "")),
+            words=title_of_item(signed.item) + (f" ({role.lower()})" if role else ""),
             who=signed.signer_label,
         )
-
-
-def _named(item: str, part: str) -> str:
-    return f"{item} ({part.lower()})" if part else item
 
 
 def _drains() -> Iterator[TimelineEntry]:
     for attempt in DrainCertificate.objects.all()[:LENGTH]:
         yield TimelineEntry(
             at=attempt.issued_at or attempt.asked_at,
-            kind="drain",
+            kind=EntryKind.DRAIN,
             title="Drain certificate issued" if attempt.certified else "No drain certificate",
             words=attempt.words,
         )
@@ -160,7 +159,7 @@ def _root_causes() -> Iterator[TimelineEntry]:
         assert filed.filed_at is not None  # noqa: S101 (list_filed)
         yield TimelineEntry(
             at=filed.filed_at,
-            kind="root_cause",
+            kind=EntryKind.ROOT_CAUSE,
             title=f"Root cause filed for the rollback from {filed.from_stage}",
             words=filed.why,
             who=filed.filed_by,
