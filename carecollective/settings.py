@@ -214,6 +214,7 @@ INSTALLED_APPS = [
     "carecollective.moderation",
     "carecollective.operations",
     "carecollective.inbox",
+    "carecollective.safety",
     "carecollective.help_requests",
     "carecollective.accounts",
     "carecollective.mail",

@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/docs", DocsView.as_view(), name="api-docs"),
     path("", include("rollout.urls")),
     path("", include("carecollective.accounts.urls")),
+    path("", include("carecollective.safety.urls")),
     path("", include("carecollective.privacy.urls")),
     path("", include("carecollective.moderation.urls")),
     path("", include("carecollective.help_requests.urls")),

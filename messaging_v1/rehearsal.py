@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import OperationalError, connection
+from django.db.models import QuerySet
 
 from carecollective.accounts.models import User, VerificationStatus
-from carecollective.core.database import acting_as, discarding_changes
+from carecollective.core.database import acting_as, discarding_changes, fetch_all
 from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Urgency
 from carecollective.help_requests.services import post_request
 from carecollective.messaging.errors import MessageNotFound
@@ -24,6 +25,8 @@ LIMITS = (
     f"SET LOCAL lock_timeout = '{STATEMENT_SECONDS}s'; SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s';"
     f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
 )
+# Of members who may be blocked or restricted, how many are tried.
+CANDIDATES = 3
 OFFER = "A rehearsal: this offer of help is taken back at once."
 ANSWER = "A rehearsal: this answer is taken back at once."
 QUESTION: Mapping[str, Any] = {
@@ -66,7 +69,7 @@ def _choose() -> tuple[User, HelpRequest] | None:
     free = open_ones.select_for_update(of=("self",), no_key=True, skip_locked=True)
     request = free.select_related("user").order_by("?").first()
     owner = request.user if request else members.first()
-    helper = members.exclude(pk=owner.pk).first() if owner else None
+    helper = _choose_helper(members, owner) if owner else None
     if owner is None or helper is None:
         return None
     if request is not None:
@@ -74,6 +77,19 @@ def _choose() -> tuple[User, HelpRequest] | None:
             if conversation_of_pair(help_request_id=request.pk, helper=helper) is None:
                 return helper, request
     return helper, post_request(actor=owner, **QUESTION)
+
+
+def _choose_helper(members: QuerySet[User], owner: User) -> User | None:
+    """Return one of a few members who may write to the owner, and the owner to them."""
+    for helper in members.exclude(pk=owner.pk)[:CANDIDATES]:
+        if _may_write(helper, owner) and _may_write(owner, helper):
+            return helper
+    return None
+
+
+def _may_write(one: User, other: User) -> bool:
+    with acting_as(one):
+        return bool(fetch_all("SELECT public.may_write_to(%s, true)", [other.pk])[0][0])
 
 
 def _read(reader: User, conversation_id: UUID) -> None:

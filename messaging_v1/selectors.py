@@ -21,6 +21,7 @@ class LegacyPerson:
     id: UUID
     name: str
     has_left: bool
+    is_gone: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     without_date = messages.filter(created_at=None)
     columns = ("id", "sender_id", "content", "message_type", "created_at", "updated_at")
     as_json = row_as_json(*columns, "moderation_status", "deleted_at")
+    person = JSONObject(id="user_id", name="user__name", left_at="left_at", is_active="user__is_active")
     people = Participant.objects.filter(conversation=OuterRef("pk")).order_by("user_id")
     conversation = (
         Conversation.objects.select_related("help_request")
@@ -65,7 +67,7 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
             undated=ArraySubquery(undated.order_by("-pk")[: THREAD_PAGE + 1].values(json=as_json)),
             first_undated=ArraySubquery(without_date.order_by("pk")[:1].values(json=as_json)),
             first_dated=ArraySubquery(messages.order_by("created_at", "pk")[:1].values(json=as_json)),
-            people=ArraySubquery(people.values(json=JSONObject(id="user_id", name="user__name", left_at="left_at"))),
+            people=ArraySubquery(people.values(json=person)),
         )
         .filter(pk=conversation_id)
         .first()
@@ -78,8 +80,10 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     return LegacyThread(
         conversation=conversation,
         people=[
-            LegacyPerson(UUID(person["id"]), person["name"], has_left=person["left_at"] is not None)
-            for person in conversation.people
+            LegacyPerson(
+                UUID(one["id"]), one["name"], has_left=one["left_at"] is not None, is_gone=not one["is_active"]
+            )
+            for one in conversation.people
         ],
         first_message=model_from_json(Message, first[0]).shown if first else None,
         messages=found[:THREAD_PAGE][::-1],
@@ -108,8 +112,12 @@ def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:
 
 
 def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
-    """Return the conversations about a request that the acting member may see, latest activity first, with their openers."""
-    found = Conversation.objects.filter(help_request=help_request_id).exclude(created_by=F("help_request__user"))
+    """Return the conversations about a request that the acting member may see, latest activity first, with their openers.
+
+    An opener who is no member any more is not among them.
+    """
+    found = Conversation.objects.filter(help_request=help_request_id, created_by__is_active=True)
+    found = found.exclude(created_by=F("help_request__user"))
     return list(found.select_related("created_by").order_by(F("last_message_at").desc(nulls_last=True), "-pk"))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from psycopg.errors import UniqueViolation
 
 from carecollective.accounts.models import User
@@ -12,12 +13,15 @@ from carecollective.accounts.services import require_approved
 from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.text import normalise_message
 from carecollective.messaging.errors import (
+    ClosedByAnother,
     ConversationExists,
     ConversationInactive,
     ConversationNotFound,
     IdempotencyConflict,
 )
 from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
+from carecollective.safety.models import Closing
+from carecollective.safety.selectors import read_standing
 from messaging_v1.models import Conversation, Message, Participant, Status
 from messaging_v1.selectors import conversation_of_pair
 
@@ -75,8 +79,9 @@ def send_legacy_message(
 ) -> SentLegacyMessage:
     """Add a message to an active legacy conversation; with the caller's `message_id`, once however often it is called.
 
-    Raises NotApproved; ValidationRefused naming `content`; ConversationNotFound; ConversationInactive, also when the other
-    participant has left; IdempotencyConflict when the id names another message.
+    Raises NotApproved; ValidationRefused naming `content`; ConversationNotFound; IdempotencyConflict when the id names another
+    message; ConversationInactive, also when the other participant has left or one of the two has blocked the other; Restricted;
+    DailyLimitReached.
     """
     require_approved(actor)
     text = normalise_message(content, field="content")
@@ -87,9 +92,15 @@ def send_legacy_message(
         ):
             return sent_before
         others = Participant.objects.filter(conversation=conversation, left_at=None).exclude(user=actor)
+        # Asked after the lock, as closing takes it too.
+        others = others.annotate(is_closed=Exists(Closing.objects.filter(conversation_id=OuterRef("conversation_id"))))
         other = others.order_by("joined_at", "user_id").first()
-        if conversation.status not in (None, Status.ACTIVE) or other is None:
+        if conversation.status not in (None, Status.ACTIVE) or other is None or other.is_closed:
             raise ConversationInactive
+        standing = read_standing(other.user_id)
+        if standing.is_apart:
+            raise ConversationInactive
+        standing.require_may_write()
         try:
             with transaction.atomic():
                 message = _add_message(conversation, actor, other.user_id, text, message_id)
@@ -115,6 +126,27 @@ def legacy_message_sent_before(
     if (message.conversation_id, message.sender_id, message.content) != (conversation_id, actor.pk, text):
         raise IdempotencyConflict
     return SentLegacyMessage(message, is_new=False)
+
+
+def close_legacy_conversation(*, actor: User, conversation_id: UUID) -> None:
+    """Close a legacy conversation, in a table of ours. Closing twice is closing once. Raises ConversationNotFound."""
+    with acting_as(actor):
+        conversation = lock_legacy_conversation(conversation_id)
+        if conversation.status in (None, Status.ACTIVE):
+            closing = Closing(conversation_id=conversation.pk, version=VERSION, closed_by=actor)
+            Closing.objects.bulk_create([closing], ignore_conflicts=True)
+
+
+def reopen_legacy_conversation(*, actor: User, conversation_id: UUID) -> None:
+    """Open a legacy conversation again, as the one who closed it; what the legacy system closed stays closed.
+
+    Raises ConversationNotFound; ClosedByAnother.
+    """
+    with acting_as(actor):
+        conversation = lock_legacy_conversation(conversation_id)
+        Closing.objects.filter(conversation_id=conversation.pk, closed_by=actor).delete()
+        if conversation.status not in (None, Status.ACTIVE) or Closing.objects.filter(pk=conversation.pk).exists():
+            raise ClosedByAnother
 
 
 def lock_legacy_conversation(pk: UUID) -> Conversation:

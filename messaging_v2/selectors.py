@@ -73,8 +73,11 @@ def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:
 
 
 def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
-    """Return the conversations about a request that the acting member may see, latest activity first, with their helpers."""
-    found = Conversation.objects.filter(help_request=help_request_id).select_related("helper")
+    """Return the conversations about a request that the acting member may see, latest activity first, with their helpers.
+
+    A helper who is no member any more is not among them.
+    """
+    found = Conversation.objects.filter(help_request=help_request_id, helper__is_active=True).select_related("helper")
     return list(found.order_by("-updated_at", "-pk"))
 
 

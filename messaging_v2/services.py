@@ -12,8 +12,15 @@ from carecollective.accounts.services import require_approved
 from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import ActingAsAnother
 from carecollective.core.text import normalise_message
-from carecollective.messaging.errors import ConversationExists, ConversationInactive, IdempotencyConflict
+from carecollective.messaging.errors import (
+    ClosedByAnother,
+    ConversationExists,
+    ConversationInactive,
+    IdempotencyConflict,
+)
 from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
+from carecollective.safety.models import Closing
+from carecollective.safety.selectors import read_standing
 from messaging_v2.locks import lock_conversation
 from messaging_v2.models import Conversation, Message, Status
 from messaging_v2.selectors import ConversationThread, conversation_of_pair, read_conversation
@@ -68,7 +75,8 @@ def send_message_v2(
     """Add a message to an active conversation; with the caller's `message_id`, once however often it is called.
 
     Raises ActingAsAnother unless the actor is the sender; NotApproved; ValidationRefused naming `content`;
-    ConversationNotFound; ConversationInactive; IdempotencyConflict when the id names another message.
+    ConversationNotFound; IdempotencyConflict when the id names another message; ConversationInactive, also where one of the two
+    has blocked the other or the other is no member any more; Restricted; DailyLimitReached.
     """
     if sender_id != actor.pk:
         raise ActingAsAnother
@@ -80,8 +88,12 @@ def send_message_v2(
             sent_before = Message.objects.filter(pk=message_id).first()
             if sent_before is not None:
                 return SentMessage(_same_message(sent_before, conversation, actor, text), is_new=False)
-        if conversation.status != Status.ACTIVE:
+        standing = read_standing(
+            conversation.helper_id if conversation.requester_id == actor.pk else conversation.requester_id
+        )
+        if conversation.status != Status.ACTIVE or standing.is_apart:
             raise ConversationInactive
+        standing.require_may_write()
         try:
             with transaction.atomic():
                 given = {"pk": message_id} if message_id else {}
@@ -109,10 +121,16 @@ def get_conversation_v2(
 
 
 def set_status(*, actor: User, conversation_id: UUID, status: Status) -> None:
-    """Close a conversation or open it again; either participant may. Raises ConversationNotFound."""
+    """Close a conversation; or open it again, as the one who closed it. A trigger keeps who that is.
+
+    Raises ConversationNotFound; ClosedByAnother.
+    """
     with acting_as(actor):
         conversation = lock_conversation(conversation_id, member=actor)
         if conversation.status != status:
+            others = Closing.objects.filter(conversation_id=conversation.pk).exclude(closed_by=actor)
+            if status == Status.ACTIVE and others.exists():
+                raise ClosedByAnother
             Conversation.objects.filter(pk=conversation.pk).update(status=status, updated_at=ClockTimestamp())
 
 

@@ -44,7 +44,11 @@ WITH page AS (
   ORDER BY activity {{direction}}, id {{direction}}
   LIMIT %(limit)s
 )
-SELECT page.id, page.version, page.status, page.activity,
+SELECT page.id, page.version,
+       CASE WHEN page.status = 'active' AND (page.other_id IN (SELECT block.member_id FROM public.my_blocks() block)
+              OR EXISTS (SELECT FROM safety_closing closing WHERE closing.conversation_id = page.id))
+            THEN 'closed' ELSE page.status END,
+       page.activity,
        request.id, request.title, request.status::text,
        other.id, other.name,
        last.id, last.sender_id, last.content, last.created_at, last.deleted, last.moderation_status,
@@ -98,13 +102,16 @@ PLACES = {
     "newer": "(activity, id) > (%(at)s, %(key)s)",
 }
 
-# Which version a conversation is, how a legacy one goes on, and up to where the reader had read. With `mark` the reader's
+# Which version a conversation is, how a legacy one goes on, who closed it, whether a block is in the way (true: the reader's
+# own), and up to where the reader had read. With `mark` the reader's
 # pointer moves in the same statement: to what is visible now, so that a message on its way still counts as new.
 LOCATE = """
 WITH found AS (
   SELECT c.id, 'v2' AS version,
          coalesce((SELECT max(m.created_at) FROM messages_v2 m WHERE m.conversation_id = c.id), c.created_at) AS latest,
-         NULL::uuid AS continued_as, false AS asked
+         NULL::uuid AS continued_as, false AS asked,
+         (SELECT block.by_me FROM public.my_blocks() block
+          WHERE block.member_id = CASE WHEN c.requester_id = %(reader)s THEN c.helper_id ELSE c.requester_id END) AS blocked_by_me
   FROM conversations_v2 c WHERE c.id = %(conversation)s AND %(reader)s IN (c.requester_id, c.helper_id)
   UNION ALL
   SELECT c.id, 'v1',
@@ -112,7 +119,9 @@ WITH found AS (
                   clock_timestamp()),
          (SELECT n.id FROM conversations_v2 n JOIN conversation_participants p ON p.conversation_id = c.id
           WHERE n.help_request_id = c.help_request_id AND n.helper_id = p.user_id LIMIT 1),
-         EXISTS (SELECT FROM inbox_continuationrequest a WHERE a.legacy_conversation_id = c.id)
+         EXISTS (SELECT FROM inbox_continuationrequest a WHERE a.legacy_conversation_id = c.id),
+         (SELECT bool_or(block.by_me) FROM public.my_blocks() block
+          JOIN conversation_participants p ON p.user_id = block.member_id AND p.conversation_id = c.id)
   FROM conversations c
   JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = %(reader)s AND me.left_at IS NULL
   WHERE c.id = %(conversation)s
@@ -122,7 +131,8 @@ WITH found AS (
   ON CONFLICT (member_id, conversation_id) DO UPDATE SET read_to = excluded.read_to
   WHERE inbox_readpointer.read_to < excluded.read_to
 )
-SELECT version, continued_as, asked,
+SELECT version, continued_as, asked, blocked_by_me,
+       (SELECT closing.closed_by_id FROM safety_closing closing WHERE closing.conversation_id = found.id),
        -- As it was before this statement moved it.
        (SELECT read_to FROM inbox_readpointer WHERE member_id = %(reader)s AND conversation_id = found.id)
 FROM found

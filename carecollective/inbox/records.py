@@ -117,7 +117,9 @@ class ReadOnlyReason(StrEnum):
     """Why a thread takes no new message."""
 
     CLOSED = "closed"
-    BLOCKED = "blocked"
+    BLOCKED = "blocked"  # by the legacy system
+    BLOCKED_BY_YOU = "blocked_by_you"
+    OTHER_GONE = "other_gone"  # no member any more
     OTHER_LEFT = "other_left"
     LEGACY_FROZEN = "legacy_frozen"
 
@@ -150,6 +152,7 @@ class Thread:
     way_on: WayOn | None = None
     continued_as: UUID | None = None
     asked_to_continue: bool = False  # for the helper: the requester has asked
+    may_reopen: bool = False
 
     @property
     def shown(self) -> Sequence[MessageRecord]:

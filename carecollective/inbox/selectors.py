@@ -39,20 +39,24 @@ from rollout.targeting.cohort import v1_writes_are_on, v2_is_installed
 from rollout.versions import MessagingVersion
 
 POLL_LIMIT = 200
+HELD_CLOSED = (ReadOnlyReason.CLOSED, ReadOnlyReason.BLOCKED_BY_YOU)
 
 Names = Mapping[UUID | None, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a conversation lives, and up to where the reader had read it before.
+    """Where a conversation lives, what holds it closed, and up to where the reader had read it before.
 
-    For a legacy one also the new conversation of the same pair, and whether it was asked for.
+    For a legacy one also the new conversation of the same pair, and whether it was asked for. `blocked_by_me` is None where
+    nobody has blocked the other.
     """
 
     version: MessagingVersion
     continued_as: UUID | None
     asked_to_continue: bool
+    blocked_by_me: bool | None
+    closed_by: UUID | None
     read_to: datetime | None
 
 
@@ -212,6 +216,7 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
     conversation = found.conversation
     other = conversation.helper if conversation.requester_id == reader.pk else conversation.requester
     names: Names = {person.pk: person.name for person in (conversation.helper, conversation.requester)}
+    read_only = _read_only(location, is_closed=conversation.status != "active", is_gone=not other.is_active)
     return Thread(
         conversation=ConversationRecord(
             id=conversation.pk,
@@ -220,7 +225,7 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
             requester_id=conversation.requester_id,
             helper_id=conversation.helper_id,
             initial_message=conversation.initial_message,
-            status=conversation.status,
+            status="closed" if read_only in HELD_CLOSED else conversation.status,
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
@@ -236,8 +241,9 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
         ),
         help_request=_summary(conversation.help_request),
         other_participant=Person(other.pk, other.name),
-        read_only=None if conversation.status == "active" else ReadOnlyReason.CLOSED,
+        read_only=read_only,
         read_to=location.read_to,
+        may_reopen=read_only is ReadOnlyReason.CLOSED and _may_reopen(location, reader, was_kept=False),
     )
 
 
@@ -245,7 +251,7 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
     conversation, request = found.conversation, found.conversation.help_request
     other = next((person for person in found.people if person.id != reader.pk), None)
     requester_id, helper_id = _legacy_roles(found, request)
-    read_only = _legacy_read_only(found, other)
+    read_only = _legacy_read_only(found, other, location)
     frozen = read_only is ReadOnlyReason.LEGACY_FROZEN
     names: Names = {person.id: person.name for person in found.people}
     return Thread(
@@ -256,7 +262,7 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
             requester_id=requester_id,
             helper_id=helper_id,
             initial_message=found.first_message,
-            status=conversation.status or "active",
+            status=_legacy_status(conversation.status, read_only),
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
@@ -269,7 +275,26 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
         way_on=_way_on(location, is_helper=reader.pk == helper_id, request=request) if frozen else None,
         continued_as=location.continued_as,
         asked_to_continue=location.asked_to_continue,
+        may_reopen=read_only is ReadOnlyReason.CLOSED and _may_reopen(location, reader, was_kept=True),
     )
+
+
+def _read_only(location: Location, *, is_closed: bool, is_gone: bool) -> ReadOnlyReason | None:
+    """Tell what holds a conversation closed in either version. Blocked by the other, it reads as closed and no more."""
+    if location.blocked_by_me:
+        return ReadOnlyReason.BLOCKED_BY_YOU
+    if is_gone:
+        return ReadOnlyReason.OTHER_GONE
+    if is_closed or location.closed_by is not None or location.blocked_by_me is False:
+        return ReadOnlyReason.CLOSED
+    return None
+
+
+def _may_reopen(location: Location, reader: User, *, was_kept: bool) -> bool:
+    """Tell whether the reader closed the conversation. V2 kept nobody's name before closings did: then either side may."""
+    if location.blocked_by_me is False:
+        return False
+    return location.closed_by == reader.pk or (location.closed_by is None and not was_kept)
 
 
 def _legacy_roles(found: v1.LegacyThread, request: HelpRequest | None) -> tuple[UUID | None, UUID | None]:
@@ -282,11 +307,19 @@ def _legacy_roles(found: v1.LegacyThread, request: HelpRequest | None) -> tuple[
     return requester_id, next((person for person in people if person != requester_id), None)
 
 
-def _legacy_read_only(found: v1.LegacyThread, other: v1.LegacyPerson | None) -> ReadOnlyReason | None:
-    if found.conversation.status == "blocked":
+def _legacy_status(status: str | None, read_only: ReadOnlyReason | None) -> str:
+    return "closed" if read_only in HELD_CLOSED and status in (None, "active") else status or "active"
+
+
+def _legacy_read_only(
+    found: v1.LegacyThread, other: v1.LegacyPerson | None, location: Location
+) -> ReadOnlyReason | None:
+    if found.conversation.status == "blocked" and not location.blocked_by_me:
         return ReadOnlyReason.BLOCKED
-    if found.conversation.status not in (None, "active"):
-        return ReadOnlyReason.CLOSED
+    is_closed = found.conversation.status not in (None, "active")
+    ours = _read_only(location, is_closed=is_closed, is_gone=other is not None and other.is_gone)
+    if ours:
+        return ours
     if other is None or other.has_left:
         return ReadOnlyReason.OTHER_LEFT
     return None if v1_writes_are_on() else ReadOnlyReason.LEGACY_FROZEN

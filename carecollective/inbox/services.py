@@ -12,7 +12,7 @@ from carecollective.core.database import acting_as
 from carecollective.core.errors import InvalidInput
 from carecollective.inbox.models import ContinuationRequest, NotificationKind
 from carecollective.inbox.notifications import notify
-from carecollective.inbox.records import Sent, Started, WayOn
+from carecollective.inbox.records import ReadOnlyReason, Sent, Started, WayOn
 from carecollective.inbox.selectors import (
     is_said_in,
     legacy_message_record,
@@ -21,11 +21,10 @@ from carecollective.inbox.selectors import (
     open_thread,
     standing_conversation,
 )
-from carecollective.messaging.errors import ConversationExists, MessagingUnavailable
+from carecollective.messaging.errors import ConversationExists, ConversationInactive, MessagingUnavailable
 from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
-from messaging_v2.models import Status
-from messaging_v2.services import create_conversation_atomic, refuse_standing_v2, send_message_v2, set_status
+from messaging_v2.services import create_conversation_atomic, refuse_standing_v2, send_message_v2
 from rollout.promotion.drain import enter_v2_start
 from rollout.stages import ENABLED
 from rollout.targeting import snapshot
@@ -191,24 +190,16 @@ def mark_read(*, actor: User, conversation_id: UUID) -> None:
         locate(reader=actor, conversation_id=conversation_id, mark_read=True)
 
 
-def close_conversation(*, actor: User, conversation_id: UUID) -> None:
-    """End a conversation of the new messaging; either participant may. Raises ConversationNotFound."""
-    set_status(actor=actor, conversation_id=conversation_id, status=Status.CLOSED)
-
-
-def reopen_conversation(*, actor: User, conversation_id: UUID) -> None:
-    """Let a closed conversation of the new messaging go on; either participant may. Raises ConversationNotFound."""
-    set_status(actor=actor, conversation_id=conversation_id, status=Status.ACTIVE)
-
-
 def _why_paused() -> Any:
     return PAUSED_FOR_ALL if nobody_can_start_now() else NEW_CONVERSATIONS_PAUSED
 
 
-def _frozen(actor: User, conversation_id: UUID) -> MessagingUnavailable:
+def _frozen(actor: User, conversation_id: UUID) -> MessagingUnavailable | ConversationInactive:
+    thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
+    if thread.read_only is not ReadOnlyReason.LEGACY_FROZEN:
+        return ConversationInactive()
     if nobody_can_start_now():
         return MessagingUnavailable(PAUSED_FOR_ALL)
-    thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
     return ThreadFrozen(
         way_on=thread.way_on, continued_as=thread.continued_as, may_thaw=snapshot.current().stage != ENABLED
     )

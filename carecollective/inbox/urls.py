@@ -1,6 +1,8 @@
 from django.urls import path
 
 from carecollective.inbox import api, views
+from carecollective.inbox.closing import api as closing_api
+from carecollective.inbox.closing import views as closing_views
 
 CONVERSATION = "api/messaging/conversations/<str:conversation_id>"
 
@@ -11,8 +13,10 @@ urlpatterns = [
     path("messages/<uuid:conversation_id>/latest", views.show_latest, name="thread-latest"),
     path("messages/<uuid:conversation_id>/continue", views.continue_in_v2, name="thread-continue"),
     path("messages/<uuid:conversation_id>/ask", views.ask_to_continue, name="thread-ask"),
-    path("messages/<uuid:conversation_id>/close", views.close_conversation, name="thread-close"),
-    path("messages/<uuid:conversation_id>/reopen", views.reopen_conversation, name="thread-reopen"),
+    path("messages/<uuid:conversation_id>/close", closing_views.close_conversation, name="thread-close"),
+    path("messages/<uuid:conversation_id>/reopen", closing_views.reopen_conversation, name="thread-reopen"),
+    path("messages/<uuid:conversation_id>/block", closing_views.block_other, name="thread-block"),
+    path("messages/<uuid:conversation_id>/unblock", closing_views.unblock_other, name="thread-unblock"),
     path(
         "api/messaging/help-requests/<str:help_request_id>/start-conversation",
         api.StartConversationView.as_view(),
@@ -24,4 +28,8 @@ urlpatterns = [
     path(f"{CONVERSATION}/continue", api.ContinueView.as_view(), name="api-continue"),
     path(f"{CONVERSATION}/ask", api.AskView.as_view(), name="api-ask"),
     path(f"{CONVERSATION}/read", api.ReadView.as_view(), name="api-read"),
+    path(f"{CONVERSATION}/close", closing_api.CloseView.as_view(), name="api-close"),
+    path(f"{CONVERSATION}/reopen", closing_api.ReopenView.as_view(), name="api-reopen"),
+    path(f"{CONVERSATION}/block", closing_api.BlockView.as_view(), name="api-block"),
+    path(f"{CONVERSATION}/unblock", closing_api.UnblockView.as_view(), name="api-unblock"),
 ]

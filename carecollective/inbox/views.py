@@ -148,20 +148,6 @@ def ask_to_continue(request: MemberRequest, conversation_id: UUID) -> HttpRespon
     return redirect("thread", conversation_id)
 
 
-@member_page
-def close_conversation(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
-    if request.method == "POST":
-        services.close_conversation(actor=request.user, conversation_id=conversation_id)
-    return redirect("thread", conversation_id)
-
-
-@member_page
-def reopen_conversation(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
-    if request.method == "POST":
-        services.reopen_conversation(actor=request.user, conversation_id=conversation_id)
-    return redirect("thread", conversation_id)
-
-
 def _render_thread(
     request: MemberRequest,
     conversation_id: UUID,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.errors import DomainError
+from carecollective.core.errors import DomainError, NotPermitted
 
 
 class ConversationNotFound(DomainError):
@@ -33,6 +33,10 @@ class ConversationExists(DomainError):
 class ConversationInactive(DomainError):
     code = "conversation_inactive"
     message = _("This conversation is closed, so it takes no new messages.")
+
+
+class ClosedByAnother(NotPermitted):
+    message = _("Only the one who closed this conversation can open it again.")
 
 
 class IdempotencyConflict(DomainError):

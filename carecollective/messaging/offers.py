@@ -4,15 +4,20 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext_lazy as _
+
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
 from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
 from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import lock_help_request
+from carecollective.safety.selectors import read_standing
 
 # Raises ConversationExists when the helper already has a conversation about the request.
 RefuseStanding = Callable[[User, UUID], None]
+
+BLOCKED_BY_YOU = _("You have blocked this member. To offer help, unblock them on your account page first.")
 
 
 def lock_and_check_offer(
@@ -21,15 +26,18 @@ def lock_and_check_offer(
     """Lock the request that a helper offers help with; return it and the first message, ready to store.
 
     The caller holds `acting_as`. Two offers on one request, in whatever version, wait for each other here. Raises, in this
-    order: HelpRequestNotFound; NotApproved; ValidationRefused naming `initial_message`; OwnRequest; ConversationExists;
-    HelpRequestUnavailable unless the request is open or in progress.
+    order: HelpRequestNotFound; NotApproved; Restricted or DailyLimitReached; ValidationRefused naming `initial_message`;
+    OwnRequest; ConversationExists; HelpRequestUnavailable unless the request is open or in progress, and where one of the two
+    has blocked the other or its owner is no member any more.
     """
     request = lock_help_request(help_request_id)
     require_approved(helper)
+    standing = read_standing(request.user_id)
+    standing.require_may_write(offers=True)
     text = normalise_message(initial_message, field="initial_message", minimum=INITIAL_MESSAGE_MIN)
     if request.user_id == helper.pk:
         raise OwnRequest
     refuse_standing(helper, help_request_id)
-    if not request.is_available:
-        raise HelpRequestUnavailable
+    if not request.is_available or standing.is_apart:
+        raise HelpRequestUnavailable(BLOCKED_BY_YOU if standing.blocked_by_me else None)
     return request, text

@@ -20,6 +20,7 @@ from carecollective.core.pagination import Cursor
 from carecollective.inbox.records import ConversationRow, MessageRecord
 from carecollective.inbox.selectors import list_conversations, open_thread
 from carecollective.moderation.models import Report
+from carecollective.safety.selectors import list_blocked
 
 Row = dict[str, Any]
 
@@ -58,6 +59,7 @@ def collect(*, member: User, on_progress: Callable[[int, int], None]) -> Row:
                 "SELECT to_jsonb(r) FROM help_requests r WHERE user_id = %s ORDER BY created_at, id", member
             ),
             "reports": _reports(member),
+            "blocked": [{"id": one.id, "name": one.name, "since": one.since} for one in list_blocked(member=member)],
         }
     own_words = {message["id"]: message["content"] for message in legacy}
     conversations = list(_conversations(member))

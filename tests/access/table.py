@@ -86,6 +86,10 @@ SITE: dict[tuple[str, str], Row] = {
     ),
     ("POST", "api/messaging/conversations/<str:conversation_id>/ask"): participants(400, anyone=401),
     ("POST", "api/messaging/conversations/<str:conversation_id>/read"): participants(204, anyone=401),
+    **{
+        ("POST", f"api/messaging/conversations/<str:conversation_id>/{action}"): participants(204, anyone=401)
+        for action in ("close", "reopen", "block", "unblock")
+    },
     ("GET", "api/rollout/me"): members(200, anyone=401),
     ("GET", "api/rollout/status"): Row((401, 403, 403, 403, 403, 403, 200)),
     ("GET", "metrics"): everyone(200),
@@ -139,6 +143,13 @@ SITE: dict[tuple[str, str], Row] = {
     ("POST", "messages/<uuid:conversation_id>/close"): participants(AWAY),
     ("GET", "messages/<uuid:conversation_id>/reopen"): members(AWAY),
     ("POST", "messages/<uuid:conversation_id>/reopen"): participants(AWAY),
+    ("GET", "messages/<uuid:conversation_id>/block"): members(AWAY),
+    ("POST", "messages/<uuid:conversation_id>/block"): participants(AWAY),
+    ("GET", "messages/<uuid:conversation_id>/unblock"): members(AWAY),
+    ("POST", "messages/<uuid:conversation_id>/unblock"): participants(AWAY),
+    ("GET", "account/blocks/<uuid:block_id>"): members(AWAY),
+    # The id is of no block of theirs.
+    ("POST", "account/blocks/<uuid:block_id>"): members(404),
     # The helper has said it: nobody reports their own message.
     ("GET", "messages/<uuid:conversation_id>/report"): Row((LOGIN, 404, 404, 400, 200, 404, 404)),
     ("POST", "messages/<uuid:conversation_id>/report"): Row(

@@ -14,6 +14,8 @@ from knox.models import AuthToken
 
 from carecollective.accounts.sign_in.tokens import list_tokens
 from carecollective.privacy.exports import prepare_waiting, request_export
+from carecollective.safety.selectors import list_blocked
+from carecollective.safety.services import block_member
 from tests.access.addresses import Address, addresses
 from tests.access.table import AWAY, PEOPLE, SITE
 from tests.access.world import World
@@ -75,6 +77,9 @@ def theirs(world: World) -> Callable[[Address, str], str]:
         if "export_id" in address.parameters:
             values["export_id"] = request_export(actor=world.owner).pk
             prepare_waiting()
+        if "block_id" in address.parameters:
+            block_member(actor=world.owner, member_id=world.waiting.pk)
+            values["block_id"] = list_blocked(member=world.owner)[0].block_id
         if "token_id" in address.parameters:
             AuthToken.objects.create(user=world.owner)
             values["token_id"] = list_tokens(member=world.owner)[0].id

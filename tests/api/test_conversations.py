@@ -8,7 +8,8 @@ import pytest
 
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
-from carecollective.inbox.services import close_conversation, offer_help, send_message
+from carecollective.inbox.closing.services import close_conversation
+from carecollective.inbox.services import offer_help, send_message
 from tests.api.conftest import Block, Caller, Make
 
 LIST = "/api/messaging/conversations"
@@ -363,4 +364,5 @@ def test_statements_stay_the_same_however_much_there_is(
     assert few["thread"] <= 4
     assert few["poll"] <= 4
     assert few["read"] <= 3
-    assert few["send"] <= 9
+    # One of them asks how the two stand: blocks, restrictions, and whether the other is still a member.
+    assert few["send"] <= 10

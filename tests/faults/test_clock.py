@@ -12,7 +12,8 @@ from django.db import connection
 from django.utils import timezone
 
 from carecollective.help_requests.services import complete_request, reopen_request
-from carecollective.inbox.services import close_conversation, offer_help, send_message
+from carecollective.inbox.closing.services import close_conversation
+from carecollective.inbox.services import offer_help, send_message
 from carecollective.privacy.archive import collect
 from rollout.models import Source
 from rollout.promotion.services import roll_back

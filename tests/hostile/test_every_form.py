@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -14,7 +14,8 @@ from knox.models import AuthToken
 
 from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.help_requests.services import cancel_request
-from carecollective.inbox.services import close_conversation
+from carecollective.inbox.closing.services import block_other, close_conversation
+from carecollective.inbox.services import offer_help
 from carecollective.mail.delivery import send_waiting
 from carecollective.web.openapi import published_document
 from tests.access.addresses import addresses
@@ -56,8 +57,13 @@ NO_FORMS = {
 
 
 @pytest.fixture
-def later(world: World, stage: Callable[..., None]) -> str:
-    """Let all be over: closed, taken back and frozen. Return the page of a password's link, which nobody is led to."""
+def later(world: World, stage: Callable[..., None]) -> Sequence[str]:
+    """Let all be over: closed, blocked, taken back and frozen.
+
+    Return the pages that nobody is led to: of a password's link, and of the conversation with whom the owner blocked.
+    """
+    offered = offer_help(actor=world.stranger, help_request_id=world.untouched.pk, initial_message="I can drive you.")
+    block_other(actor=world.owner, conversation_id=offered.conversation_id)
     for member in (world.owner, world.helper):
         AuthToken.objects.create(user=member)
     close_conversation(actor=world.owner, conversation_id=world.conversation)
@@ -68,17 +74,17 @@ def later(world: World, stage: Callable[..., None]) -> str:
     send_waiting()
     found = re.search(r"/password\?\S+", str(mail.outbox[0].body))
     assert found
-    return found[0]
+    return found[0], f"/messages/{offered.conversation_id}"
 
 
-def forms_shown_to(world: World, *who: str, is_admin: bool, also: str = "") -> Iterator[tuple[Caller, Form]]:
+def forms_shown_to(world: World, *who: str, is_admin: bool, also: Sequence[str] = ()) -> Iterator[tuple[Caller, Form]]:
     """Read every page as each of these people, and return each form of its own shape once."""
     found = set()
     for name in who:
         caller = Caller(getattr(world, name, None))
         pages = [path for address, path in places(world, is_admin=is_admin) if not address.is_api]
         if not is_admin:
-            pages += [f"/messages/{world.legacy}", f"/requests/{world.untouched.pk}", *([also] if also else [])]
+            pages += [f"/messages/{world.legacy}", f"/requests/{world.untouched.pk}", *also]
         for path in pages:
             answer = caller.ask("GET", path.partition("?")[0], query=path.partition("?")[2])
             if answer.status_code != 200 or not answer.get("Content-Type", "").startswith("text/html"):
@@ -126,10 +132,10 @@ def test_no_text_in_a_form_of_the_site_is_our_fault(world: World, judge: Judge, 
 
 @pytest.mark.parametrize("person", LATER)
 def test_no_text_in_a_form_that_is_there_only_later_is_our_fault(
-    world: World, later: str, judge: Judge, share: Share, person: str
+    world: World, later: Sequence[str], judge: Judge, share: Share, person: str
 ) -> None:
     for caller, form in forms_shown_to(world, person, is_admin=False, also=later):
-        if form.path.endswith(("/continue", "/ask", "/reopen", "/password")):
+        if form.path.endswith(("/continue", "/ask", "/reopen", "/unblock", "/password")) or "/blocks/" in form.path:
             send_all_of_it(caller, form, judge, share)
     judge.decide()
 

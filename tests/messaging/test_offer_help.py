@@ -5,13 +5,13 @@ import pytest
 from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
+from carecollective.inbox.closing.services import close_conversation, reopen_conversation
 from carecollective.inbox.models import Notification, NotificationKind
 from carecollective.inbox.selectors import conversation_about, list_conversations, offers_on, open_thread
-from carecollective.inbox.services import close_conversation, offer_help, reopen_conversation, send_message
+from carecollective.inbox.services import offer_help, send_message
 from carecollective.messaging.errors import (
     ConversationExists,
     ConversationInactive,
-    ConversationNotFound,
     MessagingUnavailable,
 )
 from rollout.targeting.cohort import INTERNAL_TESTERS
@@ -176,15 +176,8 @@ def test_a_v2_conversation_is_closed_and_reopened(helper, owner, groceries, stag
     assert open_thread(reader=helper, conversation_id=key, mark_read=False).read_only == "closed"
     with refused(ConversationInactive, "conversation_inactive", 409):
         send_message(actor=helper, conversation_id=key, content="Hello?")
-    reopen_conversation(actor=helper, conversation_id=key)
+    reopen_conversation(actor=owner, conversation_id=key)
     assert send_message(actor=helper, conversation_id=key, content="Hello!").is_new
-
-
-def test_a_legacy_conversation_is_closed_by_nobody_of_ours(helper, groceries, stage):
-    stage("disabled")
-    key = offer(helper, groceries).conversation_id
-    with refused(ConversationNotFound, "conversation_not_found", 404):
-        close_conversation(actor=helper, conversation_id=key)
 
 
 def test_nobody_has_a_conversation_about_a_request_until_they_offer(helper, owner, outsider, groceries, stage):

@@ -8,7 +8,12 @@ from django.db import IntegrityError, transaction
 from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.help_requests.models import Status as RequestStatus
-from carecollective.messaging.errors import ConversationInactive, ConversationNotFound, IdempotencyConflict
+from carecollective.messaging.errors import (
+    ClosedByAnother,
+    ConversationInactive,
+    ConversationNotFound,
+    IdempotencyConflict,
+)
 from messaging_v2.models import Conversation, Message, Status
 from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
 from tests.messaging.refusals import nothing_written, refused
@@ -82,11 +87,13 @@ def test_not_even_staff_write_into_anothers_conversation(staff, conversation):
         send(boss, conversation)
 
 
-def test_a_closed_conversation_takes_no_message_until_reopened(owner, helper, conversation):
+def test_a_closed_conversation_takes_no_message_until_its_closer_reopens_it(owner, helper, conversation):
     set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
     with refused(ConversationInactive, "conversation_inactive", 409):
         send(helper, conversation)
-    set_status(actor=helper, conversation_id=conversation.pk, status=Status.ACTIVE)
+    with refused(ClosedByAnother, "permission_denied", 403):
+        set_status(actor=helper, conversation_id=conversation.pk, status=Status.ACTIVE)
+    set_status(actor=owner, conversation_id=conversation.pk, status=Status.ACTIVE)
     assert send(helper, conversation).is_new
 
 

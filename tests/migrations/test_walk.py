@@ -14,7 +14,7 @@ from tests.migrations import catalog, legacy
 from tests.policies.world import populate
 
 OUR_APPS = {
-    *("core", "accounts", "help_requests", "adoption", "inbox", "mail", "messaging_v1", "messaging_v2"),
+    *("core", "accounts", "help_requests", "adoption", "inbox", "mail", "messaging_v1", "messaging_v2", "safety"),
     *("moderation", "operations", "privacy", "rollout"),
 }
 

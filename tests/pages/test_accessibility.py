@@ -6,7 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.tokens import default_token_generator
 
-from carecollective.inbox.services import close_conversation, offer_help, send_message
+from carecollective.inbox.closing.services import close_conversation
+from carecollective.inbox.services import offer_help, send_message
 
 pytestmark = pytest.mark.slow
 

@@ -85,6 +85,11 @@ def use_conversations(recording: Recording, request: Request) -> None:
     with recording.running():
         helper.post(f"/requests/{world.untouched.pk}", {"initial_message": "I could drive you there."})
         owner.post(f"/messages/{world.legacy}", {"message": "Thank you."})
+        for action in ("close", "reopen", "block", "unblock"):
+            owner.post(f"/messages/{world.legacy}/{action}")
+        owner.post(f"/messages/{world.legacy}/block")
+        owner.get("/account")
+        owner.post(f"/messages/{world.legacy}/unblock")
     stage("enabled", v1_writes=False)
     with recording.running():
         owner.post(f"/messages/{world.legacy}/ask")

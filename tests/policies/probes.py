@@ -1,6 +1,6 @@
 """Every attempt to break the policies. Each runs as the role itself on committed rows, and is rolled back."""
 
-from tests.policies import probes_of_staff, probes_of_v1, probes_of_v2
+from tests.policies import probes_of_safety, probes_of_staff, probes_of_v1, probes_of_v2
 from tests.policies.probe import DENIED, Probe
 
 MESSAGING_TABLES = (*probes_of_v2.TABLES, *probes_of_v1.TABLES)
@@ -36,4 +36,11 @@ POWERS = (
     Probe("the web runs no program on the server", "COPY profiles TO PROGRAM 'cat >/dev/null'", DENIED),
 )  # fmt: skip
 
-PROBES = (*probes_of_v2.PROBES, *probes_of_v1.PROBES, *probes_of_staff.PROBES, *POWERS, *probes_of_v1.CLAIMED)
+PROBES = (
+    *probes_of_v2.PROBES,
+    *probes_of_v1.PROBES,
+    *probes_of_staff.PROBES,
+    *probes_of_safety.PROBES,
+    *POWERS,
+    *probes_of_v1.CLAIMED,
+)

@@ -52,8 +52,8 @@ def test_every_privileged_function_refuses_a_missing_actor(worlds: dict[str, str
 
 
 def _key(kind: str, row: Any) -> str:
-    """Return the key of an existing row, or the first number where a number is asked for."""
-    return "1" if kind == "bigint" else f"'{row[0]}'"
+    """Return the key of an existing row, or the first value of another type."""
+    return {"bigint": "1", "boolean": "false"}.get(kind, f"'{row[0]}'")
 
 
 def answer(session: "psycopg.Connection[Any]", call: str) -> str:

@@ -35,7 +35,7 @@ V1_CONVERSATIONS = {
 }
 MESSAGES = (*(f"in_{name}" for name in V2_CONVERSATIONS), *(f"in_{name}" for name in V1_CONVERSATIONS))
 # The requester has reported what the helper said, and asked for a copy of her own data.
-KEPT = ("report", "export")
+KEPT = ("report", "export", "block")
 # Names without rows, for what a probe tries to add.
 NEW = ("new", "another_new")
 
@@ -104,6 +104,15 @@ def populate(connection: psycopg.Connection[Any]) -> None:
             "INSERT INTO moderation_report (id, version, conversation_id, message_id, reason, words, status, reporter_id,"
             " author_id) VALUES (%(report)s, 'v2', %(active_v2)s, %(in_active_v2)s, 'other', 'A secret.', 'pending',"
             " %(requester)s, %(helper)s)",
+            WORLD,
+        )
+        # The leaver wants nothing from the outsider; the requester has closed a legacy conversation with the other helper.
+        connection.execute(
+            "INSERT INTO safety_block (id, blocker_id, blocked_id) VALUES (%(block)s, %(leaver)s, %(outsider)s)", WORLD
+        )
+        connection.execute(
+            "INSERT INTO safety_closing (conversation_id, version, closed_by_id)"
+            " VALUES (%(others_v1)s, 'v1', %(requester)s), (%(closed_v2)s, 'v2', %(requester)s)",
             WORLD,
         )
         connection.execute(

@@ -262,7 +262,7 @@ def test_a_member_can_leave_while_others_are_sending_to_them(committed_db, membe
                     offer_help(actor=member(), help_request_id=own.pk, initial_message="I can help with that.")
                 sent[number] += 1
         except Exception as failure:
-            if getattr(failure, "code", "") != "help_request_unavailable":
+            if getattr(failure, "code", "") not in ("help_request_unavailable", "conversation_inactive"):
                 failures.append(failure)
         finally:
             connections.close_all()
@@ -279,11 +279,10 @@ def test_a_member_can_leave_while_others_are_sending_to_them(committed_db, membe
             )  # as the site has it: a message that is being sent must not delay an erasure
             erasure.scrub(leaver.pk)
         figure("left within", time.monotonic() - began, "s")
-        before = list(sent)
-        wait_for(lambda: all(now > then for now, then in zip(sent[:3], before[:3], strict=True)), seconds=30)
-        # Nobody can offer on a request that was taken back, so this thread ends.
-        threads[3].join(30)
-        assert not threads[3].is_alive()
+        # Nobody can write to whom has left, nor offer on a request that was taken back: every thread ends.
+        for sender in threads:
+            sender.join(30)
+            assert not sender.is_alive()
     finally:
         stop.set()
         for sender in threads:

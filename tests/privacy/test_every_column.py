@@ -55,7 +55,7 @@ REASONS = {
         rollout_change.to_stage rollout_delivery.channel rollout_delivery.error rollout_delivery.what rollout_flag.stage
         rollout_proposal.evidence rollout_proposal.from_stage rollout_proposal.missing rollout_proposal.state
         rollout_proposal.to_stage rollout_rollback.source rollout_sign_off.item rollout_sign_off.part
-        rollout_sign_off.role rollout_v1_trial.error_code operations_restoretrial.dump operations_restoretrial.failure
+        rollout_sign_off.role safety_closing.version safety_restriction.kind rollout_v1_trial.error_code operations_restoretrial.dump operations_restoretrial.failure
     """,
     NUMBERS: """
         application_logs.request_id axes_accesslog.session_hash core_clientratelimithit.client django_admin_log.object_id

@@ -44,6 +44,7 @@ class Conversation:
     helper: UUID
     said: list[Said]
     status: str = "active"
+    closed_by: UUID | None = None
     read: dict[UUID, int] = field(default_factory=dict)
 
     @property
@@ -124,6 +125,8 @@ class World:
             raise Refused("invalid_input")
         if continued := self.continued(conversation):
             raise Refused("conversation_exists", continued.id)
+        if conversation.status != "active":
+            raise Refused("invalid_input")
         if conversation.request.status != OPEN or conversation.helper != actor.id:
             raise Refused("invalid_input")
         if self.version_for(actor) != V2:
@@ -157,10 +160,10 @@ class World:
         # What the sender cannot see is met only when it is written.
         if place is not None and actor.id in place.people:
             raise Refused("idempotency_conflict")
-        if conversation.version == V1 and not self.v1_writes:
-            raise Refused("messaging_unavailable")
         if conversation.status != "active":
             raise Refused("conversation_inactive")
+        if conversation.version == V1 and not self.v1_writes:
+            raise Refused("messaging_unavailable")
         if before is not None:
             raise Refused("idempotency_conflict")
         conversation.said.append(Said(message_id, actor.id, text))
@@ -172,9 +175,10 @@ class World:
 
     def set_status(self, actor: Person, conversation: Conversation, status: str) -> None:
         self.require_part(actor, conversation)
-        if conversation.version == V1:
-            raise Refused("conversation_not_found")
-        conversation.status = status
+        if status == "active" and conversation.closed_by not in (None, actor.id):
+            raise Refused("permission_denied")
+        if conversation.status != status:
+            conversation.status, conversation.closed_by = status, actor.id if status == "closed" else None
 
     def require_part(self, actor: Person, conversation: Conversation) -> None:
         if actor.id not in conversation.people:

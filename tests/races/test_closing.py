@@ -9,8 +9,9 @@ from carecollective.core.database import ClockTimestamp
 from carecollective.help_requests.errors import HelpRequestUnavailable
 from carecollective.help_requests.models import HelpRequest, Status
 from carecollective.help_requests.services import cancel_request, complete_request
+from carecollective.inbox.closing.services import close_conversation
 from carecollective.inbox.records import Sent, Started
-from carecollective.inbox.services import close_conversation, offer_help, send_message
+from carecollective.inbox.services import offer_help, send_message
 from carecollective.messaging.errors import ConversationInactive
 from messaging_v1.models import Conversation
 from tests.races.crowd import TRIALS, TRIALS_OF

@@ -8,9 +8,10 @@ import pytest
 
 from carecollective.core.errors import DomainError, RateLimitExceeded
 from carecollective.help_requests.services import complete_request, reopen_request
+from carecollective.inbox.closing.services import close_conversation, reopen_conversation
 from carecollective.inbox.records import Sent
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
-from carecollective.inbox.services import close_conversation, offer_help, reopen_conversation, send_message
+from carecollective.inbox.services import offer_help, send_message
 from carecollective.messaging.errors import IdempotencyConflict
 from tests.races.crowd import MOST, TRIALS, TRIALS_OF
 

@@ -55,7 +55,12 @@ JOIN public.conversation_participants me ON me.conversation_id = c.id AND me.lef
 JOIN public.profiles p ON p.id = me.user_id AND p.is_active AND p.verification_status::text = 'approved'
 WHERE c.status::text = 'active' AND EXISTS (
   SELECT FROM public.conversation_participants other
-  WHERE other.conversation_id = c.id AND other.user_id <> me.user_id AND other.left_at IS NULL)
+  JOIN public.profiles them ON them.id = other.user_id AND them.is_active
+  WHERE other.conversation_id = c.id AND other.user_id <> me.user_id AND other.left_at IS NULL
+    AND NOT EXISTS (SELECT FROM public.safety_block b WHERE (b.blocker_id, b.blocked_id) IN
+      ((me.user_id, other.user_id), (other.user_id, me.user_id))))
+AND NOT EXISTS (SELECT FROM public.safety_closing k WHERE k.conversation_id = c.id)
+AND NOT EXISTS (SELECT FROM public.safety_restriction r WHERE r.member_id = me.user_id AND r.lifted_at IS NULL)
 ORDER BY c.created_at DESC NULLS LAST, c.id LIMIT 1
 """
 
