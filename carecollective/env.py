@@ -57,19 +57,26 @@ def on_or_off(raw: str) -> bool:
     return raw.lower() in ("true", "1", "on")
 
 
-HOST = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])"
+def text_that(is_valid: Callable[[str], bool]) -> Callable[[str], str]:
+    """Return a parser that takes the text as it is if it is valid."""
+
+    def parse(raw: str) -> str:
+        if not is_valid(raw):
+            raise ValueError
+        return raw
+
+    return parse
 
 
-def web_address(raw: str) -> str:
-    if urlsplit(raw).scheme not in ("http", "https") or not urlsplit(raw).hostname:
-        raise ValueError
-    return raw
+def names_like(pattern: str) -> Callable[[str], list[str]]:
+    """Return a parser of names with commas between, each of which matches the pattern."""
 
+    def parse(raw: str) -> list[str]:
+        if not all(re.fullmatch(pattern, name, re.IGNORECASE) for name in names(raw)):
+            raise ValueError
+        return names(raw)
 
-def database_address(raw: str) -> str:
-    if urlsplit(raw).scheme not in ("postgres", "postgresql") or not urlsplit(raw).path.strip("/"):
-        raise ValueError
-    return raw
+    return parse
 
 
 def names(raw: str) -> list[str]:
@@ -86,12 +93,6 @@ def age_recipients(raw: str) -> list[Any]:
         return [pyrage.x25519.Recipient.from_str(name) for name in names(raw)]
     except pyrage.RecipientError:
         raise ValueError from None
-
-
-def addresses(raw: str) -> list[str]:
-    if not all(address.count("@") == 1 and address.strip("@") == address for address in names(raw)):
-        raise ValueError
-    return names(raw)
 
 
 def networks(raw: str) -> list[IPv4Network | IPv6Network]:
@@ -121,27 +122,17 @@ def mail_server(raw: str) -> dict[str, Any]:
         raise ValueError from None
 
 
-def origins(raw: str) -> list[str]:
-    if not all(re.fullmatch(rf"https?://(\*\.)?{HOST}(:\d+)?", origin, re.IGNORECASE) for origin in names(raw)):
-        raise ValueError
-    return names(raw)
-
-
-def exact_origins(raw: str) -> list[str]:
-    if "*" in raw:
-        raise ValueError
-    return origins(raw)
-
-
-def hosts(raw: str) -> list[str]:
-    if not all(re.fullmatch(rf"\*|\.?{HOST}", host, re.IGNORECASE) for host in names(raw)):
-        raise ValueError
-    return names(raw)
-
-
-def sentry_address(raw: str) -> str:
-    Dsn(raw)  # raises a ValueError of its own
-    return raw
+HOST = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])"
+hosts = names_like(rf"\*|\.?{HOST}")
+origins = names_like(rf"https?://(\*\.)?{HOST}(:\d+)?")
+exact_origins = names_like(rf"https?://{HOST}(:\d+)?")
+addresses = names_like("[^@]+@[^@]+")
+web_address = text_that(lambda raw: urlsplit(raw).scheme in ("http", "https") and bool(urlsplit(raw).hostname))
+database_address = text_that(
+    lambda raw: urlsplit(raw).scheme in ("postgres", "postgresql") and bool(urlsplit(raw).path.strip("/"))
+)
+# Dsn raises a ValueError of its own.
+sentry_address = text_that(lambda raw: bool(Dsn(raw)))
 
 
 def is_one_host(address: str) -> bool:

@@ -1,7 +1,8 @@
 """Tries the three operations as the web role, in another member's name. Everything is rolled back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import DatabaseError, connection, transaction
@@ -49,41 +50,44 @@ def try_operations(sample: Sample | None) -> Iterator[Check]:
     """Call each operation in another's name, by the service and directly in SQL. The connection is the web role's."""
     case = sample or Sample(uuid4(), uuid4(), uuid4(), uuid4())
     stranger = User(pk=uuid4(), name="Nobody", verification_status=VerificationStatus.APPROVED)
-    attempts: dict[str, Callable[[], object]] = {
-        "create_conversation_atomic": lambda: services.create_conversation_atomic(
-            actor=stranger, help_request_id=case.help_request, helper_id=case.helper, initial_message=WORDS
+    attempts: Mapping[str, tuple[Callable[[], object], type[Exception]]] = {
+        "create_conversation_atomic for another": (
+            lambda: services.create_conversation_atomic(
+                actor=stranger, help_request_id=case.help_request, helper_id=case.helper, initial_message=WORDS
+            ),
+            ActingAsAnother,
         ),
-        "send_message_v2": lambda: services.send_message_v2(
-            actor=stranger, conversation_id=case.conversation, sender_id=case.helper, content=WORDS
+        "send_message_v2 for another": (
+            lambda: services.send_message_v2(
+                actor=stranger, conversation_id=case.conversation, sender_id=case.helper, content=WORDS
+            ),
+            ActingAsAnother,
         ),
-        "get_conversation_v2": lambda: services.get_conversation_v2(
-            actor=stranger, conversation_id=case.conversation, reader_id=case.helper
+        "get_conversation_v2 for another": (
+            lambda: services.get_conversation_v2(
+                actor=stranger, conversation_id=case.conversation, reader_id=case.helper
+            ),
+            ActingAsAnother,
         ),
-    }
-    for name, attempt in attempts.items():
-        yield _check(f"{name} for another", REFUSED, _call_service(attempt, ActingAsAnother))
-    yield _check(
-        "get_conversation_v2 by a stranger",
-        REFUSED,
-        _call_service(
+        "get_conversation_v2 by a stranger": (
             lambda: services.get_conversation_v2(
                 actor=stranger, conversation_id=case.conversation, reader_id=stranger.pk
             ),
             ConversationNotFound,
         ),
-    )
-    yield _check(
-        "the database, to open for another",
-        REFUSED,
-        _call_database(stranger, _OPEN, [uuid4(), case.help_request, case.requester, case.helper, WORDS]),
-    )
-    yield _check(
-        "the database, to send for another",
-        REFUSED,
-        _call_database(stranger, _SEND, [uuid4(), case.conversation, case.helper, WORDS]),
-    )
-    yield _check("the database, rows shown to a stranger", 0, _count(stranger, _READ, fetch=True))
-    yield _check("the database, rows closed by a stranger", 0, _count(stranger, _CLOSE, fetch=False))
+        "the database, to open for another": (
+            lambda: _execute(stranger, _OPEN, [uuid4(), case.help_request, case.requester, case.helper, WORDS]),
+            InsufficientPrivilege,
+        ),
+        "the database, to send for another": (
+            lambda: _execute(stranger, _SEND, [uuid4(), case.conversation, case.helper, WORDS]),
+            InsufficientPrivilege,
+        ),
+    }
+    for name, (attempt, refusal) in attempts.items():
+        yield compare(GROUP, name, REFUSED, _call(attempt, refusal), _REMEDY)
+    for name, statement in (("shown to", _READ), ("closed by", _CLOSE)):
+        yield compare(GROUP, f"the database, rows {name} a stranger", 0, _count(stranger, statement), _REMEDY)
 
 
 def try_legacy_order(conversation: UUID, sender: UUID) -> Iterator[Check]:
@@ -101,41 +105,30 @@ def try_legacy_order(conversation: UUID, sender: UUID) -> Iterator[Check]:
     yield compare("Triggers", "a legacy conversation with a new message", TO_THE_TOP, outcome, _ORDER_REMEDY)
 
 
-def _check(name: str, expected: object, found: object) -> Check:
-    return compare(GROUP, name, expected, found, _REMEDY)
-
-
-def _call_service(attempt: Callable[[], object], refusal: type[DomainError]) -> str:
-    outcome = "lets it happen"
+def _call(attempt: Callable[[], object], refusal: type[Exception]) -> str:
+    """Make an attempt, take it back, and return how it ended. The database's refusal must be that of a policy."""
     with discarding_changes():
         try:
-            attempt()
-        except refusal:
-            outcome = REFUSED
-        except (DomainError, DatabaseError) as other:
-            outcome = f"answers {type(other).__name__}"
-    return outcome
+            with transaction.atomic():
+                attempt()
+        except (DomainError, DatabaseError) as problem:
+            cause = problem.__cause__ or problem
+            is_policy = not isinstance(cause, InsufficientPrivilege) or "row-level security" in str(cause)
+            return REFUSED if isinstance(cause, refusal) and is_policy else f"answers {type(cause).__name__}"
+    return "lets it happen"
 
 
-def _call_database(stranger: User, statement: str, values: list[UUID | str]) -> str:
-    outcome = "lets it happen"
-    with discarding_changes(), acting_as(stranger):
+def _count(stranger: User, statement: str) -> int | str:
+    """Return how many rows a statement shows or changes, or why it fails."""
+    with discarding_changes():
         try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(statement, values)
+            with transaction.atomic():
+                return _execute(stranger, statement)
         except DatabaseError as problem:
-            policy = isinstance(problem.__cause__, InsufficientPrivilege) and "row-level security" in str(problem)
-            outcome = REFUSED if policy else f"answers {type(problem.__cause__ or problem).__name__}"
-    return outcome
+            return type(problem.__cause__ or problem).__name__
 
 
-def _count(stranger: User, statement: str, *, fetch: bool) -> int | str:
-    found: int | str = 0
-    with discarding_changes(), acting_as(stranger):
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute(statement)
-                found = cursor.fetchone()[0] if fetch else cursor.rowcount
-        except DatabaseError as problem:
-            found = type(problem.__cause__ or problem).__name__
-    return found
+def _execute(stranger: User, statement: str, values: Sequence[Any] = ()) -> int:
+    with acting_as(stranger), connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return int(cursor.fetchone()[0] if cursor.description else cursor.rowcount)
