@@ -10,7 +10,7 @@ from django.db import OperationalError, connection
 from django.db.models import QuerySet
 
 from carecollective.accounts.models import User, VerificationStatus
-from carecollective.core.database import acting_as, discarding_changes, fetch_all
+from carecollective.core.database import acting_as, discarding_changes, execute, fetch_all
 from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Urgency
 from carecollective.help_requests.services import post_request
 from carecollective.messaging.errors import MessageNotFound
@@ -56,9 +56,8 @@ def rehearse_conversation() -> bool:
         send_legacy_message(actor=owner, conversation_id=conversation.pk, content=ANSWER)
         for reader in (helper, owner):
             _read(reader, conversation.pk)
-        with connection.cursor() as cursor:
-            # What would be judged at the commit, which never comes.
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        # What would be judged at the commit, which never comes.
+        execute("SET CONSTRAINTS ALL IMMEDIATE")
     return True
 
 
@@ -104,12 +103,11 @@ def _limited() -> Iterator[None]:
     """Let every statement of the block, and all of them together, take only so long. Within a transaction."""
     deadline = time.monotonic() + TOTAL_SECONDS
 
-    def run(execute: Callable[..., Any], *statement: Any) -> Any:
+    def run(run_statement: Callable[..., Any], *statement: Any) -> Any:
         if time.monotonic() > deadline:
             raise OperationalError("The rehearsal takes too long.")
-        return execute(*statement)
+        return run_statement(*statement)
 
-    with connection.cursor() as cursor:
-        cursor.execute(LIMITS)
+    execute(LIMITS)
     with connection.execute_wrapper(run):
         yield

@@ -57,8 +57,14 @@ def discarding_changes() -> Iterator[None]:
 
 
 def _set_actor(value: str) -> None:
+    execute("SELECT set_config('app.user_id', %s, true)", [value])
+
+
+def execute(statement: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> int:
+    """Run a statement on Django's connection; return how many rows it concerned."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('app.user_id', %s, true)", [value])
+        cursor.execute(statement, values)
+        return int(cursor.rowcount)
 
 
 def fetch_all(query: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from carecollective.core.client_ip import client_ip
-from carecollective.core.database import Member
+from carecollective.core.database import Member, execute
 from carecollective.core.errors import RateLimitExceeded
 
 A_LITTLE_SECONDS = 90
@@ -81,8 +81,7 @@ def count_client_use(*, request: HttpRequest, limit: Limit) -> int:
 
 def forgive_client_use(hit_id: int) -> None:
     """Take a counted use back: the attempt was no failure."""
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM core_clientratelimithit WHERE id = %s", [hit_id])
+    execute("DELETE FROM core_clientratelimithit WHERE id = %s", [hit_id])
 
 
 _COUNT = """
@@ -130,9 +129,6 @@ def _count(statement: str, key: str, limit: Limit) -> tuple[int, Quota]:
 
 def prune_hits() -> int:
     """Delete uses that are older than every window; return how many."""
-    with connection.cursor() as cursor:
-        pruned = 0
-        for table in ("core_ratelimithit", "core_clientratelimithit"):
-            cursor.execute(f"DELETE FROM {table} WHERE at < clock_timestamp() - interval '1 hour'")  # noqa: S608
-            pruned += cursor.rowcount
-        return pruned
+    old = "at < clock_timestamp() - interval '1 hour'"
+    tables = ("core_ratelimithit", "core_clientratelimithit")
+    return sum(execute(f"DELETE FROM {table} WHERE {old}") for table in tables)  # noqa: S608

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from django.db import connection
@@ -40,9 +40,3 @@ def connected(url: str, *, autocommit: bool = False, answer_seconds: float = mat
     session.answer_seconds = answer_seconds
     with session:
         yield session
-
-
-def fetch_value(session: Session, query: LiteralString, *parameters: object) -> Any:
-    """Return the first column of the first row; None without a row."""
-    row = session.execute(query, parameters).fetchone()
-    return row[0] if row else None

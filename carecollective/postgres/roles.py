@@ -79,7 +79,7 @@ def role_statements(
 def create_database(connection: Connection, *, database: str, owner: str) -> None:
     """Create the database if it is missing. The connection is a superuser's, in autocommit."""
     name = sql.Identifier(database)
-    if not _value(connection, "SELECT 1 FROM pg_database WHERE datname = %s", database):
+    if not fetch_value(connection, "SELECT 1 FROM pg_database WHERE datname = %s", database):
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, sql.Identifier(owner)))
 
 
@@ -163,14 +163,14 @@ def missing_from_roles(connection: Connection, *, owner: str) -> list[sql.Compos
     if not may_act_as(connection, owner, ROLE_NAMES["ops"]):
         missing.append(let_act_as(connection, owner, ROLE_NAMES["ops"]))
     for role in LIMITED_ROLES:
-        found = _value(
+        found = fetch_value(
             connection,
             "SELECT coalesce(array_agg(split_part(setting, '=', 1)), '{}') FROM pg_db_role_setting, unnest(setconfig) AS setting"
             " WHERE setrole = to_regrole(%s)",
             ROLE_NAMES[role],
         )
         missing += _limits_of(role, {name: limit for name, limit in TIME_LIMITS.items() if name not in found})
-    if _value(connection, "SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", ROLE_NAMES["web"]) == -1:
+    if fetch_value(connection, "SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", ROLE_NAMES["web"]) == -1:
         missing.append(_connection_limit(connection))
     return missing
 
@@ -179,7 +179,7 @@ def may_act_as(connection: Connection, role: str, other: str) -> bool:
     """Tell whether a role may act as another (SET ROLE), and so give it things that it owns."""
     # Since PostgreSQL 16 a membership may not include that.
     right = "SET" if connection.info.server_version >= 160_000 else "MEMBER"
-    return _value(connection, "SELECT pg_has_role(%s, %s, %s)", role, other, right) is True
+    return fetch_value(connection, "SELECT pg_has_role(%s, %s, %s)", role, other, right) is True
 
 
 def let_act_as(connection: Connection, role: str, other: str) -> sql.Composed:
@@ -195,7 +195,7 @@ def _limits_of(role: str, limits: Mapping[str, str]) -> Iterable[sql.Composed]:
 
 
 def _connection_limit(connection: Connection) -> sql.Composed:
-    available: int = _value(
+    available: int = fetch_value(
         connection,
         "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int",
     )
@@ -206,7 +206,7 @@ def _connection_limit(connection: Connection) -> sql.Composed:
 
 def _may(connection: Connection, kind: LiteralString, role: str, thing: str, right: str) -> bool:
     query = sql.SQL("SELECT {}(%s, %s, %s)").format(sql.Identifier(f"has_{kind}_privilege"))
-    return _value(connection, query, role, thing, right) is True
+    return fetch_value(connection, query, role, thing, right) is True
 
 
 def role_exists(connection: Connection, name: str) -> bool:
@@ -256,9 +256,10 @@ def large_object_functions(connection: Connection) -> sql.Composed:
 def stores_large_objects(connection: Connection, role: str) -> bool:
     """Tell whether the role may store large objects. Only a superuser can revoke that, in each database."""
     query = "SELECT has_function_privilege(%s, 'pg_catalog.lo_create(oid)', 'EXECUTE')"
-    return _value(connection, query, ROLE_NAMES[role]) is True
+    return fetch_value(connection, query, ROLE_NAMES[role]) is True
 
 
-def _value(connection: Connection, query: LiteralString | sql.Composed, *parameters: object) -> Any:
+def fetch_value(connection: Connection, query: LiteralString | sql.Composed, *parameters: object) -> Any:
+    """Return the first column of the first row; None without a row."""
     row = connection.execute(query, parameters).fetchone()
     return row[0] if row else None

@@ -8,14 +8,14 @@ from uuid import UUID
 from axes.models import AccessAttempt
 from django.contrib.auth import SESSION_KEY, authenticate
 from django.contrib.sessions.models import Session
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import get_member_managed_by
 from carecollective.core import erasure_ledger
-from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.database import ClockTimestamp, acting_as, execute
 from carecollective.core.errors import DomainError, ValidationRefused
 from carecollective.core.text import can_be_kept
 from carecollective.mail.file_backend import delete_files_about
@@ -115,8 +115,7 @@ def _erase(*, actor: User, member: User, may_be_the_last: bool = False) -> None:
 
 def scrub(member_id: UUID) -> None:
     """Empty the member's row and texts, as the acting member. The database decides whether they may."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT public.privacy_erase_member(%s)", [member_id])
+    execute("SELECT public.privacy_erase_member(%s)", [member_id])
 
 
 def _note_in_ledger(member_id: UUID) -> None:

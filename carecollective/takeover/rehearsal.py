@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import approve_member
-from carecollective.core.database import acting_as, discarding_changes, fetch_all
+from carecollective.core.database import acting_as, discarding_changes, execute, fetch_all
 from carecollective.core.errors import DomainError
 from carecollective.help_requests.models import Category, HelpRequest, Urgency
 from carecollective.help_requests.services import post_request
@@ -129,9 +129,8 @@ class Rehearsal:
         try:
             with transaction.atomic():
                 result = action(*args, **given)
-                with connection.cursor() as cursor:
-                    # Check deferred constraints now, because there will be no commit.
-                    cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                # Check deferred constraints now, because there will be no commit.
+                execute("SET CONSTRAINTS ALL IMMEDIATE")
         except (DatabaseError, DomainError, StepFailed) as failure:
             sentence = f"{step[0].upper()}{step[1:]} fails: {self._reason(failure)}"
             if sentence not in self.failures:
@@ -145,10 +144,10 @@ class Rehearsal:
             return f"{str(failure).rstrip('.')}."
         return f"{'; '.join(_explain(refused))}."
 
-    def _remember_refusal(self, execute: Callable[..., Any], *statement: Any) -> Any:
+    def _remember_refusal(self, run: Callable[..., Any], *statement: Any) -> Any:
         """Keep the server's first error, because a page hides it behind a sentence of its own."""
         try:
-            return execute(*statement)
+            return run(*statement)
         except DatabaseError as error:
             self._refused_by = self._refused_by or error
             raise

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from django.contrib.auth.models import Group
-from django.db import connection, models, transaction
+from django.db import models, transaction
 
 from carecollective.accounts.models import User
 from carecollective.accounts.sign_in.hashers import from_legacy_hash
-from carecollective.core.database import fetch_all
+from carecollective.core.database import execute, fetch_all
 from carecollective.help_requests.services import LIFETIME_DAYS, expire_requests
 from carecollective.takeover import legacy
 from carecollective.takeover.kept_out import KeptOut, keep_out
@@ -45,6 +45,11 @@ _GAPS = (
     """,
     "UPDATE help_requests SET updated_at = created_at WHERE updated_at IS NULL",
 )
+# The legacy system gave every request an end and ignored it: each open one gets its full time again.
+_PROLONG = """
+UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s)
+WHERE status = 'open' AND NOT coalesce(is_ongoing, false)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +76,14 @@ def take_over(*, superuser_email: str = "") -> Outcome:
     is_first = not Takeover.objects.exists()
     sign_ins = fetch_all(_SIGN_INS, {"is_first": is_first})
     ((without_member,),) = fetch_all(_WITHOUT_MEMBER)
-    with connection.cursor() as cursor:
-        for member_id, email, hashed in sign_ins:
-            cursor.execute(
-                "UPDATE profiles SET email = %s, password = %s WHERE id = %s AND email IS NULL",
-                [email, from_legacy_hash(hashed or ""), member_id],
-            )
-        kept_out = keep_out(again=is_first)
-        gaps_filled = 0
-        for statement in _GAPS:
-            cursor.execute(statement)
-            gaps_filled += cursor.rowcount
-        prolonged = 0
-        if is_first:
-            # The legacy system gave every request an end and ignored it: each open one gets its full time again.
-            cursor.execute(
-                """
-                UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s)
-                WHERE status = 'open' AND NOT coalesce(is_ongoing, false)
-                """,
-                [LIFETIME_DAYS],
-            )
-            prolonged = cursor.rowcount
+    for member_id, email, hashed in sign_ins:
+        execute(
+            "UPDATE profiles SET email = %s, password = %s WHERE id = %s AND email IS NULL",
+            [email, from_legacy_hash(hashed or ""), member_id],
+        )
+    kept_out = keep_out(again=is_first)
+    gaps_filled = sum(map(execute, _GAPS))
+    prolonged = execute(_PROLONG, [LIFETIME_DAYS]) if is_first else 0
     staff = _join(OPERATORS, User.objects.filter(is_staff=True, is_active=True)) if is_first else 0
     testers = _join(INTERNAL_TESTERS, User.objects.filter(is_beta_tester=True, is_active=True)) if is_first else 0
     if superuser_email:

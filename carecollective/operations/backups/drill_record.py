@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psycopg
 
-from carecollective.operations.connections import Session, fetch_value
+from carecollective.operations.connections import Session
 from carecollective.operations.errors import OperationError
+from carecollective.postgres.roles import fetch_value
 
 # The reason goes to staff by mail and chat, where its beginning is enough.
 LONGEST_REASON = 300

@@ -29,6 +29,7 @@ from carecollective.operations.errors import OperationError
 from carecollective.operations.pg_tools import find_client, run_client
 from carecollective.operations.verification.parts import read_parts
 from carecollective.postgres import locks
+from carecollective.postgres.roles import fetch_value
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
         client = find_client("pg_dump", server_version=session.info.server_version // 10_000)
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         # The dump uses this transaction's snapshot, so that both see the same rows.
-        (snapshot,) = _row(session, "SELECT pg_export_snapshot()")
-        started_at, stamp = _row(session, _MOMENT)
+        snapshot = fetch_value(session, "SELECT pg_export_snapshot()")
+        ((started_at, stamp),) = session.execute(_MOMENT).fetchall()
         recipients: Sequence[Any] = settings.BACKUP_RECIPIENT
         dump = folder / f"{NAME}{stamp}{ENCRYPTED_DUMP if recipients else DUMP}"
         if dump.exists():
@@ -76,18 +77,12 @@ def make_backup(folder: Path, *, say: Say) -> tuple[Path, Manifest]:
             arguments = ["--format=custom", f"--snapshot={snapshot}", f"--lock-wait-timeout={LOCK_SECONDS}s"]
             # Only an administrator could restore rights on the server's own functions.
             arguments.append("--exclude-schema=pg_catalog")
-            if recipients:
-                # fmt: off
-                run_client(
-                    client, arguments, url=url, on_line=on_line, keep_open=[descriptor],
-                    take_output=partial(encrypt, target=draft, recipients=recipients),
-                )
-                # fmt: on
-            else:
+            encrypts = partial(encrypt, target=draft, recipients=recipients) if recipients else None
+            if encrypts is None:
                 arguments.append(f"--file={draft}")
-                run_client(client, arguments, url=url, on_line=on_line, keep_open=[descriptor])
+            run_client(client, arguments, url=url, on_line=on_line, keep_open=[descriptor], take_output=encrypts)
             say("Reading the dump once more …")
-            finished_at = _row(session, _MOMENT)[0]
+            finished_at = fetch_value(session, _MOMENT)
             manifest = replace(
                 state,
                 started_at=started_at.isoformat(),
@@ -108,13 +103,13 @@ def read_state(session: Session, *, say: Say) -> Manifest:
     apart = {"policy", "grant"}
     return Manifest(
         database=session.info.dbname,
-        owner=_row(session, _OWNER)[0],
+        owner=fetch_value(session, _OWNER),
         started_at="",
         finished_at="",
         bytes=0,
         sha256="",
         versions={"server": session.info.parameter_status("server_version") or "", "django": django.get_version()},
-        migrations=dict(session.execute(_MIGRATIONS).fetchall()) if _row(session, _IS_OURS)[0] else {},
+        migrations=dict(session.execute(_MIGRATIONS).fetchall()) if fetch_value(session, _IS_OURS) else {},
         tables=read_contents(session, say=say),
         sequences=read_sequences(session),
         policies=[part for part in parts if part.kind == "policy"],
@@ -186,7 +181,3 @@ def _settle(draft: Path, dump: Path) -> None:
     with draft.open("rb") as file:
         os.fsync(file.fileno())
     draft.replace(dump)
-
-
-def _row(session: Session, query: str) -> Any:
-    return session.execute(query.encode()).fetchone()

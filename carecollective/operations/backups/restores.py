@@ -23,12 +23,12 @@ from carecollective.operations.backups.manifest import (
     read_manifest,
 )
 from carecollective.operations.backups.scratch import drop_database, exclusive_drill, new_name
-from carecollective.operations.connections import OPERATIONS, Session, connected, fetch_value, url_of, with_database
+from carecollective.operations.connections import OPERATIONS, Session, connected, url_of, with_database
 from carecollective.operations.contents import Say
 from carecollective.operations.errors import OperationError
 from carecollective.operations.pg_tools import Client, Pump, find_client, run_client, run_script
 from carecollective.postgres.dsn import ROLE_NAMES, SERVICE_ROLES, connect, parse_url, why_unreachable
-from carecollective.postgres.roles import grant_database, let_act_as, may_act_as, role_exists
+from carecollective.postgres.roles import fetch_value, grant_database, let_act_as, may_act_as, role_exists
 
 # pg_restore sets this parameter since this version; earlier servers do not know it.
 TRANSACTION_TIMEOUT = 17

@@ -8,9 +8,10 @@ from secrets import token_hex
 import psycopg
 from psycopg import sql
 
-from carecollective.operations.connections import Session, connected, fetch_value, url_of
+from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.errors import OperationError
 from carecollective.postgres import advisory_locks
+from carecollective.postgres.roles import fetch_value
 
 SCRATCH = "_trial_"
 # Dropping a database waits for a checkpoint, but the worker must not hang when the database stops answering.

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 
+from carecollective.core.database import execute
 from carecollective.takeover.preflight.columns import (
     find_missing_tables,
     find_requests_without_owner,
@@ -40,8 +41,7 @@ def run_preflight() -> Sequence[PreflightFinding]:
     """Run every check in one read-only transaction of its own. A check that fails is a finding, too."""
     found: list[PreflightFinding] = []
     with transaction.atomic(durable=True):
-        with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         for check in CHECKS:
             try:
                 with transaction.atomic():
