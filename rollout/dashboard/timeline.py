@@ -64,40 +64,25 @@ def _proposals() -> Iterator[TimelineEntry]:
     latest = list(Proposal.objects.all()[:LENGTH])
     unproven = find_unproven([proposal.pk for proposal in latest])
     for proposal in latest:
-        entry = partial(
-            TimelineEntry, kind=EntryKind.PROPOSAL, from_stage=proposal.from_stage, to_stage=proposal.to_stage
-        )
+        stage, at, who = proposal.to_stage, proposal.proposed_at, proposal.proposer_label
+        entry = partial(TimelineEntry, kind=EntryKind.PROPOSAL, from_stage=proposal.from_stage, to_stage=stage)
         if proposal.pk in unproven:
-            names = ", ".join(filter(None, [proposal.proposer_label, proposal.decided_by_label]))
-            yield entry(
-                at=proposal.proposed_at,
-                title=f"A proposal for {proposal.to_stage} was written past the application",
-                words=f"It names {names}. Neither is proven to have made or approved it here.",
-                badges=(Badge.OUTSIDE,),
-            )
-            continue
-        if proposal.override:
-            yield entry(
-                at=proposal.proposed_at,
-                title=f"Passed over what was missing for {proposal.to_stage}",
-                words="\n".join(proposal.missing),
-                who=proposal.proposer_label,
-                badges=(Badge.OVERRIDE,),
-            )
-            continue
-        yield entry(
-            at=proposal.proposed_at,
-            title=f"Proposed: {proposal.to_stage}",
-            words=proposal.reason,
-            who=proposal.proposer_label,
-        )
-        if proposal.decided_at is not None:
-            yield entry(
-                at=proposal.decided_at,
-                title=f"{ProposalState(proposal.state).label}: {proposal.to_stage}",
-                words=proposal.decision_reason,
-                who=proposal.decided_by_label,
-            )
+            names = ", ".join(filter(None, [who, proposal.decided_by_label]))
+            title = f"A proposal for {stage} was written past the application"
+            words = f"It names {names}. Neither is proven to have made or approved it here."
+            yield entry(at=at, title=title, words=words, badges=(Badge.OUTSIDE,))
+        elif proposal.override:
+            title, words = f"Passed over what was missing for {stage}", "\n".join(proposal.missing)
+            yield entry(at=at, title=title, words=words, who=who, badges=(Badge.OVERRIDE,))
+        else:
+            yield entry(at=at, title=f"Proposed: {stage}", words=proposal.reason, who=who)
+            if proposal.decided_at is not None:
+                yield entry(
+                    at=proposal.decided_at,
+                    title=f"{ProposalState(proposal.state).label}: {stage}",
+                    words=proposal.decision_reason,
+                    who=proposal.decided_by_label,
+                )
 
 
 def _alerts() -> Iterator[TimelineEntry]:
@@ -105,31 +90,13 @@ def _alerts() -> Iterator[TimelineEntry]:
         if alert.severity is Severity.NOTICE:
             continue  # the timeline shows the change itself
         acted = (Badge.GUARD,) if alert.disabled_v2 else ()
-        yield TimelineEntry(
-            at=alert.opened_at,
-            kind=EntryKind.ALERT,
-            title=alert.title,
-            words=alert.words,
-            who="The guard",
-            source="guard",
-            badges=(Badge(alert.severity), *acted),
-        )
+        entry = partial(TimelineEntry, kind=EntryKind.ALERT, who="The guard", source="guard")
+        yield entry(at=alert.opened_at, title=alert.title, words=alert.words, badges=(Badge(alert.severity), *acted))
         if alert.acknowledged_at is not None:
-            yield TimelineEntry(
-                at=alert.acknowledged_at,
-                kind=EntryKind.ALERT,
-                title=f"Acknowledged: {alert.title}",
-                who=alert.acknowledged_by,
-            )
+            title = f"Acknowledged: {alert.title}"
+            yield entry(at=alert.acknowledged_at, title=title, who=alert.acknowledged_by, source="")
         if alert.resolved_at is not None:
-            yield TimelineEntry(
-                at=alert.resolved_at,
-                kind=EntryKind.ALERT,
-                title=f"Resolved: {alert.title}",
-                who="The guard",
-                source="guard",
-                badges=(Badge.RESOLVED,),
-            )
+            yield entry(at=alert.resolved_at, title=f"Resolved: {alert.title}", badges=(Badge.RESOLVED,))
 
 
 def _signatures() -> Iterator[TimelineEntry]:

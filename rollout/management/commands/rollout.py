@@ -4,7 +4,7 @@ import json
 import os
 import pwd
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -15,13 +15,14 @@ from carecollective.core.text import one_line
 from rollout.alerts import notifications
 from rollout.alerts.channels import configured_channels
 from rollout.dashboard.rollback_report import read_report
-from rollout.dashboard.schema import RolloutStatus
+from rollout.dashboard.schema import Badge, Figure, RolloutStatus, TimelineEntry
 from rollout.dashboard.status import as_drain, read_status
 from rollout.errors import PromotionRefused
 from rollout.models import Change, Source
 from rollout.plain import as_plain
 from rollout.promotion import audit_log, automated_checks, drain, services
 from rollout.promotion.acceptance import judge_acceptance
+from rollout.promotion.sign_offs import ChecklistItem
 from rollout.releases import current_release
 from rollout.stages import DISABLED, Stage
 from rollout.targeting import preview as targeting_preview
@@ -155,7 +156,7 @@ class Command(BaseCommand):
         items = judge_acceptance()
         missing = sum(not item.passed for item in items)
         facts = {"accepted": not missing, "release": current_release(), "items": as_plain(items)}
-        lines = [f"{item.number}. {item.state}: {item.title}. {item.words}" for item in items]
+        lines = [f"{item.number}. {_item(item)}" for item in items]
         return facts, [*lines, f"{missing} of {len(items)} are open." if missing else "Accepted."]
 
     def _explain(self, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -243,45 +244,30 @@ def _sentence_of(change: Change) -> str:
 
 
 def status_lines(status: RolloutStatus) -> Iterator[str]:
-    """Put a status into lines for a terminal."""
-    yield f"Stage: {status.stage}"
-    yield f"V1 writes: {'on' if status.v1_writes else 'off'}"
-    yield f"Health: {status.health.value.replace('_', ' ')}. {status.words}"
-    if status.unfinished:
-        yield f"Rollback: {status.unfinished}"
-    if status.overview.v1_since_rollback:
-        yield f"V1: {status.overview.v1_since_rollback.words}"
-    yield f"Guard: {status.guard.words}"
-    yield f"Processes: {status.switch.words}"
-    if status.skipped:
-        yield f"Skipped on the way up: {', '.join(map(str, status.skipped))}"
-    if status.drain:
-        yield f"Drain: {status.drain.words}"
+    """Put a status into lines for a terminal. What is empty is left out."""
+    served, following = status.overview.v1_since_rollback, status.next_step
+    facts = {
+        "Stage": str(status.stage),
+        "V1 writes": "on" if status.v1_writes else "off",
+        "Health": f"{status.health.value.replace('_', ' ')}. {status.words}",
+        "Rollback": status.unfinished,
+        "V1": served.words if served else "",
+        "Guard": status.guard.words,
+        "Processes": status.switch.words,
+        "Skipped on the way up": ", ".join(map(str, status.skipped)),
+        "Drain": status.drain.words if status.drain else "",
+    }
+    yield from (f"{name}: {words}" for name, words in facts.items() if words)
     yield from _section("Open alerts", (f"{alert.severity}: {alert.words}" for alert in status.alerts))
-    yield from _section(
-        "Gates of this stage", (f"{gate.state.value}: {gate.title}: {gate.words}" for gate in status.gates)
-    )
-    yield from _section(
-        "What people say of this stage",
-        (f"{item.state}: {item.title}. {item.words}" for item in status.stage_sign_offs),
-    )
-    if status.next_step:
-        title = f"Before {status.next_step.stage}" + (", nothing but an approval" if status.next_step.ready else "")
-        yield from _section(title, (blocker.words for blocker in status.next_step.blockers))
+    yield from _section("Gates of this stage", (f"{gate.state}: {gate.title}: {gate.words}" for gate in status.gates))
+    yield from _section("What people say of this stage", map(_item, status.stage_sign_offs))
+    if following:
+        title = f"Before {following.stage}" + (", nothing but an approval" if following.ready else "")
+        yield from _section(title, (blocker.words for blocker in following.blockers))
     if status.resume:
         yield status.resume.words
-    yield from _section(
-        "Last 24 hours",
-        (
-            f"{figure.title}: {figure.shown}"
-            + (f", should be {figure.target}" if figure.target else "")
-            + f". {figure.words}"
-            for figure in status.figures.figures
-        ),
-    )
-    yield from _section(
-        "Checklist", (f"{item.number}. {item.state}: {item.title}. {item.words}" for item in status.checklist)
-    )
+    yield from _section("Last 24 hours", map(_figure, status.figures.figures))
+    yield from _section("Checklist", (f"{item.number}. {_item(item)}" for item in status.checklist))
     yield from _section(
         "Proposals", (f"{one.to_stage}, by {one.proposer}: {one_line(one.reason)}" for one in status.proposals)
     )
@@ -289,19 +275,26 @@ def status_lines(status: RolloutStatus) -> Iterator[str]:
         "Root causes to file",
         (f"rollback from {one.from_stage}: {one_line(one.rollback_reason)}" for one in status.root_causes),
     )
-    yield from _section(
-        "What happened",
-        (
-            f"{event.at:%Y-%m-%d %H:%M:%S} UTC, {event.who or event.kind}: {event.title}"
-            + (" [override]" if "override" in event.badges else "")
-            + (f". {one_line(event.words)}" if event.words else "")
-            for event in status.timeline[:EVENTS_SHOWN]
-        ),
-    )
+    yield from _section("What happened", map(_entry, status.timeline[:EVENTS_SHOWN]))
 
 
-def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
     listed = [f"  {line}" for line in lines]
     if listed:
         yield f"{title}:"
         yield from listed
+
+
+def _item(item: ChecklistItem) -> str:
+    return f"{item.state}: {item.title}. {item.words}"
+
+
+def _figure(figure: Figure) -> str:
+    target = f", should be {figure.target}" if figure.target else ""
+    return f"{figure.title}: {figure.shown}{target}. {figure.words}"
+
+
+def _entry(entry: TimelineEntry) -> str:
+    override = " [override]" if Badge.OVERRIDE in entry.badges else ""
+    words = f". {one_line(entry.words)}" if entry.words else ""
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.who or entry.kind}: {entry.title}{override}{words}"
