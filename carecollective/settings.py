@@ -271,6 +271,7 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
+                "carecollective.inbox.unread.context.unread",
                 "django.contrib.messages.context_processors.messages",
             ],
         },

@@ -8,12 +8,17 @@ from rollout.versions import MessagingVersion
 
 
 class ReadPointer(models.Model):
-    """Up to when a member has read a conversation of either version. Our own table: reading updates no legacy row."""
+    """How a conversation of either version stands in one member's inbox. Our own table: reading updates no legacy row."""
 
     pk = models.CompositePrimaryKey("member_id", "conversation_id")
     member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
     conversation_id = models.UUIDField()
-    read_to = models.DateTimeField()
+    # Up to when the member has read it; None when they have never opened it here.
+    read_to = models.DateTimeField(null=True)
+    # Until the next visit it counts as unread, whatever is new in it.
+    is_marked_unread = models.BooleanField(default=False, db_default=False)
+    # Archived as long as it has no activity after this moment: with the next message it is back.
+    archived_to = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.member_id} in {self.conversation_id}"

@@ -20,7 +20,7 @@ def without_v2(statement: str) -> str:
 
 # Both sides in one shape. The policies already show no conversation of others'; the conditions say it again. A legacy
 # conversation without any date was last active at `undated`.
-_BOTH = """
+BOTH = """
   SELECT c.id, 'v2' AS version, c.help_request_id, c.requester_id, c.helper_id,
          CASE WHEN c.requester_id = %(reader)s THEN c.helper_id ELSE c.requester_id END AS other_id,
          c.status, c.updated_at AS activity, c.initial_message, c.created_at
@@ -36,11 +36,41 @@ _BOTH = """
   JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = %(reader)s AND me.left_at IS NULL
 """
 
+# The same with how each conversation stands in the reader's inbox.
+INBOX = f"""
+  SELECT both_versions.*, pointer.read_to, coalesce(pointer.is_marked_unread, false) AS is_marked_unread,
+         pointer.archived_to
+  FROM ({BOTH}) both_versions
+  LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = both_versions.id
+"""  # noqa: S608 -- our own text
+
+# One row for each message in `page`, a row of INBOX, that is new to the reader. The CASE keeps the comparison an index condition.
+NEW_MESSAGES = """
+  SELECT 1 FROM messages_v2 m
+  WHERE page.version = 'v2' AND m.conversation_id = page.id AND m.sender_id <> %(reader)s
+    AND m.created_at > CASE WHEN page.read_to IS NULL THEN '-infinity' ELSE page.read_to END
+  UNION ALL
+  SELECT 1 WHERE page.version = 'v2' AND page.helper_id <> %(reader)s
+    AND (page.read_to IS NULL OR page.created_at > page.read_to)
+  UNION ALL
+  SELECT 1 FROM messages m
+  WHERE page.version = 'v1' AND m.conversation_id = page.id AND m.recipient_id = %(reader)s AND m.read_at IS NULL
+    AND m.deleted_at IS NULL AND coalesce(m.moderation_status::text, '') NOT IN ('hidden', 'removed')
+    AND m.created_at > CASE WHEN page.read_to IS NULL THEN '-infinity' ELSE page.read_to END
+  UNION ALL
+  SELECT 1 FROM messages m
+  WHERE page.version = 'v1' AND page.read_to IS NULL AND m.conversation_id = page.id AND m.created_at IS NULL
+    AND m.recipient_id = %(reader)s AND m.read_at IS NULL
+    AND m.deleted_at IS NULL AND coalesce(m.moderation_status::text, '') NOT IN ('hidden', 'removed')
+"""
+
+NOT_ARCHIVED = "(page.archived_to IS NULL OR page.activity > page.archived_to)"
+
 # A page of the inbox: the rows first, by key, then what each row shows.
 LIST = f"""
 WITH page AS (
-  SELECT * FROM ({_BOTH}) both_versions
-  WHERE {{place}}
+  SELECT * FROM ({INBOX}) page
+  WHERE {{place}} AND {{shown}}
   ORDER BY activity {{direction}}, id {{direction}}
   LIMIT %(limit)s
 )
@@ -52,11 +82,10 @@ SELECT page.id, page.version,
        request.id, request.title, request.status::text,
        other.id, other.name,
        last.id, last.sender_id, last.content, last.created_at, last.deleted, last.moderation_status,
-       last.is_system, third.name, coalesce(unread.messages, 0)
+       last.is_system, third.name, unread.messages, page.is_marked_unread
 FROM page
 LEFT JOIN help_requests request ON request.id = page.help_request_id
 LEFT JOIN profiles other ON other.id = page.other_id
-LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = page.id
 LEFT JOIN LATERAL (
   SELECT * FROM (
     (SELECT m.id, m.sender_id, m.content, m.created_at, false AS deleted, NULL AS moderation_status, false AS is_system
@@ -78,21 +107,7 @@ LEFT JOIN LATERAL (
 ) last ON true
 -- A legacy conversation may have a third participant.
 LEFT JOIN profiles third ON third.id = last.sender_id AND last.sender_id NOT IN (%(reader)s, page.other_id)
-LEFT JOIN LATERAL (
-  SELECT sum(found) AS messages FROM (
-    SELECT count(*) AS found FROM messages_v2 m
-    WHERE page.version = 'v2' AND m.conversation_id = page.id AND m.sender_id <> %(reader)s
-      AND (pointer.read_to IS NULL OR m.created_at > pointer.read_to)
-    UNION ALL
-    SELECT count(*) WHERE page.version = 'v2' AND page.helper_id <> %(reader)s
-      AND (pointer.read_to IS NULL OR page.created_at > pointer.read_to)
-    UNION ALL
-    SELECT count(*) FROM messages m
-    WHERE page.version = 'v1' AND m.conversation_id = page.id AND m.recipient_id = %(reader)s AND m.read_at IS NULL
-      AND m.deleted_at IS NULL AND coalesce(m.moderation_status::text, '') NOT IN ('hidden', 'removed')
-      AND (pointer.read_to IS NULL OR m.created_at > pointer.read_to)
-  ) counted
-) unread ON true
+CROSS JOIN LATERAL (SELECT count(*) AS messages FROM ({NEW_MESSAGES}) new_messages) unread
 ORDER BY page.activity {{direction}}, page.id {{direction}}
 """  # noqa: S608 -- our own text
 
@@ -102,9 +117,38 @@ PLACES = {
     "newer": "(activity, id) > (%(at)s, %(key)s)",
 }
 
+SHOWN = {
+    "inbox": NOT_ARCHIVED,
+    "unread": f"{NOT_ARCHIVED} AND (page.is_marked_unread OR EXISTS ({NEW_MESSAGES}))",
+    "archived": "page.activity <= page.archived_to",
+    "everything": "true",
+}
+
+# How much is unread in the inbox. It is asked for every page: where a conversation of the new messaging has had no activity
+# since it was read, no message is looked at, and no more than 100 in one conversation.
+UNREAD = f"""
+WITH page AS (
+  SELECT * FROM ({INBOX}) page
+  WHERE {NOT_ARCHIVED}
+    AND (page.version = 'v1' OR page.read_to IS NULL OR page.activity > page.read_to OR page.is_marked_unread)
+)
+SELECT coalesce(sum(greatest(unread.messages, page.is_marked_unread::int)), 0)
+FROM page
+CROSS JOIN LATERAL (SELECT count(*) AS messages FROM (SELECT FROM ({NEW_MESSAGES}) new_messages LIMIT 100) first_ones) unread
+"""  # noqa: S608 -- our own text
+
+# One conversation goes into the archive as it stands: what comes later, even at this moment, brings it back.
+ARCHIVE = f"""
+WITH page AS (SELECT * FROM ({BOTH}) both_versions WHERE both_versions.id = %(conversation)s)
+INSERT INTO inbox_readpointer (member_id, conversation_id, archived_to)
+SELECT %(reader)s, id, activity FROM page
+ON CONFLICT (member_id, conversation_id) DO UPDATE SET archived_to = excluded.archived_to
+RETURNING conversation_id
+"""  # noqa: S608 -- our own text
+
 # Which version a conversation is, how a legacy one goes on, who closed it, whether a block is in the way (true: the reader's
-# own), and up to where the reader had read. With `mark` the reader's
-# pointer moves in the same statement: to what is visible now, so that a message on its way still counts as new.
+# own), and up to where the reader had read. With `mark` the reader's pointer moves in the same statement: to what is visible
+# now, so that a message on its way still counts as new.
 LOCATE = """
 WITH found AS (
   SELECT c.id, 'v2' AS version,
@@ -128,8 +172,10 @@ WITH found AS (
 ), moved AS (
   INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
   SELECT %(reader)s, id, latest FROM found WHERE %(mark)s
-  ON CONFLICT (member_id, conversation_id) DO UPDATE SET read_to = excluded.read_to
-  WHERE inbox_readpointer.read_to < excluded.read_to
+  ON CONFLICT (member_id, conversation_id) DO UPDATE
+  SET read_to = greatest(inbox_readpointer.read_to, excluded.read_to), is_marked_unread = false
+  WHERE inbox_readpointer.read_to IS NULL OR inbox_readpointer.read_to < excluded.read_to
+    OR inbox_readpointer.is_marked_unread
 )
 SELECT version, continued_as, asked, blocked_by_me,
        (SELECT closing.closed_by_id FROM safety_closing closing WHERE closing.conversation_id = found.id),

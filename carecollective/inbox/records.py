@@ -57,8 +57,9 @@ class ConversationRow:
     other_participant: Person | None
     status: str
     last_message: Annotated[LastMessage | None, {"help_text": "Null where the first message never arrived (legacy)."}]
-    unread_count: Annotated[int, {"min_value": 0}]
+    unread_count: Annotated[int, {"min_value": 0, "help_text": "At least 1 for one that was marked as unread."}]
     updated_at: LegacyDate
+    has_new: Annotated[bool, PAGE_ONLY] = False  # else it counts as unread because it was marked so
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,15 @@ class NewerMessages:
             " left, which the conversation gives page by page."
         },
     ]
+
+
+class Shown(StrEnum):
+    """Which of a member's conversations a list shows. What is archived comes back with the next message."""
+
+    INBOX = "inbox"
+    UNREAD = "unread"
+    ARCHIVED = "archived"
+    EVERYTHING = "everything"
 
 
 class ReadOnlyReason(StrEnum):

@@ -11,11 +11,11 @@ from django.db import connection
 import messaging_v1.selectors as v1
 import messaging_v2.selectors as v2
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as
+from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.pagination import UNDATED, Cursor, Page, paginate
 from carecollective.core.text import normalise_message
 from carecollective.help_requests.models import HelpRequest
-from carecollective.inbox.queries import LIST, LOCATE, PLACES, without_v2
+from carecollective.inbox.queries import LIST, LOCATE, PLACES, SHOWN, UNREAD, without_v2
 from carecollective.inbox.records import (
     ConversationRecord,
     ConversationRow,
@@ -26,6 +26,7 @@ from carecollective.inbox.records import (
     Person,
     ReadOnlyReason,
     RequestSummary,
+    Shown,
     Started,
     Thread,
     WayOn,
@@ -60,21 +61,31 @@ class Location:
     read_to: datetime | None
 
 
-def list_conversations(*, reader: User, cursor: Cursor | None = None, size: int = 20) -> Page[ConversationRow]:
+def list_conversations(
+    *, reader: User, shown: Shown = Shown.EVERYTHING, cursor: Cursor | None = None, size: int = 20
+) -> Page[ConversationRow]:
     """Return one page of the member's conversations of both versions, newest activity first."""
 
     def fetch(place: Cursor | None, limit: int) -> Sequence[ConversationRow]:
         kind = "first" if place is None else "newer" if place.newer else "older"
-        statement = LIST.format(place=PLACES[kind], direction="ASC" if kind == "newer" else "DESC")
+        direction = "ASC" if kind == "newer" else "DESC"
+        statement = LIST.format(place=PLACES[kind], shown=SHOWN[shown], direction=direction)
         given: dict[str, Any] = {"reader": reader.pk, "limit": limit, "undated": UNDATED}
         if place is not None:
             given |= {"at": place.at, "key": place.id}
         with connection.cursor() as rows:
-            rows.execute(_for_tables_at_hand(statement), given)
+            rows.execute(for_tables_at_hand(statement), given)
             return [_conversation_row(row) for row in rows.fetchall()]
 
     with acting_as(reader):
         return paginate(fetch, cursor=cursor, size=size, key=lambda row: (row.updated_at or UNDATED, row.id))
+
+
+def count_unread(*, reader: User) -> int:
+    """Return how many messages wait to be read in the conversations of the member's inbox; from 100 on it is not exact."""
+    with acting_as(reader):
+        ((unread,),) = fetch_all(for_tables_at_hand(UNREAD), {"reader": reader.pk, "undated": UNDATED})
+    return int(unread)
 
 
 def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = None, mark_read: bool) -> Thread:
@@ -148,7 +159,7 @@ def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
     """Tell which version a conversation of the member's is. The caller holds `acting_as`. Raises ConversationNotFound."""
     with connection.cursor() as rows:
         rows.execute(
-            _for_tables_at_hand(LOCATE), {"reader": reader.pk, "conversation": conversation_id, "mark": mark_read}
+            for_tables_at_hand(LOCATE), {"reader": reader.pk, "conversation": conversation_id, "mark": mark_read}
         )
         row = rows.fetchone()
     if row is None:
@@ -166,7 +177,7 @@ def is_said_in(location: Location, *, sender: User, message_id: UUID, content: A
             return v1.is_said(sender=sender, message_id=message_id, words=words)
 
 
-def _for_tables_at_hand(statement: str) -> str:
+def for_tables_at_hand(statement: str) -> str:
     """Return the statement without V2's tables where they were dropped. V1 still works then."""
     return statement if v2_is_installed() else without_v2(statement)
 
@@ -197,7 +208,8 @@ def legacy_message_record(message: LegacyMessage, names: Names | None = None) ->
 
 def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     (key, version, status, activity, request_id, title, request_status, other_id, other_name) = row[:9]
-    (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, third, unread) = row[9:]
+    (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, third) = row[9:17]
+    unread, is_marked_unread = row[17:]
     has_message = bool(last_id or sender_id)
     content = shown_content(content, is_deleted=is_deleted, moderation_status=moderation_status)
     return ConversationRow(
@@ -207,8 +219,9 @@ def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
         other_participant=Person(other_id, other_name) if other_id else None,
         status=status,
         last_message=LastMessage(last_id, sender_id, content, created_at, is_system, third) if has_message else None,
-        unread_count=int(unread),
+        unread_count=max(unread, int(is_marked_unread)),
         updated_at=None if activity == UNDATED else activity,
+        has_new=unread > 0,
     )
 
 

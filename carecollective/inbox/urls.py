@@ -3,12 +3,14 @@ from django.urls import path
 from carecollective.inbox import api, views
 from carecollective.inbox.closing import api as closing_api
 from carecollective.inbox.closing import views as closing_views
+from carecollective.inbox.unread import views as unread
 
 CONVERSATION = "api/messaging/conversations/<str:conversation_id>"
 
 urlpatterns = [
     path("requests/<uuid:help_request_id>", views.show_request, name="request-detail"),
-    path("messages", views.list_conversations, name="messages"),
+    path("messages", unread.list_conversations, name="messages"),
+    path("messages/latest", unread.show_latest_list, name="messages-latest"),
     path("messages/<uuid:conversation_id>", views.show_thread, name="thread"),
     path("messages/<uuid:conversation_id>/latest", views.show_latest, name="thread-latest"),
     path("messages/<uuid:conversation_id>/continue", views.continue_in_v2, name="thread-continue"),
@@ -17,6 +19,9 @@ urlpatterns = [
     path("messages/<uuid:conversation_id>/reopen", closing_views.reopen_conversation, name="thread-reopen"),
     path("messages/<uuid:conversation_id>/block", closing_views.block_other, name="thread-block"),
     path("messages/<uuid:conversation_id>/unblock", closing_views.unblock_other, name="thread-unblock"),
+    path("messages/<uuid:conversation_id>/unread", unread.mark_unread, name="thread-unread"),
+    path("messages/<uuid:conversation_id>/archive", unread.archive, name="thread-archive"),
+    path("messages/<uuid:conversation_id>/unarchive", unread.unarchive, name="thread-unarchive"),
     path(
         "api/messaging/help-requests/<str:help_request_id>/start-conversation",
         api.StartConversationView.as_view(),

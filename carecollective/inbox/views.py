@@ -1,17 +1,15 @@
 """Pages about one request, where help is offered, and about conversations of either version."""
 
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.cache import get_conditional_response
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
@@ -23,9 +21,9 @@ from carecollective.inbox import selectors, services
 from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.records import MessageRecord, Thread
 from carecollective.messaging.errors import ConversationExists
-from carecollective.web.api import parse_uuid, read_cursor, status_of
+from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.middleware import is_speculative
-from carecollective.web.pages import CatchRefusals, public_page, render_page
+from carecollective.web.pages import CatchRefusals, public_page, render_page, render_part
 from rollout.versions import MessagingVersion
 
 # The same words sent again after going back, in this time, are the same message.
@@ -82,13 +80,6 @@ def _offer_address(help_request_id: UUID) -> str:
 
 
 @member_page
-def list_conversations(request: MemberRequest) -> HttpResponse:
-    """Show the member's conversations of both versions, newest activity first."""
-    found = selectors.list_conversations(reader=request.user, cursor=read_cursor(request))
-    return render_page(request, "inbox/list.html", {"page": found})
-
-
-@member_page
 def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     """Show a conversation of either version, and take a new message."""
     if request.method != "POST":
@@ -112,13 +103,7 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
 def show_latest(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     """Return the latest messages as the thread shows them, for a page that stays open. It marks nothing as read."""
     thread = selectors.open_thread(reader=request.user, conversation_id=conversation_id, mark_read=False)
-    # Before anything is rendered: an open page asks every few seconds, and seldom is anything new.
-    etag = f'"{sha256(repr(thread.shown).encode()).hexdigest()[:32]}"'
-    response = get_conditional_response(request, etag=etag)
-    if response is None:
-        response = render(request, "inbox/messages.html", {"thread": thread})
-    response["ETag"] = etag
-    return response
+    return render_part(request, "inbox/messages.html", {"thread": thread}, version=thread.shown)
 
 
 @member_page

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from hashlib import sha256
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec
 from uuid import UUID, uuid4, uuid5
@@ -11,6 +12,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.forms.utils import ErrorDict
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.cache import get_conditional_response
 
 from carecollective.core.errors import (
     DomainError,
@@ -30,10 +32,27 @@ def render_page(
     request: HttpRequest, template: str, context: dict[str, Any], *, refusal: DomainError | None = None
 ) -> HttpResponse:
     """Render a page, with the status and headers of the refusal that it shows."""
-    response = render(request, template, context, status=status_of(refusal) if refusal else 200)
+    status = status_of(refusal) if refusal else 200
+    if status >= 500:
+        # The database may be away: what was typed is shown again without asking it for the count in the header.
+        context = context | {"unread": ""}
+    response = render(request, template, context, status=status)
     if refusal:
         for name, value in answer_headers(refusal).items():
             response[name] = value
+    return response
+
+
+def render_part(request: HttpRequest, template: str, context: dict[str, Any], *, version: object) -> HttpResponse:
+    """Render a part of a page for one that stays open and asks every few seconds; 304 while `version` is as it was.
+
+    Seldom is anything new, so nothing is rendered before that is known.
+    """
+    etag = f'"{sha256(repr(version).encode()).hexdigest()[:32]}"'
+    response = get_conditional_response(request, etag=etag)
+    if response is None:
+        response = render(request, template, context)
+    response["ETag"] = etag
     return response
 
 

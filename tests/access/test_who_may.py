@@ -165,7 +165,14 @@ def test_the_table_names_no_address_that_is_gone() -> None:
 def test_no_page_answers_a_post_with_what_a_reload_would_do_again() -> None:
     """What was done is shown by the page that the answer leads to. These do nothing, whatever is sent to them."""
     answering = {route for (method, route), row in SITE.items() if method == "POST" and 200 in row.answers}
-    assert answering == {"help", "requests", "messages", "messages/<uuid:conversation_id>/latest", "account/erased"}
+    assert answering == {
+        "help",
+        "requests",
+        "messages",
+        "messages/latest",
+        "messages/<uuid:conversation_id>/latest",
+        "account/erased",
+    }
 
 
 def test_staff_lists_show_no_conversations_tokens_or_sessions() -> None:

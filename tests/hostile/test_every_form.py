@@ -50,6 +50,7 @@ NO_FORMS = {
     "help": "is to read",
     "requests": "is a list, searched by GET",
     "messages": "is a list",
+    "messages/latest": "is what an open list asks for",
     "messages/<uuid:conversation_id>/latest": "is what an open thread asks for",
     "account/export/<uuid:export_id>": "is a file",
     "account/erased": "says goodbye",

@@ -300,7 +300,7 @@ def test_a_visitor_is_asked_to_sign_in(visitor):
 
 
 @pytest.mark.parametrize("kind", ["conversation", "legacy"])
-def test_the_inbox_takes_at_most_four_queries_and_a_thread_five(
+def test_the_inbox_takes_at_most_six_queries_and_a_thread_seven(
     signed_in, member, help_request, request, queries, kind
 ):
     key, helping, _asking = request.getfixturevalue(kind)
@@ -314,8 +314,9 @@ def test_the_inbox_takes_at_most_four_queries_and_a_thread_five(
         read(client, f"/messages/{key}")
     # A web process keeps the rollout's state in memory; only tests ask the table at each call.
     inbox, thread = ([one for one in asked if "rollout_state" not in one] for asked in (inbox, thread))
-    assert len(inbox) <= 4, inbox
-    assert len(thread) <= 5, thread
+    # Two of each are for the count of unread messages in the header, which every page shows: as whom, and how many.
+    assert len(inbox) <= 6, inbox
+    assert len(thread) <= 7, thread
 
 
 @pytest.fixture
