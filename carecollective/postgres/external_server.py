@@ -10,7 +10,8 @@ from carecollective.postgres.dsn import ROLE_NAMES, SERVICE_ROLES, connect, deri
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.ownership import find_other_site, mark_of, signs_in
 from carecollective.postgres.pooling import refuse_shared_sessions
-from carecollective.postgres.supported import refuse_unsupported
+
+OLDEST, NEWEST = 15, 18
 
 
 def prepare_server(database_url: str, *, secret_key: str, take_over: bool = False) -> str:
@@ -68,6 +69,31 @@ def prepare_server(database_url: str, *, secret_key: str, take_over: bool = Fals
             return ""
         revoke = sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(roles.large_object_functions(connection))
         return revoke.as_string(connection)
+
+
+def refuse_unsupported(connection: roles.Connection) -> None:
+    """Raise PostgresError unless it is PostgreSQL 15 to 18, in UTF-8, and the role uses the schema public.
+
+    Any collation is supported.
+    """
+    major, database, role = connection.info.server_version // 10_000, connection.info.dbname, connection.info.user
+    if not OLDEST <= major <= NEWEST:
+        raise PostgresError(
+            f"PostgreSQL {OLDEST} to {NEWEST} is needed, and the server of {database} is version {major}."
+        )
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise PostgresError(
+            f"The database {database} is encoded as {encoding}: create one with ENCODING 'UTF8' TEMPLATE template0, and name"
+            " it in DATABASE_URL."
+        )
+    (schema,) = connection.execute("SELECT current_schema()").fetchone() or ("",)
+    if schema != "public":
+        found = f"in the schema {schema}" if schema else "in no schema"
+        raise PostgresError(
+            f"The role {role} works {found} of the database {database}, and everything of ours is in public: see that public"
+            f' exists and that {role} may use it, and run ALTER ROLE "{role}" IN DATABASE "{database}" SET search_path = public.'
+        )
 
 
 def _refuse_other_site(connection: roles.Connection, database_url: str, secret_key: str, *, take_over: bool) -> None:

@@ -8,8 +8,7 @@ import pytest
 
 from carecollective.postgres.dsn import build_url, connection_url, parse_url
 from carecollective.postgres.errors import PostgresError
-from carecollective.postgres.external_server import prepare_server
-from carecollective.postgres.supported import refuse_unsupported
+from carecollective.postgres.external_server import prepare_server, refuse_unsupported
 from tests.postgres.support import User, ask, is_running
 from tests.waiting import wait_for
 
