@@ -87,10 +87,11 @@ def _check_facts(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Iterator[Chec
         if not wrong:
             yield Check(_GROUPS.get(part, part), part.lower(), summary, summary, ok=True)
         for difference in wrong:
-            yield _as_check(difference, live, expected)
+            yield as_check(difference, live, expected)
 
 
-def _as_check(difference: Difference, live: LiveCatalog, expected: Facts) -> Check:
+def as_check(difference: Difference, live: LiveCatalog, expected: Facts) -> Check:
+    """Return the failed check of one difference."""
     return Check(
         _GROUPS.get(difference.part, difference.part),
         difference.name,

@@ -1,6 +1,7 @@
 """Verifies the database: its structure, who may do what, and whether the rows are consistent."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
@@ -13,8 +14,7 @@ from carecollective.core.database import connected_as
 from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.verification import impersonation_checks
 from carecollective.operations.verification.checks import Check, compare
-from carecollective.operations.verification.remedies import find_remedy
-from carecollective.operations.verification.structure import SEE_BELOW, check_models, check_structure
+from carecollective.operations.verification.structure import SEE_BELOW, as_check, check_models, check_structure
 from carecollective.serving.startup_checks import find_dangers
 from rollout.alerts.judges import INVARIANTS
 from rollout.guard.integrity import count_broken
@@ -124,17 +124,10 @@ def _check_legacy(session: Session) -> Sequence[Check]:
     if not changes:
         return [compare(LEGACY, "what runs when members write", AS_TAKEN_OVER, AS_TAKEN_OVER)]
     expected = snapshot.expected(made_here=live.made_here)
+    wrong = [(change, as_check(change, live, expected)) for change in changes]
     return [
-        Check(
-            LEGACY,
-            f"{change.part.lower()}, {change.name}",
-            change.expected or "nothing",
-            change.found or "missing",
-            ok=False,
-            remedy=f"{find_remedy(change, live=live, expected=expected)} {_ACCEPT}",
-            stops_start=False,
-        )
-        for change in changes
+        replace(check, group=LEGACY, name=f"{change.part.lower()}, {change.name}", remedy=f"{check.remedy} {_ACCEPT}")
+        for change, check in wrong
     ]
 
 
