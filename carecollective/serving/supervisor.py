@@ -41,12 +41,8 @@ SAMPLE_LOGINS = (
 )
 
 
-class StartError(Exception):
-    """Why the site does not start, in one sentence for the person who tried."""
-
-
-class StopError(Exception):
-    """Why a running site could not be stopped, in one sentence."""
+class SiteError(Exception):
+    """Why the site does not start or stop, in one sentence for the person who tried."""
 
 
 class Stopped(BaseException):
@@ -90,20 +86,20 @@ def lock_path() -> Path:
 
 
 def stop_running_site() -> bool:
-    """Stop the site that runs on this DATA_DIR; return whether there was one. Raises StopError if it does not end."""
+    """Stop the site that runs on this DATA_DIR; return whether there was one. Raises SiteError if it does not end."""
     path = lock_path()
     if not settings.LOCAL_MODE or not path.exists() or not is_locked(path):
         return False
     try:
         os.kill(int(path.read_text().split()[1]), signal.SIGTERM)
     except (IndexError, ValueError, OSError) as problem:
-        raise StopError(
+        raise SiteError(
             f"The site on {settings.DATA_DIR} cannot be stopped from here ({problem}): stop it there."
         ) from None
     deadline = time.monotonic() + STOP_SECONDS + KILLED_SECONDS
     while is_locked(path):
         if time.monotonic() > deadline:
-            raise StopError(f"The site on {settings.DATA_DIR} was asked to stop, and still runs.")
+            raise SiteError(f"The site on {settings.DATA_DIR} was asked to stop, and still runs.")
         time.sleep(0.1)
     return True
 
@@ -131,14 +127,14 @@ class Site:
 
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
-        """Hold the site's lock and its port while it runs. Raises StartError when either is taken."""
+        """Hold the site's lock and its port while it runs. Raises SiteError when either is taken."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         path = lock_path()
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
         descriptor = try_lock(path)
         if descriptor is None:
-            raise StartError(f"The site is already running at {path.read_text().split()[0]} from {settings.DATA_DIR}.")
+            raise SiteError(f"The site is already running at {path.read_text().split()[0]} from {settings.DATA_DIR}.")
         try:
             with self._listening() as self.listener:
                 os.truncate(descriptor, 0)
@@ -271,15 +267,15 @@ class Site:
                     listener.bind((self.bind, self.port))
                     break
                 except PermissionError:
-                    raise StartError(
+                    raise SiteError(
                         f"PORT {self.port} needs rights that you do not have: set a PORT above 1023."
                     ) from None
                 except OSError as problem:
                     if problem.errno == errno.EADDRNOTAVAIL:
-                        raise StartError(f"BIND {self.bind} is no address of this machine.") from None
+                        raise SiteError(f"BIND {self.bind} is no address of this machine.") from None
                     if problem.errno != errno.EADDRINUSE or time.monotonic() > deadline:
                         free = f"PORT={self.port + 1} make run"
-                        raise StartError(f"PORT {self.port} is already in use: set another, such as {free}.") from None
+                        raise SiteError(f"PORT {self.port} is already in use: set another, such as {free}.") from None
                 time.sleep(POLL_SECONDS)
             yield listener
 

@@ -9,7 +9,7 @@ from carecollective.operations.commands import OperationCommand
 from carecollective.operations.drop_v2 import drop_v2
 from carecollective.operations.errors import OperationError
 from carecollective.operations.terminal import render_contents
-from carecollective.serving.supervisor import StopError, stop_running_site
+from carecollective.serving.supervisor import SiteError, stop_running_site
 
 
 class Command(OperationCommand):
@@ -54,6 +54,6 @@ class Command(OperationCommand):
     def stop_serving(self) -> None:
         try:
             stopped = stop_running_site()
-        except StopError as problem:
+        except SiteError as problem:
             raise OperationError(str(problem)) from None
         self.stderr.write("The site of this DATA_DIR is stopped." if stopped else "No site runs on this DATA_DIR.")

@@ -9,7 +9,7 @@ from django.db import OperationalError, connections
 
 from carecollective.postgres.embedded.server import release
 from carecollective.serving.static_files import collect_static_files
-from carecollective.serving.supervisor import Site, StartError, Stopped
+from carecollective.serving.supervisor import Site, SiteError, Stopped
 
 
 class Command(BaseCommand):
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             with site.claimed():
                 self.prepare()
                 code = site.serve()
-        except (StartError, OperationalError) as problem:
+        except (SiteError, OperationalError) as problem:
             raise SystemExit(str(problem).strip()) from None
         except Stopped:
             code = 0
