@@ -138,26 +138,36 @@ class JsonFormatter(structlog.stdlib.ProcessorFormatter):
 def configuration() -> dict[str, Any]:
     """Return Django's LOGGING: events of the rollout on stdout, everything else on stderr, as JSON."""
     configure_structlog()
+    events = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
+    loggers = {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        # Refusals are not incidents. Faults are errors, and logged.
+        "django.request": {"level": "ERROR"},
+        # The view that answers a malformed request logs one line, without a traceback.
+        "django.security": {"level": "CRITICAL"},
+        "axes": {"level": "WARNING"},
+        # At INFO it logs the address of each call: an alert channel's address holds a secret.
+        "httpx": {"level": "WARNING"},
+        "rollout.telemetry.events": {"handlers": ["events"], "level": "INFO", "propagate": False},
+    }
+    return _as_json("INFO", loggers, events=events)
+
+
+def gunicorn_configuration() -> dict[str, Any]:
+    """Return the configuration of gunicorn's own loggers; its access log stays off."""
+    loggers = {"gunicorn.error": {"handlers": ["console"], "level": "WARNING", "propagate": False}}
+    return _as_json("WARNING", loggers)
+
+
+def _as_json(level: str, loggers: dict[str, Any], **handlers: Any) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "carecollective.observability.logging.JsonFormatter"}},
-        "handlers": {
-            "console": {"class": "logging.StreamHandler", "formatter": "json"},
-            "events": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"},
-        },
-        "root": {"handlers": ["console"], "level": "INFO"},
-        "loggers": {
-            "django": {"handlers": [], "level": "INFO", "propagate": True},
-            # Refusals are not incidents. Faults are errors, and logged.
-            "django.request": {"level": "ERROR"},
-            # The view that answers a malformed request logs one line, without a traceback.
-            "django.security": {"level": "CRITICAL"},
-            "axes": {"level": "WARNING"},
-            # At INFO it logs the address of each call: an alert channel's address holds a secret.
-            "httpx": {"level": "WARNING"},
-            "rollout.telemetry.events": {"handlers": ["events"], "level": "INFO", "propagate": False},
-        },
+        # gunicorn's own root logger asks for a handler of this name.
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}, **handlers},
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": loggers,
     }
 
 
@@ -173,16 +183,3 @@ def configure_structlog() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-
-
-def gunicorn_configuration() -> dict[str, Any]:
-    """Return the configuration of gunicorn's own loggers; its access log stays off."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"json": {"()": "carecollective.observability.logging.JsonFormatter"}},
-        # gunicorn's own root logger asks for a handler of this name.
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "root": {"handlers": ["console"], "level": "WARNING"},
-        "loggers": {"gunicorn.error": {"handlers": ["console"], "level": "WARNING", "propagate": False}},
-    }
