@@ -108,7 +108,7 @@ def _hand_over(mail: OutgoingMail, letter: Letter, server: Any) -> None:
     message = EmailMessage(
         letter.subject,
         letter.body,
-        to=[str(mail.recipient.email)],
+        to=[mail.address or str(mail.recipient.email)],
         headers={"Message-ID": message_id(mail.pk), "Auto-Submitted": "auto-generated"},
     )
     try:

@@ -20,6 +20,10 @@ class OutgoingMail(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     recipient = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("to"))
     kind = models.TextField()
+    # Another address than the member's own, while they change it.
+    address = models.TextField(default="", db_default="")
+    # What the text is made of beside the member, such as the reference of a code: never the code.
+    reference = models.TextField(default="", db_default="")
     created_at = models.DateTimeField(_("asked for"), db_default=ClockTimestamp())
     state = models.TextField(choices=MailState.choices, default=MailState.WAITING)
     attempts = models.PositiveIntegerField(_("tries"), default=0)
@@ -36,7 +40,9 @@ class OutgoingMail(models.Model):
         verbose_name_plural = _("mail that has not arrived")
         constraints = [
             models.UniqueConstraint(
-                fields=["recipient", "kind"], name="outgoing_mail_waits_once", condition=models.Q(state="waiting")
+                fields=["recipient", "kind", "reference"],
+                name="outgoing_mail_waits_once",
+                condition=models.Q(state="waiting"),
             )
         ]
         indexes = [

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 
@@ -24,8 +24,9 @@ class Letter:
     after: Callable[[], None] | None = None
 
 
-# Called with the id of the recipient when the mail is sent. None: the mail is not needed any more.
-Compose = Callable[[UUID], Letter | None]
+# Called with the id of the recipient when the mail is sent, and with the reference where there is one. None: the mail is not
+# needed any more.
+Compose = Callable[..., Letter | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +53,36 @@ def kind_title(name: str) -> str:
 
 def compose(mail: OutgoingMail) -> Letter | None:
     """Write the letter as of now. Raises NotNow; KeyError for a kind that this release does not know."""
-    return _kinds[mail.kind].compose(mail.recipient_id)
+    given = (mail.reference,) if mail.reference else ()
+    return _kinds[mail.kind].compose(mail.recipient_id, *given)
 
 
-def queue_mail(kind: str, *recipient_ids: UUID) -> None:
-    """Queue a mail of this kind for each member, unless one waits. Part of the caller's transaction."""
-    OutgoingMail.objects.bulk_create(
-        [OutgoingMail(kind=kind, recipient_id=recipient_id) for recipient_id in recipient_ids], ignore_conflicts=True
-    )
+def queue_mail(kind: str, *recipient_ids: UUID, reference: str = "", address: str = "") -> None:
+    """Queue a mail of this kind and reference for each member, unless one waits. Part of the caller's transaction.
+
+    It goes to the member's own address, or to `address` while they change theirs.
+    """
+    mails = [
+        OutgoingMail(kind=kind, recipient_id=recipient_id, reference=reference, address=address)
+        for recipient_id in recipient_ids
+    ]
+    OutgoingMail.objects.bulk_create(mails, ignore_conflicts=True)
+
+
+def queue_nothing(kind: str) -> None:
+    """Take as long as `queue_mail`, and queue nothing: an unknown address must not be told from a member's by the time."""
+    with transaction.atomic():
+        queue_mail(kind, uuid4())
+        transaction.set_rollback(True)
 
 
 def cancel_mail(recipient_id: UUID) -> None:
-    """Cancel all mail to a member that was not sent."""
-    OutgoingMail.objects.filter(recipient_id=recipient_id, state__in=(MailState.WAITING, MailState.DEAD)).update(
+    """Cancel all mail to a member that was not sent, and forget what other addresses it was for."""
+    mails = OutgoingMail.objects.filter(recipient_id=recipient_id)
+    mails.filter(state__in=(MailState.WAITING, MailState.DEAD)).update(
         state=MailState.SKIPPED, settled_at=ClockTimestamp()
     )
+    mails.exclude(address="", reference="").update(address="", reference="")
 
 
 def try_again(mail_ids: Collection[UUID]) -> int:

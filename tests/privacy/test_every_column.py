@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from carecollective.accounts.models import User
+from carecollective.mail.queue import queue_mail
 from carecollective.privacy.erasure import erase_for_member, sweep
 from carecollective.privacy.models import Erasure
 from rollout.alerts import lifecycle
@@ -59,7 +60,7 @@ REASONS = {
     """,
     NUMBERS: """
         application_logs.request_id axes_accesslog.session_hash core_clientratelimithit.client django_admin_log.object_id
-        knox_authtoken.digest knox_authtoken.token_key privacy_erasure.record_head_after privacy_erasure.record_head_before
+        knox_authtoken.digest knox_authtoken.token_key mail_outgoingmail.reference privacy_erasure.record_head_after privacy_erasure.record_head_before
         rollout_approval_key.inner_pad rollout_approval_key.outer_pad rollout_audit_entry.digest rollout_audit_entry.hash
         rollout_change.hash rollout_flag.salt rollout_proposal.decision_proof rollout_proposal.proof
         rollout_sign_off.release
@@ -135,6 +136,7 @@ def zerlina_as_staff(zerlina, staff, shown, settings, beyond_policies):
         actor=zerlina, alert_id=lifecycle.raise_alert(Finding(rule, "One mail", {}), stage=DISABLED).pk
     )
     send_test_message(channel="slack", actor=zerlina)
+    queue_mail("password_link", zerlina.pk, address="zq@example.org")
     change_alerts.note_changes()
     with beyond_policies() as cursor:
         # What was delivered is on record as it was.
