@@ -229,6 +229,8 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "allauth",
+    "allauth.account",
     "axes",
     "corsheaders",
     "csp",
@@ -260,6 +262,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 TEMPLATES = [
@@ -273,6 +276,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "carecollective.inbox.unread.context.unread",
                 "django.contrib.messages.context_processors.messages",
+                "carecollective.accounts.pages.mail_folder",
             ],
         },
     }
@@ -324,6 +328,31 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_LOCKOUT_CALLABLE = "carecollective.accounts.views.locked_out"
 AXES_VERBOSE = False
 
+# The steps of a sign-in and of confirming an address: docs/decisions/0037-sign-in-with-django-allauth.md
+ACCOUNT_ADAPTER = "carecollective.accounts.allauth.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+# At joining only: whoever signs in with a password is asked on their account page.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_LOGIN_BY_CODE_TIMEOUT = 15 * 60
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_PREVENT_ENUMERATION = True
+# The adapter sends none, and takes as long as for a member.
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60
+ACCOUNT_REAUTHENTICATION_METHODS = ["password", "mfa"]
+# They would count in each process's own memory: ours count in the database.
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_FORMS = {
+    "request_login_code": "carecollective.accounts.allauth.forms.RequestLoginCodeForm",
+    "confirm_login_code": "carecollective.accounts.allauth.forms.ConfirmLoginCodeForm",
+    "confirm_email_verification_code": "carecollective.accounts.allauth.forms.ConfirmEmailForm",
+}
+
 # What the browser may do
 
 CSRF_FAILURE_VIEW = "carecollective.web.views.csrf_failed"
@@ -371,7 +400,8 @@ LOGGING = logging.configuration()
 vars().update(
     read("EMAIL_URL", dict[str, Any](), mail_server, "a mail server such as smtp+tls://user:password@host:587")
 )
-if not os.environ.get("EMAIL_URL", "").strip():
+SENDS_MAIL = bool(os.environ.get("EMAIL_URL", "").strip())
+if not SENDS_MAIL:
     EMAIL_BACKEND = "carecollective.mail.file_backend.FileBackend"
 # Set with a mail server too, so that older files are still pruned.
 EMAIL_FILE_PATH = DATA_DIR / "mail"

@@ -8,7 +8,7 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from carecollective.accounts import taken_address  # noqa: PLC0415 -- needs the models
-        from carecollective.accounts.sign_in import passwords  # noqa: PLC0415 -- needs the models
+        from carecollective.accounts.sign_in import mails, passwords  # noqa: PLC0415 -- needs the models
         from carecollective.mail import queue  # noqa: PLC0415
 
         queue.register(
@@ -19,3 +19,4 @@ class AccountsConfig(AppConfig):
             title=_("Somebody joined with a member's address"),
             compose=taken_address.compose_member_already,
         )
+        mails.register()

@@ -53,6 +53,35 @@ class PasswordForm(RawForm):
     )
 
 
+class ForgottenPasswordForm(RawForm):
+    email = forms.Field(
+        label=_("E-mail"), widget=forms.EmailInput(attrs={"autocomplete": "username", "autofocus": True})
+    )
+
+
+class ChangePasswordForm(RawForm):
+    old_password = forms.Field(
+        label=_("Password that you have now"),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password", "autofocus": True}),
+    )
+    password = forms.Field(
+        label=_("New password"),
+        help_text=_("At least 10 characters. Three or four words in a row are easy to remember."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
+class ChangeEmailForm(RawForm):
+    email = forms.Field(
+        label=_("New e-mail address"), widget=forms.EmailInput(attrs={"autocomplete": "email", "autofocus": True})
+    )
+    password = forms.Field(
+        label=_("Your password"),
+        help_text=_("So that nobody else can take your account."),
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+
 class ProfileForm(RawForm):
     name = forms.Field(label=_("Name"), widget=forms.TextInput(attrs={"autocomplete": "name"}))
     location = forms.Field(

@@ -60,6 +60,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         "self", models.SET_NULL, null=True, blank=True, db_column="approved_by", related_name="+"
     )
     created_at = models.DateTimeField(_("member since"), db_default=ClockTimestamp(), editable=False)
+    # The page that they wanted to reach when they joined.
+    wanted_path = models.TextField(null=True, blank=True, editable=False)
     # Sessions and password links from before this moment are no longer valid.
     signed_out_at = models.DateTimeField(null=True, editable=False)
 

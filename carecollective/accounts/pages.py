@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, cast
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 
@@ -32,3 +33,9 @@ def member_page(
         return view(cast("MemberRequest", request), *args, **kwargs)
 
     return answer
+
+
+def mail_folder(request: HttpRequest) -> dict[str, Any]:
+    """Tell templates where mail lies on a site that sends none and that only its own machine reaches."""
+    is_shown = settings.LOCAL_MODE and not settings.SENDS_MAIL
+    return {"mail_folder": settings.EMAIL_FILE_PATH if is_shown else None}

@@ -15,7 +15,6 @@ from django.contrib.auth.signals import user_logged_in
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -23,6 +22,7 @@ from knox.models import AuthToken
 from knox.settings import knox_settings
 
 from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
+from carecollective.accounts.sign_in.addresses import EMAIL_MAX, clean_address, is_confirmed
 from carecollective.accounts.taken_address import tell_member
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
@@ -30,9 +30,9 @@ from carecollective.core.rate_limits import count_client_use, sign_ups
 from carecollective.core.text import can_be_kept, read_text
 
 NAME_MAX = 100
-EMAIL_MAX = 254
 LOCATION_MAX = 100
 REASON_MAX = 500
+WANTED_PATH_MAX = 500
 # What staff may change of a member: columns of the row, and many-to-many relations.
 CHANGED_BY_STAFF = ("name", "location", "is_active", "is_staff", "is_superuser")
 LINKED_BY_STAFF = ("groups", "user_permissions")
@@ -44,6 +44,10 @@ class NotApproved(NotPermitted):
     )
 
 
+class AddressNotConfirmed(NotPermitted):
+    message = _("This applicant has not confirmed their e-mail address yet. Their account page asks them to.")
+
+
 class AdministratorExists(NotPermitted):
     message = _("There is an administrator already, who can make others staff at /admin/.")
 
@@ -51,7 +55,9 @@ class AdministratorExists(NotPermitted):
 class SignInLocked(RateLimitExceeded):
     """Too many sign-ins to this account failed from this IP address."""
 
-    message = _("Too many sign-ins failed. Please wait half an hour, or ask staff for help.")
+    message = _(
+        "Too many sign-ins failed. Please wait half an hour, or sign in with a code that we send you by e-mail."
+    )
 
     def __init__(self) -> None:
         super().__init__(retry_after=round(settings.AXES_COOLOFF_TIME * 3600))
@@ -88,6 +94,7 @@ def sign_up(
     password: Any,
     location: Any = "",
     reason: Any = "",
+    wanted_path: str = "",
     request: HttpRequest | None = None,
     key: UUID | None = None,
 ) -> User | None:
@@ -98,7 +105,7 @@ def sign_up(
     too many from one IP address.
     """
     refused: dict[str, list[Any]] = {}
-    texts = {"email": _email(email, refused), "name": _name(name, refused)}
+    texts = {"email": clean_address(email, refused), "name": _name(name, refused)}
     for field, value, longest in (("location", location, LOCATION_MAX), ("reason", reason, REASON_MAX)):
         texts[field] = _short_text(field, value, longest, refused)
     applicant = User(pk=key or uuid4(), email=texts["email"], name=texts["name"], location=texts["location"] or None)
@@ -113,6 +120,7 @@ def sign_up(
     if request is not None:
         count_client_use(request=request, limit=sign_ups())
     applicant.application_reason = texts["reason"] or None
+    applicant.wanted_path = wanted_path if 0 < len(wanted_path) <= WANTED_PATH_MAX else None
     applicant.set_password(password)
     try:
         with transaction.atomic():
@@ -140,7 +148,7 @@ def create_administrator(*, email: Any, name: Any, although_there_is_one: bool =
     member = User.objects.select_for_update(no_key=True).filter(email=address).first()
     if member is None:
         refused: dict[str, list[Any]] = {}
-        member = User(email=_email(email, refused), name=_name(name, refused))
+        member = User(email=clean_address(email, refused), name=_name(name, refused))
         if refused:
             raise ValidationRefused(refused)
         member.set_unusable_password()
@@ -224,10 +232,15 @@ def update_preferences(
 def approve_member(*, actor: User, member_id: UUID) -> None:
     """Approve a member. For an approved one, the earlier approval stays on record.
 
-    Raises NotPermitted for oneself and for a member who may not sign in; what `get_member_managed_by` raises.
+    Raises NotPermitted for oneself and for a member who may not sign in; AddressNotConfirmed where the site sends mail; what
+    `get_member_managed_by` raises.
     """
-    if not _get_other_member(actor, member_id).is_active:
+    member = _get_other_member(actor, member_id)
+    if not member.is_active:
         raise NotPermitted(_("This member may not sign in."))
+    # On a site that sends no mail nobody can confirm an address.
+    if settings.SENDS_MAIL and not is_confirmed(member):
+        raise AddressNotConfirmed
     User.objects.filter(pk=member_id).exclude(verification_status=VerificationStatus.APPROVED).update(
         verification_status=VerificationStatus.APPROVED,
         approved_at=ClockTimestamp(),
@@ -296,16 +309,6 @@ def prune_sessions_and_tokens() -> int:
     sessions, _by_model = Session.objects.filter(expire_date__lt=ClockTimestamp()).delete()
     tokens, _by_model = AuthToken.objects.filter(expiry__lt=ClockTimestamp()).delete()
     return int(sessions + tokens)
-
-
-def _email(value: Any, refused: dict[str, list[Any]]) -> str:
-    email = str(value).strip().lower()
-    try:
-        MaxLengthValidator(EMAIL_MAX)(email)
-        validate_email(email)
-    except ValidationError:
-        refused["email"] = [_("Please check your e-mail address.")]
-    return email
 
 
 def _name(value: Any, refused: dict[str, list[Any]]) -> str:

@@ -59,6 +59,14 @@ def sign_ups() -> Limit:
     return Limit("sign_up", settings.SIGN_UPS_PER_HOUR, timedelta(hours=1))
 
 
+def mails_asked_for() -> Limit:
+    return Limit("ask_for_mail", settings.SIGN_UPS_PER_HOUR, timedelta(hours=1))
+
+
+def mails_to_one_address() -> Limit:
+    return Limit("mail_to_address", 10, timedelta(hours=1))
+
+
 def count_use(*, member: Member, limit: Limit) -> Quota:
     """Count one use, in the action's own transaction, and return what is left. A rollback takes the use back.
 
@@ -74,9 +82,21 @@ def count_client_use(*, request: HttpRequest, limit: Limit) -> int:
 
     Raises RateLimitExceeded as `count_use` does. The address itself is not kept, only a keyed hash of it.
     """
-    client = salted_hmac("carecollective.core.rate_limits", client_ip(request), algorithm="sha256").hexdigest()[:32]
-    hit_id, _quota = _count(_COUNT_CLIENT, client, limit)
+    hit_id, _quota = _count(_COUNT_CLIENT, _keyed_hash(client_ip(request)), limit)
     return hit_id
+
+
+@transaction.atomic
+def count_mailbox_use(address: str) -> None:
+    """Count one mail that somebody asked for, to this address, whosever it is. Raises RateLimitExceeded as `count_use` does.
+
+    The address itself is not kept, only a keyed hash of it.
+    """
+    _count(_COUNT_CLIENT, _keyed_hash(address.strip().lower()), mails_to_one_address())
+
+
+def _keyed_hash(text: str) -> str:
+    return salted_hmac("carecollective.core.rate_limits", text, algorithm="sha256").hexdigest()[:32]
 
 
 def forgive_client_use(hit_id: int) -> None:

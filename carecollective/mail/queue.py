@@ -69,11 +69,18 @@ def queue_mail(kind: str, *recipient_ids: UUID, reference: str = "", address: st
     OutgoingMail.objects.bulk_create(mails, ignore_conflicts=True)
 
 
-def queue_nothing(kind: str) -> None:
-    """Take as long as `queue_mail`, and queue nothing: an unknown address must not be told from a member's by the time."""
-    with transaction.atomic():
-        queue_mail(kind, uuid4())
-        transaction.set_rollback(True)
+@transaction.atomic
+def queue_mail_or_nothing(kind: str, recipient_id: UUID | None, **about: str) -> None:
+    """Queue a mail; without a recipient, take as long and queue nothing.
+
+    An address that nobody has must not be told from a member's by the time.
+    """
+    before = transaction.savepoint()
+    queue_mail(kind, recipient_id or uuid4(), **about)
+    if recipient_id is None:
+        transaction.savepoint_rollback(before)
+    else:
+        transaction.savepoint_commit(before)
 
 
 def cancel_mail(recipient_id: UUID) -> None:

@@ -54,6 +54,11 @@ def collect(*, member: User, on_progress: Callable[[int, int], None]) -> Row:
         data: Row = {
             "made_at": fetch_all("SELECT clock_timestamp()")[0][0],
             "profile": _json("SELECT to_jsonb(p) - 'password' FROM profiles p WHERE id = %s", member)[0],
+            "addresses": _json(
+                "SELECT jsonb_build_object('email', email, 'confirmed', verified) FROM account_emailaddress"
+                " WHERE user_id = %s",
+                member,
+            ),
             "preferences": _json("SELECT to_jsonb(p) FROM messaging_preferences p WHERE user_id = %s", member),
             "help_requests": _json(
                 "SELECT to_jsonb(r) FROM help_requests r WHERE user_id = %s ORDER BY created_at, id", member

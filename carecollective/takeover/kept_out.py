@@ -75,7 +75,10 @@ WITH why AS (
     verification_status = CASE WHEN 'unconfirmed' = ANY (why.kinds) AND p.verification_status::text = 'approved'
       THEN 'pending' ELSE p.verification_status END
   FROM why WHERE p.id::text = why.member AND (p.kept_out_reason IS NULL OR %(again)s)
-  RETURNING why.kinds
+  RETURNING p.id, why.kinds
+), unconfirmed AS (
+  UPDATE account_emailaddress a SET verified = false FROM kept
+  WHERE a.user_id = kept.id AND 'unconfirmed' = ANY (kept.kinds)
 )
 SELECT kind, count(*) FROM kept, unnest(kinds) kind GROUP BY kind
 """

@@ -22,8 +22,9 @@ from carecollective.web.pages import answer_error
 
 logger = logging.getLogger(__name__)
 
-# Not shown: tokens are made by signing in, and waffle decides nothing here.
-HIDDEN_APPS = frozenset({"knox", "waffle"})
+# Not shown: tokens are made by signing in, waffle decides nothing here, and whoever could write a member's address or second
+# factor could sign in as them.
+HIDDEN_APPS = frozenset({"account", "knox", "mfa", "waffle"})
 USERNAME_MAX = 254
 
 

@@ -54,6 +54,8 @@ NO_FORMS = {
     "messages/<uuid:conversation_id>/latest": "is what an open thread asks for",
     "account/export/<uuid:export_id>": "is a file",
     "account/erased": "says goodbye",
+    "account/email/code": "asks who has been sent a code: tests/accounts/test_code_sign_in.py",
+    "login/code/confirm": "asks who has been sent a code: tests/accounts/test_code_sign_in.py",
 }
 
 

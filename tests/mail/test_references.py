@@ -6,7 +6,7 @@ from carecollective.core.database import ClockTimestamp
 from carecollective.mail import queue
 from carecollective.mail.delivery import send_waiting
 from carecollective.mail.models import MailState, OutgoingMail
-from carecollective.mail.queue import Letter, cancel_mail, queue_mail, queue_nothing
+from carecollective.mail.queue import Letter, cancel_mail, queue_mail, queue_mail_or_nothing
 from tests.mail.conftest import KIND
 
 pytestmark = pytest.mark.django_db
@@ -36,7 +36,7 @@ def test_a_mail_goes_to_the_address_that_is_being_confirmed(member, server):
 
 
 def test_nothing_is_queued_for_an_unknown_address():
-    queue_nothing(KIND)
+    queue_mail_or_nothing(KIND, None)
     assert not OutgoingMail.objects.exists()
 
 

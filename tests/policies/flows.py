@@ -15,7 +15,9 @@ from django.db import connection
 from django.test import Client
 from django.utils.module_loading import import_string
 
+from carecollective.accounts.sign_in.codes import code_of
 from carecollective.accounts.sign_in.passwords import choose_password, send_password_link
+from carecollective.mail.models import OutgoingMail
 from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure, exports
 from carecollective.serving.worker import Worker
@@ -61,6 +63,13 @@ def use_accounts(recording: Recording, request: Request) -> None:
     client, email = Client(), world.stranger.email
     with recording.running():
         client.post("/signup", {"name": "New", "email": "new@example.org", "password": "a long enough one"})
+        client.post("/account/email/code", {"code": newest_code()})
+        client.post("/account/password", {"old_password": "a long enough one", "password": "another long enough one"})
+        client.post("/account/email", {"email": "newer@example.org", "password": "another long enough one"})
+        client.post("/account/email/code", {"code": newest_code()})
+        client.post("/logout")
+        client.post("/login/code", {"email": "newer@example.org"})
+        client.post("/login/code/confirm", {"code": newest_code()})
         client.post("/logout")
         for _attempt in range(2):
             client.post("/login", {"email": email, "password": "wrong"})
@@ -73,7 +82,14 @@ def use_accounts(recording: Recording, request: Request) -> None:
         client.get("/api/rollout/me", headers={"authorization": f"Token {answer.json()['token']}"})
         exports.prepare_waiting()
         client.get(f"/account/export/{exports.newest_export(member=world.stranger).pk}")  # type: ignore[union-attr]
+        client.post("/password/forgotten", {"email": email})
         client.post("/account/erase", {"password": PASSWORD})
+
+
+def newest_code() -> str:
+    """Return the code of the newest mail that has one, without sending it."""
+    newest = OutgoingMail.objects.exclude(reference="").select_related("recipient").latest("created_at")
+    return code_of(newest.reference, newest.recipient)
 
 
 def use_conversations(recording: Recording, request: Request) -> None:

@@ -64,6 +64,7 @@ def test_the_search_finds_what_there_is_before(life, find_everywhere):
     tables = {line.split(":")[0] for line in find_everywhere(*TRACES)}
     assert tables == {
         "auth.users",
+        "public.account_emailaddress",
         "public.axes_accessattempt",
         "public.conversations",
         "public.conversations_v2",

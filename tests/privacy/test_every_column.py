@@ -39,6 +39,7 @@ NUMBERS = "hashes, keys and versions"
 DJANGOS = "Django's own names of its tables, permissions and migrations"
 NO_MEMBERS = "names of machines, database roles, functions and settings"
 STAFF_WROTE = "named by staff for a group or a switch, and about no person"
+NEVER_WRITTEN = "part of a library's option that is off: the web role has no right to it"
 DELETED = "the row is deleted with its member, as other tests hold"
 REASONS = {
     A_WORD_OF_OURS: """
@@ -73,6 +74,7 @@ REASONS = {
         adoption_takeover.what_runs rollout_change.database_role rollout_drain_certificate.holders
         rollout_guard_lease.holder rollout_process.key rollout_rollback.database_role
     """,
+    NEVER_WRITTEN: "account_emailconfirmation.key",
     STAFF_WROTE: """
         auth_group.name rollout_flag.languages rollout_flag.name rollout_flag.note waffle_sample.name waffle_sample.note
         waffle_switch.name waffle_switch.note
@@ -139,6 +141,7 @@ def zerlina_as_staff(zerlina, staff, shown, settings, beyond_policies):
     queue_mail("password_link", zerlina.pk, address="zq@example.org")
     change_alerts.note_changes()
     with beyond_policies() as cursor:
+        cursor.execute("UPDATE profiles SET wanted_path = '/requests?q=Zerlina' WHERE id = %s", [zerlina.pk])
         # What was delivered is on record as it was.
         cursor.execute("UPDATE rollout_delivery SET delivered_at = now()")
         for table in ("axes_accesslog", "axes_accessfailurelog"):

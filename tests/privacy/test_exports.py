@@ -298,6 +298,6 @@ def test_the_account_page_asks_one_question_more(ada, signed_in):
     client.get("/account")
     with CaptureQueriesContext(connection) as queries:
         client.get("/account")
-    # Session, member, preferences and tokens; the questions for exports and for blocks are each asked within a transaction of
+    # Session, member, preferences, tokens, confirmed address; the questions for exports and for blocks are each asked within a transaction of
     # four statements more.
-    assert len(queries) <= 14
+    assert len(queries) <= 15

@@ -1,4 +1,4 @@
-"""Links to choose a new password. Staff have one sent to the member's own address.
+"""Passwords: changing one's own, and links to choose a new one. A link goes to the member's own address.
 
 Staff cannot set a member's password, because they could then sign in as the member.
 """
@@ -9,10 +9,12 @@ from uuid import UUID
 
 from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -20,9 +22,11 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import get_member_managed_by
+from carecollective.accounts.sign_in.addresses import clean_address
 from carecollective.core.errors import InvalidInput, ValidationRefused
+from carecollective.core.rate_limits import count_client_use, count_mailbox_use, mails_asked_for
 from carecollective.core.text import can_be_kept
-from carecollective.mail.queue import Letter, queue_mail
+from carecollective.mail.queue import Letter, queue_mail, queue_mail_or_nothing
 
 LINK_MAIL = "password_link"
 
@@ -30,7 +34,7 @@ LINK_MAIL = "password_link"
 class PasswordLinkExpired(InvalidInput):
     message = _(
         "This link has been used already, or it is too old. If you have just chosen a password with it, sign in with "
-        "that one. Otherwise please ask staff for a new link."
+        "that one. Otherwise ask for a new link."
     )
 
 
@@ -58,6 +62,38 @@ def send_password_link(*, actor: User, member_id: UUID) -> None:
     if not (member.is_active and member.email):
         raise NoAddress
     queue_mail(LINK_MAIL, member.pk)
+
+
+def request_password_link(*, request: HttpRequest, email: Any) -> None:
+    """Queue a mail with a link to who has this address. For any other address, nothing happens in the same time.
+
+    Raises ValidationRefused naming `email`; RateLimitExceeded for each network and each address.
+    """
+    refused: dict[str, list[Any]] = {}
+    address = clean_address(email, refused)
+    if refused:
+        raise ValidationRefused(refused)
+    count_client_use(request=request, limit=mails_asked_for())
+    with transaction.atomic():
+        count_mailbox_use(address)
+        member = User.objects.filter(email=address, is_active=True).first()
+        queue_mail_or_nothing(LINK_MAIL, member.pk if member else None)
+
+
+def change_password(*, request: HttpRequest, actor: User, old_password: Any, password: Any) -> User:
+    """Replace the member's password, who gives the old one, and tell them by mail. Return the member with it.
+
+    It ends their other sessions, their tokens and links. Raises ValidationRefused naming `old_password` or `password`.
+    """
+    is_text = isinstance(old_password, str) and old_password and can_be_kept(old_password)
+    checked = authenticate(request, username=actor.email, password=old_password) if is_text else None
+    if not isinstance(checked, User) or checked != actor:
+        raise ValidationRefused({"old_password": [_("This is not your password. Nothing was changed.")]})
+    _check_new_password(password, checked)
+    if not checked.replace_password(str(password)):
+        raise ValidationRefused({"old_password": [_("Your account was changed meanwhile. Please sign in again.")]})
+    queue_mail("password_changed", checked.pk)
+    return checked
 
 
 def make_password_link(member: User) -> str:
@@ -90,17 +126,21 @@ def choose_password(*, account: Any, token: Any, password: Any) -> None:
     holder = _holder(User.objects.select_for_update(no_key=True), account, token)
     if holder is None:
         raise PasswordLinkExpired
+    _check_new_password(password, holder)
+    holder.set_password(str(password))
+    holder.save(update_fields=["password"])
+    AccessAttempt.objects.filter(username=holder.email).delete()
+
+
+def _check_new_password(password: Any, member: User) -> None:
     if not can_be_kept(str(password)):
         raise ValidationRefused(
             {"password": [_("One of these characters cannot be used in a password. Please choose others.")]}
         )
     try:
-        validate_password(str(password), user=holder)
+        validate_password(str(password), user=member)
     except ValidationError as error:
         raise ValidationRefused({"password": list(error.messages)}) from None
-    holder.set_password(str(password))
-    holder.save(update_fields=["password"])
-    AccessAttempt.objects.filter(username=holder.email).delete()
 
 
 def _holder(members: Any, account: Any, token: Any) -> User | None:
