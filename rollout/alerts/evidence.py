@@ -82,6 +82,7 @@ class Rule:
     `minimum` is how many operations must have been seen, `fewest` how many bad ones: two failures of five may be chance.
     With `of_stage`, the rule judges the present stage only, and its alert ends with the stage.
     While an alert of a kind in `silenced_by` is open, this rule opens none: one cause, one message.
+    `window_seconds` is the period that it judges, and `condition` says in words when it fires.
     `title` names the state, `consequence` what it means for members, `action` what to do, `over` how its end is told.
     """
 

@@ -1,8 +1,9 @@
 """The metrics at /metrics: counters of every process of the site, and the rollout's state from the database."""
 
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
+from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -36,29 +37,24 @@ class RolloutCollector(Collector):
         except DatabaseError:
             found, up = [], 0
         yield _gauge("carecollective_database_up", "Whether the database answered.", up)
-        age = snapshot.age_seconds()
-        if age is not None:
-            yield _gauge(
-                "carecollective_snapshot_age_seconds", "How old the answering process's view of the rollout is.", age
-            )
+        if (age := snapshot.age_seconds()) is not None:
+            description = "How old the answering process's view of the rollout is."
+            yield _gauge("carecollective_snapshot_age_seconds", description, age)
         yield from found
 
 
-def _gauge(name: str, description: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, description, value=value)
-
-
-def _gauges(name: str, description: str, labels: list[str], values: Iterable[tuple[list[str], float]]) -> Metric:
+def _gauge(name: str, description: str, value: float | Mapping[Any, float], *labels: str) -> Metric:
+    """Make a gauge of one value, or of a value for each combination of labels."""
     family = GaugeMetricFamily(name, description, labels=labels)
-    for of_labels, value in values:
-        family.add_metric(of_labels, value)
+    for key, one in value.items() if isinstance(value, Mapping) else [((), value)]:
+        family.add_metric(key, one)
     return family
 
 
 def _of_flag() -> Iterator[Metric]:
     state = snapshot.current()
-    stages = [([kind.value], float(state.stage.kind is kind)) for kind in StageKind]
-    yield _gauges("carecollective_rollout_stage", "1 for the stage that the rollout is in.", ["stage"], stages)
+    stages = {(kind.value,): float(state.stage.kind is kind) for kind in StageKind}
+    yield _gauge("carecollective_rollout_stage", "1 for the stage that the rollout is in.", stages, "stage")
     shares = {StageKind.ENABLED: 100.0, StageKind.PERCENTAGE: state.stage.permille / 10}
     share = shares.get(state.stage.kind, 0.0)
     yield _gauge("carecollective_rollout_percent", "The share of members in V2 by percentage, 0 to 100.", share)
@@ -76,8 +72,7 @@ def _of_conversations() -> Iterator[Metric]:
         ),
         ("carecollective_conversations_new_today", "Conversations opened in the last 24 hours, by version.", "new"),
     ):
-        values = [([one.version], getattr(one, field)) for one in found]
-        yield _gauges(name, description, ["version"], values)
+        yield _gauge(name, description, {(one.version,): getattr(one, field) for one in found}, "version")
     adopted = operations_metrics.adoption(found)
     if adopted.share is not None:
         description = "The share of V2 in the conversations opened in the last 24 hours; absent where none was."
@@ -90,8 +85,8 @@ def _of_alerts() -> Iterator[Metric]:
     for kind, severity, count in fetch_all(query):
         known = kind if is_known(kind) else "other"
         opened[known, severity] = opened.get((known, severity), 0) + count
-    values = [(list(labels), count) for labels, count in sorted(opened.items())]
-    yield _gauges("carecollective_open_alerts", "Open alerts, by what they are about.", ["kind", "severity"], values)
+    values = dict(sorted(opened.items()))
+    yield _gauge("carecollective_open_alerts", "Open alerts, by what they are about.", values, "kind", "severity")
 
 
 def _of_helpers() -> Iterator[Metric]:
@@ -100,12 +95,12 @@ def _of_helpers() -> Iterator[Metric]:
     if lease is not None and lease.renewed_at is not None:
         description = "How long ago the guard last gave a sign of life."
         yield _gauge("carecollective_guard_lease_age_seconds", description, lease.age_seconds)
-    for (age,) in fetch_all(
+    query = (
         "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float FROM core_workerheartbeat WHERE name = 'worker'"
-    ):
-        yield _gauge(
-            "carecollective_worker_heartbeat_age_seconds", "How long ago the worker last gave a sign of life.", age
-        )
+    )
+    for (age,) in fetch_all(query):
+        description = "How long ago the worker last gave a sign of life."
+        yield _gauge("carecollective_worker_heartbeat_age_seconds", description, age)
 
 
 @require_safe

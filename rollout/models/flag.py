@@ -3,7 +3,6 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
 from waffle.models import AbstractUserFlag
 
 from carecollective.core.database import ClockTimestamp
@@ -13,7 +12,7 @@ from rollout.targeting.cohort import decision_for
 from rollout.targeting.state import FLAG_NAME
 from rollout.versions import MessagingVersion
 
-USE_ROLLOUT = _(
+USE_ROLLOUT = (
     "Nothing was changed: this site does not read waffle's settings. "
     "Move the rollout in the control room or with `manage.py rollout`."
 )
@@ -54,7 +53,7 @@ class Flag(AbstractUserFlag):
         """Write a new flag, or only its stage and V1 writes. Raises TypeError for waffle's columns, which nothing reads."""
         columns = options.get("update_fields")
         if not self._state.adding and (columns is None or not {"stage", "v1_writes"}.issuperset(columns)):
-            raise TypeError(str(USE_ROLLOUT))
+            raise TypeError(USE_ROLLOUT)
         super().save(*args, **options)
 
     @classmethod

@@ -11,5 +11,5 @@ class Command(waffle_delete.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["flag_names"]:
-            raise CommandError(str(USE_ROLLOUT))
+            raise CommandError(USE_ROLLOUT)
         super().handle(*args, **options)

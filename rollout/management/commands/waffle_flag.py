@@ -12,5 +12,5 @@ class Command(waffle_flag.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         # waffle would report success, and nothing reads what it writes.
         if not options["list_flags"]:
-            raise CommandError(str(USE_ROLLOUT))
+            raise CommandError(USE_ROLLOUT)
         super().handle(*args, **options)
