@@ -196,6 +196,7 @@ WORKER_TASKS = (
     # The rollout
     ("rollout.guard.mail_watch.check_mail", 30),
     ("rollout.telemetry.retention.prune_events", 3600),
+    ("carecollective.contact.services.prune_messages", 3600),
     ("rollout.guard.change_alerts.note_changes", 5),
     ("rollout.guard.absence.check_guard", 5),
     ("rollout.alerts.notifications.deliver_waiting", 5),
@@ -215,6 +216,7 @@ INSTALLED_APPS = [
     "carecollective.operations",
     "carecollective.inbox",
     "carecollective.safety",
+    "carecollective.contact",
     "carecollective.help_requests",
     "carecollective.accounts",
     "carecollective.mail",

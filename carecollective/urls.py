@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("carecollective.safety.urls")),
     path("", include("carecollective.privacy.urls")),
     path("", include("carecollective.moderation.urls")),
+    path("", include("carecollective.contact.urls")),
     path("", include("carecollective.help_requests.urls")),
     path("", include("carecollective.inbox.urls")),
 ]

@@ -22,6 +22,7 @@ class Retention:
 
 
 FAILED_SIGN_INS_KEPT = timedelta(days=1)
+CONTACT_MESSAGES_KEPT = timedelta(days=180)
 # The record of mail, and, without a mail server, the mail itself.
 MAIL_KEPT = timedelta(days=30)
 
@@ -77,6 +78,12 @@ def read() -> Sequence[Retention]:
             "carecollective.privacy.retention.prune_failed_sign_ins",
         ),
         (_("Record of mail to members"), _days(MAIL_KEPT), fixed, "carecollective.mail.delivery.prune_mail"),
+        (
+            _("Messages to staff"),
+            _days(CONTACT_MESSAGES_KEPT),
+            fixed,
+            "carecollective.contact.services.prune_messages",
+        ),
         (
             _("Mail in files, without a mail server"),
             _days(MAIL_KEPT),

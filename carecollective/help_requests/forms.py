@@ -22,11 +22,13 @@ class HelpRequestForm(IdempotentForm):
     )
     category = forms.Field(
         label=_("What kind of help?"),
+        help_text=_("We put “Something else”. Please change it if another kind fits."),
         initial=Category.OTHER,
         widget=forms.Select(choices=Category.choices),
     )
     urgency = forms.Field(
         label=_("How soon?"),
+        help_text=_("We put “Any time”. Please change it if it has to be sooner."),
         initial=Urgency.NORMAL,
         widget=forms.Select(choices=Urgency.choices),
     )

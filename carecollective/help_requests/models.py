@@ -70,3 +70,18 @@ class HelpRequest(models.Model):
     def is_available(self) -> bool:
         """Whether help can still be offered."""
         return self.status in AVAILABLE
+
+
+class StatusChange(models.Model):
+    """A change of a request's status, as the request's conversations tell of it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    help_request = models.ForeignKey(HelpRequest, models.CASCADE, related_name="+", db_index=False)
+    status = models.TextField(choices=Status.choices)
+    at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["help_request", "at"], name="help_requests_status_changes")]
+
+    def __str__(self) -> str:
+        return f"{self.help_request_id}: {self.status}"

@@ -14,7 +14,7 @@ from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import ValidationRefused
 from carecollective.core.text import read_text
 from carecollective.help_requests.errors import HelpRequestNotFound, StatusChangeRefused
-from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Status, Urgency
+from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Status, StatusChange, Urgency
 from carecollective.help_requests.selectors import lock_help_request
 
 TITLE_MAX = 120
@@ -113,6 +113,7 @@ def _change_status(
     if request.is_available if allowed is None else request.status not in allowed:
         raise StatusChangeRefused
     HelpRequest.objects.filter(pk=request.pk).update(status=status, updated_at=ClockTimestamp(), **stamps)
+    StatusChange.objects.create(help_request=request, status=status)
     request.refresh_from_db()
     return request
 
@@ -122,8 +123,12 @@ def expire_requests() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            UPDATE help_requests SET status = 'closed', updated_at = clock_timestamp()
-            WHERE status = 'open' AND NOT coalesce(is_ongoing, false) AND expires_at < clock_timestamp()
+            WITH expired AS (
+              UPDATE help_requests SET status = 'closed', updated_at = clock_timestamp()
+              WHERE status = 'open' AND NOT coalesce(is_ongoing, false) AND expires_at < clock_timestamp()
+              RETURNING id)
+            INSERT INTO help_requests_statuschange (id, help_request_id, status)
+            SELECT gen_random_uuid(), id, 'closed' FROM expired
             """
         )
         return int(cursor.rowcount)

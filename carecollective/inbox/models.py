@@ -63,3 +63,18 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} for {self.recipient_id}"
+
+
+class Thanks(models.Model):
+    """The owner of a request says that this member helped."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    help_request = models.ForeignKey("help_requests.HelpRequest", models.CASCADE, related_name="+", db_index=False)
+    helper = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["help_request", "helper"], name="inbox_thanks_once")]
+
+    def __str__(self) -> str:
+        return f"{self.helper_id} helped with {self.help_request_id}"

@@ -121,6 +121,7 @@ SHOWN = {
     "inbox": NOT_ARCHIVED,
     "unread": f"{NOT_ARCHIVED} AND (page.is_marked_unread OR EXISTS ({NEW_MESSAGES}))",
     "archived": "page.activity <= page.archived_to",
+    "offers": "NOT EXISTS (SELECT FROM help_requests own WHERE own.id = page.help_request_id AND own.user_id = %(reader)s)",
     "everything": "true",
 }
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 from uuid import UUID
 
+from carecollective.core.pagination import UNDATED
 from carecollective.core.rate_limits import Quota
 from carecollective.web.dataclass_serializers import PAGE_ONLY
 from rollout.versions import MessagingVersion
@@ -120,6 +121,7 @@ class Shown(StrEnum):
     INBOX = "inbox"
     UNREAD = "unread"
     ARCHIVED = "archived"
+    OFFERS = "offers"  # about requests of others
     EVERYTHING = "everything"
 
 
@@ -163,11 +165,13 @@ class Thread:
     continued_as: UUID | None = None
     asked_to_continue: bool = False  # for the helper: the requester has asked
     may_reopen: bool = False
+    site_words: Sequence[MessageRecord] = ()  # only pages ask for them
 
     @property
     def shown(self) -> Sequence[MessageRecord]:
-        """What a page shows, oldest first: `messages`, and before them `first_message` where no others lie between."""
-        return self.messages if self.has_older or self.first_message is None else [self.first_message, *self.messages]
+        """What a page shows, oldest first: `first_message` where no others lie between, `messages`, and `site_words`."""
+        opening = [] if self.has_older or self.first_message is None else [self.first_message]
+        return sorted([*opening, *self.messages, *self.site_words], key=lambda said: said.created_at or UNDATED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,16 @@ from django.urls import path
 from carecollective.inbox import api, views
 from carecollective.inbox.closing import api as closing_api
 from carecollective.inbox.closing import views as closing_views
+from carecollective.inbox.mine import views as mine
 from carecollective.inbox.unread import views as unread
 
 CONVERSATION = "api/messaging/conversations/<str:conversation_id>"
 
 urlpatterns = [
     path("requests/<uuid:help_request_id>", views.show_request, name="request-detail"),
+    path("messages/<uuid:conversation_id>/thank", mine.thank_helper, name="thread-thank"),
+    path("my/requests", mine.my_requests, name="my-requests"),
+    path("my/offers", mine.my_offers, name="my-offers"),
     path("messages", unread.list_conversations, name="messages"),
     path("messages/latest", unread.show_latest_list, name="messages-latest"),
     path("messages/<uuid:conversation_id>", views.show_thread, name="thread"),

@@ -19,6 +19,8 @@ from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import find_request
 from carecollective.inbox import selectors, services
 from carecollective.inbox.forms import MessageForm, OfferForm
+from carecollective.inbox.mine.selectors import list_thanked
+from carecollective.inbox.mine.site_words import open_thread_with_site_words
 from carecollective.inbox.records import MessageRecord, Thread
 from carecollective.messaging.errors import ConversationExists
 from carecollective.web.api import parse_uuid, status_of
@@ -70,13 +72,14 @@ def _render_request(
         if help_request.user_id == request.user.pk:
             context["is_owner"] = True
             context["offers"] = selectors.offers_on(owner=request.user, help_request_id=help_request.pk)
+            context["thanked"] = list_thanked(owner=request.user, help_request_id=help_request.pk)
         else:
             context["mine"] = selectors.conversation_about(member=request.user, help_request_id=help_request.pk)
     return render_page(request, "inbox/request.html", context, refusal=refusal)
 
 
 def _offer_address(help_request_id: UUID) -> str:
-    return f"{reverse('request-detail', args=[help_request_id])}?offer=1#offer"
+    return f"{reverse('request-detail', args=[help_request_id])}?offer=1#id_initial_message"
 
 
 @member_page
@@ -102,7 +105,7 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
 @member_page
 def show_latest(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     """Return the latest messages as the thread shows them, for a page that stays open. It marks nothing as read."""
-    thread = selectors.open_thread(reader=request.user, conversation_id=conversation_id, mark_read=False)
+    thread = open_thread_with_site_words(reader=request.user, conversation_id=conversation_id, mark_read=False)
     return render_part(request, "inbox/messages.html", {"thread": thread}, version=thread.shown)
 
 
@@ -143,7 +146,7 @@ def _render_thread(
 ) -> HttpResponse:
     before = _parse_before(request)
     # Older messages or a refusal do not show the new ones, and a prefetch is nobody's visit.
-    thread = selectors.open_thread(
+    thread = open_thread_with_site_words(
         reader=request.user,
         conversation_id=conversation_id,
         before=before,
@@ -189,6 +192,6 @@ def _find_first_unread(thread: Thread, reader: User) -> MessageRecord | None:
         return None  # read on the former site, as far as we know
     for message in thread.shown:
         is_new = read_to is None or bool(message.created_at and message.created_at > read_to)
-        if is_new and message.sender_id != reader.pk:
+        if is_new and message.sender_id != reader.pk and message not in thread.site_words:
             return message
     return None

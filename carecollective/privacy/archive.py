@@ -65,6 +65,10 @@ def collect(*, member: User, on_progress: Callable[[int, int], None]) -> Row:
             ),
             "reports": _reports(member),
             "blocked": [{"id": one.id, "name": one.name, "since": one.since} for one in list_blocked(member=member)],
+            "messages_to_staff": _json(
+                "SELECT to_jsonb(m) - 'answered_by_id' FROM contact_contactmessage m WHERE member_id = %s ORDER BY created_at",
+                member,
+            ),
         }
     own_words = {message["id"]: message["content"] for message in legacy}
     conversations = list(_conversations(member))

@@ -36,8 +36,8 @@ SIGNED_IN = {
     "staff",
     "reader",
 }
-# Signing in makes the member; staff choose one in the admin's list, and act as themselves.
-MADE_OTHERWISE = ("None if too_long else authenticate(", "chosen[0]")
+# The contact page is for visitors too; signing in makes the member; staff choose one in the admin's list, and act as themselves.
+MADE_OTHERWISE = ("_writer(request)", "None if too_long else authenticate(", "chosen[0]")
 # What says something about a member, and does nothing for them.
 ABOUT_A_MEMBER = {"fingerprint_of", "_name_of"}
 # What is handed on whole: the times to be quiet, a link with its account, and what a wrapper was called with.
@@ -45,6 +45,7 @@ HANDED_ON = {"preferences_form.cleaned_data", "link", "kwargs", "options"}
 # Where a person's name stands as a word, beside the keys of what is shown.
 WORDS = {
     "carecollective/web/api.py": "refuses a body that names anybody but who sends it",
+    "carecollective/contact/admin.py": "names the fields of a page",
     "carecollective/help_requests/admin.py": "names the columns of a list",
 }
 SOURCES = sorted(

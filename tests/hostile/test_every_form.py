@@ -13,9 +13,10 @@ from django.urls import resolve
 from knox.models import AuthToken
 
 from carecollective.accounts.sign_in.passwords import send_password_link
-from carecollective.help_requests.services import cancel_request
+from carecollective.help_requests.services import cancel_request, complete_request
 from carecollective.inbox.closing.services import block_other, close_conversation
 from carecollective.inbox.services import offer_help
+from carecollective.inbox.unread.services import archive
 from carecollective.mail.delivery import send_waiting
 from carecollective.web.openapi import published_document
 from tests.access.addresses import addresses
@@ -50,6 +51,8 @@ NO_FORMS = {
     "help": "is to read",
     "requests": "is a list, searched by GET",
     "messages": "is a list",
+    "my/requests": "is a list",
+    "my/offers": "is a list",
     "messages/latest": "is what an open list asks for",
     "messages/<uuid:conversation_id>/latest": "is what an open thread asks for",
     "account/export/<uuid:export_id>": "is a file",
@@ -63,13 +66,16 @@ NO_FORMS = {
 def later(world: World, stage: Callable[..., None]) -> Sequence[str]:
     """Let all be over: closed, blocked, taken back and frozen.
 
-    Return the pages that nobody is led to: of a password's link, and of the conversation with whom the owner blocked.
+    Return the pages that nobody is led to: of a password's link, of the conversation with whom the owner blocked, of what is
+    archived, and of the request that is done.
     """
     offered = offer_help(actor=world.stranger, help_request_id=world.untouched.pk, initial_message="I can drive you.")
     block_other(actor=world.owner, conversation_id=offered.conversation_id)
     for member in (world.owner, world.helper):
         AuthToken.objects.create(user=member)
     close_conversation(actor=world.owner, conversation_id=world.conversation)
+    archive(actor=world.owner, conversation_id=world.conversation)
+    complete_request(actor=world.owner, help_request_id=world.help_request.pk)
     cancel_request(actor=world.owner, help_request_id=world.untouched.pk)
     stage("enabled", v1_writes=False)
     mail.outbox.clear()
@@ -77,7 +83,12 @@ def later(world: World, stage: Callable[..., None]) -> Sequence[str]:
     send_waiting()
     found = re.search(r"/password\?\S+", str(mail.outbox[0].body))
     assert found
-    return found[0], f"/messages/{offered.conversation_id}"
+    return (
+        found[0],
+        f"/messages/{offered.conversation_id}",
+        "/messages?show=archived",
+        f"/requests/{world.help_request.pk}",
+    )
 
 
 def forms_shown_to(world: World, *who: str, is_admin: bool, also: Sequence[str] = ()) -> Iterator[tuple[Caller, Form]]:
@@ -138,7 +149,10 @@ def test_no_text_in_a_form_that_is_there_only_later_is_our_fault(
     world: World, later: Sequence[str], judge: Judge, share: Share, person: str
 ) -> None:
     for caller, form in forms_shown_to(world, person, is_admin=False, also=later):
-        if form.path.endswith(("/continue", "/ask", "/reopen", "/unblock", "/password")) or "/blocks/" in form.path:
+        if (
+            form.path.endswith(("/continue", "/ask", "/reopen", "/unblock", "/unarchive", "/thank", "/password"))
+            or "/blocks/" in form.path
+        ):
             send_all_of_it(caller, form, judge, share)
     judge.decide()
 

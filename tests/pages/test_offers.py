@@ -59,7 +59,7 @@ def test_the_button_opens_the_dialog_without_javascript(signed_in, member, help_
 
 def test_a_visitor_is_led_to_sign_in_and_back_to_the_offer(visitor, help_request):
     request = help_request()
-    address = f"/login?next=/requests/{request.pk}%3Foffer%3D1%23offer"
+    address = f"/login?next=/requests/{request.pk}%3Foffer%3D1%23id_initial_message"
     assert f'href="{address}"' in visitor.get(f"/requests/{request.pk}").content.decode()
     assert offer(visitor, request)["Location"] == address
 

@@ -17,6 +17,8 @@ from django.utils.module_loading import import_string
 
 from carecollective.accounts.sign_in.codes import code_of
 from carecollective.accounts.sign_in.passwords import choose_password, send_password_link
+from carecollective.contact.models import ContactMessage
+from carecollective.core.database import acting_as
 from carecollective.mail.models import OutgoingMail
 from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure, exports
@@ -111,6 +113,8 @@ def use_conversations(recording: Recording, request: Request) -> None:
         owner.post(f"/messages/{world.legacy}/ask")
         helper.post(f"/messages/{world.legacy}/continue", {"initial_message": "Let us go on here."})
         owner.post(f"/messages/{world.conversation}/report", {"reason": "other", "words": "Please look"})
+        owner.post(f"/requests/{world.help_request.pk}/complete")
+        owner.post(f"/messages/{world.conversation}/thank")
 
 
 def use_the_admin(recording: Recording, request: Request) -> None:
@@ -139,6 +143,7 @@ def use_the_admin(recording: Recording, request: Request) -> None:
                     client.get(f"/admin/{name}/{found.pk}/{view}/")
         client.get("/admin/moderation/report/")
         _settle_reports(client, world)
+        _answer_what_was_written(client, world)
         client.post(MEMBERS, one | {"action": "erase", "confirmed": world.waiting.email})
 
 
@@ -154,6 +159,13 @@ def _settle_reports(client: Client, world: World) -> None:
     client.get(address)
     client.post(address, {"show": "Show"}, follow=True)
     client.post(address, {"settle": "1", "outcome": "dismissed"})
+
+
+def _answer_what_was_written(client: Client, world: World) -> None:
+    client.post("/contact", {"text": "Hello"})
+    with acting_as(world.superuser):
+        written = [str(key) for key in ContactMessage.objects.values_list("pk", flat=True)]
+    client.post("/admin/contact/contactmessage/", {"action": "mark_as_answered", "_selected_action": written})
 
 
 def use_the_control_room(recording: Recording, request: Request) -> None:

@@ -48,7 +48,7 @@ REASONS = {
         conversation_participants.role conversations.status conversations_v2.status core_clientratelimithit.action
         core_ratelimithit.action core_retentionperiod.kind core_workerheartbeat.name core_workerheartbeat.stuck_tasks
         core_writeprobe.filler help_requests.category help_requests.location_privacy help_requests.status
-        help_requests.urgency inbox_notification.kind inbox_notification.version mail_outgoingmail.error
+        help_requests.urgency help_requests_statuschange.status inbox_notification.kind inbox_notification.version mail_outgoingmail.error
         mail_outgoingmail.kind mail_outgoingmail.state message_reports.reason message_reports.status messages.message_type
         messages.moderation_status messages.status messaging_preferences.can_receive_from moderation_report.reason
         moderation_report.status moderation_report.version privacy_export.state profiles.kept_out_reason
@@ -80,6 +80,7 @@ REASONS = {
         waffle_switch.name waffle_switch.note
     """,
     DELETED: """
+        contact_contactmessage.email contact_contactmessage.name contact_contactmessage.text
         axes_accessattempt.get_data axes_accessattempt.http_accept axes_accessattempt.path_info
         axes_accessattempt.user_agent axes_accessfailurelog.http_accept axes_accessfailurelog.path_info
         axes_accessfailurelog.user_agent axes_accesslog.http_accept axes_accesslog.path_info axes_accesslog.user_agent

@@ -76,6 +76,7 @@ def test_every_retention_period_is_shown_and_enforced():
         ("Tokens", "30 days"),
         ("Failed sign-ins", "1 day"),
         ("Record of mail to members", "30 days"),
+        ("Messages to staff", "180 days"),
         ("Mail in files, without a mail server", "30 days"),
     ]
     assert {row.enforced_by for row in rows} == {"the worker, every 60 minutes"}

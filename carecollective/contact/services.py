@@ -1,0 +1,90 @@
+"""Write to staff, and mark what was written as answered."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from carecollective.accounts.models import User
+from carecollective.accounts.services import require_staff
+from carecollective.contact.models import EMAIL_MAX, NAME_MAX, TEXT_MAX, ContactMessage
+from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.errors import ValidationRefused
+from carecollective.core.rate_limits import Limit, count_client_use
+from carecollective.core.retention import CONTACT_MESSAGES_KEPT
+from carecollective.core.text import read_text
+from carecollective.mail.queue import Letter, queue_mail
+
+MESSAGES_PER_HOUR = Limit("contact", 5, timedelta(hours=1))
+WAITING_MAIL = "contact_messages"
+
+
+def write_to_staff(
+    *, request: HttpRequest, member: User | None, name: Any, email: Any, text: Any, key: UUID | None = None
+) -> None:
+    """Keep a message to staff and queue a mail that tells them. A member's name and address are those of the account.
+
+    With the `key` of a form, once however often the form is sent. Raises ValidationRefused naming each field that cannot be
+    taken; RateLimitExceeded after five in an hour from one IP address.
+    """
+    refused: dict[str, list[Any]] = {}
+    if member is None:
+        name = read_text(name, field="name", longest=NAME_MAX, refused=refused, as_one_line=True)
+        if not name:
+            refused.setdefault("name", [_("Please tell us your name.")])
+        email = read_text(email, field="email", longest=EMAIL_MAX, refused=refused, as_one_line=True)
+        try:
+            validate_email(email)
+        except ValidationError:
+            refused.setdefault("email", [_("Please check the address. We need it to answer you.")])
+    else:
+        name, email = member.name, member.email or ""
+    text = read_text(text, field="text", longest=TEXT_MAX, refused=refused)
+    if not text:
+        refused.setdefault("text", [_("Please write a few words.")])
+    if refused:
+        raise ValidationRefused(refused)
+    with acting_as(member) if member else transaction.atomic():
+        count_client_use(request=request, limit=MESSAGES_PER_HOUR)
+        message = ContactMessage(pk=key or uuid4(), member=member, name=name, email=email, text=text)
+        ContactMessage.objects.bulk_create([message], ignore_conflicts=True)
+        staff = User.objects.filter(is_staff=True, is_active=True).exclude(email=None)
+        queue_mail(WAITING_MAIL, *staff.order_by("pk").values_list("pk", flat=True))
+
+
+def compose_messages_waiting(member_id: UUID) -> Letter | None:
+    """Write the mail to a member of staff; None once every message is answered."""
+    count = count_waiting(reader=User(pk=member_id))
+    if not count:
+        return None
+    sentence = ngettext("%(count)d message to staff waits.", "%(count)d messages to staff wait.", count)
+    address = f"{settings.SITE_ADDRESS}{reverse('admin:contact_contactmessage_changelist')}"
+    return Letter(sentence % {"count": count}, _("Please read and answer it here:") + f"\n\n{address}\n")
+
+
+def count_waiting(*, reader: User) -> int:
+    """Return how many messages nobody has answered. For anybody but staff it is 0."""
+    with acting_as(reader):
+        return ContactMessage.objects.filter(answered_at=None).count()
+
+
+def mark_answered(*, actor: User, message_ids: Collection[UUID]) -> int:
+    """Record that these were answered; return how many were not before. Raises NotPermitted unless the actor is staff."""
+    require_staff(actor)
+    with acting_as(actor):
+        waiting = ContactMessage.objects.filter(pk__in=message_ids, answered_at=None)
+        return waiting.update(answered_at=ClockTimestamp(), answered_by=actor)
+
+
+def prune_messages() -> int:
+    """Delete messages older than 180 days; return how many. For the worker."""
+    return ContactMessage.objects.filter(created_at__lt=ClockTimestamp() - CONTACT_MESSAGES_KEPT).delete()[0]
