@@ -13,8 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import structlog
@@ -31,7 +30,6 @@ from rollout.targeting.state import environment_disables
 from rollout.telemetry import counters
 from rollout.telemetry.outcomes import Event, Method, Outcome, is_connection_error, judge
 from rollout.telemetry.writer import BATCH, MOST_WAITING, EventWriter, insert, write_now
-from rollout.versions import MessagingVersion
 
 FLUSH_AT_EXIT = 2.0
 _COUNTED = "_counted_as_event"
@@ -39,26 +37,15 @@ logger = logging.getLogger(__name__)
 lines = structlog.stdlib.get_logger("rollout.telemetry.events")
 
 
-@dataclass(slots=True)
-class Measurement:
-    """The operation under way, as far as it is known; services fill in what they learn."""
-
-    method: Method
-    user_id: UUID | None = None
-    version: MessagingVersion | None = None
-    help_request_id: UUID | None = None
-    conversation_id: UUID | None = None
-
-
 _writer = ProcessThread(EventWriter)
 _memory: deque[Event] = deque(maxlen=MOST_WAITING)
 # A fork must not write its parent's events again.
 os.register_at_fork(after_in_child=_memory.clear)
-_current: ContextVar[Measurement | None] = ContextVar("measurement", default=None)
+_current: ContextVar[Event | None] = ContextVar("event", default=None)
 
 
-def current() -> Measurement | None:
-    """Return the measurement of the operation under way."""
+def current() -> Event | None:
+    """Return the event of the operation under way."""
     return _current.get()
 
 
@@ -69,12 +56,12 @@ def measured(
     member: Member | None,
     help_request_id: UUID | None = None,
     conversation_id: UUID | None = None,
-) -> Iterator[Measurement]:
+) -> Iterator[Event]:
     """Time the block and record exactly one event when it ends, however it ends.
 
     Enter it outside the operation's transaction. It adds no query and raises no error of its own.
     """
-    operation = Measurement(
+    operation = Event(
         method=method,
         user_id=member.pk if member else None,
         help_request_id=help_request_id,
@@ -93,7 +80,7 @@ def measured(
         _mark_counted(error)
         _current.reset(token)
         try:
-            record(_event_of(operation, error, took))
+            record(_end(operation, error, seconds=took))
         except Exception:
             # A broken measurement must not break the operation.
             logger.exception("An event could not be recorded.")
@@ -104,7 +91,7 @@ def count_lost_connection(error: BaseException) -> None:
     if getattr(error, _COUNTED, False) or not is_connection_error(error):
         return
     _mark_counted(error)
-    record(_event_of(Measurement(Method.REQUEST), error, 0.0))
+    record(_end(Event(Method.REQUEST), error))
 
 
 def _mark_counted(error: BaseException | None) -> None:
@@ -175,25 +162,17 @@ def known_stage() -> str | None:
     return str(snapshot.current().stage) if settings.ROLLOUT_SNAPSHOT == "thread" else None
 
 
-def _event_of(operation: Measurement, error: BaseException | None, took: float) -> Event:
-    outcome, code = judge(error)
+def _end(event: Event, error: BaseException | None, *, seconds: float = 0.0) -> Event:
+    """Fill in how the operation ended."""
+    event.outcome, event.error_code = judge(error)
     if isinstance(error, ConversationExists):
-        operation.conversation_id = operation.conversation_id or error.conversation_id
-    return Event(
-        key=uuid4(),
-        method=operation.method,
-        outcome=outcome,
-        error_code=code,
-        version=operation.version,
-        stage=known_stage(),
-        duration_ms=round(took * 1000, 3),
-        request_id=request_ids.current(),
-        user_id=operation.user_id,
-        conversation_id=operation.conversation_id,
-        help_request_id=operation.help_request_id,
-        connection_error=is_connection_error(error),
-        ended_at=time.monotonic(),
-    )
+        event.conversation_id = event.conversation_id or error.conversation_id
+    event.stage = known_stage()
+    event.duration_ms = round(seconds * 1000, 3)
+    event.request_id = request_ids.current()
+    event.connection_error = is_connection_error(error)
+    event.ended_at = time.monotonic()
+    return event
 
 
 _PRINTERS = {Outcome.SUCCESS: lines.info, Outcome.REFUSED: lines.warning, Outcome.FAILED: lines.error}

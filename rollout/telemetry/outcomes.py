@@ -1,8 +1,8 @@
 """What one start or send leaves behind, and how its end is judged: success, refused or failed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import InterfaceError, OperationalError
 from psycopg import Error as PostgresError
@@ -59,28 +59,28 @@ _LEVELS = {Outcome.SUCCESS: "info", Outcome.REFUSED: "warn", Outcome.FAILED: "er
 OUTCOME_OF_LEVEL = {level: outcome for outcome, level in _LEVELS.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """One start or send as it ended. It holds ids and numbers, and never a text that a member wrote.
+    """One start or send: services fill in what they learn, and its end fills in the rest.
 
-    `version` is None when the operation ended before its version was known. `stage` is None when this process does not
-    follow the rollout; the row then takes the current stage. `ended_at` is this process's monotonic clock: the row's
-    timestamp is the database's clock minus the event's age.
+    It holds ids and numbers, and never a text that a member wrote. `version` is None when the operation ended before its
+    version was known. `stage` is None when this process does not follow the rollout; the row then takes the current stage.
+    `ended_at` is this process's monotonic clock: the row's timestamp is the database's clock minus the event's age.
     """
 
-    key: UUID
     method: Method
-    outcome: Outcome
-    error_code: str | None
-    version: MessagingVersion | None
-    stage: str | None
-    duration_ms: float
-    request_id: str
-    user_id: UUID | None
-    conversation_id: UUID | None
-    help_request_id: UUID | None
-    connection_error: bool
-    ended_at: float
+    user_id: UUID | None = None
+    version: MessagingVersion | None = None
+    help_request_id: UUID | None = None
+    conversation_id: UUID | None = None
+    outcome: Outcome = Outcome.SUCCESS
+    error_code: str | None = None
+    stage: str | None = None
+    duration_ms: float = 0.0
+    request_id: str = ""
+    connection_error: bool = False
+    ended_at: float = 0.0
+    key: UUID = field(default_factory=uuid4)
 
     @property
     def service(self) -> str:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import psycopg
 
@@ -37,12 +37,8 @@ INSERT = (
 )
 
 
-class Cursor(Protocol):
-    def executemany(self, query: Any, params_seq: Any, /) -> object: ...
-
-
-def insert(cursor: Cursor, events: Sequence[Event]) -> None:
-    """Write the events, each at the database's clock set back by its age."""
+def insert(cursor: Any, events: Sequence[Event]) -> None:
+    """Write the events with a cursor of Django's or psycopg's, each at the database's clock set back by its age."""
     now = time.monotonic()
     cursor.executemany(INSERT, [_row(event, now) for event in events])
 
