@@ -17,7 +17,7 @@ from rollout.gates.results import GateResult
 from rollout.gates.v1_service import ServedSince
 from rollout.models import Source
 from rollout.promotion.readiness import Blocker
-from rollout.promotion.root_causes import RootCause
+from rollout.promotion.root_causes import RootCauseRecord
 from rollout.promotion.sign_offs import ChecklistItem
 from rollout.stages import Stage
 from rollout.targeting.propagation import Switch
@@ -310,7 +310,7 @@ class RolloutStatus:
     stage_sign_offs: tuple[ChecklistItem, ...]  # what people say of the present stage
     checklist: tuple[ChecklistItem, ...]
     proposals: tuple[PendingProposal, ...]  # pending ones
-    root_causes: tuple[RootCause, ...]  # due ones
+    root_causes: tuple[RootCauseRecord, ...]  # due ones
     drain: Drain | None  # of the last rollback, while the rollout is at disabled
     switch: Switch
     timeline: tuple[TimelineEntry, ...]

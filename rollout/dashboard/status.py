@@ -38,7 +38,7 @@ from rollout.models.alerts import Occasion
 from rollout.plain import record_from
 from rollout.promotion import approval_proofs, drain, readiness, rollbacks, root_causes
 from rollout.promotion.readiness import Readiness
-from rollout.promotion.root_causes import RootCause
+from rollout.promotion.root_causes import RootCauseRecord
 from rollout.stages import DISABLED, Stage, next_stage
 from rollout.targeting import propagation, snapshot
 from rollout.targeting.cohort import v1_takes_writes
@@ -117,7 +117,7 @@ def _judge_health(
     guard: GuardState,
     found: Readiness,
     alerts: tuple[AlertRecord, ...],
-    due: tuple[RootCause, ...],
+    due: tuple[RootCauseRecord, ...],
 ) -> tuple[Health, str]:
     """Return the first state that holds, the worst first, with the sentence that says it."""
     if not state.fresh:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.utils.dateparse import parse_date
 from django.utils.text import format_lazy
@@ -11,8 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.errors import NotPermitted, ValidationRefused
 from rollout.errors import RootCauseFiled, RootCauseNotFound
-from rollout.models import Change
-from rollout.models import RootCause as Form
+from rollout.models import Change, RootCause
 from rollout.plain import record_from
 
 if TYPE_CHECKING:
@@ -22,9 +21,10 @@ SHORTEST, LONGEST = 3, 2000
 
 
 @dataclass(frozen=True, slots=True)
-class RootCause:
+class RootCauseRecord:
     """The form that a rollback opens. The five answers are empty until it is filed."""
 
+    api_name: ClassVar = "RootCause"
     id: int
     from_stage: str
     rolled_back_at: datetime
@@ -41,7 +41,7 @@ class RootCause:
 
 def file_root_cause(
     *, actor: "User", root_cause_id: int, what: str, why: str, fix: str, who: str, due: date | str
-) -> RootCause:
+) -> RootCauseRecord:
     """File what happened, why, what will be done about it, by whom and until when.
 
     Raises NotPermitted without `rollout.rollback`; ValidationRefused naming each answer that is missing, or a day that
@@ -65,10 +65,10 @@ def file_root_cause(
     if refused:
         raise ValidationRefused(fields=refused)
     # Of two who file at once, the condition lets only one through.
-    filed = Form.objects.filter(pk=root_cause_id, filed_at=None).update(
+    filed = RootCause.objects.filter(pk=root_cause_id, filed_at=None).update(
         **cleaned, due=until, filed_by_id=actor.pk, filed_by_label=str(actor), filed_at=ClockTimestamp()
     )
-    form = Form.objects.filter(pk=root_cause_id).first()
+    form = RootCause.objects.filter(pk=root_cause_id).first()
     if form is None:
         raise RootCauseNotFound
     if not filed:
@@ -81,30 +81,30 @@ def first_due(now: datetime) -> date:
     return (now.astimezone(UTC) + timedelta(days=1)).date()
 
 
-def list_due() -> tuple[RootCause, ...]:
+def list_due() -> tuple[RootCauseRecord, ...]:
     """List the forms that are not filed yet, the latest rollback first."""
-    return _with_changes(list(Form.objects.filter(filed_at=None)))
+    return _with_changes(list(RootCause.objects.filter(filed_at=None)))
 
 
-def list_filed(limit: int = 50) -> tuple[RootCause, ...]:
+def list_filed(limit: int = 50) -> tuple[RootCauseRecord, ...]:
     """List the filed forms, the latest first."""
-    return _with_changes(list(Form.objects.exclude(filed_at=None).order_by("-filed_at", "-pk")[:limit]))
+    return _with_changes(list(RootCause.objects.exclude(filed_at=None).order_by("-filed_at", "-pk")[:limit]))
 
 
-def _with_changes(forms: list[Form]) -> tuple[RootCause, ...]:
+def _with_changes(forms: list[RootCause]) -> tuple[RootCauseRecord, ...]:
     changes = Change.objects.in_bulk([form.change_id for form in forms])
-    return tuple(_as_record(form, changes[form.change_id]) for form in forms)
-
-
-def _as_record(form: Form, change: Change) -> RootCause:
-    return record_from(
-        form,
-        RootCause,
-        from_stage=change.from_stage or "",
-        rolled_back_at=change.at,
-        rolled_back_by=change.actor_label,
-        rollback_reason=change.reason,
-        filed_by=form.filed_by_label,
+    return tuple(
+        record_from(
+            form,
+            RootCauseRecord,
+            from_stage=change.from_stage or "",
+            rolled_back_at=change.at,
+            rolled_back_by=change.actor_label,
+            rollback_reason=change.reason,
+            filed_by=form.filed_by_label,
+        )
+        for form in forms
+        if (change := changes[form.change_id])
     )
 
 
