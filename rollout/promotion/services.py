@@ -58,10 +58,7 @@ def change_stage(
         if found is not None:
             # Before the flag changes: the flag's trigger looks for it.
             _keep_override(flag, stage, reason=reason, actor=actor, label=label, found=found)
-        change = _write(flag, stage, actor=actor, label=label, source=source, reason=reason, override=found is not None)
-        if found is not None:
-            _require_accepted(change)
-        return change
+        return _write(flag, stage, actor=actor, label=label, source=source, reason=reason, override=found is not None)
 
 
 def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) -> Change:
@@ -71,9 +68,7 @@ def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) ->
         "proposer": proposal.proposer_label,
         "approver": proposal.decided_by_label,
     }
-    change = _write(flag, Stage.parse(proposal.to_stage), actor=actor, label=str(actor), source=source, reason=reason)
-    _require_accepted(change)
-    return change
+    return _write(flag, Stage.parse(proposal.to_stage), actor=actor, label=str(actor), source=source, reason=reason)
 
 
 def roll_back(*, actor: "User | None", reason: str, source: Source, actor_label: str = "") -> Change:
@@ -148,16 +143,6 @@ def _keep_override(
     kept.save()
 
 
-def _require_accepted(change: Change) -> None:
-    """Raise ApprovalNotAccepted, which undoes the step, where the database recorded it as from outside."""
-    if change.source == Source.OUTSIDE:
-        raise ApprovalNotAccepted
-
-
-def _v1_writes_after(flag: Flag, stage: Stage) -> bool:
-    return stage != ENABLED and (flag.v1_writes or flag.current_stage() == ENABLED)
-
-
 def _certify(change: Change) -> None:
     try:
         drain.certify(flag_version=change.flag_version)
@@ -189,7 +174,12 @@ def _write(
     v1_writes: bool | None = None,
     override: bool = False,
 ) -> Change:
-    """Write the flag's row and return the change that the trigger recorded. V1 writes follow the stage unless given."""
+    """Write the flag's row and return the change that the trigger recorded. V1 writes follow the stage unless given.
+
+    Raises ApprovalNotAccepted, which undoes the step, where the database recorded it as from outside.
+    """
+    if v1_writes is None:
+        v1_writes = stage != ENABLED and (flag.v1_writes or flag.current_stage() == ENABLED)
     context = {
         "rollout.actor_id": str(actor.pk) if actor else "",
         "rollout.actor_label": label,
@@ -198,8 +188,7 @@ def _write(
         "rollout.override": "true" if override else "false",
     }
     with recorded_as(context):
-        flag.v1_writes = _v1_writes_after(flag, stage) if v1_writes is None else v1_writes
-        flag.stage = str(stage)
+        flag.stage, flag.v1_writes = str(stage), v1_writes
         try:
             flag.save(update_fields=["stage", "v1_writes"])
         except IntegrityError as problem:
@@ -209,7 +198,10 @@ def _write(
             # Somebody rolled back since the row was locked: a rollback does not wait for the lock.
             raise NothingToChange(CHANGED_MEANWHILE) from None
     flag.refresh_from_db(fields=["version", "changed_at"])
-    return Change.objects.get(flag_version=flag.version)
+    change = Change.objects.get(flag_version=flag.version)
+    if change.source == Source.OUTSIDE:
+        raise ApprovalNotAccepted
+    return change
 
 
 @contextmanager
