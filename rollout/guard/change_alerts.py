@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from carecollective.core.database import ClockTimestamp
 from rollout.alerts.evidence import FIVE_MINUTES
+from rollout.alerts.judges import count_codes
 from rollout.alerts.rules import rule_of
 from rollout.models import Change, Source
 from rollout.models.alerts import CHANGE_KINDS, Alert, Severity
@@ -103,5 +104,4 @@ def _what_changed(change: Change) -> str:
 def _codes_before(change: Change) -> dict[str, int]:
     """Count the failures that V2 ended with in the five minutes before, by code."""
     period = metrics.Span(change.at - timedelta(seconds=FIVE_MINUTES), change.at)
-    found = metrics.errors_by_code(period, version=MessagingVersion.V2)
-    return {one.code: one.count for one in found if not one.members_own}
+    return dict(count_codes(metrics.endings(period), version=MessagingVersion.V2))

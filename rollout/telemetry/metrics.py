@@ -221,13 +221,13 @@ def v1_creations(period: Period) -> Proportion:
     return Proportion(*row)
 
 
-def errors_by_code(period: Period, *, version: str | None = None) -> tuple[ErrorCount, ...]:
+def errors_by_code(period: Period) -> tuple[ErrorCount, ...]:
     """List every error code of the period, refusals included and marked, the most frequent first."""
     columns = "error_code, count(*), (sum(count(*)) OVER ())::bigint"
     ending = "GROUP BY error_code ORDER BY count(*) DESC, error_code"
     return tuple(
         ErrorCount(code=code, count=count, operations=total, members_own=code in EXPECTED_REFUSALS)
-        for code, count, total in _select(columns, period, version=version, ending=ending)
+        for code, count, total in _select(columns, period, ending=ending)
         if code is not None
     )
 
