@@ -11,7 +11,7 @@ from rollout.models.alerts import Severity
 from rollout.promotion.audit_log import find_unproven
 from rollout.promotion.rollbacks import list_waiting
 from rollout.promotion.root_causes import list_filed
-from rollout.promotion.sign_offs import PART_TITLES, title_of_item
+from rollout.promotion.sign_offs import ROLES, title_of_item
 
 LENGTH = 50
 
@@ -101,7 +101,7 @@ def _alerts() -> Iterator[TimelineEntry]:
 
 def _signatures() -> Iterator[TimelineEntry]:
     for signed in SignOff.objects.all()[:LENGTH]:
-        role = PART_TITLES.get(signed.role, "")
+        role = ROLES.get(signed.role, "")
         yield TimelineEntry(
             at=signed.signed_at,
             kind=EntryKind.SIGN_OFF,

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from carecollective.core.database import fetch_all
+from carecollective.core.database import fetch_all, fetch_one
 from rollout.models import Source
 from rollout.stages import DISABLED, STAGES, Stage, order_key, standard_stage
 
@@ -28,6 +29,24 @@ FROM (
 ) AS c
 WHERE c.from_stage IS DISTINCT FROM c.to_stage ORDER BY c.id DESC LIMIT %s
 """
+
+# A rollback that is not recorded yet is in force; it will be the flag's next version.
+_LAST_ROLLBACK = """
+SELECT back.at, back.version FROM (
+    SELECT at, flag_version FROM public.rollout_change WHERE to_stage = 'disabled' AND from_stage <> 'disabled'
+    UNION ALL
+    SELECT state.waiting_since, flag.version + 1 FROM public.rollout_state AS state, public.rollout_flag AS flag
+    WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
+) AS back (at, version)
+WHERE back.at <= clock_timestamp() - %s ORDER BY back.version DESC LIMIT 1
+"""
+
+
+class LastRollback(NamedTuple):
+    """When V2 was last rolled back, and the flag's version since."""
+
+    at: datetime
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +90,12 @@ def read_stays() -> tuple[Stay, ...]:
         )
         for left, stage, began, ended, source, override, explained_at in fetch_all(_READ, [_LATEST])
     )
+
+
+def read_last_rollback(*, after: timedelta = timedelta(0)) -> LastRollback | None:
+    """Return the last rollback that is at least `after` old, recorded or not; None without any."""
+    row = fetch_one(_LAST_ROLLBACK, [after])
+    return None if row is None else LastRollback(*row)
 
 
 def find_resumption(stays: Sequence[Stay]) -> Resumption | None:

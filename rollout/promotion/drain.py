@@ -6,7 +6,7 @@ is committed and this lock was taken exclusively, every start has ended or will 
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
@@ -15,6 +15,7 @@ from psycopg.errors import LockNotAvailable
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.postgres import advisory_locks
 from rollout.errors import NothingToCertify
+from rollout.gates.stays import read_last_rollback
 from rollout.models import DrainCertificate
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
@@ -33,16 +34,6 @@ WHERE held.locktype = 'advisory' AND held.classid = 0 AND held.objid = %s AND he
   AND held.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND held.pid <> pg_backend_pid()
 ORDER BY session.xact_start, held.pid
-"""
-# A rollback that is not recorded yet is in force; it will be the flag's next version.
-LAST_ROLLBACK_VERSION = """
-SELECT coalesce(
-  (SELECT flag.version + 1 FROM public.rollout_flag AS flag, public.rollout_state AS state
-   WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
-     AND state.waiting_since <= clock_timestamp() - %(after)s),
-  (SELECT flag_version FROM public.rollout_change
-   WHERE to_stage = 'disabled' AND from_stage <> 'disabled' AND at <= clock_timestamp() - %(after)s
-   ORDER BY id DESC LIMIT 1))
 """
 
 
@@ -85,36 +76,24 @@ def certify_now(*, flag_version: int, wait_ms: int = 50) -> DrainCertificate | N
 
 def latest_attempt() -> DrainCertificate | None:
     """Return the latest attempt since the last rollback, preferring an issued one; None without any."""
-    version = _last_rollback_version()
-    if version is None:
+    rollback = read_last_rollback()
+    if rollback is None:
         return None
-    attempts = list(DrainCertificate.objects.filter(flag_version__gte=version))
+    attempts = list(DrainCertificate.objects.filter(flag_version__gte=rollback.version))
     return next((attempt for attempt in attempts if attempt.issued_at), attempts[0] if attempts else None)
 
 
 def certify_missing(*, after: timedelta) -> None:
     """Issue the certificate that the last rollback lacks, once the rollback is `after` old."""
     state = snapshot.read_now()
-    version = _last_rollback_version(after=after) if state.stage == DISABLED else None
-    if version is None or DrainCertificate.objects.filter(flag_version__gte=version, issued_at__isnull=False).exists():
+    rollback = read_last_rollback(after=after) if state.stage == DISABLED else None
+    if rollback is None:
+        return
+    if DrainCertificate.objects.filter(flag_version__gte=rollback.version, issued_at__isnull=False).exists():
         return
     # If the flag has just changed again, there is nothing to prove.
     with suppress(NothingToCertify):
         certify_now(flag_version=state.version)
-
-
-def _last_rollback_version(*, after: timedelta = timedelta(0)) -> int | None:
-    """Return the flag's version of the last rollback that is at least `after` old."""
-    ((version,),) = fetch_all(LAST_ROLLBACK_VERSION, {"after": after})
-    return int(version) if version is not None else None
-
-
-def list_holders() -> list[dict[str, Any]]:
-    """List the sessions that are inside a V2 start now, the oldest first."""
-    return [
-        {"pid": pid, "application": application, "since": since.isoformat() if since else None}
-        for pid, application, since in fetch_all(HOLDERS, [advisory_locks.V2_STARTS])
-    ]
 
 
 def _issue(flag_version: int, wait_ms: int) -> DrainCertificate:
@@ -137,7 +116,11 @@ def _issue(flag_version: int, wait_ms: int) -> DrainCertificate:
 
 
 def _report(flag_version: int) -> DrainCertificate:
-    with transaction.atomic():
-        return DrainCertificate.objects.create(
-            flag_version=flag_version, asked_at=ClockTimestamp(), waited_ms=WAIT_MS, holders=list_holders()
-        )
+    """Store an attempt without a proof, with the sessions that are inside a V2 start now, the oldest first."""
+    holders = [
+        {"pid": pid, "application": application, "since": since.isoformat() if since else None}
+        for pid, application, since in fetch_all(HOLDERS, [advisory_locks.V2_STARTS])
+    ]
+    return DrainCertificate.objects.create(
+        flag_version=flag_version, asked_at=ClockTimestamp(), waited_ms=WAIT_MS, holders=holders
+    )

@@ -17,25 +17,15 @@ from carecollective.postgres import advisory_locks
 from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
 from rollout.gates.criteria import bake_days
 from rollout.gates.results import CheckState
-from rollout.gates.stays import Stay, find_resumed, read_stays
+from rollout.gates.stays import Stay, find_resumed, read_last_rollback, read_stays
 from rollout.models import SignOff
 from rollout.promotion.automated_checks import Check
 from rollout.releases import current_release
 from rollout.stages import Stage, standard_stage
 
-# The time, and when V2 was last rolled back, recorded or not: a rollback shows that earlier signatures were wrong.
-_LAST_ROLLBACK = """
-SELECT clock_timestamp(), max(back.at) FROM (
-    SELECT at FROM public.rollout_change WHERE to_stage = 'disabled' AND from_stage <> 'disabled'
-    UNION ALL
-    SELECT state.waiting_since FROM public.rollout_state AS state, public.rollout_flag AS flag
-    WHERE flag.name = 'messaging_v2' AND flag.stage <> state.stage
-) AS back
-"""
 ENGINEERING, PRODUCT = "engineering_lead", "product_owner"
-PART_TITLES = {"": "", ENGINEERING: gettext_noop("Engineering lead"), PRODUCT: gettext_noop("Product owner")}
-# A role is a group of the admin's; staff who may edit members give it.
-ROLE_GROUPS = {ENGINEERING: "Engineering lead", PRODUCT: "Product owner"}
+# A role is a group of the admin's with this name; staff who may edit members give it.
+ROLES = {ENGINEERING: gettext_noop("Engineering lead"), PRODUCT: gettext_noop("Product owner")}
 STAFF_ROLE = gettext_noop("Staff")
 
 
@@ -137,16 +127,15 @@ def read_sign_off_facts() -> SignOffFacts:
         if not found.withdrawn
     }
     staff = User.objects.filter(is_active=True, is_staff=True)
-    groups = staff.filter(groups__name__in=ROLE_GROUPS.values()).values_list("groups__name", flat=True)
-    held = list(groups)
-    ((now, rolled_back_at),) = fetch_all(_LAST_ROLLBACK)
-    stays = read_stays()
+    held = list(staff.filter(groups__name__in=ROLES.values()).values_list("groups__name", flat=True))
+    ((now,),) = fetch_all("SELECT clock_timestamp()")
+    stays, rollback = read_stays(), read_last_rollback()
     return SignOffFacts(
         now=now,
         signatures=latest,
         staff=frozenset(staff.values_list("pk", flat=True)),
-        holders={role: held.count(group) for role, group in ROLE_GROUPS.items()},
-        rolled_back_at=rolled_back_at,
+        holders={role: held.count(group) for role, group in ROLES.items()},
+        rolled_back_at=rollback.at if rollback else None,
         stay=stays[0] if stays else None,
         is_resumed=find_resumed(stays) is not None,
     )
@@ -172,9 +161,9 @@ def sign(*, actor: User, item: str, part: str = "") -> SignOff:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.SIGN_OFFS])
         facts = read_sign_off_facts()
         _require(actor, item, part, facts)
-        roles = [role for role, group in ROLE_GROUPS.items() if actor.groups.filter(name=group).exists()]
+        roles = [role for role, group in ROLES.items() if actor.groups.filter(name=group).exists()]
         if part and part not in roles:
-            raise RoleMissing(_("Only the %(role)s signs this.") % {"role": _(PART_TITLES[part]).lower()})
+            raise RoleMissing(_("Only the %(role)s signs this.") % {"role": _(ROLES[part]).lower()})
         opens_at = facts.opens_at(_items[item])
         if opens_at and facts.now < opens_at:
             raise SignedTooEarly(_can_be_signed(opens_at))
@@ -217,10 +206,10 @@ def _judge(number: int, item: Item, facts: SignOffFacts, since: datetime | None)
     signatures = tuple(
         Signature(
             part=part,
-            part_title=_(PART_TITLES[part]) if part else "",
+            part_title=_(ROLES[part]) if part else "",
             signer=by.signer_label,
             signed_at=by.signed_at,
-            role=_(PART_TITLES.get(by.role) or STAFF_ROLE),
+            role=_(ROLES.get(by.role, STAFF_ROLE)),
             release=by.release,
             lapsed=not facts.counts(by, since=counts_from),
         )
@@ -263,13 +252,13 @@ def _sign_again(signatures: tuple[Signature, ...], opens_at: datetime | None) ->
 
 
 def _sign_here(unsigned: tuple[str, ...], holders: Mapping[str, int]) -> str:
-    who = _(" and ").join(_(PART_TITLES[part]).lower() for part in unsigned if part)
+    who = _(" and ").join(_(ROLES[part]).lower() for part in unsigned if part)
     words = _("Still to be signed by the %(who)s.") % {"who": who} if who else _("Still to be signed.")
     for part in unsigned:
         if part and not holders.get(part):
             words += " " + _("Nobody is %(role)s yet: put a staff member into the group “%(group)s”.") % {
-                "role": _(PART_TITLES[part]).lower(),
-                "group": ROLE_GROUPS[part],
+                "role": _(ROLES[part]).lower(),
+                "group": ROLES[part],
             }
     return words
 
