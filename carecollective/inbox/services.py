@@ -28,7 +28,7 @@ from messaging_v2.services import create_conversation_atomic, refuse_standing_v2
 from rollout.promotion.drain import enter_v2_start
 from rollout.stages import ENABLED
 from rollout.targeting import snapshot
-from rollout.targeting.cohort import decision_for, nobody_can_start_now, v1_writes_are_on
+from rollout.targeting.cohort import decision_for, nobody_can_start, v1_writes_are_on
 from rollout.telemetry.events import measured
 from rollout.telemetry.outcomes import Method
 from rollout.versions import MessagingVersion
@@ -191,14 +191,14 @@ def mark_read(*, actor: User, conversation_id: UUID) -> None:
 
 
 def _why_paused() -> Any:
-    return PAUSED_FOR_ALL if nobody_can_start_now() else NEW_CONVERSATIONS_PAUSED
+    return PAUSED_FOR_ALL if nobody_can_start() else NEW_CONVERSATIONS_PAUSED
 
 
 def _frozen(actor: User, conversation_id: UUID) -> MessagingUnavailable | ConversationInactive:
     thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
     if thread.read_only is not ReadOnlyReason.LEGACY_FROZEN:
         return ConversationInactive()
-    if nobody_can_start_now():
+    if nobody_can_start():
         return MessagingUnavailable(PAUSED_FOR_ALL)
     return ThreadFrozen(
         way_on=thread.way_on, continued_as=thread.continued_as, may_thaw=snapshot.current().stage != ENABLED

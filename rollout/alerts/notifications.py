@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.db import connection
 
 from carecollective.core.database import ClockTimestamp, fetch_all
@@ -28,6 +27,7 @@ from rollout.models.alerts import Delivery, Occasion
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import nobody_can_start
+from rollout.targeting.state import environment_disables
 
 if TYPE_CHECKING:
     from carecollective.accounts.models import User
@@ -182,14 +182,14 @@ def queue(names: list[str]) -> None:
 
 def _read_present() -> Present:
     """Read the present state of the rollout from its row, not from this process's copy."""
-    state, override = snapshot.read_now(), settings.MESSAGING_V2_ROLLOUT
+    state = snapshot.read_now()
     ((now,),) = fetch_all("SELECT clock_timestamp()")
-    stage = DISABLED if override == DISABLED else state.stage
+    stage = DISABLED if environment_disables() else state.stage
     return Present(
         at=now,
         stage=str(stage),
         v2_is_on=stage != DISABLED and not state.holds_v2_off,
-        nobody_can_start=nobody_can_start(state=state, override=override),
+        nobody_can_start=nobody_can_start(state),
     )
 
 

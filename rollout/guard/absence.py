@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from django.conf import settings
 from django.db import Error, connection
 
 from carecollective.core.database import connected_as, fetch_one
@@ -62,7 +61,7 @@ def check_tables(state: RolloutState) -> bool:
 
 def check_starts(state: RolloutState, *, up_for: float) -> bool:
     """Alert while nobody can start a conversation; return whether that is so."""
-    if not nobody_can_start(state=state, override=settings.MESSAGING_V2_ROLLOUT):
+    if not nobody_can_start(state):
         lifecycle.resolve("members_cannot_start")
         return False
     if not state.guarded and up_for < STARTING_SECONDS:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
@@ -19,7 +18,7 @@ from rollout.gates.stays import read_last_rollback
 from rollout.models import DrainCertificate
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
-from rollout.targeting.cohort import decide, gather_facts
+from rollout.targeting.cohort import decision_for
 from rollout.versions import MessagingVersion
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ def enter_v2_start(*, member: "User") -> MessagingVersion | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [advisory_locks.V2_STARTS])
     # A statement of its own: the one that waited for the lock has an older snapshot of the flag.
-    state, override = snapshot.read_now(), settings.MESSAGING_V2_ROLLOUT
-    facts = gather_facts(member=member, state=state, override=override)
-    return decide(state=state, member=facts, override=override).version
+    return decision_for(member, snapshot.read_now()).version
 
 
 def certify(*, flag_version: int) -> DrainCertificate:

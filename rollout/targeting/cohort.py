@@ -119,8 +119,9 @@ def v1_takes_writes(*, state: RolloutState, override: Stage | None) -> bool:
     return state.v1_writes or (state.stage == ENABLED and (override == DISABLED or state.holds_v2_off))
 
 
-def nobody_can_start(*, state: RolloutState, override: Stage | None) -> bool:
-    """Tell whether nobody can start a conversation: V1 is frozen and V2 is off."""
+def nobody_can_start(state: RolloutState | None = None) -> bool:
+    """Tell whether nobody can start a conversation: V1 is frozen and V2 is off. Without `state`, as this process knows."""
+    state, override = state or snapshot.current(), settings.MESSAGING_V2_ROLLOUT
     return _v2_is_off(state, override) and not v1_takes_writes(state=state, override=override)
 
 
@@ -128,27 +129,19 @@ def _v2_is_off(state: RolloutState, override: Stage | None) -> bool:
     return override == DISABLED or not state.fresh or state.stage == DISABLED or state.holds_v2_off
 
 
-def decision_for(member: "User") -> Decision:
-    """Decide for a member from the current state; costs one query at most."""
-    state, override = snapshot.current(), settings.MESSAGING_V2_ROLLOUT
-    return decide(state=state, member=gather_facts(member=member, state=state, override=override), override=override)
-
-
-def gather_facts(*, member: "User", state: RolloutState, override: Stage | None) -> MemberFacts:
-    """Collect what `decide` needs; query the group only where it can change the decision."""
+def decision_for(member: "User", state: RolloutState | None = None) -> Decision:
+    """Decide for a member from `state`, by default the current one; costs one query at most."""
+    state, override = state or snapshot.current(), settings.MESSAGING_V2_ROLLOUT
+    # Query the group only where it can change the decision.
     settled = _v2_is_off(state, override) or state.stage == ENABLED or member.is_staff
     is_tester = not settled and member.groups.filter(name=INTERNAL_TESTERS).exists()
-    return MemberFacts(id=member.pk, is_staff=member.is_staff, is_tester=is_tester)
+    facts = MemberFacts(id=member.pk, is_staff=member.is_staff, is_tester=is_tester)
+    return decide(state=state, member=facts, override=override)
 
 
 def v1_writes_are_on() -> bool:
     """Tell whether V1 takes writes now."""
     return v1_takes_writes(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)
-
-
-def nobody_can_start_now() -> bool:
-    """Tell whether nobody can start a conversation now, as far as this process knows."""
-    return nobody_can_start(state=snapshot.current(), override=settings.MESSAGING_V2_ROLLOUT)
 
 
 def v2_is_installed() -> bool:
