@@ -28,13 +28,11 @@ class RolloutConfig(AppConfig):
 def check_guard() -> dict[str, Any]:
     """Tell whether a guard watches, at any stage."""
     found = guard_lease.read_lease()
+    age = None if found is None else round(found.age_seconds, 1)
     if found is not None and found.watching:
-        return {"ok": True, "seconds_since_look": round(found.age_seconds, 1)}
-    return {
-        "ok": False,
-        "seconds_since_look": None if found is None else round(found.age_seconds, 1),
-        "message": "No guard watches the rollout: V2 is off, or stays off, until one does.",
-    }
+        return {"ok": True, "seconds_since_look": age}
+    message = "No guard watches the rollout: V2 is off, or stays off, until one does."
+    return {"ok": False, "seconds_since_look": age, "message": message}
 
 
 def check_snapshot() -> dict[str, Any]:
@@ -49,10 +47,8 @@ def check_v2_tables() -> dict[str, Any]:
     """Tell whether V2's tables are there, by the database itself: a process's copy may be a second old."""
     if snapshot.read_now().installed:
         return {"ok": True}
-    return {
-        "ok": False,
-        "message": "V2's tables are missing, so V2 is off: `manage.py rollout status` says what to do.",
-    }
+    message = "V2's tables are missing, so V2 is off: `manage.py rollout status` says what to do."
+    return {"ok": False, "message": message}
 
 
 def tags_of_rollout() -> dict[str, str]:
