@@ -126,15 +126,15 @@ def read_sign_off_facts() -> SignOffFacts:
         for found in SignOff.objects.order_by("item", "part", "-pk").distinct("item", "part")
         if not found.withdrawn
     }
-    staff = User.objects.filter(is_active=True, is_staff=True)
-    held = list(staff.filter(groups__name__in=ROLES.values()).values_list("groups__name", flat=True))
+    staff = list(User.objects.filter(is_active=True, is_staff=True).values_list("pk", "groups__name"))
+    groups = [group for _member, group in staff]
     ((now,),) = fetch_all("SELECT clock_timestamp()")
     stays, rollback = read_stays(), read_last_rollback()
     return SignOffFacts(
         now=now,
         signatures=latest,
-        staff=frozenset(staff.values_list("pk", flat=True)),
-        holders={role: held.count(group) for role, group in ROLES.items()},
+        staff=frozenset(member for member, _group in staff),
+        holders={role: groups.count(group) for role, group in ROLES.items()},
         rolled_back_at=rollback.at if rollback else None,
         stay=stays[0] if stays else None,
         is_resumed=find_resumed(stays) is not None,
