@@ -126,6 +126,7 @@ HOST = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9
 hosts = names_like(rf"\*|\.?{HOST}")
 origins = names_like(rf"https?://(\*\.)?{HOST}(:\d+)?")
 exact_origins = names_like(rf"https?://{HOST}(:\d+)?")
+one_address = text_that(lambda raw: re.fullmatch(r"[^@\s]+@[^@\s]+", raw) is not None)
 addresses = names_like("[^@]+@[^@]+")
 web_address = text_that(lambda raw: urlsplit(raw).scheme in ("http", "https") and bool(urlsplit(raw).hostname))
 database_address = text_that(

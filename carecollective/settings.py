@@ -21,6 +21,7 @@ from carecollective.env import (
     mail_server,
     networks,
     on_or_off,
+    one_address,
     origins,
     proxies,
     read,
@@ -146,6 +147,8 @@ SIGN_UPS_PER_HOUR = read("SIGN_UPS_PER_HOUR", 60, whole_number(1, 1_000_000), "a
 MESSAGING_V2_ROLLOUT: Stage | None = read(
     "MESSAGING_V2_ROLLOUT", None, Stage.parse, "disabled, internal, percentage:N (0.1 to 100) or enabled"
 )
+# How long after the first unread word a mail goes.
+MAIL_DELAY_SECONDS = read("MAIL_DELAY_SECONDS", 300, whole_number(0, 86_400), "a number of seconds from 0 to 86400")
 SLACK_WEBHOOK_URL = read("SLACK_WEBHOOK_URL", "", web_address, "a web address")
 ALERT_WEBHOOK_URL = read("ALERT_WEBHOOK_URL", "", web_address, "a web address")
 ALERT_EMAILS = read("ALERT_EMAILS", list[str](), addresses, "e-mail addresses with commas between")
@@ -179,7 +182,7 @@ WORKER_TASKS = (
     ("carecollective.accounts.services.prune_sessions_and_tokens", 3600),
     ("carecollective.core.rate_limits.prune_hits", 600),
     # Mail
-    ("carecollective.inbox.notifications.queue_waiting", 5),
+    ("carecollective.inbox.notifications.queue.queue_waiting", 5),
     ("carecollective.mail.delivery.send_waiting", 5),
     ("carecollective.mail.delivery.prune_mail", 3600),
     ("carecollective.mail.file_backend.prune_files", 3600),
@@ -409,6 +412,8 @@ if not SENDS_MAIL:
 EMAIL_FILE_PATH = DATA_DIR / "mail"
 EMAIL_TIMEOUT = read("EMAIL_TIMEOUT", 10, whole_number(1, 300), "a number of seconds from 1 to 300")
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL", "").strip() or "Care Collective <no-reply@localhost>"
+# Where answers to our mail go: a mailbox that somebody reads.
+CONTACT_EMAIL = read("CONTACT_EMAIL", DEFAULT_FROM_EMAIL, one_address, "one e-mail address")
 
 if SENTRY_DSN:
     sentry.start(SENTRY_DSN)

@@ -5,13 +5,16 @@ from django.forms.models import model_to_dict
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from carecollective.accounts import services
-from carecollective.accounts.forms import ChangeEmailForm, ChangePasswordForm, PreferencesForm, ProfileForm
-from carecollective.accounts.models import MessagingPreferences
+from carecollective.accounts.forms import ChangeEmailForm, ChangePasswordForm, ProfileForm
 from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.accounts.preferences.forms import PreferencesForm
+from carecollective.accounts.preferences.quiet_hours import local_time
+from carecollective.accounts.preferences.services import read_preferences, update_preferences
 from carecollective.accounts.sign_in import addresses, passwords, tokens
 from carecollective.core.errors import ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
@@ -21,15 +24,15 @@ from carecollective.web.pages import CatchRefusals, render_page
 def show_account(request: MemberRequest) -> HttpResponse:
     """Show the member's own details and preferences, and change them."""
     member = request.user
-    preferences = MessagingPreferences.objects.filter(user=member).first() or MessagingPreferences(user=member)
+    preferences = read_preferences(member.pk)
     profile_form = ProfileForm(initial={"name": member.name, "location": member.location})
-    preferences_form = PreferencesForm(initial=model_to_dict(preferences), label_suffix="")
+    preferences_form = PreferencesForm(initial=model_to_dict(preferences), is_staff=member.is_staff)
     refusal = None
     if request.method == "POST" and request.POST.get("form") == "preferences":
-        preferences_form = PreferencesForm(request.POST, label_suffix="")
+        preferences_form = PreferencesForm(request.POST, is_staff=member.is_staff)
         if preferences_form.is_valid():
             with CatchRefusals(preferences_form) as attempt:
-                services.update_preferences(actor=member, **preferences_form.cleaned_data)
+                update_preferences(actor=member, **preferences_form.cleaned_data)
                 return redirect(f"{request.path}?saved=preferences")
             refusal = attempt.error
         else:
@@ -43,6 +46,7 @@ def show_account(request: MemberRequest) -> HttpResponse:
     context = {
         "profile_form": profile_form,
         "preferences_form": preferences_form,
+        "clock": local_time(timezone.now(), preferences.time_zone).strftime("%H:%M"),
         "saved": request.GET.get("saved", ""),
         "is_welcome": "welcome" in request.GET,
         "is_confirmed": addresses.is_confirmed(member),

@@ -87,15 +87,3 @@ class ProfileForm(RawForm):
     location = forms.Field(
         label=_("Town"), required=False, widget=forms.TextInput(attrs={"autocomplete": "address-level2"})
     )
-
-
-class PreferencesForm(forms.Form):
-    """Unlike the other forms it reads values, as a time is not a text."""
-
-    email_notifications = forms.BooleanField(label=_("E-mail me when I get a message"), required=False)
-    quiet_hours_start = forms.TimeField(
-        label=_("Quiet from"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
-    )
-    quiet_hours_end = forms.TimeField(
-        label=_("Quiet until"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
-    )

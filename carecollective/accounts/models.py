@@ -141,11 +141,23 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.name.split(" ")[0]
 
 
+class MailPace(models.TextChoices):
+    SOON = "soon", _("A few minutes after the first word")
+    DAILY = "daily", _("Once a day, all in one mail")
+
+
 class MessagingPreferences(models.Model):
     """A member's notification settings, in the legacy system's table. A trigger adds a row for each new member."""
 
     user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="messaging_preferences")
     email_notifications = models.BooleanField(_("E-mail me when I get a message"), default=True)
+    mail_pace = models.TextField(choices=MailPace.choices, default=MailPace.SOON, db_default=MailPace.SOON)
+    shows_words = models.BooleanField(default=False, db_default=False)
+    mail_about_requests = models.BooleanField(default=True, db_default=True)
+    mail_about_applicants = models.BooleanField(default=True, db_default=True)
+    mail_about_reports = models.BooleanField(default=True, db_default=True)
+    # Empty until the browser told it, or the member chose: then it is UTC.
+    time_zone = models.TextField(default="", db_default="")
     quiet_hours_start = models.TimeField(_("Quiet from"), null=True, blank=True)
     quiet_hours_end = models.TimeField(_("until"), null=True, blank=True)
     updated_at = models.DateTimeField(db_default=ClockTimestamp())

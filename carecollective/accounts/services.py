@@ -1,9 +1,9 @@
-"""Membership: joining, approval, profile and preferences, API tokens."""
+"""Membership: joining, approval, profile, API tokens."""
 
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 from knox.settings import knox_settings
 
-from carecollective.accounts.models import MessagingPreferences, User, VerificationStatus
+from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.sign_in.addresses import EMAIL_MAX, clean_address, is_confirmed
 from carecollective.accounts.taken_address import tell_member
 from carecollective.core.database import ClockTimestamp
@@ -210,23 +210,6 @@ def update_profile(*, actor: User, name: Any, location: Any) -> None:
         raise ValidationRefused(refused)
     actor.name, actor.location = new_name, new_location or None
     actor.save(update_fields=["name", "location"])
-
-
-def update_preferences(
-    *, actor: User, email_notifications: bool, quiet_hours_start: time | None, quiet_hours_end: time | None
-) -> None:
-    """Change the member's notifications. Raises ValidationRefused when only one end of the quiet hours is given."""
-    if (quiet_hours_start is None) != (quiet_hours_end is None):
-        raise ValidationRefused({"quiet_hours_end": [_("Please give both ends of the quiet hours, or neither.")]})
-    MessagingPreferences.objects.update_or_create(
-        user=actor,
-        defaults={
-            "email_notifications": email_notifications,
-            "quiet_hours_start": quiet_hours_start,
-            "quiet_hours_end": quiet_hours_end,
-            "updated_at": ClockTimestamp(),
-        },
-    )
 
 
 def approve_member(*, actor: User, member_id: UUID) -> None:

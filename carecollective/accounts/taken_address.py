@@ -4,14 +4,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext
 
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
+from carecollective.mail.letters import Action, Letter
 from carecollective.mail.models import OutgoingMail
-from carecollective.mail.queue import Letter, queue_mail
+from carecollective.mail.queue import queue_mail
 
 MEMBER_ALREADY_MAIL = "member_already"
 # However often the form is sent.
@@ -29,8 +29,18 @@ def tell_member(member: User) -> None:
 
 def compose_member_already(member_id: UUID) -> Letter:
     """Write the mail. It repeats nothing of what was typed into the form."""
-    words = {"member": User.objects.get(pk=member_id), "link": f"{settings.SITE_ADDRESS}{reverse('login')}"}
     return Letter(
         gettext("You are already a member of Care Collective"),
-        render_to_string("accounts/email/member_already.txt", words),
+        [
+            gettext(
+                "Somebody, perhaps you, has just filled in the form to join Care Collective with this e-mail address. "
+                "You are already a member, so nothing has changed."
+            ),
+            Action(gettext("Sign in with your password"), f"{settings.SITE_ADDRESS}{reverse('login')}"),
+            gettext(
+                "If you have forgotten it, that page has a link with which you choose a new one. If it was not you, you need "
+                "do nothing."
+            ),
+        ],
+        name=User.objects.get(pk=member_id).name,
     )

@@ -1,9 +1,10 @@
-from django.urls import path
+from django.urls import include, path
 
 from carecollective.accounts import account_views, api, views
 from carecollective.accounts.allauth import urls as allauth_urls
 
 urlpatterns = [
+    path("", include("carecollective.accounts.preferences.urls")),
     path("login", views.sign_in, name="login"),
     path("logout", views.sign_out, name="logout"),
     path("password", views.choose_password, name="password"),

@@ -22,7 +22,8 @@ from carecollective.core.errors import ValidationRefused
 from carecollective.core.rate_limits import Limit, count_client_use
 from carecollective.core.retention import CONTACT_MESSAGES_KEPT
 from carecollective.core.text import read_text
-from carecollective.mail.queue import Letter, queue_mail
+from carecollective.mail.letters import Action, Letter
+from carecollective.mail.queue import queue_mail
 
 MESSAGES_PER_HOUR = Limit("contact", 5, timedelta(hours=1))
 WAITING_MAIL = "contact_messages"
@@ -68,7 +69,8 @@ def compose_messages_waiting(member_id: UUID) -> Letter | None:
         return None
     sentence = ngettext("%(count)d message to staff waits.", "%(count)d messages to staff wait.", count)
     address = f"{settings.SITE_ADDRESS}{reverse('admin:contact_contactmessage_changelist')}"
-    return Letter(sentence % {"count": count}, _("Please read and answer it here:") + f"\n\n{address}\n")
+    said = sentence % {"count": count}
+    return Letter(said, [said, Action(_("Read and answer"), address)], name=User.objects.get(pk=member_id).name)
 
 
 def count_waiting(*, reader: User) -> int:

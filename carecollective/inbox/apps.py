@@ -7,8 +7,11 @@ class InboxConfig(AppConfig):
     verbose_name = "Messages"
 
     def ready(self) -> None:
-        from carecollective.inbox import legacy_access, notifications  # noqa: PLC0415 -- needs the models
+        from carecollective.inbox import legacy_access  # noqa: PLC0415 -- needs the models
+        from carecollective.inbox.notifications import letters  # noqa: PLC0415
+        from carecollective.inbox.notifications.queue import CONVERSATION_NEWS, DAILY_NEWS  # noqa: PLC0415
         from carecollective.mail import queue  # noqa: PLC0415
+        from carecollective.mail.topics import Topic  # noqa: PLC0415
         from messaging_v1 import rehearsal  # noqa: PLC0415
         from rollout.guard import v1_trial  # noqa: PLC0415
         from rollout.promotion import automated_checks  # noqa: PLC0415
@@ -16,7 +19,14 @@ class InboxConfig(AppConfig):
         automated_checks.register_check("v1", legacy_access.check_v1_access)
         v1_trial.rehearse_with(rehearsal.rehearse_conversation)
         queue.register(
-            notifications.SOMETHING_NEW,
-            title=_("Something new in Messages"),
-            compose=notifications.compose_something_new,
+            CONVERSATION_NEWS,
+            title=_("News of a conversation"),
+            compose=letters.compose_conversation_news,
+            topic=Topic.MESSAGES,
+        )
+        queue.register(
+            DAILY_NEWS,
+            title=_("News of conversations, once a day"),
+            compose=letters.compose_daily_news,
+            topic=Topic.MESSAGES,
         )

@@ -35,6 +35,22 @@ class ContinuationRequest(models.Model):
         return f"About {self.legacy_conversation_id}"
 
 
+class ConversationMail(models.Model):
+    """The last mail to a member about a conversation: when, and the newest message that it told of.
+
+    While the member has not read up to there, no other mail about the conversation goes.
+    """
+
+    pk = models.CompositePrimaryKey("member_id", "conversation_id")
+    member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    conversation_id = models.UUIDField()
+    mailed_at = models.DateTimeField()
+    told_to = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.member_id} about {self.conversation_id}"
+
+
 class NotificationKind(models.TextChoices):
     NEW_CONVERSATION = "new_conversation"
     NEW_MESSAGE = "new_message"

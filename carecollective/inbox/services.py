@@ -11,7 +11,7 @@ from carecollective.core import rate_limits
 from carecollective.core.database import acting_as
 from carecollective.core.errors import InvalidInput
 from carecollective.inbox.models import ContinuationRequest, NotificationKind
-from carecollective.inbox.notifications import notify
+from carecollective.inbox.notifications.queue import notify
 from carecollective.inbox.records import ReadOnlyReason, Sent, Started, WayOn
 from carecollective.inbox.selectors import (
     is_said_in,

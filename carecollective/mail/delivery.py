@@ -3,12 +3,10 @@
 import logging
 import time
 from datetime import timedelta
-from email.utils import parseaddr
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
+from django.core.mail import get_connection
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
@@ -17,8 +15,9 @@ from carecollective.core.database import ClockTimestamp
 from carecollective.core.deadlines import Deadline
 from carecollective.core.retention import MAIL_KEPT
 from carecollective.mail.failures import NotSent, failure_to_compose, failure_to_connect, failure_to_send
+from carecollective.mail.letters import Letter, render_letter
 from carecollective.mail.models import MailState, OutgoingMail
-from carecollective.mail.queue import Letter, NotNow, compose
+from carecollective.mail.queue import NotNow, compose, kind_topic
 from carecollective.serving.jobs import claim, pause_after
 
 logger = logging.getLogger(__name__)
@@ -70,12 +69,6 @@ def prune_mail() -> int:
     return OutgoingMail.objects.filter(settled_at__lt=ClockTimestamp() - MAIL_KEPT).delete()[0]
 
 
-def message_id(mail_id: UUID) -> str:
-    """Return the Message-ID of a mail, the same at every try."""
-    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
-    return f"<{mail_id}@{domain or 'localhost'}>"
-
-
 def _longest_try() -> float:
     """Return after how many seconds the connection of a try is cut."""
     return float(ANSWERS_AT_MOST * settings.EMAIL_TIMEOUT)
@@ -105,11 +98,12 @@ def _compose(mail: OutgoingMail) -> Letter | None:
 
 
 def _hand_over(mail: OutgoingMail, letter: Letter, server: Any) -> None:
-    message = EmailMessage(
-        letter.subject,
-        letter.body,
-        to=[mail.address or str(mail.recipient.email)],
-        headers={"Message-ID": message_id(mail.pk), "Auto-Submitted": "auto-generated"},
+    message = render_letter(
+        letter,
+        mail_id=mail.pk,
+        to=mail.address or str(mail.recipient.email),
+        recipient_id=mail.recipient_id,
+        topic=kind_topic(mail.kind),
     )
     try:
         server.open()
@@ -134,8 +128,10 @@ def _settle(mail: OutgoingMail, letter: Letter | None) -> None:
         OutgoingMail.objects.filter(pk=mail.pk).update(state=state, settled_at=now, error="")
         if letter is None:
             return
-        # It says what an earlier one of its kind would have said.
-        dead = OutgoingMail.objects.filter(recipient=mail.recipient, kind=mail.kind, state=MailState.DEAD)
+        # It says what an earlier one of its kind about the same would have said.
+        dead = OutgoingMail.objects.filter(
+            recipient=mail.recipient, kind=mail.kind, reference=mail.reference, state=MailState.DEAD
+        )
         dead.update(state=MailState.SKIPPED, settled_at=now)
         if letter.after is not None:
             letter.after()

@@ -11,6 +11,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 
 from carecollective.core.retention import MAIL_KEPT
+from carecollective.mail.letters import LetterMessage
 
 # An earlier release wrote several mails to one .log file.
 SUFFIXES = (".eml", ".log")
@@ -27,7 +28,10 @@ class FileBackend(BaseEmailBackend):
         for message in email_messages:
             known = _UUID.search(message.extra_headers.get("Message-ID", ""))
             name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{known[0] if known else uuid4()}.eml"
-            (folder / name).write_bytes(message.message().as_bytes())
+            written = message.message()
+            if isinstance(message, LetterMessage):
+                written["X-About"] = " ".join(sorted(str(member_id) for member_id in message.about))
+            (folder / name).write_bytes(written.as_bytes())
         return len(email_messages)
 
 

@@ -8,20 +8,13 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 
 from carecollective.core.database import ClockTimestamp
+from carecollective.mail.letters import Letter
 from carecollective.mail.models import MailState, OutgoingMail
+from carecollective.mail.topics import Topic
 
 
 class NotNow(Exception):
     """The member must not be disturbed now. The mail waits, and no try is counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """The text of a mail. `after` runs in the transaction that marks the mail as sent."""
-
-    subject: str
-    body: str
-    after: Callable[[], None] | None = None
 
 
 # Called with the id of the recipient when the mail is sent, and with the reference where there is one. None: the mail is not
@@ -31,24 +24,30 @@ Compose = Callable[..., Letter | None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of mail: its title for staff, and the function that writes the letter."""
+    """A kind of mail: its title for staff, the function that writes the letter, and the topic that members choose."""
 
     title: Any
     compose: Compose
+    topic: Topic | None = None
 
 
 _kinds: dict[str, Kind] = {}
 
 
-def register(name: str, *, title: Any, compose: Compose) -> None:
-    """Add a kind of mail. Call this in `AppConfig.ready`."""
-    _kinds[name] = Kind(title, compose)
+def register(name: str, *, title: Any, compose: Compose, topic: Topic | None = None) -> None:
+    """Add a kind of mail. Call this in `AppConfig.ready`. Without a `topic` it always goes."""
+    _kinds[name] = Kind(title, compose, topic)
 
 
 def kind_title(name: str) -> str:
     """Return the title of this kind of mail for staff."""
     kind = _kinds.get(name)
     return str(kind.title) if kind else name
+
+
+def kind_topic(name: str) -> Topic | None:
+    """Return the topic of this kind of mail; None for mail that always goes."""
+    return _kinds[name].topic
 
 
 def compose(mail: OutgoingMail) -> Letter | None:

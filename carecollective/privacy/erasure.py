@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
+from carecollective.accounts.preferences.services import clear_preferences
 from carecollective.accounts.services import get_member_managed_by
 from carecollective.core import erasure_ledger
 from carecollective.core.database import ClockTimestamp, acting_as, execute
@@ -116,6 +117,7 @@ def _erase(*, actor: User, member: User, may_be_the_last: bool = False) -> None:
 def scrub(member_id: UUID) -> None:
     """Empty the member's row and texts, as the acting member. The database decides whether they may."""
     execute("SELECT public.privacy_erase_member(%s)", [member_id])
+    clear_preferences(member_id)
 
 
 def _note_in_ledger(member_id: UUID) -> None:

@@ -6,14 +6,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
 from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound
-from carecollective.mail.queue import Letter, queue_mail
+from carecollective.mail.letters import Action, Letter
+from carecollective.mail.queue import queue_mail
 from carecollective.privacy.archive import build_archive
 from carecollective.privacy.models import UNDER_WAY, Export, ExportFile, ExportState
 
@@ -110,8 +111,15 @@ def compose_export_ready(member_id: UUID) -> Letter | None:
     with acting_as(member):
         if not Export.objects.filter(member=member, state=ExportState.READY).exists():
             return None
-    words = {"member": member, "days": settings.EXPORTS_KEPT_DAYS}
-    return Letter(_("Your data is ready at Care Collective"), render_to_string("privacy/email/ready.txt", words))
+    return Letter(
+        _("Your data is ready at Care Collective"),
+        [
+            _("The copy of your data is ready. You can download it from your account page."),
+            Action(_("Open your account page"), f"{settings.SITE_ADDRESS}{reverse('account')}"),
+            _("It is kept for %(days)d days, and nobody but you can open it.") % {"days": settings.EXPORTS_KEPT_DAYS},
+        ],
+        name=member.name,
+    )
 
 
 def _begin(export_id: UUID, member: User) -> Export | None:

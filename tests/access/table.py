@@ -123,6 +123,11 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "account/tokens/<str:token_id>"): members(AWAY),
     # The id is of no token of theirs.
     ("POST", "account/tokens/<str:token_id>"): members(404),
+    # The token is of no link of ours.
+    ("GET", "mail/<str:preferences_token>"): everyone(400),
+    ("POST", "mail/<str:preferences_token>"): everyone(400),
+    ("GET", "account/time-zone"): members(AWAY),
+    ("POST", "account/time-zone"): members(204, time_zone="Europe/Berlin"),
     ("GET", "account/sign-out"): members(AWAY),
     ("POST", "account/sign-out"): members(AWAY),
     ("GET", "help"): everyone(200),

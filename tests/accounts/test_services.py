@@ -12,6 +12,7 @@ from knox.auth import TokenAuthentication
 from knox.models import AuthToken
 
 from carecollective.accounts.models import MessagingPreferences, User
+from carecollective.accounts.preferences.services import update_preferences
 from carecollective.accounts.services import (
     NotApproved,
     approve_member,
@@ -20,7 +21,6 @@ from carecollective.accounts.services import (
     reject_member,
     require_approved,
     sign_up,
-    update_preferences,
     update_profile,
 )
 from carecollective.core import errors

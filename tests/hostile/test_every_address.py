@@ -9,6 +9,7 @@ import pytest
 from django.contrib.contenttypes.models import ContentType
 
 from carecollective.accounts.models import User
+from carecollective.mail.topics import Topic, make_preferences_link
 from tests.access.addresses import Address, addresses
 from tests.access.world import World
 from tests.hostile import corpus
@@ -28,6 +29,7 @@ def places(world: World, *, is_admin: bool) -> Iterator[tuple[Address, str]]:
         "content_type_id": ContentType.objects.get_for_model(User).pk,
         "object_id": world.helper.pk,
         "id": world.helper.pk,
+        "preferences_token": make_preferences_link(world.owner.pk, Topic.REPORTS).rpartition("/")[2],
     }
     for address in addresses():
         if address.is_admin is is_admin:

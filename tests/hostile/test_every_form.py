@@ -59,6 +59,7 @@ NO_FORMS = {
     "account/erased": "says goodbye",
     "account/email/code": "asks who has been sent a code: tests/accounts/test_code_sign_in.py",
     "login/code/confirm": "asks who has been sent a code: tests/accounts/test_code_sign_in.py",
+    "account/time-zone": "is what a browser tells by itself",
 }
 
 

@@ -7,8 +7,9 @@ import pytest
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
 from carecollective.mail import queue
+from carecollective.mail.letters import Letter
 from carecollective.mail.models import MailState, OutgoingMail
-from carecollective.mail.queue import Letter, queue_mail
+from carecollective.mail.queue import queue_mail
 from tests.mail.smtp_server import MailServer, serving
 
 KIND = "test"
@@ -18,7 +19,7 @@ KIND = "test"
 def kind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register a kind of mail for these tests."""
     monkeypatch.setattr(queue, "_kinds", dict(queue._kinds))
-    queue.register(KIND, title="A test", compose=lambda member_id: Letter("Hello", f"For {member_id}, Zoë's"))
+    queue.register(KIND, title="A test", compose=lambda member_id: Letter("Hello", [f"For {member_id}, Zoë's"]))
 
 
 @pytest.fixture

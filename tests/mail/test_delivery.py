@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.mail import delivery, queue
-from carecollective.mail.delivery import message_id, prune_mail, send_waiting
+from carecollective.mail.delivery import prune_mail, send_waiting
+from carecollective.mail.letters import message_id
 from carecollective.mail.models import MailState, OutgoingMail
 from carecollective.mail.queue import NotNow, cancel_mail, queue_mail, try_again
 from tests.mail.conftest import KIND
@@ -38,7 +39,9 @@ def test_what_is_queued_goes_out_once_to_each(queued, server):
     assert server.addresses == [ADA, BEN]
     assert states() == [MailState.SENT] * 2
     first = server.messages[0]
-    assert f"For {ada.pk}, Zoë's" in first.get_payload(decode=True).decode()
+    plain, html = first.get_payload()
+    assert f"For {ada.pk}, Zoë's" in plain.get_payload(decode=True).decode()
+    assert f"For {ada.pk}, Zoë&#x27;s" in html.get_payload(decode=True).decode()
     assert first["Message-ID"] == message_id(OutgoingMail.objects.get(recipient=ada).pk)
     assert first["Auto-Submitted"] == "auto-generated"
 
@@ -269,6 +272,6 @@ def test_what_is_over_is_forgotten_after_thirty_days(queued, server):
 
 
 def test_every_kind_that_the_site_sends_has_a_title():
-    kinds = {"password_link", "export_ready", "something_new"}
+    kinds = {"password_link", "export_ready", "conversation_news", "daily_news"}
     assert kinds <= set(queue._kinds)
     assert all(queue.kind_title(name) != name for name in kinds)

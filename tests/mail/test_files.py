@@ -8,8 +8,10 @@ import pytest
 from django.core import mail
 
 from carecollective.accounts.sign_in.passwords import send_password_link
+from carecollective.mail import queue
 from carecollective.mail.delivery import send_waiting
 from carecollective.mail.file_backend import delete_files_about, prune_files
+from carecollective.mail.letters import Letter
 from carecollective.mail.models import OutgoingMail
 from carecollective.mail.queue import queue_mail
 from carecollective.privacy import erasure
@@ -100,3 +102,18 @@ def test_what_was_on_its_way_at_the_erasure_is_swept_up(queued, folder, staff, b
     (left,) = texts(folder)
     assert "To: ben@example.org" in left
     assert Erasure.objects.get().swept_at
+
+
+def test_an_erasure_deletes_the_files_that_name_the_member(db, folder, member, staff):
+    queue.register(
+        KIND,
+        title="A test",
+        compose=lambda member_id: Letter("Hello", ["Ben wrote to you."], about=frozenset({ben.pk})),
+    )
+    ada, ben, chidi = member(), member(), member()
+    queue_mail(KIND, ada.pk)
+    assert send_waiting() == 1
+    erasure.erase_for_member(actor=staff(), member_id=chidi.pk)
+    assert len(texts(folder)) == 1
+    erasure.erase_for_member(actor=staff(), member_id=ben.pk)
+    assert texts(folder) == []

@@ -1,21 +1,22 @@
-"""E-mail that says that something waits, and never what."""
+"""E-mail about conversations: who, about which request and what to do; the words only by choice."""
 
 import smtplib
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 
-from carecollective.accounts.services import update_preferences
+from carecollective.accounts.preferences.services import update_preferences
 from carecollective.core.database import ClockTimestamp
 from carecollective.inbox.closing.services import close_conversation
-from carecollective.inbox.models import Notification, NotificationKind
-from carecollective.inbox.notifications import notify, queue_waiting
+from carecollective.inbox.models import ConversationMail, Notification, NotificationKind
+from carecollective.inbox.notifications.queue import notify, queue_waiting
 from carecollective.inbox.services import ask_to_continue, continue_in_v2, mark_read, offer_help, send_message
 from carecollective.mail.delivery import send_waiting
 from carecollective.mail.models import MailState, OutgoingMail
 from carecollective.privacy.erasure import erase_for_member
+from carecollective.safety.services import block_member
 from messaging_v2.services import create_conversation_atomic
 from rollout.versions import MessagingVersion
 
@@ -45,6 +46,12 @@ def tell(member, help_request, legacy_conversation):
     return make
 
 
+@pytest.fixture(autouse=True)
+def at_once(settings):
+    """Wait for nothing after the first word: tests/messaging/test_mail_timing.py holds the delay."""
+    settings.MAIL_DELAY_SECONDS = 0
+
+
 def deliver():
     """Do what the worker does, and return how many mails went out."""
     queue_waiting()
@@ -55,6 +62,11 @@ def try_now():
     """Let the pause before the next try be over, and do what the worker does."""
     OutgoingMail.objects.update(next_try_at=ClockTimestamp())
     return deliver()
+
+
+def forget_mails():
+    """Let an hour pass since the last mails."""
+    ConversationMail.objects.update(mailed_at=ClockTimestamp() - timedelta(hours=2))
 
 
 def waiting():
@@ -83,21 +95,57 @@ def test_the_recipient_hears_of_it_and_not_what_was_said(helper, owner, grocerie
     assert deliver() == 1
     to_owner, to_helper = mail.outbox
     assert (to_owner.to, to_helper.to) == ([owner.email], [helper.email])
-    assert "offered to help" in to_owner.body
-    assert "new messages" in to_helper.body
+    assert to_owner.subject == f"{helper.name} offers to help: {groceries.title}"
+    assert to_helper.subject == f"{owner.name} wrote to you: {groceries.title}"
     for message in mail.outbox:
+        assert f"/messages/{started.conversation_id}#latest" in message.body
+        assert "Read and answer" in message.body
         everything = f"{message.subject} {message.body} {message.message()}"
-        assert not [said for said in ("4711", "gate", "Monday", "Groceries") if said in everything]
+        assert not [said for said in ("4711", "gate", "Monday") if said in everything]
 
 
-def test_many_messages_are_one_email(owner, tell):
+@pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
+def test_the_words_stand_in_the_mail_of_who_chose_that(helper, owner, groceries, stage, stage_name):
+    stage(stage_name, v1_writes=True)
+    update_preferences(
+        actor=owner, email_notifications=True, quiet_hours_start=None, quiet_hours_end=None, shows_words=True
+    )
+    started = offer_help(
+        actor=helper, help_request_id=groceries.pk, initial_message="Hello, on <b>Monday</b>?\nAt six."
+    )
+    for number in range(6):
+        send_message(actor=helper, conversation_id=started.conversation_id, content=f"Number {number}")
+    assert deliver() == 1
+    body = mail.outbox[0].body
+    assert "> Number 5\n" in body
+    assert "Number 0" not in body  # the newest five
+    mail.outbox.clear()
+    mark_read(actor=owner, conversation_id=started.conversation_id)
+    forget_mails()
+    send_message(actor=helper, conversation_id=started.conversation_id, content="<b>At six.</b>\nOr seven.")
+    assert deliver() == 1
+    assert "> <b>At six.</b>\n> Or seven.\n" in mail.outbox[0].body
+    html = mail.outbox[0].message().as_bytes().decode()
+    assert "&lt;b&gt;At six.&lt;/b&gt;<br>Or seven." in html
+
+
+def test_many_messages_are_one_email_for_each_conversation(owner, tell):
     for kind in NotificationKind:
         tell(owner, kind, times=5)
-    assert deliver() == 1
-    assert len(mail.outbox) == 1
-    body = mail.outbox[0].body
-    assert all(said in body for said in ("offered to help", "new messages", "continue your conversation"))
+    assert deliver() == 3
+    bodies = " ".join(str(message.body) for message in mail.outbox)
+    assert all(said in bodies for said in ("offers to help", "continue your conversation"))
     assert waiting() == 0
+
+
+def test_a_count_says_how_much_waits(helper, owner, groceries, stage):
+    stage("enabled")
+    started = offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    mark_read(actor=owner, conversation_id=started.conversation_id)
+    for _time in range(3):
+        send_message(actor=helper, conversation_id=started.conversation_id, content="One more.")
+    assert deliver() == 1
+    assert f"{helper.name} wrote you 3 messages about “{groceries.title}”." in mail.outbox[0].body
 
 
 def test_each_member_gets_their_own(member, tell):
@@ -161,38 +209,6 @@ def test_quiet_hours_hold_the_email_back_and_lose_none(owner, quiet, hours, is_q
     assert waiting() == (1 if is_quiet else 0)
     update_preferences(actor=owner, email_notifications=True, quiet_hours_start=None, quiet_hours_end=None)
     assert deliver() == (1 if is_quiet else 0)
-
-
-@pytest.mark.parametrize(
-    ("start", "end", "at", "is_quiet"),
-    [
-        ("22:00", "07:00", "23:30", True),
-        ("22:00", "07:00", "22:00", True),
-        ("22:00", "07:00", "00:00", True),
-        ("22:00", "07:00", "06:59", True),
-        ("22:00", "07:00", "07:00", False),
-        ("22:00", "07:00", "12:00", False),
-        ("01:00", "05:00", "00:59", False),
-        ("01:00", "05:00", "03:00", True),
-        ("01:00", "05:00", "05:00", False),
-    ],
-)
-def test_quiet_hours_may_reach_over_midnight(owner, rows_of, beyond_policies, start, end, at, is_quiet, tell):
-    """The clock is shifted by a time zone, so that it shows `at` now."""
-    ((now,),) = rows_of("SELECT localtimestamp")
-    wanted = datetime.combine(now.date(), datetime.strptime(at, "%H:%M").time())
-    minutes = int((wanted - now).total_seconds() // 60) + 1
-    minutes -= 1440 if minutes > 720 else 0
-    minutes += 1440 if minutes < -720 else 0
-    start_time, end_time = (datetime.strptime(text, "%H:%M").time() for text in (start, end))
-    update_preferences(actor=owner, email_notifications=True, quiet_hours_start=start_time, quiet_hours_end=end_time)
-    tell(owner)
-    with beyond_policies() as cursor:
-        sign = "+" if minutes >= 0 else "-"
-        cursor.execute(
-            f"SET LOCAL TIME ZONE INTERVAL '{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}' HOUR TO MINUTE"
-        )
-    assert deliver() == (0 if is_quiet else 1)
 
 
 class Unreachable(EmailBackend):
@@ -293,23 +309,24 @@ def test_a_mail_is_settled_after_it_was_sent(owner, tell, settings, monkeypatch)
         assert (try_now(), waiting()) == (0, 1)
     monkeypatch.setattr(Unreachable, "broken_for", "nobody")
     tell(owner, NotificationKind.ASKED_TO_CONTINUE)
-    assert (try_now(), waiting()) == (1, 0)
-    assert "new messages" in mail.outbox[0].body
-    assert "continue your conversation" in mail.outbox[0].body
+    assert (try_now(), waiting()) == (2, 0)
+    bodies = " ".join(str(message.body) for message in mail.outbox)
+    assert all(said in bodies for said in ("offers to help", "continue your conversation"))
 
 
-def test_mail_after_a_dead_letter_covers_all_that_is_unread(owner, tell, settings, monkeypatch):
+def test_mail_after_a_dead_letter_covers_all_that_is_unread(helper, owner, groceries, stage, settings, monkeypatch):
     settings.EMAIL_BACKEND = f"{__name__}.Unreachable"
     monkeypatch.setattr(Unreachable, "refusal", smtplib.SMTPDataError(550, b"no"))
-    tell(owner)
+    stage("enabled")
+    started = offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
     assert (deliver(), deliver(), waiting()) == (0, 0, 1)
     (dead,) = OutgoingMail.objects.all()
     assert (dead.state, dead.attempts) == (MailState.DEAD, 1)
     monkeypatch.setattr(Unreachable, "broken_for", "nobody")
     assert (deliver(), waiting()) == (0, 1)
-    tell(owner, NotificationKind.ASKED_TO_CONTINUE)
+    send_message(actor=helper, conversation_id=started.conversation_id, content="And one thing more.")
     assert (deliver(), waiting()) == (1, 0)
-    assert "new messages" in mail.outbox[0].body
+    assert "offers to help" in mail.outbox[0].body
     dead.refresh_from_db()
     assert dead.state == MailState.SKIPPED
 
@@ -331,3 +348,17 @@ def test_what_is_rolled_back_tells_nobody(helper, groceries, stage, settings):
     with pytest.raises(Exception, match="rate_limit_exceeded"):
         offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
     assert Notification.objects.count() == 0
+
+
+@pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
+@pytest.mark.parametrize("act", ["block", "close"])
+def test_what_was_blocked_or_closed_meanwhile_is_no_news_in_either_version(
+    helper, owner, groceries, stage, stage_name, act
+):
+    stage(stage_name, v1_writes=True)
+    started = offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    if act == "block":
+        block_member(actor=owner, member_id=helper.pk)
+    else:
+        close_conversation(actor=helper, conversation_id=started.conversation_id)
+    assert (deliver(), waiting(), mail.outbox) == (0, 0, [])

@@ -8,6 +8,7 @@ from django.contrib.auth.tokens import default_token_generator
 
 from carecollective.inbox.closing.services import close_conversation
 from carecollective.inbox.services import offer_help, send_message
+from carecollective.mail.topics import Topic, make_preferences_link
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +90,8 @@ def pages(site, member, help_request, stage, settled_stage):
         "/account/erase",
         "/logout",
     ]
-    return ada, [*everybody, f"/password?{link}"], members
+    choices = make_preferences_link(ben.pk, Topic.REPORTS).rpartition("/")[2]
+    return ada, [*everybody, f"/password?{link}", f"/mail/{choices}"], members
 
 
 @pytest.mark.parametrize(("widths", "scheme"), [((390, 320), "light"), ((1280,), "dark")])

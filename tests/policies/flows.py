@@ -213,6 +213,7 @@ def use_the_worker(recording: Recording, request: Request) -> None:
     patch.setattr(settings, "ALERT_EMAILS", ("staff@example.org",))
     # Nobody listens there: a delivery that fails.
     patch.setattr(settings, "ALERT_WEBHOOK_URL", "http://127.0.0.1:9/")
+    patch.setattr(settings, "MAIL_DELAY_SECONDS", 0)
     send_password_link(actor=world.superuser, member_id=world.helper.pk)
     with recording.running():
         exports.request_export(actor=world.helper)

@@ -50,7 +50,8 @@ REASONS = {
         core_writeprobe.filler help_requests.category help_requests.location_privacy help_requests.status
         help_requests.urgency help_requests_statuschange.status inbox_notification.kind inbox_notification.version mail_outgoingmail.error
         mail_outgoingmail.kind mail_outgoingmail.state message_reports.reason message_reports.status messages.message_type
-        messages.moderation_status messages.status messaging_preferences.can_receive_from moderation_report.reason
+        messages.moderation_status messages.status messaging_preferences.can_receive_from
+        messaging_preferences.mail_pace messaging_preferences.time_zone moderation_report.reason
         moderation_report.status moderation_report.version privacy_export.state profiles.kept_out_reason
         profiles.terms_version rollout_alert.key rollout_alert.kind rollout_alert.severity rollout_alert.stage
         rollout_audit_entry.columns rollout_audit_entry.table_name rollout_change.from_stage rollout_change.source

@@ -1,11 +1,9 @@
 """The mails of signing in: codes, and notices that an account was changed. Their names are django-allauth's."""
 
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -13,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.accounts.models import User
 from carecollective.accounts.sign_in.codes import CODE_SECONDS, code_of, is_expired
 from carecollective.mail import queue
-from carecollective.mail.queue import Letter
+from carecollective.mail.letters import Action, Code, Letter, Part
 
 CODES = {
     "login_code": _("Your code to sign in to Care Collective"),
@@ -38,24 +36,46 @@ def compose_code(member_id: UUID, reference: str = "", *, kind: str) -> Letter |
     """
     if not reference or is_expired(reference):
         return None
-    words = {
-        "code": code_of(reference, User.objects.get(pk=member_id)),
-        "is_sign_in": kind == "login_code",
-        "minutes": CODE_SECONDS // 60,
-        "site": settings.SITE_ADDRESS,
-    }
-    return Letter(gettext(str(CODES[kind])), render_to_string("accounts/email/code.txt", words))
+    is_sign_in = kind == "login_code"
+    return Letter(
+        gettext(str(CODES[kind])),
+        [
+            gettext("This is your code to sign in to Care Collective.")
+            if is_sign_in
+            else gettext("This code confirms that this is your e-mail address at Care Collective."),
+            Code(code_of(reference, User.objects.get(pk=member_id))),
+            gettext("Type it into the page that asks for it, within %(minutes)d minutes. Small letters are fine.")
+            % {"minutes": CODE_SECONDS // 60},
+            gettext(
+                "Nobody from Care Collective will ever ask you for this code. If you did not expect this mail, you need do "
+                "nothing: without the code nobody gets any further."
+            ),
+        ],
+    )
 
 
 def compose_notice(member_id: UUID, *, kind: str) -> Letter:
     """Write the notice that something of an account was changed, and what to do if it was not the member."""
-    words: dict[str, Any] = {
-        "member": User.objects.get(pk=member_id),
-        "what": NOTICES[kind],
-        "link": f"{settings.SITE_ADDRESS}{reverse('password-forgotten')}",
-        "is_new_address": kind == "email_changed",
-    }
-    return Letter(gettext(str(NOTICES[kind])), render_to_string("accounts/email/notice.txt", words))
+    parts: list[Part] = [
+        gettext("%(what)s. If that was you, all is well, and you need do nothing.") % {"what": NOTICES[kind]}
+    ]
+    if kind == "email_changed":
+        parts += [
+            gettext("From now on we write to the new address, and you sign in with it."),
+            gettext(
+                "If it was not you, somebody else may have your password. Please tell us at once, by answering to the "
+                "address at the end of our help page."
+            ),
+        ]
+    else:
+        parts += [
+            gettext(
+                "If it was not you, somebody else may have your password. Please choose a new one; it signs you out "
+                "everywhere."
+            ),
+            Action(gettext("Choose a new password"), f"{settings.SITE_ADDRESS}{reverse('password-forgotten')}"),
+        ]
+    return Letter(gettext(str(NOTICES[kind])), parts, name=User.objects.get(pk=member_id).name)
 
 
 def register() -> None:

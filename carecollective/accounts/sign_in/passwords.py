@@ -15,7 +15,6 @@ from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -26,7 +25,8 @@ from carecollective.accounts.sign_in.addresses import clean_address
 from carecollective.core.errors import InvalidInput, ValidationRefused
 from carecollective.core.rate_limits import count_client_use, count_mailbox_use, mails_asked_for
 from carecollective.core.text import can_be_kept
-from carecollective.mail.queue import Letter, queue_mail, queue_mail_or_nothing
+from carecollective.mail.letters import Action, Letter
+from carecollective.mail.queue import queue_mail, queue_mail_or_nothing
 
 LINK_MAIL = "password_link"
 
@@ -105,10 +105,19 @@ def make_password_link(member: User) -> str:
 def compose_password_link(member_id: UUID) -> Letter:
     """Write the mail with the link. The token is made now, so that none waits in the queue."""
     member = User.objects.get(pk=member_id)
-    link = make_password_link(member)
-    words = {"member": member, "link": link, "days": settings.PASSWORD_RESET_TIMEOUT // 86_400}
+    days = settings.PASSWORD_RESET_TIMEOUT // 86_400
     return Letter(
-        gettext("Choose a new password for Care Collective"), render_to_string("accounts/email/password.txt", words)
+        gettext("Choose a new password for Care Collective"),
+        [
+            gettext("Somebody, probably you, asked for a new password for your account at Care Collective."),
+            Action(gettext("Choose a new password"), make_password_link(member)),
+            gettext(
+                "The link works once, within %(days)d days. If you did not ask for it, you can ignore this mail: "
+                "your password stays the same."
+            )
+            % {"days": days},
+        ],
+        name=member.name,
     )
 
 

@@ -1,0 +1,1 @@
+"""Mail to members about their conversations: when it goes, what it is about, and how it is worded."""
