@@ -44,6 +44,43 @@ export async function fetchPart(address, etag) {
   }
 }
 
+/**
+ * A call by the member of this page. A stale token, as after a sign-in in another tab, is renewed and the call made once more.
+ * The status is 401 when nobody is signed in any more, and when somebody else is.
+ */
+export async function post(address, body) {
+  const answer = await call(address, { method: "POST", body, token: tokenFields()[0]?.value });
+  if (answer.status !== 403) return answer;
+  const outcome = await renewToken();
+  if (outcome === "signed out") return { ...answer, status: 401, data: {} };
+  if (outcome !== "renewed") return answer;
+  return call(address, { method: "POST", body, token: tokenFields()[0]?.value });
+}
+
+/** Put a fresh token into every form of this page. */
+export async function renewToken() {
+  const answer = await fetchPart(location.pathname + location.search);
+  if (answer.isSignedOut) return "signed out";
+  if (!answer.ok) return "failed";
+  if (answer.page.body.dataset.member !== document.body.dataset.member) return "signed out";
+  const fresh = answer.page.querySelector("[name=csrfmiddlewaretoken]")?.value;
+  if (!fresh) return "failed";
+  for (const field of tokenFields()) field.value = fresh;
+  return "renewed";
+}
+
+/** A link that leads through the sign-in back to an address, this page where none is given. */
+export function signInLink(back = location.pathname + location.search) {
+  const link = document.createElement("a");
+  link.href = `${document.body.dataset.signIn}?next=${encodeURIComponent(back).replaceAll("%2F", "/")}`;
+  link.textContent = "Sign in again";
+  return link;
+}
+
+function tokenFields() {
+  return document.querySelectorAll("[name=csrfmiddlewaretoken]");
+}
+
 function parse(text) {
   try {
     return JSON.parse(text) ?? {};

@@ -1,6 +1,7 @@
 // Offering help without leaving the page. Without this module the same dialog is a plain form.
 
-import { call, mayPass, sentence } from "./api.js";
+import { mayPass, post, sentence, signInLink } from "./api.js";
+import { bindDraft, forgetDraft, keepDraft } from "./drafts.js";
 
 const section = document.querySelector("[data-offer]");
 if (section) prepare(section);
@@ -13,6 +14,7 @@ function prepare(section) {
   const send = section.querySelector("[data-send]");
   const retry = section.querySelector("[data-retry]");
   const failure = section.querySelector("[data-failure]");
+  const draft = bindDraft(form);
   let isSending = false;
   let hasFailed = false;
 
@@ -50,22 +52,22 @@ function prepare(section) {
     if (isSending) return;
     setSending(true);
     failure.hidden = true;
-    const answer = await call(section.dataset.api, {
-      method: "POST",
-      body: { initial_message: text.value },
-      token: form.elements.csrfmiddlewaretoken.value,
-    });
+    const answer = await post(section.dataset.api, { initial_message: text.value });
     const conversation = answer.data.conversation_id ?? answer.data.error?.conversation_id;
     if (conversation) {
       // A conversation that stood before this offer has not taken the text: it waits there in the box. After a failure it
       // may be our own, made by the try whose answer was lost.
-      if (!answer.ok && !hasFailed) sessionStorage.setItem(`draft:${conversation}`, text.value);
+      if (!answer.ok && !hasFailed) keepDraft(`${section.dataset.messages}/${conversation}`, { message: text.value });
+      forgetDraft(draft);
       location.assign(`${section.dataset.messages}/${conversation}`);
       return;
     }
     setSending(false);
     hasFailed ||= mayPass(answer);
-    if (mayPass(answer)) showFailure("Failed to start conversation.", sentence(answer), true);
+    if (answer.status === 401) {
+      showFailure("You are signed out.", "", false);
+      failure.querySelector("[data-failure-message]").replaceChildren(signInLink(`${form.getAttribute("action")}?offer=1#offer`));
+    } else if (mayPass(answer)) showFailure("Failed to start conversation.", sentence(answer), true);
     else showFailure("", sentence(answer) || "This could not be sent. Please reload the page and try again.", false);
   }
 

@@ -144,7 +144,7 @@ def test_new_messages_below_are_announced_while_reading_above(open_page, long_th
 def test_the_thanks_for_a_report_are_seen(open_page, long_thread, javascript):
     key, _helping, asking = long_thread
     page = open_page(f"/messages/{key}#latest", asking, javascript=javascript)
-    page.get_by_role("link", name="Report this message").last.click()
+    page.get_by_role("link", name="Report the message of").last.click()
     page.select_option("[name=reason]", "spam")
     page.get_by_role("button", name="Report it").click()
     assert_seen_and_focused(page.get_by_text("Thank you. Staff will look"))
