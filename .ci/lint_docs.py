@@ -1,4 +1,4 @@
-"""Check the form of the decision records, their index, and the links between documents."""
+"""Check the form of the decision records, their index, the links between documents, and the SQL files that they name."""
 
 import re
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 HEADINGS = ["Context", "Decision", "Consequences"]
 RECORDS = Path("docs/decisions")
+NAMED_SQL = re.compile(r"\b([a-z]\w+)_v(\d+)\.sql")
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
@@ -33,7 +34,24 @@ def problems_of_links() -> list[str]:
     ]
 
 
+def versions_of(function: str) -> list[int]:
+    """Return the numbers of the function's files, in order."""
+    folders = [path for root in ("carecollective", "messaging_v1", "rollout") for path in Path(root).rglob("sql")]
+    found = [path.stem.rpartition("_v")[2] for folder in folders for path in folder.glob(f"{function}_v*.sql")]
+    return sorted(int(number) for number in found if number.isdigit())
+
+
+def problems_of_sql_files() -> list[str]:
+    """Return the SQL functions' files that a document names although there is a newer version, or none."""
+    return [
+        f"{path}: {name}_v{version}.sql is not the newest version of the function."
+        for path in [*Path().glob("*.md"), Path("docs/architecture.md")]
+        for name, version in NAMED_SQL.findall(path.read_text())
+        if versions_of(name)[-1:] != [int(version)]
+    ]
+
+
 if __name__ == "__main__":
-    found = problems_of_records() + problems_of_links()
+    found = problems_of_records() + problems_of_links() + problems_of_sql_files()
     print("\n".join(found) or "The documents are in form.")
     sys.exit(bool(found))
