@@ -40,7 +40,8 @@ TOO_SMALL = """() => {
         return down - up;
     };
     return [...document.querySelectorAll("main a, main button, main .button, main summary, header a, input, select, textarea")]
-        .filter((each) => each.checkVisibility() && each.type !== "hidden" && each.type !== "checkbox")
+        .filter((each) => each.checkVisibility() && each.type !== "hidden" && each.tabIndex >= 0)
+        .map((each) => (["checkbox", "radio"].includes(each.type) ? (each.labels[0] ?? each) : each))
         .filter((each) => !each.matches("main a") || !inSentence(each))
         .filter((each) => each.getBoundingClientRect().height < enough && reach(each) < enough)
         .map((each) => `${each.getBoundingClientRect().height} px: ${each.outerHTML}`);
