@@ -1,8 +1,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
 from carecollective.core.errors import DomainError, NotPermitted
 
 
@@ -10,7 +8,7 @@ class PromotionRefused(DomainError):
     """A promotion lacks something; `missing` names each in one sentence."""
 
     code = "promotion_refused"
-    message = _("The rollout is not ready for this step.")
+    message = "The rollout is not ready for this step."
 
     def __init__(self, message: Any = None, *, missing: Sequence[str] = ()) -> None:
         self.missing = tuple(missing)
@@ -18,21 +16,21 @@ class PromotionRefused(DomainError):
 
 
 class OverrideRefused(NotPermitted):
-    message = _("Only a superuser may pass over what is missing.")
+    message = "Only a superuser may pass over what is missing."
 
 
 class ProposalStale(DomainError):
     """The rollout has changed since the proposal was made."""
 
     code = "proposal_stale"
-    message = _("The rollout has changed since this was proposed, so it was not approved. Propose it anew.")
+    message = "The rollout has changed since this was proposed, so it was not approved. Propose it anew."
 
 
 class ProposalUnproven(DomainError):
     """The application did not write the proposal's row, or wrote it with another key."""
 
     code = "proposal_unproven"
-    message = _(
+    message = (
         "This proposal was not made in the control room, or before the site's secret key changed. "
         "Ask whoever stands under it. Refuse it; then it can be proposed again."
     )
@@ -42,7 +40,7 @@ class ApprovalNotAccepted(DomainError):
     """The database does not recognise the approval as the application's, so the step was undone."""
 
     code = "approval_not_accepted"
-    message = _(
+    message = (
         "The database does not recognise this approval, so nothing was changed. Was DJANGO_SECRET_KEY changed? "
         "Run manage.py migrate, restart the site, and try again."
     )
@@ -50,23 +48,23 @@ class ApprovalNotAccepted(DomainError):
 
 class ProposalPending(DomainError):
     code = "proposal_pending"
-    message = _("Another proposal is waiting. Decide or withdraw that one first.")
+    message = "Another proposal is waiting. Decide or withdraw that one first."
 
 
 class ProposalSettled(DomainError):
     code = "proposal_settled"
-    message = _("This proposal has been decided already.")
+    message = "This proposal has been decided already."
 
 
 class ProposalNotFound(DomainError):
     code = "not_found"
-    message = _("We could not find this proposal.")
+    message = "We could not find this proposal."
 
 
 class SamePerson(NotPermitted):
     """The same person tries to give both of two approvals."""
 
-    message = _("It takes a second person. Ask another staff member.")
+    message = "It takes a second person. Ask another staff member."
 
 
 class RoleMissing(NotPermitted):
@@ -75,36 +73,36 @@ class RoleMissing(NotPermitted):
 
 class NothingToChange(DomainError):
     code = "nothing_to_change"
-    message = _("The rollout is already there; nothing was changed.")
+    message = "The rollout is already there; nothing was changed."
 
 
 class RollbackNotWritten(DomainError):
     """The database did not accept the rollback, so nothing changed."""
 
     code = "rollback_not_written"
-    message = _(
+    message = (
         "V2 is as it was. Try again, or set MESSAGING_V2_ROLLOUT=disabled and restart the site: that needs no database."
     )
 
 
 class NothingToCertify(DomainError):
     code = "nothing_to_certify"
-    message = _("The rollout is not at disabled, so starts in V2 are as they should be.")
+    message = "The rollout is not at disabled, so starts in V2 are as they should be."
 
 
 class RootCauseNotFound(DomainError):
     code = "not_found"
-    message = _("We could not find this form.")
+    message = "We could not find this form."
 
 
 class RootCauseFiled(DomainError):
     code = "root_cause_filed"
-    message = _("This form has been filed already.")
+    message = "This form has been filed already."
 
 
 class AlertNotFound(DomainError):
     code = "not_found"
-    message = _("We could not find this alert.")
+    message = "We could not find this alert."
 
 
 class ChannelNotConfigured(DomainError):
@@ -115,7 +113,7 @@ class ChannelNotConfigured(DomainError):
 
 class ItemUnknown(DomainError):
     code = "not_found"
-    message = _("There is no such item to sign at this stage.")
+    message = "There is no such item to sign at this stage."
 
 
 class SignedTooEarly(DomainError):

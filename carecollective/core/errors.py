@@ -49,7 +49,7 @@ class Unauthorized(DomainError):
 
 class NotPermitted(DomainError):
     code = "permission_denied"
-    message = _("You are not allowed to do that.")
+    message: Any = _("You are not allowed to do that.")
 
 
 class ActingAsAnother(NotPermitted):

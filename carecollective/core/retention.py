@@ -7,8 +7,6 @@ from typing import cast
 
 from django.conf import settings
 from django.db import connection
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,48 +42,37 @@ def save_periods() -> None:
 
 def read() -> Sequence[Retention]:
     """Return the retention of each kind of data, in words. Needs no database."""
-    backups = ngettext("the newest %(count)d", "the newest %(count)d", settings.BACKUPS_KEPT)
     sessions = timedelta(seconds=settings.SESSION_COOKIE_AGE)
     tokens = cast("timedelta", settings.REST_KNOX["TOKEN_TTL"])
     events, exports = timedelta(days=settings.EVENTS_RETENTION_DAYS), timedelta(days=settings.EXPORTS_KEPT_DAYS)
     prune_sign_ins = "carecollective.accounts.services.prune_sessions_and_tokens"
-    fixed = _("fixed")
+    fixed = "fixed"
     kinds = (
+        ("Events of the rollout", _days(events), "EVENTS_RETENTION_DAYS", "rollout.telemetry.retention.prune_events"),
         (
-            _("Events of the rollout"),
-            _days(events),
-            "EVENTS_RETENTION_DAYS",
-            "rollout.telemetry.retention.prune_events",
-        ),
-        (
-            _("Copies of members' data"),
+            "Copies of members' data",
             _days(exports),
             "EXPORTS_KEPT_DAYS",
             "carecollective.privacy.exports.prune_exports",
         ),
         (
-            _("Backups"),
-            backups % {"count": settings.BACKUPS_KEPT},
+            "Backups",
+            f"the newest {settings.BACKUPS_KEPT}",
             "BACKUPS_KEPT",
             "carecollective.operations.backups.dumps.prune_backups",
         ),
-        (_("Sessions"), _days(sessions), "SESSION_COOKIE_AGE", prune_sign_ins),
-        (_("Tokens"), _days(tokens), "REST_KNOX TOKEN_TTL", prune_sign_ins),
+        ("Sessions", _days(sessions), "SESSION_COOKIE_AGE", prune_sign_ins),
+        ("Tokens", _days(tokens), "REST_KNOX TOKEN_TTL", prune_sign_ins),
         (
-            _("Failed sign-ins"),
+            "Failed sign-ins",
             _days(FAILED_SIGN_INS_KEPT),
             fixed,
             "carecollective.privacy.retention.prune_failed_sign_ins",
         ),
-        (_("Record of mail to members"), _days(MAIL_KEPT), fixed, "carecollective.mail.delivery.prune_mail"),
+        ("Record of mail to members", _days(MAIL_KEPT), fixed, "carecollective.mail.delivery.prune_mail"),
+        ("Messages to staff", _days(CONTACT_MESSAGES_KEPT), fixed, "carecollective.contact.services.prune_messages"),
         (
-            _("Messages to staff"),
-            _days(CONTACT_MESSAGES_KEPT),
-            fixed,
-            "carecollective.contact.services.prune_messages",
-        ),
-        (
-            _("Mail in files, without a mail server"),
+            "Mail in files, without a mail server",
             _days(MAIL_KEPT),
             fixed,
             "carecollective.mail.file_backend.prune_files",
@@ -97,10 +84,10 @@ def read() -> Sequence[Retention]:
 def _enforcer(task: str) -> str:
     seconds = dict(settings.WORKER_TASKS).get(task)
     if seconds is None:
-        return _("nobody: the worker does not run %(task)s") % {"task": task}
+        return f"nobody: the worker does not run {task}"
     minutes = max(1, round(seconds / 60))
-    return ngettext("the worker, every minute", "the worker, every %(count)d minutes", minutes) % {"count": minutes}
+    return "the worker, every minute" if minutes == 1 else f"the worker, every {minutes} minutes"
 
 
 def _days(span: timedelta) -> str:
-    return ngettext("%(count)d day", "%(count)d days", span.days) % {"count": span.days}
+    return "1 day" if span.days == 1 else f"{span.days} days"

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.utils.translation import gettext as _
-
 from carecollective.core.database import fetch_one
 from carecollective.core.moments import moment
 from rollout.gates.results import CheckState
@@ -44,10 +42,10 @@ class TrialStart:
 
     @property
     def summary(self) -> str:
-        said = {"at": moment(self.at), "code": self.error_code}
+        at = moment(self.at)
         if self.error_code:
-            return _("A trial start in V1 failed at %(at)s with %(code)s: members cannot start conversations.") % said
-        return _("A trial start in V1 worked at %(at)s.") % said
+            return f"A trial start in V1 failed at {at} with {self.error_code}: members cannot start conversations."
+        return f"A trial start in V1 worked at {at}."
 
 
 def read_rolled_back_at() -> datetime | None:
@@ -68,23 +66,18 @@ def read_v1_since_rollback() -> ServedSince | None:
     if since is None:
         return None
     seen = metrics.creation_success(metrics.Span(since), version=MessagingVersion.V1)
-    said = {"good": seen.succeeded, "all": seen.trials, "failed": seen.failed}
+    failures = f"{seen.failed} of {seen.trials} starts failed"
     share = seen.successes.share
     if share is None:
-        state, words = CheckState.INSUFFICIENT, _("Not known yet if V1 serves members: no start since the rollback.")
+        state, words = CheckState.INSUFFICIENT, "Not known yet if V1 serves members: no start since the rollback."
     elif seen.failed >= FAILURES and share < SUCCESS:
-        state, words = (
-            CheckState.FAIL,
-            _("V1 does not serve members: %(failed)d of %(all)d starts failed since the rollback."),
-        )
+        state, words = CheckState.FAIL, f"V1 does not serve members: {failures} since the rollback."
     elif share < SUCCESS:
-        state, words = (
-            CheckState.INSUFFICIENT,
-            _("Not known yet if V1 serves members: %(failed)d of %(all)d starts failed so far."),
-        )
+        state, words = CheckState.INSUFFICIENT, f"Not known yet if V1 serves members: {failures} so far."
     else:
-        state, words = CheckState.PASS, _("Members are served by V1: %(good)d of %(all)d since the rollback.")
-    state, words = _with_trial(read_trial(since), state, words % said, unused=share is None)
+        successes = f"{seen.succeeded} of {seen.trials}"
+        state, words = CheckState.PASS, f"Members are served by V1: {successes} since the rollback."
+    state, words = _with_trial(read_trial(since), state, words, unused=share is None)
     return ServedSince(since=since, succeeded=seen.succeeded, failed=seen.failed, state=state, words=words)
 
 
@@ -97,6 +90,6 @@ def _with_trial(trial: TrialStart | None, state: CheckState, words: str, *, unus
     elif unused and trial.age_seconds < STALE_SECONDS:
         state = CheckState.PASS
     if unused and state is not CheckState.INSUFFICIENT:
-        words = _("No member has started a conversation since the rollback.")
+        words = "No member has started a conversation since the rollback."
     said = (trial.summary, words) if unused or trial.error_code else (words, trial.summary)
     return state, " ".join(said)

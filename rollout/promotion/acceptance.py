@@ -4,11 +4,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
 
 from carecollective.core.database import fetch_all
 from carecollective.core.moments import moment
+from rollout import formatting
 from rollout.gates import criteria
 from rollout.gates.criteria import Criterion
 from rollout.gates.observations import collect_observation
@@ -22,7 +21,7 @@ from rollout.stages import ENABLED
 from rollout.targeting.state import FLAG_NAME, environment_disables
 
 OBSERVED_DAYS = 14
-NOT_ENABLED = gettext_noop("The rollout is not at enabled.")
+NOT_ENABLED = "The rollout is not at enabled."
 
 
 def judge_acceptance() -> tuple[ChecklistItem, ...]:
@@ -34,16 +33,16 @@ def check_deployed() -> CheckResult:
     """Check that everybody is in V2."""
     stage = Flag.objects.get(name=FLAG_NAME).current_stage()
     if stage != ENABLED:
-        return insufficient(_("The rollout is at %(stage)s.") % {"stage": stage})
+        return insufficient(f"The rollout is at {stage}.")
     if environment_disables():
-        return failed(_("MESSAGING_V2_ROLLOUT=disabled holds it off."))
-    return passed(_("The rollout is at enabled."))
+        return failed("MESSAGING_V2_ROLLOUT=disabled holds it off.")
+    return passed("The rollout is at enabled.")
 
 
 def check_gate(measure: Measure, bound: float) -> CheckResult:
     """Check what was measured at enabled against a bound of its own."""
     if _enabled_since() is None:
-        return insufficient(_(NOT_ENABLED))
+        return insufficient(NOT_ENABLED)
     confidence = settings.ROLLOUT_CONFIDENCE
     gate = criteria.judge(Criterion(measure, bound), collect_observation(confidence=confidence), confidence)
     return CheckResult(gate.state, gate.words)
@@ -53,21 +52,16 @@ def check_observed() -> CheckResult:
     """Check that enabled has lasted two weeks without a critical alert."""
     since = _enabled_since()
     if since is None:
-        return insufficient(_(NOT_ENABLED))
+        return insufficient(NOT_ENABLED)
     ((now,),) = fetch_all("SELECT clock_timestamp()")
     start = max(since, now - timedelta(days=OBSERVED_DAYS))
     critical = Alert.objects.filter(severity="critical", opened_at__gte=start).count()
     if critical:
-        words = ngettext(
-            "%(count)d critical alert opened since %(since)s.",
-            "%(count)d critical alerts opened since %(since)s.",
-            critical,
-        )
-        return failed(words % {"count": critical, "since": moment(start)})
+        return failed(f"{formatting.count(critical, 'critical alert')} opened since {moment(start)}.")
     days = (now - since) / timedelta(days=1)
     if days < OBSERVED_DAYS:
-        return insufficient(_("%(days).1f of %(asked)d days at enabled.") % {"days": days, "asked": OBSERVED_DAYS})
-    return passed(_("%(days)d days at enabled, and no critical alert in the last 14.") % {"days": days})
+        return insufficient(f"{days:.1f} of {OBSERVED_DAYS} days at enabled.")
+    return passed(f"{int(days)} days at enabled, and no critical alert in the last 14.")
 
 
 def _enabled_since() -> datetime | None:
@@ -76,35 +70,21 @@ def _enabled_since() -> datetime | None:
 
 
 ITEMS = (
-    Item("accepted/deployed", gettext_noop("V2 is deployed to 100% of members"), check_deployed),
-    Item(
-        "accepted/success", gettext_noop("Over 99% of conversations begin"), partial(check_gate, Measure.SUCCESS, 0.99)
-    ),
-    Item(
-        "accepted/latency",
-        gettext_noop("Messages are sent in under 500 ms (p95)"),
-        partial(check_gate, Measure.LATENCY, 500),
-    ),
-    Item("accepted/errors", gettext_noop("Under 1% of operations fail"), partial(check_gate, Measure.ERRORS, 0.01)),
+    Item("accepted/deployed", "V2 is deployed to 100% of members", check_deployed),
+    Item("accepted/success", "Over 99% of conversations begin", partial(check_gate, Measure.SUCCESS, 0.99)),
+    Item("accepted/latency", "Messages are sent in under 500 ms (p95)", partial(check_gate, Measure.LATENCY, 500)),
+    Item("accepted/errors", "Under 1% of operations fail", partial(check_gate, Measure.ERRORS, 0.01)),
     Item(
         "accepted/bugs",
-        gettext_noop("No critical bugs in two weeks at enabled"),
+        "No critical bugs in two weeks at enabled",
         check_observed,
         ("",),
         stage=ENABLED,
         days=OBSERVED_DAYS,
     ),
-    Item("accepted/v1", gettext_noop("V1 conversations can still be read"), automated_checks.registered("v1")),
-    Item("accepted/dashboards", gettext_noop("The monitoring works"), automated_checks.check_metrics),
-    Item(
-        "accepted/alerts",
-        gettext_noop("Alerts are judged by a guard and reach people"),
-        automated_checks.check_alert_rules,
-    ),
-    Item(
-        "accepted/deprecation",
-        gettext_noop("The stakeholders approve planning the end of V1"),
-        parts=(ENGINEERING, PRODUCT),
-    ),
+    Item("accepted/v1", "V1 conversations can still be read", automated_checks.registered("v1")),
+    Item("accepted/dashboards", "The monitoring works", automated_checks.check_metrics),
+    Item("accepted/alerts", "Alerts are judged by a guard and reach people", automated_checks.check_alert_rules),
+    Item("accepted/deprecation", "The stakeholders approve planning the end of V1", parts=(ENGINEERING, PRODUCT)),
 )
 sign_offs.register(ITEMS)

@@ -11,8 +11,6 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils.dateparse import parse_datetime
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from carecollective.core.database import discarding_changes, fetch_all
 from carecollective.core.moments import moment
@@ -88,7 +86,7 @@ def check_policies() -> CheckResult:
     dangers = [danger.sentence for danger in find_dangers()]
     if dangers:
         return failed(dangers[0])
-    return passed(_("The site's role owns nothing and bypasses nothing, and every policy is in place."))
+    return passed("The site's role owns nothing and bypasses nothing, and every policy is in place.")
 
 
 def check_backup() -> CheckResult:
@@ -99,15 +97,15 @@ def check_backup() -> CheckResult:
         ((now - finished_at).total_seconds() / 3600, was_restored) for finished_at, was_restored in _manifests(folder)
     )
     if not ages:
-        return insufficient(_("There is no backup with a manifest yet."))
+        return insufficient("There is no backup with a manifest yet.")
     recent = [(hours, was_restored) for hours, was_restored in ages if hours <= BACKUP_HOURS]
     restored = next((hours for hours, was_restored in recent if was_restored), None)
     if restored is not None:
-        return passed(_("A backup is %(hours).1f hours old and was restored to try it.") % {"hours": restored})
-    said = {"hours": ages[0][0], "limit": BACKUP_HOURS}
+        return passed(f"A backup is {restored:.1f} hours old and was restored to try it.")
+    newest = f"The newest backup is {ages[0][0]:.1f} hours old"
     if not recent:
-        return failed(_("The newest backup is %(hours).1f hours old; at most %(limit)d are allowed.") % said)
-    return insufficient(_("The newest backup is %(hours).1f hours old, and nobody has restored it yet.") % said)
+        return failed(f"{newest}; at most {BACKUP_HOURS} are allowed.")
+    return insufficient(f"{newest}, and nobody has restored it yet.")
 
 
 def check_flag() -> CheckResult:
@@ -115,62 +113,53 @@ def check_flag() -> CheckResult:
     state = snapshot.read_now()
     if state == NO_FLAG:
         # A migration made it once. A new row would have another salt, which moves members to other buckets.
-        return failed(_("The flag's row is missing. Only a backup has it: manage.py restore."))
+        return failed("The flag's row is missing. Only a backup has it: manage.py restore.")
     if state.stage == DISABLED:
-        return passed(_("The flag exists and is at disabled."))
-    return passed(_("The flag exists; the rollout is under way at %(stage)s.") % {"stage": state.stage})
+        return passed("The flag exists and is at disabled.")
+    return passed(f"The flag exists; the rollout is under way at {state.stage}.")
 
 
 def check_metrics() -> CheckResult:
     """Check that operations are recorded; after an hour without any, try to record one."""
     ((recent, last_at),) = fetch_all(RECENT_EVENTS)
     if recent:
-        words = ngettext(
-            "%(count)d operation was recorded in the last hour, the last at %(last)s.",
-            "%(count)d operations were recorded in the last hour, the last at %(last)s.",
-            recent,
-        )
-        return passed(words % {"count": recent, "last": moment(last_at, "second")})
+        operations = "1 operation was" if recent == 1 else f"{recent} operations were"
+        return passed(f"{operations} recorded in the last hour, the last at {moment(last_at, 'second')}.")
     refused = _try_recording()
     if refused:
-        return failed(_("Nothing was recorded in the last hour, and a trial failed: %(why)s.") % {"why": refused})
-    return passed(_("Nobody started or sent anything in the last hour; a trial record was taken and removed."))
+        return failed(f"Nothing was recorded in the last hour, and a trial failed: {refused}.")
+    return passed("Nobody started or sent anything in the last hour; a trial record was taken and removed.")
 
 
 def check_alert_rules() -> CheckResult:
     """Check that there are rules, a guard that evaluates them, and a channel that took a test message."""
     rules = len(RULES)
     if not rules:
-        return failed(_("No alert rules are loaded."))
+        return failed("No alert rules are loaded.")
     lease = read_lease()
     if lease is None or not lease.watching:
-        return failed(
-            _("%(rules)d rules are loaded, and no guard has evaluated them in the last minute.") % {"rules": rules},
-        )
+        return failed(f"{rules} rules are loaded, and no guard has evaluated them in the last minute.")
     states = [state for state in channel_states() if state.configured]
     if not states:
         return failed(no_channel())
     proven = [state.name for state in states if state.is_proven]
-    said = {"rules": rules, "names": ", ".join(proven or [state.name for state in states])}
     if not proven:
-        return insufficient(
-            _("Alerts would go out by %(names)s. Send a test message and check that it arrived.") % said
-        )
-    return passed(_("A guard evaluates %(rules)d rules. A test message arrived by %(names)s.") % said)
+        names = ", ".join(state.name for state in states)
+        return insufficient(f"Alerts would go out by {names}. Send a test message and check that it arrived.")
+    return passed(f"A guard evaluates {rules} rules. A test message arrived by {', '.join(proven)}.")
 
 
 def no_channel() -> str:
     """Say that alerts reach nobody, and what to set."""
-    said = _("Nobody would be told of an alert: set %(variables)s. Then send a test message.")
-    return said % {"variables": name_variables()}
+    return f"Nobody would be told of an alert: set {name_variables()}. Then send a test message."
 
 
 def check_plan() -> CheckResult:
     """Check that the page on rolling back is there."""
     page = settings.BASE_DIR / PLAN
     if not page.is_file() or "rollout rollback" not in page.read_text():
-        return failed(_("%(page)s is missing or does not say how to roll back.") % {"page": PLAN})
-    return passed(_("The plan is in %(page)s.") % {"page": PLAN})
+        return failed(f"{PLAN} is missing or does not say how to roll back.")
+    return passed(f"The plan is in {PLAN}.")
 
 
 def _manifests(folder: Path) -> Iterator[tuple[datetime, bool]]:

@@ -2,41 +2,24 @@
 
 from collections.abc import Mapping
 
-from django.utils.translation import gettext_noop
-
 from rollout.promotion import automated_checks, sign_offs
 from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item, SignOffFacts
 from rollout.stages import ENABLED, INTERNAL, STAGES, Stage, standard_stage
 
 ITEMS = (
-    Item(
-        "schema",
-        gettext_noop("V2's tables, constraints and indexes exist"),
-        automated_checks.registered("schema"),
-    ),
-    Item(
-        "policies", gettext_noop("Row-level security and its policies hold the site"), automated_checks.check_policies
-    ),
-    Item(
-        "backup", gettext_noop("A backup younger than 24 hours was restored to try it"), automated_checks.check_backup
-    ),
-    Item("unit_tests", gettext_noop("The tests pass, with at least 80% coverage"), parts=("",)),
-    Item("e2e_tests", gettext_noop("The end-to-end tests pass, in all scenarios"), parts=("",)),
-    Item(
-        "flag", gettext_noop("The flag is set up, and disabled before the first promotion"), automated_checks.check_flag
-    ),
-    Item("metrics", gettext_noop("Metrics are flowing"), automated_checks.check_metrics),
-    Item("alerts", gettext_noop("Alerts are judged by a guard and reach people"), automated_checks.check_alert_rules),
-    Item(
-        "rollback_plan",
-        gettext_noop("The rollback plan is documented and understood"),
-        automated_checks.check_plan,
-        ("",),
-    ),
-    Item("stakeholders", gettext_noop("The stakeholders approve"), parts=(ENGINEERING, PRODUCT)),
+    Item("schema", "V2's tables, constraints and indexes exist", automated_checks.registered("schema")),
+    Item("policies", "Row-level security and its policies hold the site", automated_checks.check_policies),
+    Item("backup", "A backup younger than 24 hours was restored to try it", automated_checks.check_backup),
+    Item("unit_tests", "The tests pass, with at least 80% coverage", parts=("",)),
+    Item("e2e_tests", "The end-to-end tests pass, in all scenarios", parts=("",)),
+    Item("flag", "The flag is set up, and disabled before the first promotion", automated_checks.check_flag),
+    Item("metrics", "Metrics are flowing", automated_checks.check_metrics),
+    Item("alerts", "Alerts are judged by a guard and reach people", automated_checks.check_alert_rules),
+    Item("rollback_plan", "The rollback plan is documented and understood", automated_checks.check_plan, ("",)),
+    Item("stakeholders", "The stakeholders approve", parts=(ENGINEERING, PRODUCT)),
 )
 
-NO_CRITICAL_BUGS = gettext_noop("Nobody has reported a critical bug at this stage")
+NO_CRITICAL_BUGS = "Nobody has reported a critical bug at this stage"
 _TENTH, _HALF = STAGES[2:4]
 
 
@@ -47,10 +30,10 @@ def _item(stage: Stage, name: str, title: str) -> Item:
 STAGE_ITEMS: Mapping[Stage, tuple[Item, ...]] = {
     INTERNAL: (
         _item(INTERNAL, "no_critical_bugs", NO_CRITICAL_BUGS),
-        _item(INTERNAL, "team_approval", gettext_noop("The internal team approves")),
+        _item(INTERNAL, "team_approval", "The internal team approves"),
     ),
-    _TENTH: (_item(_TENTH, "no_complaints", gettext_noop("No member complains of failures")),),
-    _HALF: (_item(_HALF, "positive_feedback", gettext_noop("What members say of it is positive")),),
+    _TENTH: (_item(_TENTH, "no_complaints", "No member complains of failures"),),
+    _HALF: (_item(_HALF, "positive_feedback", "What members say of it is positive"),),
     ENABLED: (_item(ENABLED, "no_critical_bugs", NO_CRITICAL_BUGS),),
 }
 for _items in (ITEMS, *STAGE_ITEMS.values()):

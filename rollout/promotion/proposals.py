@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
@@ -37,7 +36,7 @@ def propose(*, actor: User, stage: Stage, reason: str) -> Proposal:
     state = snapshot.read_now()
     now = state.stage
     if order_key(stage) <= order_key(now):
-        raise NothingToChange(_("%(stage)s is no step up from %(now)s.") % {"stage": stage, "now": now})
+        raise NothingToChange(f"{stage} is no step up from {now}.")
     found = readiness.judge(stage=now, target=stage)
     if not found.passed:
         raise PromotionRefused(missing=found.missing)
@@ -81,7 +80,7 @@ def approve(*, actor: User, proposal_id: int) -> Change:
         if is_stale:
             _settle(proposal, actor, ProposalState.STALE)
         elif not _may_still(proposal.proposer_id, "rollout.propose"):
-            missing = (_("Whoever proposed it may propose no more."),)
+            missing = ("Whoever proposed it may propose no more.",)
         elif found.passed:
             if not _may_still(actor.pk, "rollout.approve"):
                 raise NotPermitted

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from rollout.alerts.lifecycle import AlertRecord, open_alerts
 from rollout.gates import criteria
@@ -103,10 +102,10 @@ def _blockers(
 ) -> Iterator[Blocker]:
     skipped = skipped_stages(stage, target) if target else ()
     if skipped and not _resumes(stage, target):
-        said = {"before": stage, "after": target, "skipped": ", ".join(str(each) for each in skipped)}
-        yield Blocker("skip", _("Going from %(before)s to %(after)s would skip %(skipped)s.") % said)
+        names = ", ".join(str(each) for each in skipped)
+        yield Blocker("skip", f"Going from {stage} to {target} would skip {names}.")
     for alert in alerts:
-        yield Blocker("alert", _("An alert is open: %(words)s") % {"words": alert.words})
+        yield Blocker("alert", f"An alert is open: {alert.words}")
     for gate in gates:
         if gate.blocks:
             yield Blocker("gate", f"{gate.title}: {gate.words}")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from django.db import DatabaseError, Error, connection, transaction
-from django.utils.translation import gettext as _
 
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.moments import moment
@@ -71,10 +70,10 @@ class BlockingSession:
     @property
     def words(self) -> str:
         if self.pid is None:
-            return _("a prepared transaction (see pg_prepared_xacts)")
-        said = [_("role %(role)s") % {"role": self.role}] if self.role else []
-        said += [_("application %(name)s") % {"name": self.application}] if self.application else []
-        said += [_("since %(when)s") % {"when": moment(self.since, "second")}] if self.since else []
+            return "a prepared transaction (see pg_prepared_xacts)"
+        said = [f"role {self.role}"] if self.role else []
+        said += [f"application {self.application}"] if self.application else []
+        said += [f"since {moment(self.since, 'second')}"] if self.since else []
         return f"{self.pid} ({', '.join(said)})" if said else str(self.pid)
 
 
@@ -175,20 +174,22 @@ def describe_unfinished() -> str:
     waiting = Rollback.objects.filter(change_id=None).order_by("pk").first()
     if waiting is None:
         return ""
-    said = _("V2 is off and V1 writes are on since %(when)s, by %(who)s; the record does not show it yet.")
-    return f"{said % {'when': moment(waiting.at, 'second'), 'who': waiting.actor_label}} {describe_blockers()}"
+    by = f"since {moment(waiting.at, 'second')}, by {waiting.actor_label}"
+    return f"V2 is off and V1 writes are on {by}; the record does not show it yet. {describe_blockers()}"
 
 
 def describe_blockers() -> str:
     """Say which session is in the way of a rollback's record, and that nobody needs to do anything."""
     blockers = find_blockers()
     if not blockers:
-        said = _("No database session is in the way, so it is recorded by itself within seconds.")
-        return f"{said} {_('If it takes longer than a minute, see whether the disk is full.')}"
-    said = _("In the way is database session %(first)s") % {"first": blockers[0].words}
+        return (
+            "No database session is in the way, so it is recorded by itself within seconds. "
+            "If it takes longer than a minute, see whether the disk is full."
+        )
+    said = f"In the way is database session {blockers[0].words}"
     if len(blockers) > 1:
-        said += _(" and %(count)s more") % {"count": len(blockers) - 1}
-    return said + _(". It is recorded by itself once that ends.")
+        said += f" and {len(blockers) - 1} more"
+    return said + ". It is recorded by itself once that ends."
 
 
 def _limit_waiting(cursor: "object") -> None:
@@ -221,13 +222,13 @@ def _unrecorded(rollback: Rollback, version: int) -> Change:
 def _why_not_written(problem: Error) -> str:
     match problem.__cause__:
         case psycopg.errors.DiskFull():
-            why = _("The database's disk is full, so the rollback could not be written.")
+            why = "The database's disk is full, so the rollback could not be written."
         case psycopg.errors.ReadOnlySqlTransaction():
-            why = _("The database takes no writes, so the rollback could not be written.")
+            why = "The database takes no writes, so the rollback could not be written."
         case psycopg.errors.LockNotAvailable():
-            why = _("Somebody has locked the table of rollbacks, so this one could not be written.")
+            why = "Somebody has locked the table of rollbacks, so this one could not be written."
         case psycopg.OperationalError(sqlstate=None):
-            why = _("The database cannot be reached, so the rollback could not be written.")
+            why = "The database cannot be reached, so the rollback could not be written."
         case cause:
-            why = _("The rollback could not be written (%(name)s).") % {"name": type(cause or problem).__name__}
+            why = f"The rollback could not be written ({type(cause or problem).__name__})."
     return f"{why} {RollbackNotWritten.message}"

@@ -5,8 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from django.utils.dateparse import parse_date
-from django.utils.text import format_lazy
-from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.errors import NotPermitted, ValidationRefused
@@ -52,16 +50,16 @@ def file_root_cause(
     answers = {"what": what, "why": why, "fix": fix, "who": who}
     cleaned = {name: answer.replace("\r\n", "\n").strip() for name, answer in answers.items()}
     refused = {
-        name: [_("Say it in 3 to 2,000 characters.")]
+        name: ["Say it in 3 to 2,000 characters."]
         for name, answer in cleaned.items()
         if not SHORTEST <= len(answer) <= LONGEST or "\0" in answer
     }
     until = due if isinstance(due, date) else _parse(due)
     ((now,),) = fetch_all("SELECT clock_timestamp()")
     if until is None:
-        refused["due"] = [format_lazy(_("Give a date, such as {date}."), date=first_due(now))]
+        refused["due"] = [f"Give a date, such as {first_due(now)}."]
     elif until < first_due(now):
-        refused["due"] = [_("Give a day after today.")]
+        refused["due"] = ["Give a day after today."]
     if refused:
         raise ValidationRefused(fields=refused)
     # Of two who file at once, the condition lets only one through.

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, IntegrityError, connection, transaction
-from django.utils.translation import gettext_lazy as _
 from psycopg.errors import CheckViolation
 
 from carecollective.core.database import ClockTimestamp
@@ -25,9 +24,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REASON_SHORTEST, REASON_LONGEST = 3, 500
-CHANGED_MEANWHILE = _("The rollout has been changed meanwhile. Look at it again.")
+CHANGED_MEANWHILE = "The rollout has been changed meanwhile. Look at it again."
 ROLLBACK_FIRST = "rollout_flag_rollback_comes_first"
-APPROVAL = _("A second staff member's approval: propose the step in the control room, at /admin/rollout/.")
+APPROVAL = "A second staff member's approval: propose the step in the control room, at /admin/rollout/."
 
 
 def change_stage(
@@ -47,7 +46,7 @@ def change_stage(
     is_up = order_key(stage) > order_key(before)
     _require(actor, "rollout.propose" if is_up or stage == before else "rollout.rollback")
     if stage == before:
-        raise NothingToChange(_("The rollout is already at %(stage)s.") % {"stage": stage})
+        raise NothingToChange(f"The rollout is already at {stage}.")
     # Judged before the row is locked, so that a rollback does not wait for it.
     found = _judge_override(actor, before, stage, override=override) if is_up else None
     with transaction.atomic():
@@ -63,11 +62,7 @@ def change_stage(
 
 def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) -> Change:
     """Make the step up that was proposed and that `actor` approved. The caller holds the flag's lock."""
-    reason = _("%(reason)s\nProposed by %(proposer)s, approved by %(approver)s.") % {
-        "reason": proposal.reason,
-        "proposer": proposal.proposer_label,
-        "approver": proposal.decided_by_label,
-    }
+    reason = f"{proposal.reason}\nProposed by {proposal.proposer_label}, approved by {proposal.decided_by_label}."
     return _write(flag, Stage.parse(proposal.to_stage), actor=actor, label=str(actor), source=source, reason=reason)
 
 
@@ -99,7 +94,7 @@ def set_v1_writes(*, actor: "User | None", on: bool, reason: str, source: Source
     with transaction.atomic():
         flag = rollbacks.lock_flag()
         if flag.v1_writes is on:
-            raise NothingToChange(_("V1 writes are already on.") if on else _("V1 writes are already off."))
+            raise NothingToChange("V1 writes are already on." if on else "V1 writes are already off.")
         label = _label(actor, actor_label, source)
         return _write(flag, flag.current_stage(), v1_writes=on, actor=actor, label=label, source=source, reason=reason)
 
@@ -108,7 +103,7 @@ def clean_reason(reason: str) -> str:
     """Return the reason as one line. Raises ValidationRefused unless it has 3 to 500 characters."""
     cleaned = one_line(reason)
     if not REASON_SHORTEST <= len(cleaned) <= REASON_LONGEST or not can_be_kept(reason):
-        raise ValidationRefused(fields={"reason": [_("Say why, in 3 to 500 characters.")]})
+        raise ValidationRefused(fields={"reason": ["Say why, in 3 to 500 characters."]})
     return cleaned
 
 
@@ -118,7 +113,7 @@ def _judge_override(actor: "User | None", before: Stage, stage: Stage, *, overri
         raise OverrideRefused
     found = readiness.judge(stage=before, target=stage)
     if not override:
-        raise PromotionRefused(missing=[*found.missing, str(APPROVAL)])
+        raise PromotionRefused(missing=[*found.missing, APPROVAL])
     return found
 
 
@@ -136,7 +131,7 @@ def _keep_override(
         decided_by_label=label,
         decided_at=ClockTimestamp(),
         override=True,
-        missing=[*found.missing, str(APPROVAL)],
+        missing=[*found.missing, APPROVAL],
         evidence=found.evidence(),
     )
     kept.proof = approval_proofs.prove(*approval_proofs.step_fields(kept))

@@ -6,8 +6,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from carecollective.accounts.models import User
 from carecollective.core.database import fetch_all
@@ -25,8 +23,8 @@ from rollout.stages import Stage, standard_stage
 
 ENGINEERING, PRODUCT = "engineering_lead", "product_owner"
 # A role is a group of the admin's with this name; staff who may edit members give it.
-ROLES = {ENGINEERING: gettext_noop("Engineering lead"), PRODUCT: gettext_noop("Product owner")}
-STAFF_ROLE = gettext_noop("Staff")
+ROLES = {ENGINEERING: "Engineering lead", PRODUCT: "Product owner"}
+STAFF_ROLE = "Staff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +161,7 @@ def sign(*, actor: User, item: str, part: str = "") -> SignOff:
         _require(actor, item, part, facts)
         roles = [role for role, group in ROLES.items() if actor.groups.filter(name=group).exists()]
         if part and part not in roles:
-            raise RoleMissing(_("Only the %(role)s signs this.") % {"role": _(ROLES[part]).lower()})
+            raise RoleMissing(f"Only the {ROLES[part].lower()} signs this.")
         opens_at = facts.opens_at(_items[item])
         if opens_at and facts.now < opens_at:
             raise SignedTooEarly(_can_be_signed(opens_at))
@@ -185,7 +183,7 @@ def withdraw(*, actor: User, item: str, part: str = "", signer: str = "") -> Sig
     _require(actor, item, part, facts)
     signature = facts.signatures.get((item, part))
     if signer and (signature is None or signature.signer_label != signer):
-        raise NothingToChange(_("Another signature stands there by now. Look at it again."))
+        raise NothingToChange("Another signature stands there by now. Look at it again.")
     return SignOff.objects.create(
         item=item, part=part, signer_id=actor.pk, signer_label=str(actor), withdrawn=True, release=current_release()
     )
@@ -206,10 +204,10 @@ def _judge(number: int, item: Item, facts: SignOffFacts, since: datetime | None)
     signatures = tuple(
         Signature(
             part=part,
-            part_title=_(ROLES[part]) if part else "",
+            part_title=ROLES[part] if part else "",
             signer=by.signer_label,
             signed_at=by.signed_at,
-            role=_(ROLES.get(by.role, STAFF_ROLE)),
+            role=ROLES.get(by.role, STAFF_ROLE),
             release=by.release,
             lapsed=not facts.counts(by, since=counts_from),
         )
@@ -221,7 +219,7 @@ def _judge(number: int, item: Item, facts: SignOffFacts, since: datetime | None)
     judged = ChecklistItem(
         number=number,
         name=item.name,
-        title=_(item.title),
+        title=item.title,
         judged_by="both" if item.check and item.parts else "program" if item.check else "people",
         state=CheckState.PASS,
         words="",
@@ -239,34 +237,27 @@ def _judge(number: int, item: Item, facts: SignOffFacts, since: datetime | None)
 
 
 def _can_be_signed(opens_at: datetime) -> str:
-    return _("It can be signed from %(when)s.") % {"when": moment(opens_at, up=True)}
+    return f"It can be signed from {moment(opens_at, up=True)}."
 
 
 def _sign_again(signatures: tuple[Signature, ...], opens_at: datetime | None) -> Iterator[str]:
     """Say why a signature no longer counts."""
     lapsed = [signature for signature in signatures if signature.lapsed]
     if any(opens_at and signature.signed_at < opens_at for signature in lapsed):
-        yield _("Sign again: it was signed too early.")
+        yield "Sign again: it was signed too early."
     elif lapsed:
-        yield _("Sign again: a signature ends with a rollback, and when its signer leaves the staff.")
+        yield "Sign again: a signature ends with a rollback, and when its signer leaves the staff."
 
 
 def _sign_here(unsigned: tuple[str, ...], holders: Mapping[str, int]) -> str:
-    who = _(" and ").join(_(ROLES[part]).lower() for part in unsigned if part)
-    words = _("Still to be signed by the %(who)s.") % {"who": who} if who else _("Still to be signed.")
+    who = " and ".join(ROLES[part].lower() for part in unsigned if part)
+    words = f"Still to be signed by the {who}." if who else "Still to be signed."
     for part in unsigned:
         if part and not holders.get(part):
-            words += " " + _("Nobody is %(role)s yet: put a staff member into the group “%(group)s”.") % {
-                "role": _(ROLES[part]).lower(),
-                "group": ROLES[part],
-            }
+            words += f" Nobody is {ROLES[part].lower()} yet: put a staff member into the group “{ROLES[part]}”."
     return words
 
 
 def _signed(signature: Signature) -> str:
-    said = _("Signed by %(who)s (%(role)s) at %(when)s") % {
-        "who": signature.signer,
-        "role": signature.role.lower(),
-        "when": moment(signature.signed_at),
-    }
-    return said + (_(" for release %(release)s.") % {"release": signature.release} if signature.release else ".")
+    said = f"Signed by {signature.signer} ({signature.role.lower()}) at {moment(signature.signed_at)}"
+    return said + (f" for release {signature.release}." if signature.release else ".")

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
-from django.utils.translation import gettext as _
 
 from carecollective.core.catalog.legacy_code import find_changes, pick_legacy_code
 from carecollective.core.catalog.reader import read_live_catalog
@@ -109,9 +108,8 @@ def check_schema() -> CheckResult:
     if wrong:
         # A failed count is less useful than the difference behind it.
         first = next((check for check in wrong if check.remedy != SEE_BELOW), wrong[0])
-        facts = {"what": first.what, "expected": first.expected, "found": first.found, "remedy": first.remedy}
-        return failed(_("%(what)s: %(expected)s expected, %(found)s found. %(remedy)s") % facts)
-    return passed(_("All %(count)d checks of the tables, indexes, policies and grants pass.") % {"count": len(checks)})
+        return failed(f"{first.what}: {first.expected} expected, {first.found} found. {first.remedy}")
+    return passed(f"All {len(checks)} checks of the tables, indexes, policies and grants pass.")
 
 
 def _check_legacy(session: Session) -> Sequence[Check]:
