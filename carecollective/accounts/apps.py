@@ -8,8 +8,10 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from carecollective.accounts import taken_address  # noqa: PLC0415 -- needs the models
+        from carecollective.accounts.letters import membership, staff  # noqa: PLC0415 -- needs the models
         from carecollective.accounts.sign_in import mails, passwords  # noqa: PLC0415 -- needs the models
         from carecollective.mail import queue  # noqa: PLC0415
+        from carecollective.mail.topics import Topic  # noqa: PLC0415
 
         queue.register(
             passwords.LINK_MAIL, title=_("Link to choose a password"), compose=passwords.compose_password_link
@@ -20,3 +22,13 @@ class AccountsConfig(AppConfig):
             compose=taken_address.compose_member_already,
         )
         mails.register()
+        queue.register(membership.APPROVED_MAIL, title=_("Membership approved"), compose=membership.compose_approved)
+        queue.register(
+            membership.REJECTED_MAIL, title=_("Membership not approved"), compose=membership.compose_rejected
+        )
+        queue.register(
+            staff.APPLICANTS_MAIL,
+            title=_("People who wait to join"),
+            compose=staff.compose_applicants_waiting,
+            topic=Topic.APPLICANTS,
+        )

@@ -21,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 from knox.settings import knox_settings
 
+from carecollective.accounts.letters.membership import APPROVED_MAIL, REJECTED_MAIL
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.sign_in.addresses import EMAIL_MAX, clean_address, is_confirmed
 from carecollective.accounts.taken_address import tell_member
@@ -28,6 +29,7 @@ from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
 from carecollective.core.rate_limits import count_client_use, sign_ups
 from carecollective.core.text import can_be_kept, read_text
+from carecollective.mail.queue import queue_mail
 
 NAME_MAX = 100
 LOCATION_MAX = 100
@@ -224,20 +226,30 @@ def approve_member(*, actor: User, member_id: UUID) -> None:
     # On a site that sends no mail nobody can confirm an address.
     if settings.SENDS_MAIL and not is_confirmed(member):
         raise AddressNotConfirmed
-    User.objects.filter(pk=member_id).exclude(verification_status=VerificationStatus.APPROVED).update(
-        verification_status=VerificationStatus.APPROVED,
-        approved_at=ClockTimestamp(),
-        approved_by=actor,
-        rejection_reason=None,
-    )
+    with transaction.atomic():
+        is_new = (
+            User.objects.filter(pk=member_id)
+            .exclude(verification_status=VerificationStatus.APPROVED)
+            .update(
+                verification_status=VerificationStatus.APPROVED,
+                approved_at=ClockTimestamp(),
+                approved_by=actor,
+                rejection_reason=None,
+            )
+        )
+        if is_new:
+            queue_mail(APPROVED_MAIL, member_id)
 
 
 def reject_member(*, actor: User, member_id: UUID, reason: str) -> None:
     """Reject an application, or end an approved membership. Raises NotPermitted; DomainNotFound."""
-    _get_other_member(actor, member_id)
-    User.objects.filter(pk=member_id).update(
-        verification_status=VerificationStatus.REJECTED, rejection_reason=reason, approved_at=None, approved_by=None
-    )
+    member = _get_other_member(actor, member_id)
+    with transaction.atomic():
+        User.objects.filter(pk=member_id).update(
+            verification_status=VerificationStatus.REJECTED, rejection_reason=reason, approved_at=None, approved_by=None
+        )
+        if member.verification_status != VerificationStatus.REJECTED:
+            queue_mail(REJECTED_MAIL, member_id)
 
 
 def get_member_managed_by(actor: User, member_id: UUID) -> User:

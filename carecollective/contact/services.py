@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from carecollective.accounts.letters.staff import refuse_disturbing
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
 from carecollective.contact.models import EMAIL_MAX, NAME_MAX, TEXT_MAX, ContactMessage
@@ -24,6 +25,7 @@ from carecollective.core.retention import CONTACT_MESSAGES_KEPT
 from carecollective.core.text import read_text
 from carecollective.mail.letters import Action, Letter
 from carecollective.mail.queue import queue_mail
+from carecollective.mail.topics import Topic
 
 MESSAGES_PER_HOUR = Limit("contact", 5, timedelta(hours=1))
 WAITING_MAIL = "contact_messages"
@@ -65,7 +67,7 @@ def write_to_staff(
 def compose_messages_waiting(member_id: UUID) -> Letter | None:
     """Write the mail to a member of staff; None once every message is answered."""
     count = count_waiting(reader=User(pk=member_id))
-    if not count:
+    if not count or not refuse_disturbing(member_id, Topic.REPORTS):
         return None
     sentence = ngettext("%(count)d message to staff waits.", "%(count)d messages to staff wait.", count)
     address = f"{settings.SITE_ADDRESS}{reverse('admin:contact_contactmessage_changelist')}"

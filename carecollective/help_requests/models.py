@@ -79,9 +79,14 @@ class StatusChange(models.Model):
     help_request = models.ForeignKey(HelpRequest, models.CASCADE, related_name="+", db_index=False)
     status = models.TextField(choices=Status.choices)
     at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+    # When mail about it was queued for those whom it concerns.
+    mailed_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["help_request", "at"], name="help_requests_status_changes")]
+        indexes = [
+            models.Index(fields=["help_request", "at"], name="help_requests_status_changes"),
+            models.Index(fields=["at"], name="help_requests_status_to_mail", condition=models.Q(mailed_at=None)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.help_request_id}: {self.status}"

@@ -8,7 +8,7 @@ class InboxConfig(AppConfig):
 
     def ready(self) -> None:
         from carecollective.inbox import legacy_access  # noqa: PLC0415 -- needs the models
-        from carecollective.inbox.notifications import letters  # noqa: PLC0415
+        from carecollective.inbox.notifications import letters, requests  # noqa: PLC0415
         from carecollective.inbox.notifications.queue import CONVERSATION_NEWS, DAILY_NEWS  # noqa: PLC0415
         from carecollective.mail import queue  # noqa: PLC0415
         from carecollective.mail.topics import Topic  # noqa: PLC0415
@@ -30,3 +30,9 @@ class InboxConfig(AppConfig):
             compose=letters.compose_daily_news,
             topic=Topic.MESSAGES,
         )
+        for kind, title, compose in (
+            (requests.REQUEST_OVER, _("A request is completed or withdrawn"), requests.compose_request_over),
+            (requests.REQUEST_EXPIRING, _("Their request ends soon"), requests.compose_request_expiring),
+            (requests.REQUEST_EXPIRED, _("Their request has ended"), requests.compose_request_expired),
+        ):
+            queue.register(kind, title=title, compose=compose, topic=Topic.REQUESTS)

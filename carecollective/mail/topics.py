@@ -19,7 +19,7 @@ class Topic(models.TextChoices):
     MESSAGES = "messages", _("Offers and messages")
     REQUESTS = "requests", _("News of requests: completed, withdrawn, about to end")
     APPLICANTS = "applicants", _("People who wait to join (for staff)")
-    REPORTS = "reports", _("Reports that wait (for staff)")
+    REPORTS = "reports", _("Reports and messages that wait (for staff)")
 
     @property
     def is_for_staff(self) -> bool:

@@ -19,7 +19,7 @@ class PreferencesForm(forms.Form):
         label=_("E-mail me when a request is completed, withdrawn or about to end"), required=False
     )
     mail_about_applicants = forms.BooleanField(label=_("E-mail me when people wait to join"), required=False)
-    mail_about_reports = forms.BooleanField(label=_("E-mail me when a report waits"), required=False)
+    mail_about_reports = forms.BooleanField(label=_("E-mail me when reports or messages to staff wait"), required=False)
     quiet_hours_start = forms.TimeField(
         label=_("Quiet from"), required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
     )

@@ -1,0 +1,1 @@
+"""Mail about membership: to applicants, and to staff about who waits."""
