@@ -29,7 +29,8 @@ class SignUpForm(IdempotentForm):
     password = forms.Field(
         label=_("Password"),
         help_text=_("At least 10 characters. Three or four words in a row are easy to remember."),
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        # Kept where another field is refused: nobody need think of it twice. No cache keeps the page.
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=True),
     )
     location = forms.Field(
         label=_("Town"),

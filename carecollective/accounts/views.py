@@ -76,7 +76,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
     """Sign the member out after a question: a browser that prefetches the link signs nobody out."""
     if request.method == "POST":
         logout(request)
-        return redirect("requests")
+        return redirect("logout")
     return render(request, "accounts/logout.html")
 
 

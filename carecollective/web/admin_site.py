@@ -17,7 +17,7 @@ from django.template.response import SimpleTemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.errors import RateLimitExceeded
+from carecollective.core.errors import NotPermitted, RateLimitExceeded
 from carecollective.web.pages import answer_error
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,9 @@ class AdminSite(admin.AdminSite):
         return answer
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Let staff sign in, unless too many sign-ins failed from their address."""
+        """Let staff sign in, unless too many sign-ins failed from their address. Tell members that it is for staff."""
+        if request.method == "GET" and request.user.is_authenticated and not getattr(request.user, "is_staff", False):
+            return answer_error(request, NotPermitted(_("These pages are for staff. You are signed in as a member.")))
         try:
             return super().login(request, extra_context)
         except RateLimitExceeded as refusal:

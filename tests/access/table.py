@@ -212,7 +212,7 @@ ADMIN: dict[tuple[str, str], Row] = {
     ("GET", "admin/rollout/live"): staffs(403, 200),
     ("GET", "admin/rollout/acceptance"): staffs(403, 200),
     ("POST", "admin/rollout/acceptance"): staffs(403, 400),
-    ("GET", "admin/login/"): staffs(AWAY, AWAY, others=200),
+    ("GET", "admin/login/"): Row((200, *(403,) * 4, AWAY, AWAY)),
     ("GET", "admin/password_change/"): staffs(200, 200),
     ("GET", "admin/password_change/done/"): staffs(200, 200),
     ("GET", "admin/autocomplete/"): staffs(403, 403),

@@ -232,3 +232,24 @@ def test_staff_keep_the_name_under_which_their_deeds_are_on_record(signed_in, st
     assert (
         signed_in(sam).post("/account", {"form": "profile", "name": "Sam", "location": "Elsewhere"}).status_code == 302
     )
+
+
+def test_a_password_stays_where_another_field_is_refused(application):
+    answer = Client().post("/signup", application | {"name": " "})
+    page = answer.content.decode()
+    assert answer.status_code == 400
+    assert f'value="{PASSWORD}"' in page
+    assert "no-store" in answer["Cache-Control"]
+
+
+def test_signing_out_says_so(signed_in, member):
+    client = signed_in(member())
+    answer = client.post("/logout", follow=True)
+    assert "You are signed out" in answer.content.decode()
+
+
+def test_the_admin_tells_a_member_that_it_is_for_staff(signed_in, member):
+    answer = signed_in(member()).get("/admin/", follow=True)
+    page = answer.content.decode()
+    assert "for staff" in page
+    assert 'href="/requests"' in page

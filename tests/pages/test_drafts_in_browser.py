@@ -151,7 +151,7 @@ def test_signing_out_takes_the_drafts_away(open_page, addresses):
     assert len(page.evaluate(DRAFTS)) == 1
     page.goto("/logout")
     page.get_by_role("button", name="Sign out").click()
-    page.wait_for_url("**/requests")
+    expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
     assert page.evaluate(DRAFTS) == []
 
 
