@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
@@ -10,10 +10,26 @@ from typing import Any
 
 from django.db import connections
 
-TRIALS = 200
+from tests.faults.scale import FULL
+
+# Without its lock, each of these races went wrong in at least half of its trials: 25 find that.
+MOST_TRIALS = 200
+TRIALS = MOST_TRIALS if FULL else 25
 # A race that is run in both versions is tried less in the one that is being replaced.
-TRIALS_OF = {"v1": TRIALS // 2, "v2": TRIALS}
+TRIALS_OF = {"v1": min(TRIALS, 100), "v2": TRIALS}
+FEWER_TRIALS = 50 if FULL else 25
+# What each of four writers sends while somebody polls.
+MESSAGES_OF = {"v1": 75, "v2": 150} if FULL else {"v1": 50, "v2": 50}
+FORM_TRIALS = 20 if FULL else 10
 MOST = 8
+
+
+def trials(times: int, *, seen: Collection[Any], kinds: int) -> Iterator[int]:
+    """Count at least so many trials, and more until `seen` holds so many kinds of outcome."""
+    for number in range(MOST_TRIALS):
+        if number >= times and len(set(seen)) >= kinds:
+            return
+        yield number
 
 
 class Crowd:

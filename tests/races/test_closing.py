@@ -14,7 +14,7 @@ from carecollective.inbox.records import Sent, Started
 from carecollective.inbox.services import offer_help, send_message
 from carecollective.messaging.errors import ConversationInactive
 from messaging_v1.models import Conversation
-from tests.races.crowd import TRIALS, TRIALS_OF
+from tests.races.crowd import TRIALS, TRIALS_OF, trials
 
 OFFER = "Hello, I can bring them on Monday."
 STAGES = {"v1": "disabled", "v2": "enabled"}
@@ -43,8 +43,9 @@ def test_no_conversation_is_newer_than_its_requests_end(
     crowd, helper, member, owner, ask, stage, rows_of, version, end
 ):
     stage(STAGES[version])
-    helpers, seen = [helper, member()], []
-    for _trial in range(TRIALS_OF[version]):
+    helpers = [helper, member()]
+    seen: list[type] = []
+    for _trial in trials(TRIALS_OF[version], seen=seen, kinds=2):
         request = ask()
         *outcomes, ended = crowd(
             *(partial(offer, one, request) for one in helpers),
@@ -62,8 +63,8 @@ def test_no_conversation_is_newer_than_its_requests_end(
 
 def test_no_message_is_newer_than_its_conversations_end(crowd, helper, owner, ask, stage, rows_of):
     stage("enabled")
-    seen = []
-    for _trial in range(TRIALS):
+    seen: list[type] = []
+    for _trial in trials(TRIALS, seen=seen, kinds=2):
         key = offer(helper, ask()).conversation_id
         *outcomes, ended = crowd(
             *(

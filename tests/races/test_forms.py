@@ -8,7 +8,7 @@ from django.test import Client
 
 from carecollective.inbox.services import offer_help
 from tests.hostile.forms import forms_of
-from tests.races.crowd import TRIALS
+from tests.races.crowd import FORM_TRIALS
 
 OFFER = "Hello, I can bring them on Monday."
 STAGES = {"v1": "disabled", "v2": "enabled"}
@@ -35,7 +35,7 @@ def click(crowd, signed_in):
 
 
 def test_a_request_form_clicked_twice_is_one_request(click, owner, signed_in, rows_of):
-    for trial in range(TRIALS // 10):
+    for trial in range(FORM_TRIALS):
         key = field_of(signed_in(owner).get("/requests/new"), "id")
         places = click(owner, "/requests/new", {"id": key, "title": f"Milk {trial}", "description": "Two litres"})
         assert len(places) == 1
@@ -47,7 +47,7 @@ def test_a_request_form_clicked_twice_is_one_request(click, owner, signed_in, ro
 def test_a_message_form_clicked_twice_is_one_message(click, owner, helper, ask, stage, signed_in, rows_of, version):
     stage(STAGES[version])
     thread = offer_help(actor=helper, help_request_id=ask().pk, initial_message=OFFER).conversation_id
-    for trial in range(TRIALS // 10):
+    for trial in range(FORM_TRIALS):
         key = field_of(signed_in(owner).get(f"/messages/{thread}"), "id")
         places = click(owner, f"/messages/{thread}", {"id": key, "message": f"Number {trial}"})
         assert places == {f"/messages/{thread}#latest"}
@@ -57,7 +57,7 @@ def test_a_message_form_clicked_twice_is_one_message(click, owner, helper, ask, 
 
 def test_a_report_form_clicked_twice_is_one_report(click, owner, helper, ask, stage, rows_of):
     stage("enabled")
-    for _trial in range(TRIALS // 10):
+    for _trial in range(FORM_TRIALS):
         thread = offer_help(actor=helper, help_request_id=ask().pk, initial_message=OFFER).conversation_id
         places = click(owner, f"/messages/{thread}/report", {"reason": "other", "words": "Please look"})
         assert len(places) == 1
@@ -67,14 +67,14 @@ def test_a_report_form_clicked_twice_is_one_report(click, owner, helper, ask, st
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_an_offer_form_clicked_twice_is_one_conversation(click, helper, ask, stage, version):
     stage(STAGES[version])
-    for _trial in range(TRIALS // 10):
+    for _trial in range(FORM_TRIALS):
         places = click(helper, f"/requests/{ask().pk}", {"initial_message": OFFER})
         assert len(places) == 1
 
 
 def test_a_sign_up_form_clicked_twice_is_one_member_who_may_sign_in(crowd, rows_of, settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    for trial in range(TRIALS // 10):
+    for trial in range(FORM_TRIALS):
         email = f"zoe{trial}@example.org"
         form = {"name": "Zoë", "email": email, "password": "three green apples"}
         form["id"] = field_of(Client().get("/signup"), "id")
@@ -88,7 +88,7 @@ def test_a_sign_up_form_clicked_twice_is_one_member_who_may_sign_in(crowd, rows_
 
 def test_leaving_clicked_twice_is_leaving(click, member, rows_of, settings, signed_in):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    for _trial in range(TRIALS // 10):
+    for _trial in range(FORM_TRIALS):
         ada = member(set_password="three green apples")
         form = {"leaving": field_of(signed_in(ada).get("/account/erase"), "leaving"), "password": "three green apples"}
         assert click(ada, "/account/erase", form) == {"/account/erased"}

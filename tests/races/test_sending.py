@@ -13,7 +13,7 @@ from carecollective.inbox.records import Sent
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.services import offer_help, send_message
 from carecollective.messaging.errors import IdempotencyConflict
-from tests.races.crowd import MOST, TRIALS, TRIALS_OF
+from tests.races.crowd import FEWER_TRIALS, MESSAGES_OF, MOST, TRIALS_OF
 
 OFFER = "Hello, I can bring them on Monday."
 STAGES = {"v1": "disabled", "v2": "enabled"}
@@ -51,7 +51,7 @@ def test_a_send_repeated_while_it_runs_is_stored_once(crowd, owner, started, row
 @both_versions
 def test_one_id_in_two_conversations_at_once_is_one_conflict(crowd, owner, started, rows_of, version):
     keys = [started(version), started(version)]
-    for _trial in range(TRIALS // 4):
+    for _trial in range(FEWER_TRIALS):
         message_id = uuid4()
         outcomes = crowd(
             *(
@@ -60,12 +60,12 @@ def test_one_id_in_two_conversations_at_once_is_one_conflict(crowd, owner, start
             )
         )
         assert {type(outcome) for outcome in outcomes} == {Sent, IdempotencyConflict}
-    assert rows_of(f"SELECT count(*) FROM {TABLES[version]} WHERE sender_id = %s", owner.pk) == [(TRIALS // 4,)]
+    assert rows_of(f"SELECT count(*) FROM {TABLES[version]} WHERE sender_id = %s", owner.pk) == [(FEWER_TRIALS,)]
 
 
 @both_versions
 def test_a_poller_misses_nothing_while_four_write(crowd, helper, owner, started, rows_of, version):
-    key, each, finished, polled = started(version), {"v1": 75, "v2": 150}[version], Event(), list[UUID | None]()
+    key, each, finished, polled = started(version), MESSAGES_OF[version], Event(), list[UUID | None]()
 
     def write(actor):
         for number in range(each):
@@ -121,7 +121,7 @@ def test_everything_at_once_locks_nobody_out(crowd, helper, member, owner, ask, 
         reopen_conversation(actor=helper, conversation_id=keys[0])
         list_conversations(reader=helper)
 
-    for _trial in range(TRIALS // 4):
+    for _trial in range(FEWER_TRIALS):
         newcomer = member()
         outcomes = crowd(
             partial(offer_help, actor=newcomer, help_request_id=first.pk, initial_message=OFFER),
