@@ -57,6 +57,15 @@ def on_or_off(raw: str) -> bool:
     return raw.lower() in ("true", "1", "on")
 
 
+def one_of(*choices: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw.lower() not in choices:
+            raise ValueError
+        return raw.lower()
+
+    return parse
+
+
 def text_that(is_valid: Callable[[str], bool]) -> Callable[[str], str]:
     """Return a parser that takes the text as it is if it is valid."""
 

@@ -22,6 +22,7 @@ from carecollective.env import (
     networks,
     on_or_off,
     one_address,
+    one_of,
     origins,
     proxies,
     read,
@@ -240,6 +241,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "axes",
     "corsheaders",
     "csp",
@@ -360,6 +362,25 @@ ACCOUNT_FORMS = {
     "request_login_code": "carecollective.accounts.allauth.forms.RequestLoginCodeForm",
     "confirm_login_code": "carecollective.accounts.allauth.forms.ConfirmLoginCodeForm",
     "confirm_email_verification_code": "carecollective.accounts.allauth.forms.ConfirmEmailForm",
+    "reauthenticate": "carecollective.accounts.allauth.mfa_forms.ConfirmPasswordForm",
+}
+# Whether the staff site opens without a second factor: an app's code, a recovery code or a passkey.
+STAFF_MFA = read("STAFF_MFA", "optional", one_of("optional", "required"), "optional or required")
+MFA_ADAPTER = "carecollective.accounts.allauth.mfa_adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+# Phones' clocks go wrong by half a minute.
+MFA_TOTP_TOLERANCE = 1
+MFA_RATE_LIMITS = False
+MFA_FORMS = {
+    "activate_totp": "carecollective.accounts.allauth.mfa_forms.ActivateAppForm",
+    "authenticate": "carecollective.accounts.allauth.mfa_forms.AuthenticateForm",
+    "reauthenticate": "carecollective.accounts.allauth.mfa_forms.ReauthenticateForm",
+    "add_webauthn": "carecollective.accounts.allauth.mfa_forms.AddPasskeyForm",
+    "authenticate_webauthn": "carecollective.accounts.allauth.mfa_forms.AuthenticatePasskeyForm",
+    "login_webauthn": "carecollective.accounts.allauth.mfa_forms.SignInByPasskeyForm",
+    "reauthenticate_webauthn": "carecollective.accounts.allauth.mfa_forms.ReauthenticatePasskeyForm",
 }
 
 # What the browser may do

@@ -38,6 +38,7 @@ for name in (
     "SENTRY_DSN",
     "SIGN_UPS_PER_HOUR",
     "SLACK_WEBHOOK_URL",
+    "STAFF_MFA",
     "TRUSTED_PROXIES",
 ):
     os.environ[name] = os.environ.get(f"TEST_{name}", "")

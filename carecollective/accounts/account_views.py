@@ -16,6 +16,7 @@ from carecollective.accounts.preferences.forms import PreferencesForm
 from carecollective.accounts.preferences.quiet_hours import local_time
 from carecollective.accounts.preferences.services import read_preferences, update_preferences
 from carecollective.accounts.sign_in import addresses, passwords, tokens
+from carecollective.accounts.sign_in.second_factor import has_second_factor
 from carecollective.core.errors import ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
 
@@ -50,6 +51,7 @@ def show_account(request: MemberRequest) -> HttpResponse:
         "saved": request.GET.get("saved", ""),
         "is_welcome": "welcome" in request.GET,
         "is_confirmed": addresses.is_confirmed(member),
+        "has_second_factor": has_second_factor(member),
         "tokens": tokens.list_tokens(member=member),
     }
     return render_page(request, "accounts/account.html", context, refusal=refusal)

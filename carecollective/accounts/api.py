@@ -17,7 +17,7 @@ from carecollective.accounts.serializers import (
     SignOutSerializer,
     TokenSerializer,
 )
-from carecollective.accounts.services import issue_token
+from carecollective.accounts.services import SecondFactorNeeded, issue_token
 from carecollective.accounts.sign_in import tokens
 from carecollective.core import errors
 from carecollective.web.api import ApiView, TooManyTries, read_fields
@@ -39,13 +39,16 @@ class TokenView(ApiView):
             **refusals(
                 errors.ValidationRefused({"password": ["This is needed, as text."]}),
                 errors.Unauthorized("E-mail address and password do not match."),
+                SecondFactorNeeded(),
                 TooManyTries(),
             ),
         },
     )
     def post(self, request: Request) -> Response:
         given = read_fields(request, SignInSerializer)
-        issued = issue_token(request=request._request, email=given["email"], password=given["password"])
+        issued = issue_token(
+            request=request._request, email=given["email"], password=given["password"], code=given["code"]
+        )
         return Response(asdict(issued), headers={"Cache-Control": "no-store"})
 
 

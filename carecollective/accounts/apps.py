@@ -8,10 +8,12 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from carecollective.accounts import taken_address  # noqa: PLC0415 -- needs the models
+        from carecollective.accounts.allauth import steps  # noqa: PLC0415 -- needs the models
         from carecollective.accounts.letters import membership, staff  # noqa: PLC0415 -- needs the models
-        from carecollective.accounts.sign_in import mails, passwords  # noqa: PLC0415 -- needs the models
+        from carecollective.accounts.sign_in import mails, passwords, second_factor  # noqa: PLC0415 -- needs the models
         from carecollective.mail import queue  # noqa: PLC0415
         from carecollective.mail.topics import Topic  # noqa: PLC0415
+        from carecollective.web.admin_site import site  # noqa: PLC0415
 
         queue.register(
             passwords.LINK_MAIL, title=_("Link to choose a password"), compose=passwords.compose_password_link
@@ -32,3 +34,5 @@ class AccountsConfig(AppConfig):
             compose=staff.compose_applicants_waiting,
             topic=Topic.APPLICANTS,
         )
+        site.continue_sign_in = steps.go_on_signing_in
+        site.lacks_second_factor = second_factor.lacks_second_factor

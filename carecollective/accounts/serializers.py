@@ -27,6 +27,13 @@ class SignInField(RawTextField):
 class SignInSerializer(serializers.Serializer[Any]):
     email = SignInField(longest=254, documented={"format": "email", "maxLength": 254})
     password = SignInField(longest=4096, documented={"format": "password", "maxLength": 4096})
+    code = SignInField(
+        longest=64,
+        documented={"maxLength": 64},
+        required=False,
+        default="",
+        help_text="Where the account has a second factor: a code of the app, or a recovery code.",
+    )
 
 
 class TokenSerializer(serializers.Serializer[Any]):

@@ -21,9 +21,11 @@ from django.utils.translation import gettext_lazy as _
 from knox.models import AuthToken
 from knox.settings import knox_settings
 
+from carecollective.accounts.allauth.mfa_forms import takes_code
 from carecollective.accounts.letters.membership import APPROVED_MAIL, REJECTED_MAIL
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.sign_in.addresses import EMAIL_MAX, clean_address, is_confirmed
+from carecollective.accounts.sign_in.second_factor import needs_second_factor
 from carecollective.accounts.taken_address import tell_member
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
@@ -48,6 +50,10 @@ class NotApproved(NotPermitted):
 
 class AddressNotConfirmed(NotPermitted):
     message = _("This applicant has not confirmed their e-mail address yet. Their account page asks them to.")
+
+
+class SecondFactorNeeded(NotPermitted):
+    message = _("A password is not enough for this account. Please send `code` too: from your app, or a recovery code.")
 
 
 class AdministratorExists(NotPermitted):
@@ -266,10 +272,13 @@ def get_member_managed_by(actor: User, member_id: UUID) -> User:
     return member
 
 
-def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedToken:
-    """Exchange e-mail and password for a token that expires. It counts as a sign-in; too many tokens end the oldest.
+def issue_token(*, request: HttpRequest, email: Any, password: Any, code: str = "") -> IssuedToken:
+    """Exchange e-mail and password, and a code of the second factor where there is one, for a token that expires.
 
-    Raises ValidationRefused; Unauthorized when they do not match; SignInLocked after too many failed sign-ins.
+    It counts as a sign-in; too many tokens end the oldest.
+
+    Raises ValidationRefused; Unauthorized when they do not match; SignInLocked after too many failed sign-ins;
+    SecondFactorNeeded where a password alone is not enough and `code` is not right.
     """
     refused: dict[str, list[Any]] = {}
     for field, value in (("email", email), ("password", password)):
@@ -284,6 +293,8 @@ def issue_token(*, request: HttpRequest, email: Any, password: Any) -> IssuedTok
         raise SignInLocked
     if not isinstance(user, User):
         raise Unauthorized(_("E-mail address and password do not match."))
+    if needs_second_factor(user) and not takes_code(user, code):
+        raise SecondFactorNeeded
     with transaction.atomic():
         # Checked again under a lock: the member may have been shut out, or have a new password, since the check above.
         locked = User.objects.select_for_update(no_key=True)

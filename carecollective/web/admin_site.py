@@ -8,8 +8,8 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
-from django.contrib.auth import authenticate, update_session_auth_hash
-from django.contrib.auth.views import PasswordChangeView
+from django.contrib.auth import REDIRECT_FIELD_NAME, authenticate, update_session_auth_hash
+from django.contrib.auth.views import LoginView, PasswordChangeView, redirect_to_login
 from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db import DataError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -70,6 +70,15 @@ class PasswordPage(PasswordChangeView):
         return HttpResponseRedirect(self.get_success_url())
 
 
+class AdminSignInPage(LoginView):
+    """Sign in on the staff site's own page; the second factor is asked for where there is one."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        if site.continue_sign_in is None:
+            return super().form_valid(form)
+        return site.continue_sign_in(self.request, form.get_user(), self.get_success_url())
+
+
 class AdminSite(admin.AdminSite):
     """Django's admin with pages of ours, without the models of HIDDEN_APPS."""
 
@@ -77,6 +86,9 @@ class AdminSite(admin.AdminSite):
     site_title = "Care Collective staff"
     index_title = "What needs you"
     login_form = AdminSignInForm
+    # Set by the accounts app, which this package may not import.
+    continue_sign_in: Callable[[HttpRequest, Any, str], HttpResponse] | None = None
+    lacks_second_factor: Callable[[HttpRequest], bool] | None = None
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -108,13 +120,40 @@ class AdminSite(admin.AdminSite):
         return answer
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Let staff sign in, unless too many sign-ins failed from their address. Tell members that it is for staff."""
+        """Let staff sign in, unless too many sign-ins failed from their address. Tell members that it is for staff.
+
+        Who is signed in, and needs a second factor that this session was begun without, is led to where they add one.
+        """
         if request.method == "GET" and request.user.is_authenticated and not getattr(request.user, "is_staff", False):
             return answer_error(request, NotPermitted(_("These pages are for staff. You are signed in as a member.")))
+        index = reverse("admin:index", current_app=self.name)
+        wanted = request.GET.get(REDIRECT_FIELD_NAME) or index
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(index)
+        if super().has_permission(request) and not self.has_permission(request):
+            return redirect_to_login(wanted, reverse("mfa_index"))
+        context = {
+            **self.each_context(request),
+            "title": _("Log in"),
+            "subtitle": None,
+            "app_path": request.get_full_path(),
+            "username": request.user.get_username(),
+            REDIRECT_FIELD_NAME: wanted,
+            **(extra_context or {}),
+        }
+        page = AdminSignInPage.as_view(
+            extra_context=context, authentication_form=self.login_form, template_name="admin/login.html"
+        )
+        request.current_app = self.name
         try:
-            return super().login(request, extra_context)
+            return cast("HttpResponse", page(request))
         except RateLimitExceeded as refusal:
             return answer_error(request, refusal)
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Open the site to active staff, with their second factor where it is required."""
+        may = super().has_permission(request)
+        return may and not (self.lacks_second_factor is not None and self.lacks_second_factor(request))
 
     def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Let staff choose a new password for themselves."""

@@ -43,6 +43,7 @@ FORM = "application/x-www-form-urlencoded"
 BEFORE = ("anyone", "owner", "helper", "waiting")
 LATER = ("anyone", "owner", "helper")
 # The pages at which there is nothing to send.
+ASKED_IN_BETWEEN = "asks who is signing in or has just confirmed that it is they: tests/accounts/test_second_factor.py"
 NO_FORMS = {
     "": "leads to the requests",
     "admin": "leads to the admin",
@@ -57,6 +58,17 @@ NO_FORMS = {
     "messages/<uuid:conversation_id>/latest": "is what an open thread asks for",
     "account/export/<uuid:export_id>": "is a file",
     "account/erased": "says goodbye",
+    "account/confirm": ASKED_IN_BETWEEN,
+    "account/confirm/passkey": ASKED_IN_BETWEEN,
+    "account/confirm/second-factor": ASKED_IN_BETWEEN,
+    "account/passkeys/add": ASKED_IN_BETWEEN,
+    "account/passkeys/remove": ASKED_IN_BETWEEN,
+    "account/second-factor/app": ASKED_IN_BETWEEN,
+    "account/second-factor/app/remove": ASKED_IN_BETWEEN,
+    "account/second-factor/codes/new": ASKED_IN_BETWEEN,
+    "login/second-factor": ASKED_IN_BETWEEN,
+    "account/second-factor": "is to read",
+    "account/second-factor/codes": "is to read",
     "account/email/code": "asks who has been sent a code: tests/accounts/test_code_sign_in.py",
     "login/code/confirm": "asks who has been sent a code: tests/accounts/test_code_sign_in.py",
     "account/time-zone": "is what a browser tells by itself",

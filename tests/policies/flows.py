@@ -1,12 +1,14 @@
 """Flows of all kinds of users. Statements are recorded while the application works, not while a test prepares."""
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from allauth.mfa.totp.internal import auth as totp
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
@@ -69,6 +71,22 @@ def use_accounts(recording: Recording, request: Request) -> None:
         client.post("/account/password", {"old_password": "a long enough one", "password": "another long enough one"})
         client.post("/account/email", {"email": "newer@example.org", "password": "another long enough one"})
         client.post("/account/email/code", {"code": newest_code()})
+        client.post("/account/confirm", {"password": "another long enough one"})
+        client.get("/account/second-factor/app")
+        secret = client.session["mfa.totp.secret"]
+        now = int(time.time()) // 30
+        before, at = (totp.format_hotp_value(totp.hotp_value(secret, step)) for step in (now - 1, now))
+        client.post("/account/second-factor/app", {"code": before})
+        client.post("/account/second-factor/codes/new")
+        (recovery_code, *_more) = re.findall(
+            r"<code>(\w+)</code>", client.get("/account/second-factor/codes").content.decode()
+        )
+        client.post("/logout")
+        client.post("/login", {"email": "newer@example.org", "password": "another long enough one"})
+        client.post("/login/second-factor", {"code": at})
+        client.post("/account/confirm/second-factor", {"code": recovery_code})
+        client.post("/account/confirm", {"password": "another long enough one"})
+        client.post("/account/second-factor/app/remove")
         client.post("/logout")
         client.post("/login/code", {"email": "newer@example.org"})
         client.post("/login/code/confirm", {"code": newest_code()})

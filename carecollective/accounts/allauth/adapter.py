@@ -7,7 +7,8 @@ from allauth.core import context as current
 from django.contrib.auth import authenticate, login
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 
@@ -90,6 +91,9 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def login(self, request: HttpRequest, user: User) -> None:
         # Sessions name the backend by its path: allauth would name the first, which is axes'.
         login(request, user, backend=BACKEND)
+
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
+        return redirect("login")
 
     def get_login_stages(self) -> list[str]:
         return [f"{STAGES}.RememberAccount", *super().get_login_stages(), f"{STAGES}.CheckAccount"]

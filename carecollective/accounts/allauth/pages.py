@@ -3,7 +3,11 @@
 from functools import wraps
 from typing import Any
 
+from allauth.account.adapter import get_adapter
+from allauth.core.exceptions import ReauthenticationRequired
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.views.decorators.debug import sensitive_post_parameters
 
 from carecollective.web.pages import public_page
@@ -19,9 +23,16 @@ def entry_page(view: Any) -> Any:
     @sensitive_post_parameters()
     @wraps(view)
     def answer(request: HttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponse:
-        response: HttpResponse = view(request, *args, **kwargs)
-        form = (getattr(response, "context_data", None) or {}).get("form")
-        if request.method == "POST" and response.status_code == 200 and form is not None and form.errors:
+        try:
+            response: HttpResponse = view(request, *args, **kwargs)
+        except (ReauthenticationRequired, PermissionDenied):
+            if not request.user.is_authenticated or get_adapter().get_reauthentication_methods(request.user):
+                raise
+            # They have no password to confirm with: the page for a forgotten one helps.
+            return redirect("password-forgotten")
+        context = getattr(response, "context_data", None) or {}
+        forms = [context[name] for name in ("form", "webauthn_form") if context.get(name) is not None]
+        if request.method == "POST" and response.status_code == 200 and any(form.errors for form in forms):
             response.status_code = 400
         limit_visitor_session(request)
         return response
