@@ -118,12 +118,18 @@ def _find_missing_tables() -> list[str]:
     return [name for (name,) in fetch_all(missing, [sorted(needed)])]
 
 
-def _check_worker() -> dict[str, Any]:
+def read_heartbeat() -> tuple[float | None, list[str]]:
+    """Return how many seconds ago the worker gave a sign of life, None if never, and its tasks that hang."""
     row = fetch_one(
         "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float, stuck_tasks"
         " FROM core_workerheartbeat WHERE name = 'worker'"
     )
-    silence, stuck = (round(row[0], 1), row[1].split()) if row else (None, [])
+    return (row[0], row[1].split()) if row else (None, [])
+
+
+def _check_worker() -> dict[str, Any]:
+    age, stuck = read_heartbeat()
+    silence = None if age is None else round(age, 1)
     found: dict[str, Any] = {"ok": not stuck, "seconds_since_beat": silence}
     if stuck:
         found |= {"stuck_tasks": stuck, "message": "The worker has tasks that do not end."}

@@ -20,6 +20,7 @@ from carecollective.core.database import fetch_all
 from carecollective.observability import metric_files
 from carecollective.web.access import counted
 from carecollective.web.api import status_of
+from carecollective.web.health import read_heartbeat
 from rollout.alerts.rules import RULES, is_known
 from rollout.stages import StageKind
 from rollout.targeting import snapshot
@@ -95,10 +96,7 @@ def _of_helpers() -> Iterator[Metric]:
     if lease is not None and lease.renewed_at is not None:
         description = "How long ago the guard last gave a sign of life."
         yield _gauge("carecollective_guard_lease_age_seconds", description, lease.age_seconds)
-    query = (
-        "SELECT extract(epoch FROM clock_timestamp() - beat_at)::float FROM core_workerheartbeat WHERE name = 'worker'"
-    )
-    for (age,) in fetch_all(query):
+    if (age := read_heartbeat()[0]) is not None:
         description = "How long ago the worker last gave a sign of life."
         yield _gauge("carecollective_worker_heartbeat_age_seconds", description, age)
 

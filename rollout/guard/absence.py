@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.db import Error, connection
 
-from carecollective.core.database import connected_as, fetch_one
+from carecollective.core.database import connected_as
 from carecollective.settings import role_url
 from carecollective.web import health
 from rollout.alerts import lifecycle, notifications
@@ -22,9 +22,6 @@ V2_TABLES_MISSING = "V2's tables are missing from the database, so V2 is off by 
 SILENT_SECONDS = 60.0
 # All processes start together: give the others a moment.
 STARTING_SECONDS = 20.0
-_BEAT = """
-SELECT extract(epoch FROM clock_timestamp() - beat_at)::float, stuck_tasks FROM core_workerheartbeat WHERE name = 'worker'
-"""
 _STARTED_AT = time.monotonic()
 
 
@@ -87,8 +84,7 @@ class WorkerWatch:
         state = snapshot.read_now()
         check_tables(state)
         check_starts(state, up_for=up_for)
-        row = fetch_one(_BEAT)
-        age, stuck = (None, []) if row is None else (row[0], row[1].split())
+        age, stuck = health.read_heartbeat()
         silent = up_for if age is None else min(age, up_for)
         if age is not None and age < health.WORKER_SILENCE_SECONDS and not stuck:
             lifecycle.resolve("worker_absent")
