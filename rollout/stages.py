@@ -73,7 +73,7 @@ DISABLED = Stage(StageKind.DISABLED)
 INTERNAL = Stage(StageKind.INTERNAL)
 ENABLED = Stage(StageKind.ENABLED)
 STAGES = (DISABLED, INTERNAL, Stage(StageKind.PERCENTAGE, 100), Stage(StageKind.PERCENTAGE, 500), ENABLED)
-_ORDER = (StageKind.DISABLED, StageKind.INTERNAL, StageKind.PERCENTAGE, StageKind.ENABLED)
+_ORDER = tuple(StageKind)
 
 
 def order_key(stage: Stage) -> tuple[int, int]:

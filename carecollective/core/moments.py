@@ -7,7 +7,6 @@ from typing import Literal
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
-from django.utils.translation import gettext as _
 
 Unit = Literal["minute", "second", "millisecond"]
 
@@ -28,7 +27,7 @@ def moment(at: datetime, to: Unit = "minute", *, up: bool = False) -> str:
 def as_time(at: datetime | None, to: Unit = "second") -> SafeString:
     """Return the time as an HTML element that the staff pages' script finds. Legacy rows may have none."""
     if at is None:
-        return format_html("{}", _("no date"))
+        return SafeString("no date")
     return format_html('<time datetime="{}" data-local>{}</time>', at.astimezone(UTC).isoformat(), moment(at, to))
 
 
@@ -40,12 +39,12 @@ def mark_times(words: object) -> SafeString:
 
 def ago(at: datetime, now: datetime) -> str:
     """Return how long ago a time was, in words."""
-    return _("just now") if now - at < MINUTE else _("%(time)s ago") % {"time": timesince(at, now)}
+    return "just now" if now - at < MINUTE else f"{timesince(at, now)} ago"
 
 
 def lasting(since: datetime, now: datetime) -> str:
     """Return how long something has lasted, in words."""
-    return _("just begun") if now - since < MINUTE else _("for %(time)s") % {"time": timesince(since, now)}
+    return "just begun" if now - since < MINUTE else f"for {timesince(since, now)}"
 
 
 def _as_written(text: str) -> str:

@@ -179,12 +179,4 @@ def _state_of(row: tuple[Any, ...] | None) -> RolloutState:
     if row is None:
         return MISSING
     stage, v1_writes, salt, version, guarded, installed = row
-    return RolloutState(
-        stage=Stage.parse(stage),
-        v1_writes=v1_writes,
-        salt=salt,
-        version=version,
-        fresh=True,
-        guarded=guarded,
-        installed=installed,
-    )
+    return RolloutState(Stage.parse(stage), v1_writes, salt, version, fresh=True, guarded=guarded, installed=installed)

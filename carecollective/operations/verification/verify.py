@@ -23,18 +23,9 @@ from rollout.promotion.automated_checks import CheckResult, failed, passed
 # The playbook's five groups first, by number.
 ORDER = (
     *("1 Tables", "2 Operations", "3 Indexes", "4 Row-level security", "5 Policies"),
-    *(
-        "Constraints",
-        "Triggers",
-        "Rules",
-        "Functions",
-        "Views",
-        "Inheritance",
-        "Owners",
-        "Grants",
-        "Default privileges",
-    ),
-    *("Roles", "Settings", "Event triggers", "Publications", "Subscriptions", "Operators", "Casts"),
+    *("Constraints", "Triggers", "Rules", "Functions", "Views", "Inheritance"),
+    *("Owners", "Grants", "Default privileges", "Roles", "Settings"),
+    *("Event triggers", "Publications", "Subscriptions", "Operators", "Casts"),
     *("Legacy system", "Drift", "Integrity"),
 )
 LEGACY = "Legacy system"
