@@ -5,11 +5,10 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
 
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 
 from carecollective.accounts.models import User
-from carecollective.web.pages import public_page
+from carecollective.web.pages import ask_to_sign_in, public_page
 
 P = ParamSpec("P")
 
@@ -29,7 +28,7 @@ def member_page(
     @wraps(view)
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
+            return ask_to_sign_in(request)
         return view(cast("MemberRequest", request), *args, **kwargs)
 
     return answer

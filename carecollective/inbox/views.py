@@ -25,7 +25,7 @@ from carecollective.inbox.records import MessageRecord, Thread
 from carecollective.messaging.errors import ConversationExists
 from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.middleware import is_speculative
-from carecollective.web.pages import CatchRefusals, public_page, render_page, render_part
+from carecollective.web.pages import CatchRefusals, ask_to_sign_in, public_page, render_page, render_part
 from rollout.versions import MessagingVersion
 
 # The same words sent again after going back, in this time, are the same message.
@@ -40,7 +40,7 @@ def show_request(request: HttpRequest, help_request_id: UUID) -> HttpResponse:
     if request.method != "POST":
         return _render_request(request, help_request, OfferForm())
     if not request.user.is_authenticated:
-        return redirect_to_login(_offer_address(help_request_id))
+        return ask_to_sign_in(request, _offer_address(help_request_id))
     return offer_help(request, help_request, request.user)
 
 

@@ -1,6 +1,7 @@
 """What every page shares: refusals shown as pages, and forms that keep what was typed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from hashlib import sha256
 from types import TracebackType
@@ -8,13 +9,17 @@ from typing import Any, Concatenate, ParamSpec
 from uuid import UUID, uuid4, uuid5
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import SuspiciousOperation
 from django.forms.utils import ErrorDict
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response
 
 from carecollective.core.errors import (
+    DatabaseAway,
     DomainError,
     Unauthorized,
     ValidationRefused,
@@ -61,7 +66,73 @@ def answer_error(request: HttpRequest, error: DomainError) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse(envelope(error), status=status_of(error), headers=answer_headers(error))
     context = {"error": error, "status": status_of(error), "request_id": request_ids.current()}
+    if isinstance(error, DatabaseAway):
+        context["kept"] = keep_form(request)
     return render_page(request, "error.html", context, refusal=error)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptForm:
+    """A form that was sent and not taken, to be shown again with all that was typed. Nobody sends it but its author."""
+
+    address: str
+    fields: Sequence[tuple[str, str]]
+    # What of it a person recognises as their own words.
+    words: Sequence[str]
+    # A password is not written back into a page.
+    needs_password: bool
+
+
+# What the site itself puts into its forms.
+OUR_FIELDS = frozenset({"form", "id", "last_sent", "next"})
+SECRET_FIELDS = ("password", "code", "otp", "token")
+
+
+def keep_form(request: HttpRequest) -> KeptForm | None:
+    """Return the form that a person has sent from a page of ours; None where there is nothing typed to keep.
+
+    It lives in the page that answers and nowhere else: not in the session, not in an address, not in a log.
+    """
+    if request.method != "POST" or request.path.startswith(("/api/", "/admin/")):
+        return None
+    try:
+        sent = request.POST.lists() if _is_from_here(request) else ()
+        given = [(name, value) for name, values in sent for value in values if name != "csrfmiddlewaretoken"]
+    except (SuspiciousOperation, MultiPartParserError, UnreadablePostError):
+        return None
+    secrets = {name for name, _value in given if any(secret in name for secret in SECRET_FIELDS)}
+    fields = [(name, value) for name, value in given if name not in secrets]
+    typed = [value for name, value in fields if name not in OUR_FIELDS and value.strip() and not _is_id(value)]
+    if not typed or secrets - {"password"}:
+        return None
+    words = [value for value in typed if len(value.split()) > 1]
+    return KeptForm(request.path, fields, words, needs_password=bool(secrets))
+
+
+def ask_to_sign_in(request: HttpRequest, back: str | None = None) -> HttpResponse:
+    """Lead a visitor to the sign-in, and from there back. What they have typed into a form is shown again instead."""
+    sign_in = redirect_to_login(back or request.get_full_path())
+    kept = keep_form(request)
+    if kept is None:
+        return sign_in
+    return render(request, "signed_out.html", {"kept": kept, "sign_in_address": sign_in.url}, status=401)
+
+
+def _is_from_here(request: HttpRequest) -> bool:
+    """Tell whether a form was sent from a page of this site, as far as the browser says."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin":
+        return False
+    origin = request.headers.get("Origin")
+    ours = {f"{request.scheme}://{request.get_host()}", *settings.CSRF_TRUSTED_ORIGINS}
+    return origin is None or origin in ours
+
+
+def _is_id(value: str) -> bool:
+    try:
+        UUID(value)
+    except ValueError:
+        return False
+    return True
 
 
 def public_page(
@@ -74,7 +145,7 @@ def public_page(
         try:
             return view(request, *args, **kwargs)
         except Unauthorized:
-            return redirect_to_login(request.get_full_path())
+            return ask_to_sign_in(request)
         except DomainError as refusal:
             return answer_error(request, refusal)
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.templatetags.static import static
 from django.urls import is_valid_path
 from django.utils.encoding import escape_uri_path
@@ -18,7 +18,7 @@ from carecollective.observability import request_ids
 from carecollective.web import health
 from carecollective.web.access import give_reason
 from carecollective.web.api import InternalServerError
-from carecollective.web.pages import answer_error
+from carecollective.web.pages import answer_error, keep_form
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +64,17 @@ def failed(request: HttpRequest) -> HttpResponse:
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Refuse a form without a valid token. Redirect if the first of two clicks on "Sign in" changed the token."""
+    """Refuse a form without a valid token, and show what was typed again with a fresh one.
+
+    Redirect if the first of two clicks on "Sign in" changed the token.
+    """
     if _has_just_signed_in(request):
         wanted = request.POST.get("next", "")
         # These pages redirect signed-in members, and check `next` themselves.
         return redirect(f"{request.path}?{urlencode({'next': wanted})}" if wanted else request.path)
     give_reason(request, f"CSRF: {reason}")
+    if kept := keep_form(request):
+        return render(request, "send_again.html", {"kept": kept}, status=403)
     return answer_error(
         request, errors.NotPermitted(_("This page was open for too long. Please go back, reload it and try again."))
     )

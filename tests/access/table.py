@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LOGIN, STAFF, AWAY = "sign in", "staff sign in", "away"
+# What a visitor has typed is shown to them again, with the way to sign in.
+KEPT = 401
 PEOPLE = ("anyone", "waiting", "stranger", "helper", "owner", "staff", "superuser")
 
 Answer = int | str
@@ -110,7 +112,7 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "password/forgotten"): everyone(200),
     ("POST", "password/forgotten"): everyone(400, email="nonsense"),
     ("GET", "account/email"): members(200),
-    ("POST", "account/email"): members(400, email="new@example.org", password="wrong"),
+    ("POST", "account/email"): members(400, anyone=KEPT, email="new@example.org", password="wrong"),
     ("GET", "account/email/code"): members(AWAY),
     ("POST", "account/email/code"): members(AWAY),
     ("GET", "account/email/send-code"): members(AWAY),
@@ -145,7 +147,7 @@ SITE: dict[tuple[str, str], Row] = {
     ("POST", "account/password"): members(400, old_password="wrong", password="wrong"),
     ("GET", "account"): members(200),
     # Staff keep their name, under which they are on record.
-    ("POST", "account"): Row((LOGIN, AWAY, AWAY, AWAY, AWAY, 400, 400), {"name": "Same"}),
+    ("POST", "account"): Row((KEPT, AWAY, AWAY, AWAY, AWAY, 400, 400), {"name": "Same"}),
     ("GET", "account/tokens/<str:token_id>"): members(AWAY),
     # The id is of no token of theirs.
     ("POST", "account/tokens/<str:token_id>"): members(404),
@@ -153,7 +155,7 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "mail/<str:preferences_token>"): everyone(400),
     ("POST", "mail/<str:preferences_token>"): everyone(400),
     ("GET", "account/time-zone"): members(AWAY),
-    ("POST", "account/time-zone"): members(204, time_zone="Europe/Berlin"),
+    ("POST", "account/time-zone"): members(204, anyone=KEPT, time_zone="Europe/Berlin"),
     ("GET", "account/sign-out"): members(AWAY),
     ("POST", "account/sign-out"): members(AWAY),
     ("GET", "help"): everyone(200),
@@ -165,11 +167,9 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "requests"): everyone(200),
     ("POST", "requests"): everyone(200),
     ("GET", "requests/new"): members(200),
-    ("POST", "requests/new"): members(AWAY, waiting=403, title="Milk", category="other", urgency="normal"),
+    ("POST", "requests/new"): members(AWAY, anyone=KEPT, waiting=403, title="Milk", category="other", urgency="normal"),
     ("GET", "requests/<uuid:help_request_id>"): everyone(200),
-    ("POST", "requests/<uuid:help_request_id>"): offers(
-        AWAY, anyone=LOGIN, waiting=403, own=400, initial_message=HELLO
-    ),
+    ("POST", "requests/<uuid:help_request_id>"): offers(AWAY, anyone=KEPT, waiting=403, own=400, initial_message=HELLO),
     ("GET", "requests/<uuid:help_request_id>/complete"): members(AWAY),
     ("POST", "requests/<uuid:help_request_id>/complete"): owners(AWAY),
     ("GET", "requests/<uuid:help_request_id>/cancel"): members(AWAY),
@@ -185,12 +185,12 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "messages/latest"): members(200),
     ("POST", "messages/latest"): members(200),
     ("GET", "messages/<uuid:conversation_id>"): participants(200),
-    ("POST", "messages/<uuid:conversation_id>"): participants(AWAY, message=HELLO),
+    ("POST", "messages/<uuid:conversation_id>"): participants(AWAY, anyone=KEPT, message=HELLO),
     ("GET", "messages/<uuid:conversation_id>/latest"): participants(200),
     ("POST", "messages/<uuid:conversation_id>/latest"): participants(200),
     ("GET", "messages/<uuid:conversation_id>/continue"): members(AWAY),
     # Nothing to continue here: it is V2's already.
-    ("POST", "messages/<uuid:conversation_id>/continue"): participants(400, initial_message=HELLO),
+    ("POST", "messages/<uuid:conversation_id>/continue"): participants(400, anyone=KEPT, initial_message=HELLO),
     ("GET", "messages/<uuid:conversation_id>/ask"): members(AWAY),
     ("POST", "messages/<uuid:conversation_id>/ask"): participants(400),
     ("GET", "messages/<uuid:conversation_id>/unread"): members(AWAY),
@@ -216,7 +216,7 @@ SITE: dict[tuple[str, str], Row] = {
     # The helper has said it: nobody reports their own message.
     ("GET", "messages/<uuid:conversation_id>/report"): Row((LOGIN, 404, 404, 400, 200, 404, 404)),
     ("POST", "messages/<uuid:conversation_id>/report"): Row(
-        (LOGIN, 404, 404, 400, AWAY, 404, 404), {"reason": "other", "words": "Please look"}
+        (KEPT, 404, 404, 400, AWAY, 404, 404), {"reason": "other", "words": "Please look"}
     ),
     ("GET", "account/export"): members(AWAY),
     ("POST", "account/export"): members(AWAY),

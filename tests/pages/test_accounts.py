@@ -187,7 +187,11 @@ def test_a_page_kept_open_too_long_says_what_to_do(ada):
 
     response = sign_in(Client(enforce_csrf_checks=True))
     assert response.status_code == 403
-    assert "reload it" in response.content.decode()
+    page = response.content.decode()
+    assert "Please send it again" in page
+    # The address is still there; the password is typed once more.
+    assert (forms_of("/login", page)[0].path, PASSWORD in page) == ("/login", False)
+    assert 'type="password" name="password"' in page
 
 
 @pytest.mark.parametrize(
