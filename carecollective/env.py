@@ -132,6 +132,7 @@ def mail_server(raw: str) -> dict[str, Any]:
 
 
 HOST = r"([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])"
+one_host = text_that(lambda raw: re.fullmatch(HOST, raw, re.IGNORECASE) is not None)
 hosts = names_like(rf"\*|\.?{HOST}")
 origins = names_like(rf"https?://(\*\.)?{HOST}(:\d+)?")
 exact_origins = names_like(rf"https?://{HOST}(:\d+)?")

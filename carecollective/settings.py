@@ -22,6 +22,7 @@ from carecollective.env import (
     networks,
     on_or_off,
     one_address,
+    one_host,
     one_of,
     origins,
     proxies,
@@ -150,6 +151,8 @@ MESSAGING_V2_ROLLOUT: Stage | None = read(
 )
 # How long after the first unread word a mail goes.
 MAIL_DELAY_SECONDS = read("MAIL_DELAY_SECONDS", 300, whole_number(0, 86_400), "a number of seconds from 0 to 86400")
+# Mail to this domain is piped to `manage.py receive_mail`: then members answer by replying. Unset: they do not.
+REPLY_DOMAIN = read("REPLY_DOMAIN", "", one_host, "a domain such as reply.care.example")
 SLACK_WEBHOOK_URL = read("SLACK_WEBHOOK_URL", "", web_address, "a web address")
 ALERT_WEBHOOK_URL = read("ALERT_WEBHOOK_URL", "", web_address, "a web address")
 ALERT_EMAILS = read("ALERT_EMAILS", list[str](), addresses, "e-mail addresses with commas between")

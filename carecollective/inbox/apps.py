@@ -10,6 +10,8 @@ class InboxConfig(AppConfig):
         from carecollective.inbox import legacy_access  # noqa: PLC0415 -- needs the models
         from carecollective.inbox.notifications import letters, requests  # noqa: PLC0415
         from carecollective.inbox.notifications.queue import CONVERSATION_NEWS, DAILY_NEWS  # noqa: PLC0415
+        from carecollective.inbox.replies import letters as replies  # noqa: PLC0415
+        from carecollective.inbox.replies.services import REPLY_REFUSED  # noqa: PLC0415
         from carecollective.mail import queue  # noqa: PLC0415
         from carecollective.mail.topics import Topic  # noqa: PLC0415
         from messaging_v1 import rehearsal  # noqa: PLC0415
@@ -29,6 +31,12 @@ class InboxConfig(AppConfig):
             title=_("News of conversations, once a day"),
             compose=letters.compose_daily_news,
             topic=Topic.MESSAGES,
+        )
+        queue.register(
+            REPLY_REFUSED,
+            title=_("Answer by mail that was not delivered"),
+            compose=replies.compose_reply_refused,
+            holds_words=True,
         )
         for kind, title, compose in (
             (requests.REQUEST_OVER, _("A request is completed or withdrawn"), requests.compose_request_over),

@@ -51,6 +51,24 @@ class ConversationMail(models.Model):
         return f"{self.member_id} about {self.conversation_id}"
 
 
+class RefusedReply(models.Model):
+    """A reply by mail that could not be posted, until the mail that says so has gone out. Its row goes with that mail's."""
+
+    # The database's own foreign key deletes the row: see migration 0008.
+    mail = models.OneToOneField(
+        "mail.OutgoingMail", models.DO_NOTHING, primary_key=True, related_name="+", db_constraint=False
+    )
+    member = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    conversation_id = models.UUIDField()
+    content = models.TextField()
+    # Our own sentence.
+    reason = models.TextField()
+    created_at = models.DateTimeField(db_default=ClockTimestamp())
+
+    def __str__(self) -> str:
+        return f"Of {self.member_id} in {self.conversation_id}"
+
+
 class NotificationKind(models.TextChoices):
     NEW_CONVERSATION = "new_conversation"
     NEW_MESSAGE = "new_message"

@@ -24,19 +24,23 @@ Compose = Callable[..., Letter | None]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of mail: its title for staff, the function that writes the letter, and the topic that members choose."""
+    """A kind of mail: its title for staff, the function that writes the letter, and the topic that members choose.
+
+    `holds_words`: members' words wait in a row that goes with this one, so a cancellation deletes it.
+    """
 
     title: Any
     compose: Compose
     topic: Topic | None = None
+    holds_words: bool = False
 
 
 _kinds: dict[str, Kind] = {}
 
 
-def register(name: str, *, title: Any, compose: Compose, topic: Topic | None = None) -> None:
+def register(name: str, *, title: Any, compose: Compose, topic: Topic | None = None, holds_words: bool = False) -> None:
     """Add a kind of mail. Call this in `AppConfig.ready`. Without a `topic` it always goes."""
-    _kinds[name] = Kind(title, compose, topic)
+    _kinds[name] = Kind(title, compose, topic, holds_words)
 
 
 def kind_title(name: str) -> str:
@@ -85,6 +89,7 @@ def queue_mail_or_nothing(kind: str, recipient_id: UUID | None, **about: str) ->
 def cancel_mail(recipient_id: UUID) -> None:
     """Cancel all mail to a member that was not sent, and forget what other addresses it was for."""
     mails = OutgoingMail.objects.filter(recipient_id=recipient_id)
+    mails.filter(kind__in=[name for name, kind in _kinds.items() if kind.holds_words]).delete()
     mails.filter(state__in=(MailState.WAITING, MailState.DEAD)).update(
         state=MailState.SKIPPED, settled_at=ClockTimestamp()
     )

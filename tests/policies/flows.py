@@ -21,6 +21,9 @@ from carecollective.accounts.sign_in.codes import code_of
 from carecollective.accounts.sign_in.passwords import choose_password, send_password_link
 from carecollective.contact.models import ContactMessage
 from carecollective.core.database import acting_as
+from carecollective.inbox.replies.addresses import make_reply_address
+from carecollective.inbox.replies.services import receive_mail
+from carecollective.mail.delivery import send_waiting
 from carecollective.mail.models import OutgoingMail
 from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure, exports
@@ -222,6 +225,18 @@ def use_the_control_room(recording: Recording, request: Request) -> None:
         second.get(PAGE)
 
 
+def use_replies(recording: Recording, request: Request) -> None:
+    """Answer by mail, once as it should be, and once with what comes back."""
+    world = request.getfixturevalue("community")
+    request.getfixturevalue("stage")("enabled")
+    request.getfixturevalue("monkeypatch").setattr(settings, "REPLY_DOMAIN", "in.care.example")
+    address = make_reply_address(world.owner.pk, world.conversation)
+    with recording.running():
+        for words in ("Thank you.", "x" * 1001):
+            receive_mail(f"From: {world.owner.email}\nTo: {address}\n\n{words}\n".encode())
+        send_waiting()
+
+
 def use_the_worker(recording: Recording, request: Request) -> None:
     """Run every task once, leave the heartbeat, write an event and follow the flag."""
     world = request.getfixturevalue("community")
@@ -257,5 +272,6 @@ FLOWS: tuple[Flow, ...] = (
     use_conversations,
     use_the_admin,
     use_the_control_room,
+    use_replies,
     use_the_worker,
 )

@@ -86,6 +86,7 @@ REASONS = {
         axes_accessattempt.user_agent axes_accessfailurelog.http_accept axes_accessfailurelog.path_info
         axes_accessfailurelog.user_agent axes_accesslog.http_accept axes_accesslog.path_info axes_accesslog.user_agent
         mfa_authenticator.data mfa_authenticator.type django_session.session_data django_session.session_key privacy_exportfile.content
+        inbox_refusedreply.content inbox_refusedreply.reason
     """,
     "a hash of the password, which an erasure makes unusable": "auth.users.encrypted_password profiles.password",
 }

@@ -16,6 +16,7 @@ from carecollective.accounts.preferences.services import is_quiet_now, read_pref
 from carecollective.core.database import ClockTimestamp
 from carecollective.inbox.models import ConversationMail, Notification
 from carecollective.inbox.notifications.unread import News, Said, read_news
+from carecollective.inbox.replies.addresses import make_reply_address
 from carecollective.mail.letters import Action, Letter, Part, Quote, shorten
 from carecollective.mail.queue import NotNow
 from carecollective.mail.topics import Topic
@@ -39,8 +40,9 @@ def compose_conversation_news(member_id: UUID, reference: str) -> Letter | None:
         raise NotNow
     return Letter(
         _subject(news[0]),
-        list(_parts(news[0], shows_words=shows_words)),
+        [*_parts(news[0], shows_words=shows_words), *_how_to_reply()],
         name=member.name,
+        reply_to=make_reply_address(member_id, conversation_id),
         about=_senders(news),
         after=lambda: _note_told(member_id, keys, news),
     )
@@ -65,6 +67,10 @@ def compose_daily_news(member_id: UUID) -> Letter | None:
         about=_senders(news),
         after=lambda: _note_told(member_id, keys, news),
     )
+
+
+def _how_to_reply() -> Sequence[Part]:
+    return [_("You can also just reply to this mail.")] if settings.REPLY_DOMAIN else ()
 
 
 def thread_link(conversation_id: UUID) -> str:

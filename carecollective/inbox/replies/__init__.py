@@ -1,0 +1,1 @@
+"""Answering a conversation by replying to its mail. Off unless `REPLY_DOMAIN` is set."""
