@@ -14,7 +14,6 @@ from django.db.migrations.executor import MigrationExecutor
 
 from carecollective.core.catalog.comparison import find_differences, owning_table
 from carecollective.core.catalog.reader import read_live_catalog
-from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
 from carecollective.operations.contents import TableContents, read_table
 from carecollective.operations.errors import OperationError
@@ -212,10 +211,9 @@ def recreate_v2(*, sender: AppConfig, using: str, stdout: Any = None, **given: A
 
 def _repairs_of_v2(cursor: Any) -> list[str]:
     """Return the SQL for what other apps' migrations add to these tables, such as rights and triggers."""
-    snapshot, live = load_snapshot(), read_live_catalog(cursor)
-    expected = snapshot.expected(made_here=live.made_here)
+    live = read_live_catalog(cursor)
     return [
-        write_repair(difference, live=live, expected=expected)
-        for difference in find_differences(snapshot, live)
+        write_repair(difference, live)
+        for difference in find_differences(live)
         if {owning_table(difference.name), difference.name.rpartition(" to ")[0]} & set(V2_TABLES)
     ]

@@ -65,7 +65,7 @@ def find_dangers() -> Iterator[Danger]:
         live = read_live_catalog(cursor)
     for name, is_superuser, bypasses, reachable, _member in roles:
         yield from _dangers_of_role(name, is_superuser, bypasses, reachable)
-    differences = list(find_differences(snapshot, live))
+    differences = list(find_differences(live))
     for table in secured:
         if table not in live.facts["Tables"]:
             yield Danger("core.E006", f"The table {table} is missing: `manage.py verify_messaging` says what to do.")

@@ -7,6 +7,6 @@ class TakeoverConfig(AppConfig):
     label = "adoption"  # the label of existing tables and migrations
 
     def ready(self) -> None:
-        from carecollective.takeover.legacy_code import record_legacy_code  # noqa: PLC0415 -- needs the models
+        from carecollective.takeover.services import record_legacy_code  # noqa: PLC0415 -- needs the models
 
         post_migrate.connect(record_legacy_code, sender=self)

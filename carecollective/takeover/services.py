@@ -1,17 +1,21 @@
 """Takes over a legacy database: sign-ins, staff, testers and requests. The V1 messaging tables stay as they are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import Group
-from django.db import models, transaction
+from django.db import connection, models, transaction
 
 from carecollective.accounts.models import User
 from carecollective.accounts.sign_in.hashers import from_legacy_hash
+from carecollective.core.catalog.comparison import Difference, find_changes, pick_legacy_code
+from carecollective.core.catalog.reader import read_live_catalog
+from carecollective.core.catalog.snapshot import Facts
 from carecollective.core.database import execute, fetch_all
 from carecollective.help_requests.services import LIFETIME_DAYS, expire_requests
 from carecollective.takeover import legacy
 from carecollective.takeover.kept_out import KeptOut, keep_out
-from carecollective.takeover.legacy_code import read_legacy_code
 from carecollective.takeover.models import Takeover
 from rollout.targeting.cohort import INTERNAL_TESTERS
 
@@ -50,6 +54,7 @@ _PROLONG = """
 UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s)
 WHERE status = 'open' AND NOT coalesce(is_ongoing, false)
 """
+_HAS_RECORD = "SELECT FROM pg_attribute WHERE attrelid = to_regclass('adoption_takeover') AND attname = 'what_runs'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,36 @@ def record_takeover() -> None:
     """Record that the takeover is finished and proven. The first time counts."""
     if not Takeover.objects.exists():
         Takeover.objects.create(what_runs=read_legacy_code())
+
+
+@transaction.atomic
+def read_legacy_code() -> Facts:
+    """Read the legacy functions, triggers and policies that run when our roles write."""
+    with connection.cursor() as cursor:
+        return pick_legacy_code(read_live_catalog(cursor))
+
+
+def record_legacy_code(**_given: Any) -> None:
+    """Record the legacy code for a takeover that has no record of it. Called after each `migrate`."""
+    if not fetch_all(_HAS_RECORD):
+        # Only a part of the migrations was applied.
+        return
+    without_record = Takeover.objects.filter(what_runs__isnull=True)
+    if without_record.exists():
+        without_record.update(what_runs=read_legacy_code())
+
+
+@transaction.atomic
+def accept_changes() -> Sequence[Difference]:
+    """Record the legacy code as it is now, and return what had changed."""
+    takeover = Takeover.objects.select_for_update().order_by("pk").first()
+    if takeover is None:
+        return ()
+    found = read_legacy_code()
+    changes = list(find_changes(takeover.what_runs or {}, found))
+    takeover.what_runs = found
+    takeover.save(update_fields=["what_runs"])
+    return changes
 
 
 def expire_requests_once_taken_over() -> int:

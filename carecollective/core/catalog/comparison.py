@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from carecollective.core.catalog.reader import LiveCatalog
-from carecollective.core.catalog.snapshot import DatabaseSnapshot
+from carecollective.core.catalog.snapshot import DatabaseSnapshot, Facts
 from carecollective.postgres.dsn import ROLE_NAMES
 
 WEB, OPERATIONS, GUARD = ROLE_NAMES["web"], ROLE_NAMES["ops"], ROLE_NAMES["guard"]
@@ -51,9 +51,9 @@ class Difference:
     stops_start: bool
 
 
-def find_differences(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Iterator[Difference]:
+def find_differences(live: LiveCatalog) -> Iterator[Difference]:
     """Yield the differences, without things of the legacy system's own that give our roles nothing."""
-    expected = snapshot.expected(made_here=live.made_here)
+    snapshot, expected = live.snapshot, live.expected
     gone = {*expected["Tables"], *expected["Views"]} - {*live.facts["Tables"], *live.facts.get("Views", ())}
     keys_gone = expected["Constraints"].keys() - live.facts["Constraints"].keys()
     for part in sorted({*expected, *live.facts}):
@@ -72,9 +72,44 @@ def find_differences(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Iterator[
                 if not _is_secured_by_legacy(part, name, found.get(name), snapshot):
                     stops = part not in STARTS_REGARDLESS
                     yield Difference(part, name, agreed[name], found.get(name), stops)
-            elif not _is_harmless(part, name, found[name], snapshot, live):
+            elif not _is_harmless(part, name, found[name], live):
                 stops = part not in STARTS_REGARDLESS and _is_about_ours(part, name, found[name], snapshot)
                 yield Difference(part, name, None, found[name], stops)
+
+
+def pick_legacy_code(live: LiveCatalog) -> Facts:
+    """Return the legacy functions, the triggers on shared tables, and the policies for everybody.
+
+    All functions count, because it is unknown which ones a function calls.
+    """
+    snapshot = live.snapshot
+    theirs = {
+        part: {
+            name: value for name, value in live.facts.get(part, {}).items() if name not in live.expected.get(part, {})
+        }
+        for part in ("Functions", "Policies", "Triggers")
+    }
+    return {
+        "Functions": theirs["Functions"],
+        "Policies": {
+            name: value
+            for name, value in theirs["Policies"].items()
+            if owning_table(name) in snapshot.legacy_tables and EVERYBODY in roles_of(value)
+        },
+        "Triggers": {
+            name: value for name, value in theirs["Triggers"].items() if owning_table(name) not in snapshot.own_tables
+        },
+    }
+
+
+def find_changes(recorded: Facts, found: Facts) -> Iterator[Difference]:
+    """Yield the changes of legacy code since the takeover. A new function alone is none: something must call it first."""
+    for part in sorted({*recorded, *found}):
+        then, now = recorded.get(part, {}), found.get(part, {})
+        for name in sorted({*then, *now}):
+            is_new_function = part == "Functions" and name not in then
+            if then.get(name) != now.get(name) and not is_new_function:
+                yield Difference(part, name, then.get(name), now.get(name), stops_start=False)
 
 
 def is_same(part: str, agreed: str | None, found: str | None) -> bool:
@@ -114,10 +149,9 @@ def _is_about_ours(part: str, name: str, value: str, snapshot: DatabaseSnapshot)
     return owning_table(name) in snapshot.own_tables
 
 
-def _is_harmless(  # noqa: PLR0912 -- one case for each part of the catalogue
-    part: str, name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog
-) -> bool:
+def _is_harmless(part: str, name: str, value: str, live: LiveCatalog) -> bool:  # noqa: PLR0912 -- a case for each part
     """Tell whether something outside the snapshot gives our roles no access that they should not have."""
+    snapshot = live.snapshot
     known = snapshot.own_tables | snapshot.legacy_tables
     match part:
         case "Tables":
@@ -137,12 +171,12 @@ def _is_harmless(  # noqa: PLR0912 -- one case for each part of the catalogue
         case "Inheritance":
             return not known.intersection(name.split(" of "))
         case "Policies":
-            return owning_table(name) not in known or _is_harmless_policy(name, value, snapshot, live)
+            return owning_table(name) not in known or _is_harmless_policy(name, value, live)
         case "Functions":
             hides_the_servers = value.partition("\n")[0].endswith(HIDES_THE_SERVERS)
             return not (hides_the_servers or _is_open_definer(name, value, live) or _shares_name(name, snapshot))
         case "Grants":
-            return _is_harmless_grant(name, value, snapshot, live)
+            return _is_harmless_grant(name, value, live)
         case "Default privileges":
             return _is_harmless_default(name, value)
         case "Settings":
@@ -153,13 +187,12 @@ def _is_harmless(  # noqa: PLR0912 -- one case for each part of the catalogue
     return False
 
 
-def _is_harmless_policy(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog) -> bool:
+def _is_harmless_policy(name: str, value: str, live: LiveCatalog) -> bool:
     """Tell whether a legacy policy shows our roles nothing more.
 
     A restrictive one never does. A permissive one is harmless behind our gate if it asks the legacy gateway for its member.
     """
-    table = owning_table(name)
-    roles = roles_of(value)
+    snapshot, table, roles = live.snapshot, owning_table(name), roles_of(value)
     if table in snapshot.own_tables or roles & OURS:
         return False
     asks_nothing = snapshot.ours["Row-level security"][table].startswith("off")
@@ -192,12 +225,13 @@ def _shares_name(name: str, snapshot: DatabaseSnapshot) -> bool:
     return name.partition("(")[0] in {one.partition("(")[0] for one in snapshot.ours["Functions"]}
 
 
-def _is_harmless_grant(name: str, value: str, snapshot: DatabaseSnapshot, live: LiveCatalog) -> bool:
+def _is_harmless_grant(name: str, value: str, live: LiveCatalog) -> bool:
+    snapshot = live.snapshot
     thing, _to, grantee = name.rpartition(" to ")
     is_known = thing in snapshot.own_tables or thing in snapshot.legacy_tables
     if thing.startswith("function ") and not thing.startswith("function pg_catalog."):
         function = thing.removeprefix("function ")
-        if function not in snapshot.expected(made_here=live.made_here)["Functions"]:
+        if function not in live.expected["Functions"]:
             # The case "Functions" judges the function itself.
             return True
         return grantee not in SERVING | OURS and "SECURITY DEFINER" not in live.facts["Functions"][function]

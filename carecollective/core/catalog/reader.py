@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from carecollective.core.catalog.snapshot import Facts
+from carecollective.core.catalog.snapshot import DatabaseSnapshot, Facts, load_snapshot
 
 _FACTS = Path(__file__).with_name("facts.sql").read_text()
 _HIDE_SCHEMAS = "SELECT current_setting('search_path'), set_config('search_path', '', true)"
@@ -20,14 +21,25 @@ class Executes(Protocol):
     def fetchall(self) -> list[Any]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LiveCatalog:
-    """The facts of a live database. `made_here`: no legacy database was taken over. Names are quoted for SQL."""
+    """The facts of a live database, and those that it should have. Names are quoted for SQL.
+
+    `made_here`: no legacy database was taken over.
+    """
 
     facts: Facts
     owner: str
     database: str
     made_here: bool
+
+    @property
+    def snapshot(self) -> DatabaseSnapshot:
+        return load_snapshot()
+
+    @cached_property
+    def expected(self) -> Facts:
+        return self.snapshot.expected(made_here=self.made_here)
 
 
 def read_live_catalog(cursor: Executes) -> LiveCatalog:

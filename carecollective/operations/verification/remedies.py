@@ -4,7 +4,6 @@ import re
 
 from carecollective.core.catalog.comparison import EVERYBODY, GUARD, WEB, Difference, owning_table, split_name
 from carecollective.core.catalog.reader import LiveCatalog
-from carecollective.core.catalog.snapshot import Facts
 from rollout.alerts.rules import RESTORE_V2
 
 V2_TABLES = ("conversations_v2", "messages_v2")
@@ -23,7 +22,7 @@ _FOR_ADMINISTRATORS = frozenset(
 )
 
 
-def find_remedy(difference: Difference, *, live: LiveCatalog, expected: Facts) -> str:
+def find_remedy(difference: Difference, live: LiveCatalog) -> str:
     """Return a sentence: who has to do what."""
     if difference.part == "Tables" and difference.found is None:
         if difference.name in V2_TABLES:
@@ -32,17 +31,15 @@ def find_remedy(difference: Difference, *, live: LiveCatalog, expected: Facts) -
     if difference.part == "Columns":
         if difference.expected is None:
             return "Ask who added it and why. Once nobody needs it, drop it by hand; that deletes what it holds."
-        if not (difference.found and write_repair(difference, live=live, expected=expected)):
+        if not (difference.found and write_repair(difference, live)):
             return "Change it back by hand, as the owner. What a lost column held is in the newest backup."
     if difference.name.startswith("the server: "):
         return "Take it out of the server's configuration, and reload the server."
-    statements = write_repair(difference, live=live, expected=expected)
+    statements = write_repair(difference, live)
     return f"As {'an administrator' if difference.part in _FOR_ADMINISTRATORS else 'the owner'}: {statements}"
 
 
-def write_repair(  # noqa: PLR0912 -- one case for each part of the catalogue
-    difference: Difference, *, live: LiveCatalog, expected: Facts
-) -> str:
+def write_repair(difference: Difference, live: LiveCatalog) -> str:  # noqa: PLR0912 -- one case for each part of the catalogue
     """Return the SQL that restores the snapshot's fact; "" if a column must be changed by hand."""
     name, agreed, found = difference.name, difference.expected, difference.found or ""
     table, own_name = owning_table(name), split_name(name)[-1]
@@ -81,7 +78,7 @@ def write_repair(  # noqa: PLR0912 -- one case for each part of the catalogue
             child, _of, parent = name.partition(" of ")
             return f"ALTER TABLE {child} NO INHERIT {parent};"
         case "Functions":
-            return _repair_function(difference, live=live, expected=expected)
+            return _repair_function(difference, live)
         case "Grants":
             return _repair_grant(name, agreed, found, live)
         case "Owners":
@@ -161,7 +158,7 @@ def _repair_trigger(difference: Difference, table: str, name: str) -> str:
     return _replace(difference, f"DROP TRIGGER {name} ON {table};", f"{difference.expected};")
 
 
-def _repair_function(difference: Difference, *, live: LiveCatalog, expected: Facts) -> str:
+def _repair_function(difference: Difference, live: LiveCatalog) -> str:
     name = difference.name
     if difference.expected is None:
         if _IN_EXTENSION in (difference.found or "").partition("\n")[0]:
@@ -174,7 +171,7 @@ def _repair_function(difference: Difference, *, live: LiveCatalog, expected: Fac
         statements.append(f"{definition};")
     if found_owner != owner:
         statements.append(f"ALTER FUNCTION {name} OWNER TO {_quoted(owner.removeprefix('OWNER '), live)};")
-    if difference.found is None and f"function {name} to {EVERYBODY}" not in expected["Grants"]:
+    if difference.found is None and f"function {name} to {EVERYBODY}" not in live.expected["Grants"]:
         # By default everybody may run a new function.
         statements.append(f"REVOKE EXECUTE ON FUNCTION {name} FROM PUBLIC;")
     return " ".join(statements)

@@ -8,7 +8,7 @@ from django.db.models import Field
 
 from carecollective.core.catalog.comparison import Difference, find_differences, owning_table
 from carecollective.core.catalog.reader import Executes, LiveCatalog, read_live_catalog
-from carecollective.core.catalog.snapshot import DatabaseSnapshot, Facts, load_snapshot
+from carecollective.core.catalog.snapshot import Facts
 from carecollective.operations.verification.checks import Check, compare
 from carecollective.operations.verification.parts import read_parts
 from carecollective.operations.verification.remedies import V2_TABLES, find_remedy
@@ -35,8 +35,8 @@ _COMPATIBLE = {("integer", "bigint")}
 
 def check_structure(cursor: Executes) -> Sequence[Check]:
     """Compare everything that decides who may read or write with the snapshot."""
-    snapshot, live = load_snapshot(), read_live_catalog(cursor)
-    return [*_check_counts(live.facts), *_check_facts(snapshot, live)]
+    live = read_live_catalog(cursor)
+    return [*_check_counts(live.facts), *_check_facts(live)]
 
 
 def check_models(cursor: Executes) -> Sequence[Check]:
@@ -77,20 +77,18 @@ def _count(facts: Facts, part: str, table: str) -> int:
     return sum(owning_table(name) == table for name in facts.get(part, {}))
 
 
-def _check_facts(snapshot: DatabaseSnapshot, live: LiveCatalog) -> Iterator[Check]:
-    expected = snapshot.expected(made_here=live.made_here)
-    differences = list(find_differences(snapshot, live))
-    for part in sorted({*expected, *(difference.part for difference in differences)}):
+def _check_facts(live: LiveCatalog) -> Iterator[Check]:
+    differences = list(find_differences(live))
+    for part in sorted({*live.expected, *(difference.part for difference in differences)}):
         wrong = [difference for difference in differences if difference.part == part]
-        agreed = len(expected.get(part, {}))
-        summary = f"{agreed} as agreed"
+        summary = f"{len(live.expected.get(part, {}))} as agreed"
         if not wrong:
             yield Check(_GROUPS.get(part, part), part.lower(), summary, summary, ok=True)
         for difference in wrong:
-            yield as_check(difference, live, expected)
+            yield as_check(difference, live)
 
 
-def as_check(difference: Difference, live: LiveCatalog, expected: Facts) -> Check:
+def as_check(difference: Difference, live: LiveCatalog) -> Check:
     """Return the failed check of one difference."""
     return Check(
         _GROUPS.get(difference.part, difference.part),
@@ -98,7 +96,7 @@ def as_check(difference: Difference, live: LiveCatalog, expected: Facts) -> Chec
         difference.expected or "nothing",
         difference.found or "missing",
         ok=False,
-        remedy=find_remedy(difference, live=live, expected=expected),
+        remedy=find_remedy(difference, live),
         stops_start=difference.stops_start,
     )
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from carecollective.core.catalog.legacy_code import find_changes, pick_legacy_code
+from carecollective.core.catalog.comparison import find_changes, pick_legacy_code
 from carecollective.core.catalog.reader import read_live_catalog
-from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import connected_as
 from carecollective.operations.connections import Session, connected, url_of
 from carecollective.operations.verification import impersonation_checks
@@ -105,18 +104,17 @@ def check_schema() -> CheckResult:
 
 def _check_legacy(session: Session) -> Sequence[Check]:
     """Compare the legacy code that runs on our writes with the takeover's record. Without a takeover there is none."""
-    snapshot, live = load_snapshot(), read_live_catalog(session.cursor())
+    live = read_live_catalog(session.cursor())
     kept = session.execute(_WHAT_RUNS).fetchone() if "adoption_takeover" in live.facts["Tables"] else None
     if kept is None or kept[0] is None:
         return []
-    changes = list(find_changes(kept[0], pick_legacy_code(snapshot, live)))
+    changes = list(find_changes(kept[0], pick_legacy_code(live)))
     if not changes:
         return [compare(LEGACY, "what runs when members write", AS_TAKEN_OVER, AS_TAKEN_OVER)]
-    expected = snapshot.expected(made_here=live.made_here)
-    wrong = [(change, as_check(change, live, expected)) for change in changes]
     return [
         replace(check, group=LEGACY, name=f"{change.part.lower()}, {change.name}", remedy=f"{check.remedy} {_ACCEPT}")
-        for change, check in wrong
+        for change in changes
+        if (check := as_check(change, live))
     ]
 
 

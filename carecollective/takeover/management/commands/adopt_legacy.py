@@ -10,11 +10,10 @@ from django.db import DatabaseError, connection
 from carecollective.accounts.models import User
 from carecollective.postgres.errors import PostgresError
 from carecollective.takeover import legacy
-from carecollective.takeover.legacy_code import accept_changes
 from carecollective.takeover.preflight import run_preflight
 from carecollective.takeover.preflight.findings import PreflightFinding
 from carecollective.takeover.proof import prove_site
-from carecollective.takeover.services import record_takeover, take_over
+from carecollective.takeover.services import accept_changes, record_takeover, take_over
 
 SAMPLE_SUPERUSER = "amina@example.org"
 NOT_FINISHED = "The takeover is not finished. Put this right and run the command again; it goes on where it stopped:"
