@@ -149,7 +149,7 @@ def _judge_latency_trend(criterion: Criterion, seen: Observation, confidence: fl
         )
     return GateResult(
         name=criterion.measure,
-        title=criterion.measure.heading,
+        title=criterion.measure.label,
         state=state,
         words=words,
         seen=sends.calls,
@@ -189,7 +189,7 @@ def _judge_v1_creations(criterion: Criterion, seen: Observation, confidence: flo
             )
     return GateResult(
         name=criterion.measure,
-        title=criterion.measure.heading,
+        title=criterion.measure.label,
         state=state,
         words=words,
         seen=total,
@@ -215,7 +215,7 @@ def _judge_bake(criterion: Criterion, seen: Observation, confidence: float) -> G
         words += f" Resumed after a rollback whose root cause is filed; it first began at {moment(seen.resumed_from)}."
     return GateResult(
         name=criterion.measure,
-        title=criterion.measure.heading,
+        title=criterion.measure.label,
         state=CheckState.PASS if over else CheckState.INSUFFICIENT,
         words=words,
         seen=max(int(lasted.total_seconds()), 0),

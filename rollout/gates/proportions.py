@@ -101,7 +101,7 @@ def judge_proportion(
         )
     return GateResult(
         name=wording.measure,
-        title=wording.measure.heading,
+        title=wording.measure.label,
         state=state,
         words=words,
         seen=test.trials,

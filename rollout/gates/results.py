@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from django.db.models import TextChoices
+
 from carecollective.core.moments import moment
 from rollout.stages import Stage
 from rollout.telemetry.metrics import NONE_OF_NONE, NOTHING, Outcomes, Proportion
@@ -22,31 +24,16 @@ class CheckState(StrEnum):
     INSUFFICIENT = "insufficient"
 
 
-class Measure(StrEnum):
-    """What a gate looks at; the value is the name of its result."""
+class Measure(TextChoices):
+    """What a gate looks at: the name and the title of its result."""
 
-    SUCCESS = "success"
-    LATENCY = "latency"
-    ERRORS = "errors"
-    LATENCY_TREND = "latency_trend"
-    V1_CREATIONS = "v1_creations"
-    BAKE = "bake"
-    SAMPLE_RATIO = "exposure"
-
-    @property
-    def heading(self) -> str:
-        return _HEADINGS[self]
-
-
-_HEADINGS = {
-    Measure.SUCCESS: "Conversations begin",
-    Measure.LATENCY: "Messages are sent quickly",
-    Measure.ERRORS: "Errors are rare",
-    Measure.LATENCY_TREND: "No slower than the stage before",
-    Measure.V1_CREATIONS: "Nothing new begins in V1",
-    Measure.BAKE: "The stage has lasted",
-    Measure.SAMPLE_RATIO: "The right share of members is in",
-}
+    SUCCESS = "success", "Conversations begin"
+    LATENCY = "latency", "Messages are sent quickly"
+    ERRORS = "errors", "Errors are rare"
+    LATENCY_TREND = "latency_trend", "No slower than the stage before"
+    V1_CREATIONS = "v1_creations", "Nothing new begins in V1"
+    BAKE = "bake", "The stage has lasted"
+    SAMPLE_RATIO = "exposure", "The right share of members is in"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def judge_sample_ratio(*, stage: Stage, observation: Observation) -> GateResult:
         words = f"{counted}, {chance} (chi-square {statistic:.2f}, p {chances})."
     return GateResult(
         name=Measure.SAMPLE_RATIO,
-        title=Measure.SAMPLE_RATIO.heading,
+        title=Measure.SAMPLE_RATIO.label,
         state=state,
         words=words,
         seen=seen.total,
