@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.urls import reverse
 
+from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
 from carecollective.core.moments import moment
@@ -17,11 +19,6 @@ from rollout.errors import AlertNotFound
 from rollout.models.alerts import Alert, Delivery, Occasion, Severity
 from rollout.plain import record_from
 from rollout.stages import Stage
-
-if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
-    from carecollective.accounts.models import User
 
 ABSENCE = "guard_absent"
 # How long after it was last seen an alert still silences a weaker one: until the weaker one's window has passed.
@@ -92,7 +89,7 @@ def recent_alerts(limit: int = 50) -> tuple[AlertRecord, ...]:
     return _records(Alert.objects.order_by("-opened_at", "-id")[:limit])
 
 
-def _records(found: "QuerySet[Alert]") -> tuple[AlertRecord, ...]:
+def _records(found: QuerySet[Alert]) -> tuple[AlertRecord, ...]:
     return tuple(
         alert_record(one, deliveries=tuple(map(delivery_record, one.deliveries.all())))
         for one in found.prefetch_related("deliveries")
@@ -118,7 +115,7 @@ def alert_record(alert: Alert, *, deliveries: tuple[DeliveryRecord, ...] = ()) -
 
 
 @transaction.atomic
-def acknowledge(*, actor: "User", alert_id: int) -> AlertRecord:
+def acknowledge(*, actor: User, alert_id: int) -> AlertRecord:
     """Record that somebody takes care of this alert. Only the first person is recorded.
 
     Ends the alert where its rule says so. Raises NotPermitted without the permission to see the control room, and

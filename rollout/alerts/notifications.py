@@ -9,10 +9,11 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import connection
 
+from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.deadlines import Deadline
 from carecollective.core.errors import NotPermitted
@@ -28,9 +29,6 @@ from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import nobody_can_start
 from rollout.targeting.state import environment_disables
-
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +118,7 @@ def channel_states() -> tuple[ChannelState, ...]:
     )
 
 
-def send_test_message(*, channel: str, actor: "User | None" = None, actor_label: str = "") -> DeliveryRecord:
+def send_test_message(*, channel: str, actor: User | None = None, actor_label: str = "") -> DeliveryRecord:
     """Send a test message over a channel now, once, and return how that ended.
 
     A call without an actor is trusted: it is a command's. Raises NotPermitted and ChannelNotConfigured.

@@ -1,11 +1,11 @@
 """The control room's buttons: one form for each, which reads what was sent and calls the service behind it."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from django import forms
 from django.http import QueryDict
 
+from carecollective.accounts.models import User
 from carecollective.core.errors import DomainError, InvalidInput, NotPermitted, ValidationRefused
 from carecollective.web.pages import RawForm
 from rollout.alerts import lifecycle, notifications
@@ -16,9 +16,6 @@ from rollout.promotion import drain, proposals, root_causes, services, sign_offs
 from rollout.stages import DISABLED, Stage
 from rollout.targeting import snapshot
 
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
-
 ANOTHER = "another"
 # The reason that is recorded when somebody rolls back first; the root cause asks for the real one.
 NO_REASON_YET = "No reason given yet: the root cause will say why."
@@ -27,7 +24,7 @@ NO_REASON_YET = "No reason given yet: the root cause will say why."
 class ActionForm(RawForm):
     """One button and its fields. This one is for a button that the page does not have."""
 
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         """Do what the button says and return the sentence that tells so. Raises DomainError."""
         raise InvalidInput("This page has no such button. Nothing was changed.")
 
@@ -71,27 +68,27 @@ class StageForm(ReasonForm):
 
 
 class ProposeForm(StageForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         stage = self.read_stage()
         proposals.propose(actor=actor, stage=stage, reason=self.raw("reason"))
         return f"{stage.title} is proposed. Another staff member has to approve it."
 
 
 class ApproveForm(ActionForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         number = self.read_number("proposal", ProposalNotFound)
         return _describe_move(proposals.approve(actor=actor, proposal_id=number))
 
 
 class RefuseForm(ReasonForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         number = self.read_number("proposal", ProposalNotFound)
         proposals.refuse(actor=actor, proposal_id=number, reason=self.raw("reason"))
         return "The proposal was refused."
 
 
 class WithdrawForm(ActionForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         proposals.withdraw(actor=actor, proposal_id=self.read_number("proposal", ProposalNotFound))
         return "The proposal was withdrawn."
 
@@ -99,7 +96,7 @@ class WithdrawForm(ActionForm):
 class StepDownForm(StageForm):
     override = False
 
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         change = services.change_stage(
             actor=actor,
             stage=self.read_stage(),
@@ -115,7 +112,7 @@ class OverrideForm(StepDownForm):
 
 
 class RollBackForm(ReasonForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         reason = self.raw("reason").strip()
         is_live = snapshot.read_now().stage != DISABLED
         reason_follows = is_live and not reason
@@ -130,14 +127,14 @@ class RollBackForm(ReasonForm):
 
 
 class CertifyForm(ActionForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         if not actor.has_perm("rollout.rollback"):
             raise NotPermitted
         return drain.certify(flag_version=snapshot.read_now().version).words
 
 
 class V1WritesForm(ReasonForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         self.require_unchanged()
         on = self.raw("on") == "yes"
         services.set_v1_writes(actor=actor, on=on, reason=self.raw("reason"), source=Source.ADMIN)
@@ -145,21 +142,21 @@ class V1WritesForm(ReasonForm):
 
 
 class SignForm(ActionForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         self.require_unchanged()
         sign_offs.sign(actor=actor, item=self.raw("item"), part=self.raw("part"))
         return "Signed in your name."
 
 
 class UnsignForm(ActionForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         self.require_unchanged()
         sign_offs.withdraw(actor=actor, item=self.raw("item"), part=self.raw("part"), signer=self.raw("signer"))
         return "The signature was taken back."
 
 
 class ChannelTestForm(ActionForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         sent = notifications.send_test_message(channel=self.raw("channel"), actor=actor)
         if sent.delivered_at is None:
             return f"The test message did not arrive: {sent.error}."
@@ -173,7 +170,7 @@ class RootCauseForm(ActionForm):
     who = forms.Field()
     due = forms.Field()
 
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         number = self.read_number("root_cause", RootCauseNotFound)
         answers = {name: self.raw(name) for name in self.fields}
         root_causes.file_root_cause(actor=actor, root_cause_id=number, **answers)
@@ -181,7 +178,7 @@ class RootCauseForm(ActionForm):
 
 
 class AcknowledgeForm(ActionForm):
-    def run(self, actor: "User") -> str:
+    def run(self, actor: User) -> str:
         alert = lifecycle.acknowledge(actor=actor, alert_id=self.read_number("alert", AlertNotFound))
         return f"{alert.acknowledged_by} has got this: {alert.title}."
 

@@ -1,12 +1,13 @@
 """The rollout's API: which version a member gets, and the control room's tree for staff."""
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted
 from carecollective.web.api import ApiView
 from carecollective.web.dataclass_serializers import FIELDS, serializer_of
@@ -16,9 +17,6 @@ from rollout.dashboard.status import read_status
 from rollout.plain import as_plain
 from rollout.stages import Stage
 from rollout.targeting.cohort import Decision, decision_for
-
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
 FIELDS[Stage] = serializers.CharField
 

@@ -1,6 +1,6 @@
 """The pages at /admin/rollout/: the control room with its buttons, and the final acceptance."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import permission_required
@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from carecollective.accounts.models import User
 from carecollective.core import retention
 from carecollective.core.errors import ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
@@ -23,9 +24,6 @@ from rollout.promotion.acceptance import judge_acceptance
 from rollout.releases import current_release
 from rollout.stages import BUCKETS, DISABLED, STAGES, Stage, order_key
 from rollout.targeting import preview, snapshot
-
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
 LATEST = 5
 
@@ -101,11 +99,11 @@ def acceptance(request: HttpRequest) -> HttpResponse:
     return render_page(request, "admin/rollout/acceptance.html", context, refusal=refusal)
 
 
-def _staff(request: HttpRequest) -> "User":
+def _staff(request: HttpRequest) -> User:
     return cast("User", request.user)
 
 
-def _permissions(member: "User") -> dict[str, bool]:
+def _permissions(member: User) -> dict[str, bool]:
     """Tell which buttons to draw for a member. The services check the permissions again."""
     names = ("propose", "approve", "rollback")
     return {name: member.has_perm(f"rollout.{name}") for name in names} | {"override": member.is_superuser}

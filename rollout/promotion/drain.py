@@ -6,11 +6,11 @@ is committed and this lock was taken exclusively, every start has ended or will 
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
+from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.postgres import advisory_locks
 from rollout.errors import NothingToCertify
@@ -20,9 +20,6 @@ from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import decision_for
 from rollout.versions import MessagingVersion
-
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
 WAIT_MS = 1000
 
@@ -36,7 +33,7 @@ ORDER BY session.xact_start, held.pid
 """
 
 
-def enter_v2_start(*, member: "User") -> MessagingVersion | None:
+def enter_v2_start(*, member: User) -> MessagingVersion | None:
     """Begin a V2 start inside the caller's transaction, and return the version that it must use.
 
     This is no longer V2 if the rollout was rolled back since the caller decided.

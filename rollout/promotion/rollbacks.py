@@ -7,11 +7,11 @@ drain certificate follow: at once if nobody locks them, otherwise by the worker 
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import psycopg
 from django.db import DatabaseError, Error, connection, transaction
 
+from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.moments import moment
 from carecollective.postgres import advisory_locks
@@ -21,9 +21,6 @@ from rollout.promotion import drain
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.state import FLAG_NAME
-
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +74,7 @@ class BlockingSession:
         return f"{self.pid} ({', '.join(said)})" if said else str(self.pid)
 
 
-def insert(*, actor: "User | None", label: str, source: Source, reason: str) -> Rollback:
+def insert(*, actor: User | None, label: str, source: Source, reason: str) -> Rollback:
     """Turn V2 off and V1 writes on for every reader, by one row; return it.
 
     Raises RollbackNotWritten with one sentence for a person.

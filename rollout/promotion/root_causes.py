@@ -2,18 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from django.utils.dateparse import parse_date
 
+from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.errors import NotPermitted, ValidationRefused
 from rollout.errors import RootCauseFiled, RootCauseNotFound
 from rollout.models import Change, RootCause
 from rollout.plain import record_from
-
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
 SHORTEST, LONGEST = 3, 2000
 
@@ -38,7 +36,7 @@ class RootCauseRecord:
 
 
 def file_root_cause(
-    *, actor: "User", root_cause_id: int, what: str, why: str, fix: str, who: str, due: date | str
+    *, actor: User, root_cause_id: int, what: str, why: str, fix: str, who: str, due: date | str
 ) -> RootCauseRecord:
     """File what happened, why, what will be done about it, by whom and until when.
 

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from psycopg.errors import CheckViolation
 
+from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainError, NotPermitted, ValidationRefused
 from carecollective.core.text import can_be_kept, one_line
@@ -18,9 +18,6 @@ from rollout.promotion.readiness import Readiness
 from rollout.stages import DISABLED, ENABLED, Stage, order_key
 from rollout.targeting import snapshot
 
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
-
 logger = logging.getLogger(__name__)
 
 REASON_SHORTEST, REASON_LONGEST = 3, 500
@@ -30,7 +27,7 @@ APPROVAL = "A second staff member's approval: propose the step in the control ro
 
 
 def change_stage(
-    *, actor: "User | None", stage: Stage, reason: str, source: Source, override: bool = False, actor_label: str = ""
+    *, actor: User | None, stage: Stage, reason: str, source: Source, override: bool = False, actor_label: str = ""
 ) -> Change:
     """Move the rollout to `stage` without a second person's approval: down at any time, up only by an override.
 
@@ -60,13 +57,13 @@ def change_stage(
         return _write(flag, stage, actor=actor, label=label, source=source, reason=reason, override=found is not None)
 
 
-def promote(*, flag: Flag, proposal: Proposal, actor: "User", source: Source) -> Change:
+def promote(*, flag: Flag, proposal: Proposal, actor: User, source: Source) -> Change:
     """Make the step up that was proposed and that `actor` approved. The caller holds the flag's lock."""
     reason = f"{proposal.reason}\nProposed by {proposal.proposer_label}, approved by {proposal.decided_by_label}."
     return _write(flag, Stage.parse(proposal.to_stage), actor=actor, label=str(actor), source=source, reason=reason)
 
 
-def roll_back(*, actor: "User | None", reason: str, source: Source, actor_label: str = "") -> Change:
+def roll_back(*, actor: User | None, reason: str, source: Source, actor_label: str = "") -> Change:
     """Turn V2 off for everybody and V1 writes on. Always possible, and waits for no other session.
 
     Then carries it over to the flag's row, and asks for the drain certificate (`rollout.promotion.drain`). If another
@@ -87,7 +84,7 @@ def roll_back(*, actor: "User | None", reason: str, source: Source, actor_label:
     return change
 
 
-def set_v1_writes(*, actor: "User | None", on: bool, reason: str, source: Source, actor_label: str = "") -> Change:
+def set_v1_writes(*, actor: User | None, on: bool, reason: str, source: Source, actor_label: str = "") -> Change:
     """Let V1 take new conversations and messages, or freeze it."""
     _require(actor, "rollout.propose")
     reason = clean_reason(reason)
@@ -107,7 +104,7 @@ def clean_reason(reason: str) -> str:
     return cleaned
 
 
-def _judge_override(actor: "User | None", before: Stage, stage: Stage, *, override: bool) -> Readiness:
+def _judge_override(actor: User | None, before: Stage, stage: Stage, *, override: bool) -> Readiness:
     """Return what an override of this step skips. Raises OverrideRefused, or PromotionRefused without `override`."""
     if override and actor is not None and not actor.is_superuser:
         raise OverrideRefused
@@ -117,9 +114,7 @@ def _judge_override(actor: "User | None", before: Stage, stage: Stage, *, overri
     return found
 
 
-def _keep_override(
-    flag: Flag, stage: Stage, *, reason: str, actor: "User | None", label: str, found: Readiness
-) -> None:
+def _keep_override(flag: Flag, stage: Stage, *, reason: str, actor: User | None, label: str, found: Readiness) -> None:
     kept = Proposal(
         from_stage=flag.stage,
         to_stage=str(stage),
@@ -148,13 +143,13 @@ def _certify(change: Change) -> None:
         )
 
 
-def _require(actor: "User | None", permission: str) -> None:
+def _require(actor: User | None, permission: str) -> None:
     # Commands and the guard have no actor; they are trusted because of where they run.
     if actor is not None and not actor.has_perm(permission):
         raise NotPermitted
 
 
-def _label(actor: "User | None", actor_label: str, source: Source) -> str:
+def _label(actor: User | None, actor_label: str, source: Source) -> str:
     return actor_label or str(actor or source.label)
 
 
@@ -162,7 +157,7 @@ def _write(
     flag: Flag,
     stage: Stage,
     *,
-    actor: "User | None",
+    actor: User | None,
     label: str,
     source: Source,
     reason: str,

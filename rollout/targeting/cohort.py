@@ -2,19 +2,17 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import TextChoices
 
+from carecollective.accounts.models import User
 from rollout.stages import BUCKETS, DISABLED, ENABLED, Stage, StageKind
 from rollout.targeting import snapshot
 from rollout.targeting.state import RolloutState
 from rollout.versions import MessagingVersion
-
-if TYPE_CHECKING:
-    from carecollective.accounts.models import User
 
 INTERNAL_TESTERS = "Internal testers"
 
@@ -129,7 +127,7 @@ def _v2_is_off(state: RolloutState, override: Stage | None) -> bool:
     return override == DISABLED or not state.fresh or state.stage == DISABLED or state.holds_v2_off
 
 
-def decision_for(member: "User", state: RolloutState | None = None) -> Decision:
+def decision_for(member: User, state: RolloutState | None = None) -> Decision:
     """Decide for a member from `state`, by default the current one; costs one query at most."""
     state, override = state or snapshot.current(), settings.MESSAGING_V2_ROLLOUT
     # Query the group only where it can change the decision.
