@@ -133,6 +133,14 @@ def test_every_page_is_accessible_and_fits_the_screen(open_page, pages, widths, 
     page.click('button:has-text("Post my request")')
     page.wait_for_selector(".field-error")
     look_at(page, "a refused form")
+    for cookie, name in (("csrftoken", "a form that is shown again"), ("sessionid", "a form of who is signed out")):
+        page.goto("/requests/new")
+        page.fill('[name="title"]', "Milk and bread")
+        page.context.clear_cookies(name=cookie)
+        # As without our scripts.
+        page.locator("form[data-draft]").evaluate("(form) => HTMLFormElement.prototype.submit.call(form)")
+        page.get_by_role("button", name="Send again").wait_for()
+        look_at(page, name)
     assert not problems, "\n".join(problems)
 
 

@@ -30,12 +30,13 @@ def addresses(member, help_request, settled_stage):
             "offer": (f"/requests/{other.pk}?offer=1", "initial_message", "Send"),
             "thread": (thread, "message", "Send"),
             "report": (f"{thread}/report", "words", "Report it"),
+            "contact": ("/contact", "text", "Send"),
         },
         ada,
     )
 
 
-KINDS = ("ask", "offer", "thread", "report")
+KINDS = ("ask", "offer", "thread", "report", "contact")
 
 
 def field(page, name):
@@ -94,7 +95,7 @@ def test_what_is_typed_survives_the_network_and_a_503(open_page, addresses, kind
     assert page.url.startswith("http")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["ask", "offer", "thread", "report"])
 def test_what_is_typed_survives_a_new_sign_in(open_page, addresses, kind):
     reader, places, ada = addresses
     address, name, button = places[kind]
