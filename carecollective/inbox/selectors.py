@@ -82,7 +82,7 @@ def list_conversations(
 
 
 def count_unread(*, reader: User) -> int:
-    """Return how many messages wait to be read in the conversations of the member's inbox; from 100 on it is not exact."""
+    """Return how many messages wait to be read in the conversations of the member's inbox, 100 at most."""
     with acting_as(reader):
         ((unread,),) = fetch_all(for_tables_at_hand(UNREAD), {"reader": reader.pk, "undated": UNDATED})
     return int(unread)
