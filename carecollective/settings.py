@@ -277,6 +277,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "carecollective.accounts.sign_in.sessions.SlidingSessionMiddleware",
 ]
 
 TEMPLATES = [
@@ -326,7 +327,9 @@ PASSWORD_HASHERS = [
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "requests"
 LOGOUT_REDIRECT_URL = "requests"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+# Since the session was last used.
+SESSION_COOKIE_AGE = 30 * 24 * 3600
+STAFF_SESSION_SECONDS = 12 * 3600
 SESSION_ENGINE = "carecollective.accounts.sign_in.sessions"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.5  # hours

@@ -15,7 +15,7 @@ from carecollective.accounts.pages import MemberRequest, member_page
 from carecollective.accounts.preferences.forms import PreferencesForm
 from carecollective.accounts.preferences.quiet_hours import local_time
 from carecollective.accounts.preferences.services import read_preferences, update_preferences
-from carecollective.accounts.sign_in import addresses, passwords, tokens
+from carecollective.accounts.sign_in import addresses, passwords, sessions, tokens
 from carecollective.accounts.sign_in.second_factor import has_second_factor
 from carecollective.core.errors import ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
@@ -53,6 +53,7 @@ def show_account(request: MemberRequest) -> HttpResponse:
         "is_confirmed": addresses.is_confirmed(member),
         "has_second_factor": has_second_factor(member),
         "tokens": tokens.list_tokens(member=member),
+        "sessions": sessions.list_sessions(member=member, current_key=request.session.session_key),
     }
     return render_page(request, "accounts/account.html", context, refusal=refusal)
 
@@ -100,6 +101,24 @@ def change_password(request: MemberRequest) -> HttpResponse:
             return redirect(f"{reverse('account')}?saved=password")
         refusal = attempt.error
     return render_page(request, "accounts/change_password.html", {"form": form}, refusal=refusal)
+
+
+@member_page
+def end_session(request: MemberRequest, session_id: str) -> HttpResponse:
+    """End one of the member's sessions; ending this one signs out."""
+    if request.method != "POST":
+        return redirect("account")
+    sessions.end_session(actor=request.user, session_id=session_id)
+    return redirect(f"{reverse('account')}?saved=session")
+
+
+@member_page
+def end_other_sessions(request: MemberRequest) -> HttpResponse:
+    """Sign the member out on every device but this one."""
+    if request.method == "POST":
+        sessions.end_other_sessions(actor=request.user, current_key=request.session.session_key)
+        return redirect(f"{reverse('account')}?saved=session")
+    return redirect("account")
 
 
 @member_page

@@ -14,6 +14,8 @@ urlpatterns = [
     path("account/email", account_views.change_email, name="account-email"),
     path("account/email/send-code", account_views.send_address_code, name="account-send-code"),
     path("account/password", account_views.change_password, name="account-password"),
+    path("account/sessions/others", account_views.end_other_sessions, name="account-end-others"),
+    path("account/sessions/<str:session_id>", account_views.end_session, name="account-end-session"),
     path("account/tokens/<str:token_id>", account_views.end_token, name="account-token"),
     path("account/sign-out", account_views.sign_out_everywhere, name="account-sign-out"),
     *allauth_urls.urlpatterns,

@@ -59,6 +59,16 @@ def collect(*, member: User, on_progress: Callable[[int, int], None]) -> Row:
                 " WHERE user_id = %s",
                 member,
             ),
+            "sessions": _json(
+                "SELECT jsonb_build_object('device', device, 'created_at', created_at, 'seen_at', seen_at)"
+                " FROM django_session WHERE member_id = %s",
+                member,
+            ),
+            "second_factors": _json(
+                "SELECT jsonb_build_object('type', type, 'created_at', created_at, 'last_used_at', last_used_at)"
+                " FROM mfa_authenticator WHERE user_id = %s",
+                member,
+            ),
             "preferences": _json("SELECT to_jsonb(p) FROM messaging_preferences p WHERE user_id = %s", member),
             "help_requests": _json(
                 "SELECT to_jsonb(r) FROM help_requests r WHERE user_id = %s ORDER BY created_at, id", member

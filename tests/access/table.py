@@ -156,6 +156,11 @@ SITE: dict[tuple[str, str], Row] = {
     ("POST", "mail/<str:preferences_token>"): everyone(400),
     ("GET", "account/time-zone"): members(AWAY),
     ("POST", "account/time-zone"): members(204, anyone=KEPT, time_zone="Europe/Berlin"),
+    ("GET", "account/sessions/<str:session_id>"): members(AWAY),
+    # The id is of no session of theirs.
+    ("POST", "account/sessions/<str:session_id>"): members(404),
+    ("GET", "account/sessions/others"): members(AWAY),
+    ("POST", "account/sessions/others"): members(AWAY),
     ("GET", "account/sign-out"): members(AWAY),
     ("POST", "account/sign-out"): members(AWAY),
     ("GET", "help"): everyone(200),

@@ -9,9 +9,11 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
 
+from carecollective.accounts.sign_in.sessions import list_sessions
 from carecollective.accounts.sign_in.tokens import list_tokens
 from carecollective.privacy.exports import prepare_waiting, request_export
 from carecollective.safety.selectors import list_blocked
@@ -80,6 +82,9 @@ def theirs(world: World) -> Callable[[Address, str], str]:
         if "block_id" in address.parameters:
             block_member(actor=world.owner, member_id=world.waiting.pk)
             values["block_id"] = list_blocked(member=world.owner)[0].block_id
+        if "session_id" in address.parameters:
+            Client().force_login(world.owner)
+            values["session_id"] = list_sessions(member=world.owner, current_key=None)[0].id
         if "token_id" in address.parameters:
             AuthToken.objects.create(user=world.owner)
             values["token_id"] = list_tokens(member=world.owner)[0].id

@@ -99,6 +99,7 @@ def use_accounts(recording: Recording, request: Request) -> None:
         client.post("/login", {"email": email, "password": PASSWORD})
         client.get("/requests?q=groceries")
         client.post("/account", {"name": "Oscar the second", "location": "Town"})
+        client.post("/account/sessions/others")
         client.post("/account", {"form": "preferences", "email_notifications": "on"})
         client.post("/account/export")
         answer = client.post("/api/auth/token", {"email": email, "password": PASSWORD}, content_type="application/json")

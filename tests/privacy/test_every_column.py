@@ -45,7 +45,7 @@ REASONS = {
     A_WORD_OF_OURS: """
         application_logs.error_code application_logs.event application_logs.log_level application_logs.method
         application_logs.service application_logs.stage application_logs.version auth.users.role
-        conversation_participants.role conversations.status conversations_v2.status core_clientratelimithit.action
+        conversation_participants.role django_session.device conversations.status conversations_v2.status core_clientratelimithit.action
         core_ratelimithit.action core_retentionperiod.kind core_workerheartbeat.name core_workerheartbeat.stuck_tasks
         core_writeprobe.filler help_requests.category help_requests.location_privacy help_requests.status
         help_requests.urgency help_requests_statuschange.status inbox_notification.kind inbox_notification.version mail_outgoingmail.error

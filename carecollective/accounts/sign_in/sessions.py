@@ -1,18 +1,131 @@
-"""Sessions in the database, looked up only by well-formed keys."""
+"""Sessions in the database: whose they are, and when they were last used. They end when nobody uses them for a while."""
 
+import hashlib
 import re
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
 
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+from carecollective.accounts.models import MemberSession, User
+from carecollective.core.errors import DomainNotFound
 
 _WELL_FORMED = re.compile(r"[a-z0-9]{32}", re.ASCII)
+_ID_LENGTH = 16
+# A session in use is written again after this long, not at each request.
+SLIDES_AFTER = timedelta(minutes=15)
+_SYSTEMS = ("iPhone", "iPad", "Android", "Windows", "Mac", "CrOS", "Linux")
+_BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("FxiOS", "Firefox"), ("Chrome", "Chrome"))
+_MORE_BROWSERS = (("CriOS", "Chrome"), ("Safari", "Safari"))
 
 
 class SessionStore(db.SessionStore):
-    """Django's session store, without queries for cookies that are not ours.
+    """Django's session store, which knows the member, and makes no queries for cookies that are not ours.
 
     A quoted cookie can hold NUL, which the database refuses with an error.
     """
 
+    row: MemberSession | None = None
+    device = ""
+    is_staffs = False
+
+    @classmethod
+    def get_model_class(cls) -> type[MemberSession]:
+        return MemberSession
+
+    def get_session_cookie_age(self) -> int:
+        age: int = settings.STAFF_SESSION_SECONDS if self.is_staffs else settings.SESSION_COOKIE_AGE
+        return age
+
+    def create_model_instance(self, data: dict[str, Any]) -> MemberSession:
+        session = cast("MemberSession", super().create_model_instance(data))
+        before = self.row if self.row is not None and self.row.session_key == session.session_key else None
+        session.member_id = data.get(SESSION_KEY)
+        session.seen_at = timezone.now()
+        session.created_at = before.created_at if before and before.created_at else session.seen_at
+        session.device = self.device or (before.device if before else "")
+        return session
+
+    def _get_session_from_db(self) -> Any:
+        self.row = super()._get_session_from_db()  # type: ignore[misc]
+        return self.row
+
     def _validate_session_key(self, key: Any) -> bool:
         return isinstance(key, str) and _WELL_FORMED.fullmatch(key) is not None
+
+
+class SlidingSessionMiddleware:
+    """Prolong a member's session while it is used: for 30 days, or 12 hours on the staff's."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        session: Any = request.session
+        # Where nobody asked who it is, nothing is looked up.
+        if not session.accessed or SESSION_KEY not in session or not request.user.is_authenticated:
+            return response
+        session.is_staffs = bool(getattr(request.user, "is_staff", False))
+        session.device = device_name(request.headers.get("User-Agent", ""))
+        seen_at = session.row.seen_at if session.row is not None else None
+        if seen_at is None or timezone.now() - seen_at > SLIDES_AFTER:
+            session.modified = True
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session as its member sees it. `id` is the beginning of a hash of its key."""
+
+    id: str
+    device: str
+    created_at: datetime | None
+    seen_at: datetime | None
+    is_current: bool
+
+
+def device_name(user_agent: str) -> str:
+    """Return a coarse name such as "Firefox on Android", made of a few words of ours."""
+    system = next((name for name in _SYSTEMS if name in user_agent), "")
+    browser = next((name for mark, name in _BROWSERS + _MORE_BROWSERS if mark in user_agent), "")
+    return f"{browser} on {system}" if browser and system else browser or system
+
+
+def list_sessions(*, member: User, current_key: str | None) -> Sequence[SessionRecord]:
+    """Return the member's sessions, the last used first."""
+    alive = MemberSession.objects.filter(member_id=member.pk, expire_date__gt=timezone.now())
+    return [
+        SessionRecord(
+            id=_id_of(session.session_key),
+            device=session.device,
+            created_at=session.created_at,
+            seen_at=session.seen_at,
+            is_current=session.session_key == current_key,
+        )
+        for session in alive.order_by("-seen_at", "session_key")
+    ]
+
+
+def end_session(*, actor: User, session_id: str) -> None:
+    """End one of the member's own sessions. Raises DomainNotFound, also for sessions of others."""
+    keys = MemberSession.objects.filter(member_id=actor.pk).values_list("session_key", flat=True)
+    theirs = [key for key in keys if _id_of(key) == session_id]
+    if not MemberSession.objects.filter(session_key__in=theirs or ["-"]).delete()[0]:
+        raise DomainNotFound
+
+
+def end_other_sessions(*, actor: User, current_key: str | None) -> None:
+    """End all of the member's sessions but this one."""
+    MemberSession.objects.filter(member_id=actor.pk).exclude(session_key=current_key or "-").delete()
+
+
+def _id_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:_ID_LENGTH]

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from knox.models import AuthToken
 
-from carecollective.accounts.models import User
+from carecollective.accounts.models import MemberSession, User
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound
 
@@ -62,3 +62,4 @@ def sign_out_everywhere(*, actor: User) -> None:
     # Update the row first: a token being made at the same time waits for it, or is deleted too.
     User.objects.filter(pk=actor.pk).update(signed_out_at=ClockTimestamp())
     AuthToken.objects.filter(user=actor).delete()
+    MemberSession.objects.filter(member_id=actor.pk).delete()
