@@ -29,7 +29,7 @@ class FileBackend(BaseEmailBackend):
             known = _UUID.search(message.extra_headers.get("Message-ID", ""))
             name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{known[0] if known else uuid4()}.eml"
             written = message.message()
-            if isinstance(message, LetterMessage):
+            if isinstance(message, LetterMessage) and message.about:
                 written["X-About"] = " ".join(sorted(str(member_id) for member_id in message.about))
             (folder / name).write_bytes(written.as_bytes())
         return len(email_messages)

@@ -13,7 +13,11 @@ async function tell() {
   options.headers = { "X-CSRFToken": token };
   try {
     const answer = await fetch(here.dataset.address, options);
-    if (answer.ok) localStorage.setItem(key, zone);
+    if (!answer.ok) return;
+    localStorage.setItem(key, zone);
+    // Or saving this page's form would take it back.
+    const choice = document.querySelector("select[name=time_zone]");
+    if (choice && !choice.value) choice.value = zone;
   } catch {
     // Another page tells it.
   }

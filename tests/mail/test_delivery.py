@@ -272,6 +272,10 @@ def test_what_is_over_is_forgotten_after_thirty_days(queued, server):
 
 
 def test_every_kind_that_the_site_sends_has_a_title():
-    kinds = {"password_link", "export_ready", "conversation_news", "daily_news"}
+    kinds = {
+        *("password_link", "export_ready", "conversation_news", "daily_news", "reply_refused", "contact_messages"),
+        *("membership_approved", "membership_rejected", "request_over", "request_expiring", "request_expired"),
+        *("applicants_waiting", "reports_waiting"),
+    }
     assert kinds <= set(queue._kinds)
     assert all(queue.kind_title(name) != name for name in kinds)

@@ -148,6 +148,8 @@ def test_what_the_page_would_refuse_comes_back_with_its_text(write, owner, threa
     assert said in message.body.lower()
     assert "x" * 1001 not in text or "> " + "x" * 1001 in message.body
     assert f"/messages/{thread.id}" in message.body
+    # A shorter one may go the same way.
+    assert is_reply_address_of(message.reply_to[0], owner.pk)
     assert stored(RefusedReply) == []
     assert receive_mail(raw) is Received.REPEATED
     assert len(said_in(thread, helper)) <= 1

@@ -8,6 +8,7 @@ from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
 from carecollective.inbox.models import RefusedReply
 from carecollective.inbox.notifications.letters import thread_link
+from carecollective.inbox.replies.addresses import make_reply_address
 from carecollective.mail.letters import Action, Letter, Part, Quote
 
 
@@ -27,6 +28,7 @@ def compose_reply_refused(member_id: UUID, reference: str) -> Letter | None:
             Action(_("Answer on the site"), thread_link(refused.conversation_id)),
         ],
         name=member.name,
+        reply_to=make_reply_address(member_id, refused.conversation_id),
         after=lambda: _forget(member, refused),
     )
 
