@@ -5,7 +5,6 @@ Runs in a process of its own: a data migration works on the default connection, 
 
 import json
 from pathlib import Path
-from typing import Any
 
 from django.apps import apps
 from django.conf import settings
@@ -15,26 +14,32 @@ from django.db.migrations.executor import MigrationExecutor
 from tests.migrations.catalog import Catalog, describe
 
 Key = tuple[str, str]
+Target = tuple[str, str | None]
 
 
 def walk() -> None:
     """Print as JSON how many steps were walked, where going back and forth left a difference, and what was left at zero."""
-    before = _describe()
-    plan = _applied()
+    executor = MigrationExecutor(connection)
+    before = standing = _describe()
+    plan = _applied(executor)
     steps = {}
+    # The step that was tried last stands again: it goes back for good together with the next one.
+    tried: list[Target] = []
     for index in reversed(range(len(plan))):
         here = plan[index]
         previous = next((key for key in reversed(plan[:index]) if key[0] == here[0]), (here[0], None))
-        standing = _describe()
-        _go(previous)
-        if not _is_ours(here[0]):
-            continue
-        _go(here)
-        steps[".".join(here)] = _difference(standing, _describe())
-        _go(previous)
+        _go(executor, *tried, previous)
+        below = _describe()
+        tried = []
+        if _is_ours(here[0]):
+            _go(executor, here)
+            steps[".".join(here)] = _difference(standing, _describe())
+            tried = [previous]
+        standing = below
+    if tried:
+        _go(executor, *tried)
     at_zero = _describe()
-    executor = MigrationExecutor(connection)
-    executor.migrate(executor.loader.graph.leaf_nodes())
+    _go(executor, *executor.loader.graph.leaf_nodes())
     print(
         json.dumps(
             {
@@ -47,16 +52,16 @@ def walk() -> None:
     )
 
 
-def _applied() -> list[Key]:
+def _applied(executor: MigrationExecutor) -> list[Key]:
     """Return every applied migration in the order in which they were applied."""
-    executor = MigrationExecutor(connection)
-    graph = executor.loader.graph
-    plan = executor.migration_plan(graph.leaf_nodes(), clean_start=True)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes(), clean_start=True)
     return [(migration.app_label, migration.name) for migration, _backwards in plan]
 
 
-def _go(target: tuple[str, Any]) -> None:
-    MigrationExecutor(connection).migrate([target])
+def _go(executor: MigrationExecutor, *targets: Target) -> None:
+    # The executor reads this once only, with every file of migrations.
+    executor.loader.applied_migrations = executor.recorder.applied_migrations()  # type: ignore[assignment]
+    executor.migrate(targets)
 
 
 def _is_ours(label: str) -> bool:
