@@ -1,5 +1,6 @@
 """Guard and worker watch each other: either's absence is told while it lasts, and ends when it returns."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -256,8 +257,10 @@ def test_a_look_waits_for_no_address_that_never_answers(
 ) -> None:
     beat(300)
 
+    released = threading.Event()
+
     def hang() -> None:
-        time.sleep(3)
+        released.wait(30)
 
     monkeypatch.setattr(absence, "_deliver", hang)
     watching = watch()
@@ -268,6 +271,7 @@ def test_a_look_waits_for_no_address_that_never_answers(
         watching.look(stage=DISABLED)
     assert time.monotonic() - began < 2
     assert watching.threads[hang] is sender
+    released.set()
     for thread in watching.threads.values():
         thread.join(10)
         assert not thread.is_alive()
