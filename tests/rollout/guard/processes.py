@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from django.conf import settings
 
@@ -13,11 +13,19 @@ from tests.databases import ROOT
 Process = subprocess.Popen[bytes]
 
 
+SHORTER_PATIENCE = """
+from django.core.management import call_command
+from rollout.guard import runner
+runner.STALLED_SECONDS = {seconds}
+call_command("guard")
+"""
+
+
 @contextmanager
-def running(command: str, *, role: str, **environment: str) -> Iterator[Process]:
+def running(*command: str, role: str, **environment: str) -> Iterator[Process]:
     """Run a management command in a role of its own until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "manage.py", command],
+        [sys.executable, "-W", "ignore", "manage.py", *command],
         cwd=ROOT,
         env=os.environ
         | {
@@ -34,3 +42,9 @@ def running(command: str, *, role: str, **environment: str) -> Iterator[Process]
     finally:
         process.terminate()
         process.wait(20)
+
+
+def running_impatient_guard(stalled_seconds: int) -> AbstractContextManager[Process]:
+    """Run a guard that cuts off another one after so many seconds without a look."""
+    code = SHORTER_PATIENCE.format(seconds=stalled_seconds)
+    return running("shell", "--verbosity", "0", "--command", code, role="guard")
