@@ -22,13 +22,14 @@ class LegacyPerson:
     name: str
     has_left: bool
     is_gone: bool
+    is_staff: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LegacyThread:
     conversation: Conversation
     people: Sequence[LegacyPerson]
-    first_message: str | None
+    first_message: Message | None
     messages: Sequence[Message]
     has_older: bool
 
@@ -58,7 +59,9 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
     without_date = messages.filter(created_at=None)
     columns = ("id", "sender_id", "content", "message_type", "created_at", "updated_at")
     as_json = row_as_json(*columns, "moderation_status", "deleted_at")
-    person = JSONObject(id="user_id", name="user__name", left_at="left_at", is_active="user__is_active")
+    person = JSONObject(
+        id="user_id", name="user__name", left_at="left_at", is_active="user__is_active", is_staff="user__is_staff"
+    )
     people = Participant.objects.filter(conversation=OuterRef("pk")).order_by("user_id")
     conversation = (
         Conversation.objects.select_related("help_request")
@@ -81,11 +84,15 @@ def read_conversation(*, conversation_id: UUID, before: UUID | None) -> LegacyTh
         conversation=conversation,
         people=[
             LegacyPerson(
-                UUID(one["id"]), one["name"], has_left=one["left_at"] is not None, is_gone=not one["is_active"]
+                UUID(one["id"]),
+                one["name"],
+                has_left=one["left_at"] is not None,
+                is_gone=not one["is_active"],
+                is_staff=one["is_staff"],
             )
             for one in conversation.people
         ],
-        first_message=model_from_json(Message, first[0]).shown if first else None,
+        first_message=model_from_json(Message, first[0]) if first else None,
         messages=found[:THREAD_PAGE][::-1],
         has_older=len(found) > THREAD_PAGE,
     )

@@ -81,7 +81,10 @@ SELECT page.id, page.version,
        page.activity,
        request.id, request.title, request.status::text,
        other.id, other.name,
-       last.id, last.sender_id, last.content, last.created_at, last.deleted, last.moderation_status,
+       last.id, last.sender_id, last.content, last.created_at, last.deleted,
+       CASE WHEN EXISTS (SELECT FROM safety_hiddenmessage hidden WHERE hidden.conversation_id = page.id
+                           AND hidden.message_id IS NOT DISTINCT FROM last.id)
+            THEN 'hidden' ELSE last.moderation_status END,
        last.is_system, third.name, unread.messages, page.is_marked_unread
 FROM page
 LEFT JOIN help_requests request ON request.id = page.help_request_id
@@ -152,8 +155,9 @@ ON CONFLICT (member_id, conversation_id) DO UPDATE SET archived_to = excluded.ar
 RETURNING conversation_id
 """  # noqa: S608 -- our own text
 
-# Which version a conversation is, how a legacy one goes on, who closed it, whether a block is in the way (true: the reader's
-# own), and up to where the reader had read. With `mark` the reader's pointer moves in the same statement: to what is visible
+# Which version a conversation is, how a legacy one goes on, whether a block is in the way (true: the reader's own), who closed
+# it, which messages staff have hidden and which the reader has reported, and up to where the reader had read.
+# With `mark` the reader's pointer moves in the same statement: to what is visible
 # now, so that a message on its way still counts as new.
 LOCATE = """
 WITH found AS (
@@ -185,6 +189,11 @@ WITH found AS (
 )
 SELECT version, continued_as, asked, blocked_by_me,
        (SELECT closing.closed_by_id FROM safety_closing closing WHERE closing.conversation_id = found.id),
+       -- The first message of a V2 conversation goes by the conversation's own id.
+       (SELECT array_agg(coalesce(hidden.message_id, hidden.conversation_id)) FROM safety_hiddenmessage hidden
+        WHERE hidden.conversation_id = found.id),
+       (SELECT array_agg(coalesce(report.message_id, report.conversation_id)) FROM moderation_report report
+        WHERE report.reporter_id = %(reader)s AND report.conversation_id = found.id AND report.about = 'message'),
        -- As it was before this statement moved it.
        (SELECT read_to FROM inbox_readpointer WHERE member_id = %(reader)s AND conversation_id = found.id)
 FROM found

@@ -82,6 +82,8 @@ class MessageRecord:
     sender_name: Annotated[str | None, PAGE_ONLY] = None
     is_withheld: Annotated[bool, PAGE_ONLY] = False
     is_system: Annotated[bool, PAGE_ONLY] = False
+    is_staff: Annotated[bool, PAGE_ONLY] = False
+    is_reported: Annotated[bool, PAGE_ONLY] = False  # by the reader
 
 
 @dataclass(frozen=True, slots=True)

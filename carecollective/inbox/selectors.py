@@ -1,7 +1,7 @@
 """How conversations are read, both versions as one."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -53,11 +53,14 @@ class Location:
     nobody has blocked the other.
     """
 
+    conversation_id: UUID
     version: MessagingVersion
     continued_as: UUID | None
     asked_to_continue: bool
     blocked_by_me: bool | None
     closed_by: UUID | None
+    hidden: Sequence[UUID] | None
+    reported: Sequence[UUID] | None
     read_to: datetime | None
 
 
@@ -118,10 +121,10 @@ def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -
         match location.version:
             case MessagingVersion.V2:
                 new = v2.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
-                found = [message_record(message) for message in new]
+                found = [_as_seen(message_record(message), location) for message in new]
             case MessagingVersion.V1:  # pragma: no branch
                 old = v1.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
-                found = [legacy_message_record(message) for message in old]
+                found = [_as_seen(legacy_message_record(message), location) for message in old]
     return NewerMessages(found[:POLL_LIMIT] if after else found[-POLL_LIMIT:], has_more=len(found) > POLL_LIMIT)
 
 
@@ -164,7 +167,7 @@ def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
         row = rows.fetchone()
     if row is None:
         raise ConversationNotFound
-    return Location(MessagingVersion(row[0]), *row[1:])
+    return Location(conversation_id, MessagingVersion(row[0]), *row[1:])
 
 
 def is_said_in(location: Location, *, sender: User, message_id: UUID, content: Any) -> bool:
@@ -206,6 +209,17 @@ def legacy_message_record(message: LegacyMessage, names: Names | None = None) ->
     )
 
 
+def _as_seen(record: MessageRecord, location: Location, staff: Container[UUID | None] = ()) -> MessageRecord:
+    """Return the message as its reader may see it: a sentence in place of what staff have hidden."""
+    key = record.id or location.conversation_id
+    if key in (location.hidden or ()):
+        placeholder = shown_content(None, is_deleted=False, moderation_status="hidden")
+        record = replace(record, content=placeholder, is_withheld=True)
+    is_reported = key in (location.reported or ())
+    is_staff = record.sender_id in staff and not record.is_system
+    return replace(record, is_reported=is_reported, is_staff=is_staff) if is_reported or is_staff else record
+
+
 def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     (key, version, status, activity, request_id, title, request_status, other_id, other_name) = row[:9]
     (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, third) = row[9:17]
@@ -230,6 +244,16 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
     other = conversation.helper if conversation.requester_id == reader.pk else conversation.requester
     names: Names = {person.pk: person.name for person in (conversation.helper, conversation.requester)}
     read_only = _read_only(location, is_closed=conversation.status != "active", is_gone=not other.is_active)
+    staff = [person.pk for person in (conversation.helper, conversation.requester) if person.is_staff]
+    first_message = MessageRecord(
+        None,
+        conversation.helper_id,
+        conversation.initial_message,
+        conversation.created_at,
+        conversation.created_at,
+        sender_name=conversation.helper.name,
+    )
+    first_message = _as_seen(first_message, location, staff)
     return Thread(
         conversation=ConversationRecord(
             id=conversation.pk,
@@ -237,21 +261,14 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
             help_request_id=conversation.help_request_id,
             requester_id=conversation.requester_id,
             helper_id=conversation.helper_id,
-            initial_message=conversation.initial_message,
+            initial_message=first_message.content,
             status="closed" if read_only in HELD_CLOSED else conversation.status,
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
-        messages=[message_record(message, names) for message in found.messages],
+        messages=[_as_seen(message_record(message, names), location, staff) for message in found.messages],
         has_older=found.has_older,
-        first_message=MessageRecord(
-            None,
-            conversation.helper_id,
-            conversation.initial_message,
-            conversation.created_at,
-            conversation.created_at,
-            sender_name=conversation.helper.name,
-        ),
+        first_message=first_message,
         help_request=_summary(conversation.help_request),
         other_participant=Person(other.pk, other.name),
         read_only=read_only,
@@ -267,6 +284,8 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
     read_only = _legacy_read_only(found, other, location)
     frozen = read_only is ReadOnlyReason.LEGACY_FROZEN
     names: Names = {person.id: person.name for person in found.people}
+    staff = [person.id for person in found.people if person.is_staff]
+    first = _as_seen(legacy_message_record(found.first_message), location) if found.first_message else None
     return Thread(
         conversation=ConversationRecord(
             id=conversation.pk,
@@ -274,12 +293,12 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
             help_request_id=conversation.help_request_id,
             requester_id=requester_id,
             helper_id=helper_id,
-            initial_message=found.first_message,
+            initial_message=first.content if first else None,
             status=_legacy_status(conversation.status, read_only),
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
-        messages=[legacy_message_record(message, names) for message in found.messages],
+        messages=[_as_seen(legacy_message_record(message, names), location, staff) for message in found.messages],
         has_older=found.has_older,
         help_request=_summary(request) if request else None,
         other_participant=Person(other.id, other.name) if other else None,

@@ -17,7 +17,7 @@ from carecollective.core.retention import MAIL_KEPT
 from carecollective.mail.failures import NotSent, failure_to_compose, failure_to_connect, failure_to_send
 from carecollective.mail.letters import Letter, render_letter
 from carecollective.mail.models import MailState, OutgoingMail
-from carecollective.mail.queue import NotNow, compose, kind_topic
+from carecollective.mail.queue import NotNow, compose, goes_to, kind_topic
 from carecollective.serving.jobs import claim, pause_after
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def _compose(mail: OutgoingMail) -> Letter | None:
         raise
     except Exception as problem:  # noqa: BLE001 -- tried again: the next release may have it right
         raise failure_to_compose(problem) from None
-    return letter if mail.recipient.is_active and mail.recipient.email else None
+    return letter if goes_to(mail) and mail.recipient.email else None
 
 
 def _hand_over(mail: OutgoingMail, letter: Letter, server: Any) -> None:

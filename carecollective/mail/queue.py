@@ -33,14 +33,31 @@ class Kind:
     compose: Compose
     topic: Topic | None = None
     holds_words: bool = False
+    to_inactive: bool = False
 
 
 _kinds: dict[str, Kind] = {}
 
 
-def register(name: str, *, title: Any, compose: Compose, topic: Topic | None = None, holds_words: bool = False) -> None:
-    """Add a kind of mail. Call this in `AppConfig.ready`. Without a `topic` it always goes."""
-    _kinds[name] = Kind(title, compose, topic, holds_words)
+def register(
+    name: str,
+    *,
+    title: Any,
+    compose: Compose,
+    topic: Topic | None = None,
+    holds_words: bool = False,
+    to_inactive: bool = False,
+) -> None:
+    """Add a kind of mail. Call this in `AppConfig.ready`. Without a `topic` it always goes.
+
+    With `to_inactive` it goes to members who may not sign in too.
+    """
+    _kinds[name] = Kind(title, compose, topic, holds_words, to_inactive)
+
+
+def goes_to(mail: OutgoingMail) -> bool:
+    """Tell whether this kind of mail goes to its recipient, who may not sign in any more."""
+    return mail.recipient.is_active or _kinds[mail.kind].to_inactive
 
 
 def kind_title(name: str) -> str:

@@ -6,6 +6,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import ClockTimestamp
+from carecollective.help_requests.models import HelpRequest
+from carecollective.safety.models import Restriction
 from rollout.versions import MessagingVersion
 
 WORDS_MAX = 1000
@@ -21,6 +23,13 @@ class ReportReason(models.TextChoices):
     OTHER = "other", _("Something else")
 
 
+class ReportAbout(models.TextChoices):
+    """What a report is about: one message, or a person, whatever shows them."""
+
+    MESSAGE = "message", _("a message")
+    MEMBER = "member", _("a person")
+
+
 class ReportOutcome(models.TextChoices):
     PENDING = "pending", _("Waiting for staff")
     REVIEWED = "reviewed", _("Looked at, nothing to do")
@@ -29,15 +38,18 @@ class ReportOutcome(models.TextChoices):
 
 
 class Report(models.Model):
-    """A participant's report of one message of either version; the legacy system's reports stay in its own table.
+    """A report of one message of either version, or of a person; the legacy system's reports stay in its own table.
 
-    `message_id` is None for the first message of a V2 conversation, which is part of the conversation itself.
+    Of a message, `message_id` is None for the first of a V2 conversation, which is part of the conversation itself. Of a
+    person, the conversation or the help request is where the reporter met them.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    version = models.TextField(choices=[(version.value, version.value) for version in MessagingVersion])
-    conversation_id = models.UUIDField()
+    about = models.TextField(choices=ReportAbout.choices, default=ReportAbout.MESSAGE, db_default=ReportAbout.MESSAGE)
+    version = models.TextField(choices=[(version.value, version.value) for version in MessagingVersion], null=True)
+    conversation_id = models.UUIDField(null=True)
     message_id = models.UUIDField(null=True)
+    help_request = models.ForeignKey(HelpRequest, models.PROTECT, null=True, related_name="+", db_index=False)
     reporter = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     reason = models.TextField(_("reason"), choices=ReportReason.choices)
@@ -58,18 +70,69 @@ class Report(models.Model):
         ]
         constraints = [
             models.UniqueConstraint(
-                fields=["reporter", "conversation_id", "message_id"],
+                fields=["reporter", "about", "author", "conversation_id", "message_id", "help_request"],
                 nulls_distinct=False,
-                name="moderation_report_once",
+                name="moderation_report_once_of_each",
             ),
             models.CheckConstraint(condition=~Q(reporter=models.F("author")), name="moderation_report_of_another"),
             models.CheckConstraint(
-                condition=Q(version="v2") | Q(message_id__isnull=False), name="moderation_report_of_a_message"
+                condition=Q(version="v2") | Q(message_id__isnull=False) | Q(about="member"),
+                name="moderation_report_of_a_message_or_member",
+            ),
+            models.CheckConstraint(
+                condition=Q(about="member") | Q(conversation_id__isnull=False, version__isnull=False),
+                name="moderation_report_knows_its_conversation",
             ),
         ]
 
     def __str__(self) -> str:
         return f"Report {self.pk}"
+
+
+class ActKind(models.TextChoices):
+    """What staff do about a member."""
+
+    HIDE = "hide", _("Hide the message")
+    WARN = "warn", _("Warn the member")
+    RESTRICT = "restrict", _("Restrict the member")
+    DEACTIVATE = "deactivate", _("Deactivate the account")
+
+
+class Act(models.Model):
+    """What staff did about a member after a report, and why. Undone, it stays on record.
+
+    `reason` is for staff alone; `words` are for the member, who reads them on their account page.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.TextField(choices=ActKind.choices)
+    member = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    # Of either system, so no foreign key.
+    report_id = models.UUIDField()
+    conversation_id = models.UUIDField(null=True)
+    message_id = models.UUIDField(null=True)
+    restriction = models.ForeignKey(Restriction, models.PROTECT, null=True, related_name="+", db_index=False)
+    reason = models.TextField()
+    words = models.TextField(default="", blank=True)
+    staff = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+    undone_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False)
+    undone_at = models.DateTimeField(null=True)
+    undone_reason = models.TextField(default="", blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=ActKind.values), name="moderation_act_known_kind"),
+            models.CheckConstraint(
+                condition=Q(restriction__isnull=False, kind="restrict") | (Q(restriction=None) & ~Q(kind="restrict")),
+                name="moderation_act_of_a_restriction",
+            ),
+            models.CheckConstraint(condition=~Q(member=models.F("staff")), name="moderation_act_on_another"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.member_id}"
 
 
 class ReportAccess(models.Model):

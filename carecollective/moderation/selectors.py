@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,20 +15,33 @@ from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
 from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput
-from carecollective.inbox.selectors import locate
-from carecollective.messaging.errors import MessageNotFound
-from carecollective.moderation.models import ReportAccess, ReportOutcome, ReportReason
+from carecollective.help_requests.errors import HelpRequestNotFound
+from carecollective.help_requests.selectors import find_request
+from carecollective.inbox.selectors import locate, open_thread
+from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
+from carecollective.moderation.models import Act, ReportAbout, ReportAccess, ReportOutcome, ReportReason
+from carecollective.safety.models import HiddenMessage
 from rollout.versions import MessagingVersion
 
 REPORTS_PER_PAGE = 50
+NOTICE_SHOWN = timedelta(days=30)
 _REPORTS = """
 SELECT *, (SELECT count(*) FROM public.moderation_look AS access WHERE access.report_id = report.id)
 FROM (
-  SELECT id, false AS is_legacy, version, reporter_id, author_id, reason, words, status, created_at
+  SELECT id, false AS is_legacy, about, version, reporter_id, author_id, reason, words, status, created_at, conversation_id,
+         message_id, help_request_id
   FROM public.moderation_report
   UNION ALL
-  SELECT id, true, 'v1', reporter_id, author_id, reason, words, status, created_at
+  SELECT id, true, 'message', 'v1', reporter_id, author_id, reason, words, status, created_at, conversation_id, message_id,
+         NULL
   FROM public.moderation_legacy_reports()) AS report
+"""
+
+
+_NOTICES = """
+SELECT kind, words, at, restriction, daily_limit, until, undone_at,
+       coalesce(until > clock_timestamp(), true) AND undone_at IS NULL
+FROM public.moderation_notices()
 """
 
 
@@ -48,12 +61,28 @@ class ReportedMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportedMember:
+    """The person whom a member is about to report, and where they met."""
+
+    id: UUID
+    name: str
+    version: MessagingVersion | None
+    conversation_id: UUID | None
+    help_request_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReportSummary:
     """A report without the reported message."""
 
     id: UUID
     is_legacy: bool
-    version: MessagingVersion
+    about: ReportAbout
+    version: MessagingVersion | None
+    author_id: UUID | None
+    conversation_id: UUID | None
+    message_id: UUID | None
+    help_request_id: UUID | None
     reporter: str
     author: str
     reason: str
@@ -62,6 +91,20 @@ class ReportSummary:
     is_waiting: bool
     created_at: datetime
     access_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What staff did about a member, as the member is told."""
+
+    kind: str
+    words: str
+    at: datetime
+    restriction: str | None
+    daily_limit: int | None
+    until: datetime | None
+    undone_at: datetime | None
+    holds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +149,35 @@ def get_reportable_message(*, reader: User, conversation_id: UUID, message_id: U
                 )
                 shown = shown.exclude(moderation_status__in=v1.Message.WITHHELD_BY_MODERATORS)
                 row = shown.values_list("sender_id", "sender__name", "content", "created_at").first()
-    if row is None:
+        # Nor what staff have hidden.
+        is_hidden = HiddenMessage.objects.filter(conversation_id=conversation_id, message_id=message_id).exists()
+    if row is None or is_hidden:
         raise MessageNotFound
     if row[0] == reader.pk:
         raise OwnMessage
     author_id, author, content, created_at = row
     return ReportedMessage(version, author_id, author, content or "", created_at)
+
+
+def get_reportable_member(
+    *, reader: User, conversation_id: UUID | None = None, help_request_id: UUID | None = None
+) -> ReportedMember:
+    """Return whom the reader may report: the other of a conversation, or the owner of a request.
+
+    Raises ConversationNotFound, also for a conversation without another; HelpRequestNotFound; OwnMessage for oneself.
+    """
+    if conversation_id is not None:
+        thread = open_thread(reader=reader, conversation_id=conversation_id, mark_read=False)
+        if thread.other_participant is None:
+            raise ConversationNotFound
+        other = thread.other_participant
+        return ReportedMember(other.id, other.name, thread.conversation.version, thread.conversation.id, None)
+    request = find_request(help_request_id) if help_request_id else None
+    if request is None:
+        raise HelpRequestNotFound
+    if request.user_id == reader.pk:
+        raise OwnMessage(_("This request is your own."))
+    return ReportedMember(request.user_id, request.user.name, None, None, request.pk)
 
 
 def list_reports(*, reader: User, page: int = 1) -> ReportPage:
@@ -142,23 +208,57 @@ def find_report(*, reader: User, report_id: UUID) -> ReportSummary:
 def _read_reports(reader: User, ending: str, values: Sequence[Any]) -> Sequence[ReportSummary]:
     with acting_as(reader):
         found = fetch_all(_REPORTS + ending, values)
-    names = _names([person for row in found for person in (row[3], row[4])])
+    names = _names([person for row in found for person in (row[4], row[5])])
     return [
         ReportSummary(
             id=row[0],
             is_legacy=row[1],
-            version=MessagingVersion(row[2]),
-            reporter=names.get(row[3], ""),
-            author=_author(row[4], names),
-            reason=str(ReportReason(row[5]).label) if row[5] in ReportReason.values else row[5],
-            words=row[6],
-            status=str(ReportOutcome(row[7]).label) if row[7] in ReportOutcome.values else row[7],
-            is_waiting=row[7] == ReportOutcome.PENDING,
-            created_at=row[8],
-            access_count=row[9],
+            about=ReportAbout(row[2]),
+            version=MessagingVersion(row[3]) if row[3] else None,
+            author_id=row[5],
+            conversation_id=row[10],
+            message_id=row[11],
+            help_request_id=row[12],
+            reporter=names.get(row[4], ""),
+            author=_author(row[5], names),
+            reason=str(ReportReason(row[6]).label) if row[6] in ReportReason.values else row[6],
+            words=row[7],
+            status=str(ReportOutcome(row[8]).label) if row[8] in ReportOutcome.values else row[8],
+            is_waiting=row[8] == ReportOutcome.PENDING,
+            created_at=row[9],
+            access_count=row[13],
         )
         for row in found
     ]
+
+
+def list_reports_about(*, reader: User, member_id: UUID) -> Sequence[ReportSummary]:
+    """Return the last 50 reports about a member, newest first. Raises NotPermitted unless the reader is staff."""
+    require_staff(reader)
+    return _read_reports(reader, "WHERE author_id = %s ORDER BY created_at DESC, id DESC LIMIT 50", [member_id])
+
+
+def list_acts_about(*, reader: User, member_id: UUID) -> Sequence[Act]:
+    """Return the last 50 acts of staff about a member, newest first. Raises NotPermitted unless the reader is staff."""
+    require_staff(reader)
+    with acting_as(reader):
+        acts = Act.objects.filter(member=member_id).select_related("staff", "undone_by", "restriction")
+        return list(acts.order_by("-at", "-pk")[:50])
+
+
+def list_notices(*, member: User, lately: bool = True) -> Sequence[Notice]:
+    """Return what staff did about the member, newest first; with `lately`, what is news or ended within a month."""
+    recent = "NOT %(lately)s OR greatest(at, until, undone_at) > clock_timestamp() - %(shown)s"
+    with acting_as(member):
+        rows = fetch_all(f"{_NOTICES} WHERE {recent} ORDER BY at DESC, id", {"lately": lately, "shown": NOTICE_SHOWN})
+    return [Notice(*row) for row in rows]
+
+
+def find_notice(*, member: User, act_id: UUID) -> Notice | None:
+    """Return one of the acts about the member, as the member is told."""
+    with acting_as(member):
+        rows = fetch_all(f"{_NOTICES} WHERE id = %s", [act_id])
+    return Notice(*rows[0]) if rows else None
 
 
 def list_accesses(*, reader: User, report_id: UUID) -> Sequence[ReportAccess]:

@@ -4,7 +4,7 @@ It is read as the member, under the same policies as their pages: it shows nothi
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time
 from io import BytesIO
 from typing import Any
@@ -20,12 +20,22 @@ from carecollective.core.pagination import Cursor
 from carecollective.inbox.records import ConversationRow, MessageRecord
 from carecollective.inbox.selectors import list_conversations, open_thread
 from carecollective.moderation.models import Report
+from carecollective.moderation.selectors import list_notices
 from carecollective.safety.selectors import list_blocked
+from rollout.targeting.cohort import v2_is_installed
 
 Row = dict[str, Any]
 
 # The legacy system wrote these messages itself, under a member's id.
 SYSTEM_AUTHOR: Row = {"by_me": False, "by": None, "system": True}
+
+# Hidden by staff from everybody else. The first message of a V2 conversation goes by the conversation's id.
+_OWN_HIDDEN = """
+SELECT m.id, m.content FROM messages_v2 m JOIN safety_hiddenmessage h ON h.message_id = m.id WHERE m.sender_id = %s
+UNION ALL
+SELECT c.id, c.initial_message FROM conversations_v2 c
+JOIN safety_hiddenmessage h ON h.conversation_id = c.id AND h.message_id IS NULL WHERE c.helper_id = %s
+"""
 
 STYLE = """\
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif; }
@@ -74,13 +84,15 @@ def collect(*, member: User, on_progress: Callable[[int, int], None]) -> Row:
                 "SELECT to_jsonb(r) FROM help_requests r WHERE user_id = %s ORDER BY created_at, id", member
             ),
             "reports": _reports(member),
+            "from_staff": _from_staff(member),
             "blocked": [{"id": one.id, "name": one.name, "since": one.since} for one in list_blocked(member=member)],
             "messages_to_staff": _json(
                 "SELECT to_jsonb(m) - 'answered_by_id' FROM contact_contactmessage m WHERE member_id = %s ORDER BY created_at",
                 member,
             ),
         }
-    own_words = {message["id"]: message["content"] for message in legacy}
+        hidden = _rows(_OWN_HIDDEN, [member.pk, member.pk]) if v2_is_installed() else []
+    own_words = {message["id"]: message["content"] for message in [*legacy, *hidden]}
     conversations = list(_conversations(member))
     on_progress(0, len(conversations))
     data["conversations"] = []
@@ -121,13 +133,13 @@ def _conversation(member: User, row: ConversationRow, own_words: dict[UUID, str]
         "i_am": "helper" if conversation.helper_id == member.pk else "requester",
         "status": conversation.status,
         "created_at": conversation.created_at,
-        "messages": [_message(member, message, own_words) for message in messages],
+        "messages": [_message(member, conversation.id, message, own_words) for message in messages],
     }
 
 
-def _message(member: User, message: MessageRecord, own_words: dict[UUID, str]) -> Row:
+def _message(member: User, conversation_id: UUID, message: MessageRecord, own_words: dict[UUID, str]) -> Row:
     # A message that was taken down is hidden from others, but its author gets it back.
-    own = own_words.get(message.id) if message.is_withheld and message.id else None
+    own = own_words.get(message.id or conversation_id) if message.is_withheld else None
     author = {
         "by_me": message.sender_id == member.pk,
         "by": {"id": message.sender_id, "name": message.sender_name},
@@ -141,9 +153,25 @@ def _message(member: User, message: MessageRecord, own_words: dict[UUID, str]) -
     }
 
 
+def _from_staff(member: User) -> list[Row]:
+    names = ("kind", "words", "at", "restriction", "daily_limit", "until", "undone_at")
+    return [{name: getattr(notice, name) for name in names} for notice in list_notices(member=member, lately=False)]
+
+
 def _reports(member: User) -> list[Row]:
     ours = Report.objects.filter(reporter=member).order_by("created_at", "pk")
-    names = ("id", "version", "conversation_id", "message_id", "reason", "words", "status", "created_at")
+    names = (
+        "id",
+        "about",
+        "version",
+        "conversation_id",
+        "message_id",
+        "help_request_id",
+        "reason",
+        "words",
+        "status",
+        "created_at",
+    )
     own: list[Row] = [{name: getattr(report, name) for name in names} for report in ours]
     return [*_rows("SELECT *, 'v1' AS version FROM public.privacy_own_legacy_reports()"), *own]
 
@@ -153,9 +181,9 @@ def _json(statement: str, member: User) -> list[Row]:
     return [json.loads(text) for (text,) in fetch_all(statement, [member.pk])]
 
 
-def _rows(statement: str) -> list[Row]:
+def _rows(statement: str, values: Sequence[Any] | None = None) -> list[Row]:
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -47,6 +47,29 @@ class Closing(models.Model):
         return f"Closing of {self.conversation_id}"
 
 
+class HiddenMessage(models.Model):
+    """A message that staff have hidden from its readers. Restoring it deletes this row; the message itself never changes.
+
+    `message_id` is None for the first message of a V2 conversation.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation_id = models.UUIDField()
+    message_id = models.UUIDField(null=True)
+    hidden_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["conversation_id", "message_id"], nulls_distinct=False, name="safety_hidden_message_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Hidden message in {self.conversation_id}"
+
+
 class RestrictionKind(models.TextChoices):
     NO_OFFERS = "no_offers", _("No offers of help")
     NO_MESSAGES = "no_messages", _("No offers and no messages")

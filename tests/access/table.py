@@ -92,6 +92,7 @@ SITE: dict[tuple[str, str], Row] = {
         ("POST", f"api/messaging/conversations/<str:conversation_id>/{action}"): participants(204, anyone=401)
         for action in ("close", "reopen", "block", "unblock")
     },
+    ("POST", "api/messaging/conversations/<str:conversation_id>/report"): participants(204, anyone=401, reason="other"),
     ("GET", "api/rollout/me"): members(200, anyone=401),
     ("GET", "api/rollout/status"): Row((401, 403, 403, 403, 403, 403, 200)),
     ("GET", "metrics"): everyone(200),
@@ -222,6 +223,13 @@ SITE: dict[tuple[str, str], Row] = {
     ("GET", "messages/<uuid:conversation_id>/report"): Row((LOGIN, 404, 404, 400, 200, 404, 404)),
     ("POST", "messages/<uuid:conversation_id>/report"): Row(
         (KEPT, 404, 404, 400, AWAY, 404, 404), {"reason": "other", "words": "Please look"}
+    ),
+    ("GET", "messages/<uuid:conversation_id>/participant/report"): participants(200),
+    ("POST", "messages/<uuid:conversation_id>/participant/report"): participants(AWAY, reason="other"),
+    # Nobody reports themselves.
+    ("GET", "requests/<uuid:help_request_id>/report"): Row((LOGIN, 200, 200, 200, 400, 200, 200)),
+    ("POST", "requests/<uuid:help_request_id>/report"): Row(
+        (LOGIN, AWAY, AWAY, AWAY, 400, AWAY, AWAY), {"reason": "other"}
     ),
     ("GET", "account/export"): members(AWAY),
     ("POST", "account/export"): members(AWAY),

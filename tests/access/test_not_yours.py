@@ -34,6 +34,8 @@ HELLO = {
 EVERYBODYS = {
     "GET requests/<uuid:help_request_id>",
     "POST requests/<uuid:help_request_id>",
+    "GET requests/<uuid:help_request_id>/report",
+    "POST requests/<uuid:help_request_id>/report",
     "GET api/help-requests/<str:help_request_id>",
     "POST api/messaging/help-requests/<str:help_request_id>/start-conversation",
 }

@@ -25,6 +25,7 @@ from carecollective.inbox.replies.addresses import make_reply_address
 from carecollective.inbox.replies.services import receive_mail
 from carecollective.mail.delivery import send_waiting
 from carecollective.mail.models import OutgoingMail
+from carecollective.moderation.models import Act
 from carecollective.moderation.services import report_message
 from carecollective.privacy import erasure, exports
 from carecollective.serving.worker import Worker
@@ -181,6 +182,13 @@ def _settle_reports(client: Client, world: World) -> None:
     client.get(address)
     client.post(address, {"show": "Show"}, follow=True)
     client.post(address, {"settle": "1", "outcome": "dismissed"})
+    limit = {"act": "1", "choice": "daily_limit", "days": "1", "daily_limit": "3", "reason": "Too many"}
+    for form in (limit, {"act": "1", "choice": "hide", "reason": "Rude"}):
+        client.post(address, form)
+    with acting_as(world.superuser):
+        done = list(Act.objects.all())
+    for act in done:
+        client.post(address, {"undo": str(act.pk), "undo_reason": "Enough"})
 
 
 def _answer_what_was_written(client: Client, world: World) -> None:

@@ -10,6 +10,8 @@ from django.contrib.auth.models import Group
 
 from carecollective.accounts.models import User
 from carecollective.mail.queue import queue_mail
+from carecollective.moderation.acts import act_on_report, undo_act
+from carecollective.moderation.services import report_member
 from carecollective.privacy.erasure import erase_for_member, sweep
 from carecollective.privacy.models import Erasure
 from rollout.alerts import lifecycle
@@ -21,6 +23,7 @@ from rollout.models import Alert, Change, Delivery, Rollback, RootCause, Source
 from rollout.promotion import audit_log, proposals, rollbacks, root_causes, sign_offs
 from rollout.promotion.services import change_stage, roll_back, set_v1_writes
 from rollout.stages import DISABLED, INTERNAL
+from tests.factories import HelpRequestFactory
 from tests.privacy.leaving import TRACES
 from tests.privacy.stored import stored
 
@@ -58,7 +61,7 @@ REASONS = {
         rollout_change.to_stage rollout_delivery.channel rollout_delivery.error rollout_delivery.what rollout_flag.stage
         rollout_proposal.evidence rollout_proposal.from_stage rollout_proposal.missing rollout_proposal.state
         rollout_proposal.to_stage rollout_rollback.source rollout_sign_off.item rollout_sign_off.part
-        rollout_sign_off.role safety_closing.version safety_restriction.kind rollout_v1_trial.error_code operations_restoretrial.dump operations_restoretrial.failure
+        rollout_sign_off.role moderation_act.kind moderation_report.about safety_closing.version safety_restriction.kind rollout_v1_trial.error_code operations_restoretrial.dump operations_restoretrial.failure
     """,
     NUMBERS: """
         application_logs.request_id axes_accesslog.session_hash core_clientratelimithit.client django_admin_log.object_id
@@ -141,6 +144,10 @@ def zerlina_as_staff(zerlina, staff, shown, settings, beyond_policies):
         actor=zerlina, alert_id=lifecycle.raise_alert(Finding(rule, "One mail", {}), stage=DISABLED).pk
     )
     send_test_message(channel="slack", actor=zerlina)
+    request = HelpRequestFactory.create(user=zerlina)
+    about = report_member(actor=amina, help_request_id=request.pk, reason="other", words="")
+    act = act_on_report(actor=amina, report_id=about.pk, choice="warn", reason=f"{NAME} was rude", words=f"Dear {NAME}")
+    undo_act(actor=amina, act_id=act.pk, reason=f"{NAME} was not")
     queue_mail("password_link", zerlina.pk, address="zq@example.org")
     change_alerts.note_changes()
     with beyond_policies() as cursor:

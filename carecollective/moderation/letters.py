@@ -1,0 +1,113 @@
+"""The mails of moderation: to whom staff acted on, and to who reported."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from carecollective.accounts.models import User
+from carecollective.core.database import acting_as
+from carecollective.mail.letters import Action, Letter, Part, Quote
+from carecollective.moderation.models import ActKind, Report, ReportAbout, ReportOutcome
+from carecollective.moderation.selectors import Notice, find_notice
+from carecollective.safety.models import RestrictionKind
+
+
+def compose_notice(member_id: UUID, act_id: str) -> Letter | None:
+    """Tell a member what staff did about them, or took back; None when the member is gone."""
+    member = User.objects.filter(pk=member_id).first()
+    notice = find_notice(member=member, act_id=UUID(act_id)) if member else None
+    if member is None or notice is None:
+        return None
+    parts: list[Part] = [_taken_back(notice) if notice.undone_at else _done(notice)]
+    if notice.words and not notice.undone_at:
+        parts.append(Quote(notice.words))
+    if member.is_active:
+        link = f"{settings.SITE_ADDRESS}{reverse('account')}"
+        parts.append(Action(_("See it on your account page"), link))
+    parts.append(
+        _(
+            "If you see it differently, please answer this mail. We would like Care Collective to be a good place for you and"
+            " for everybody."
+        )
+    )
+    return Letter(_("A note from the staff of Care Collective"), parts, name=member.name)
+
+
+def compose_report_settled(member_id: UUID, report_id: str) -> Letter | None:
+    """Tell who reported what came of it; None when the report is not settled."""
+    member = User.objects.filter(pk=member_id).first()
+    if member is None:
+        return None
+    with acting_as(member):
+        settled = Report.objects.exclude(status=ReportOutcome.PENDING)
+        report = settled.filter(pk=UUID(report_id), reporter=member).first()
+    if report is None:
+        return None
+    thanks = {
+        ReportAbout.MESSAGE: _("Thank you for telling us about a message on %(day)s."),
+        ReportAbout.MEMBER: _("Thank you for telling us about somebody on %(day)s."),
+    }[ReportAbout(report.about)] % {"day": date_format(report.created_at, "j F Y")}
+    outcome = {
+        ReportOutcome.ACTION_TAKEN: _("We have looked at it and dealt with it."),
+        ReportOutcome.REVIEWED: _(
+            "We have looked at it carefully. For now there is nothing that we need to do, and we keep your report."
+        ),
+        ReportOutcome.DISMISSED: _(
+            "We have looked at it carefully, and found it within what neighbours may say to each other here."
+        ),
+    }[ReportOutcome(report.status)]
+    parts: list[Part] = [
+        f"{thanks} {outcome}",
+        _(
+            "You can block somebody who troubles you: open your conversation with them and choose “Block” below the messages."
+            " Please report whatever else does not feel right."
+        ),
+        Action(_("Open your messages"), f"{settings.SITE_ADDRESS}{reverse('messages')}"),
+        _("In an emergency, call your local emergency number."),
+    ]
+    return Letter(_("What came of your report at Care Collective"), parts, name=member.name)
+
+
+def _done(notice: Notice) -> str:
+    match notice.kind, notice.restriction:
+        case ActKind.HIDE, _kind:
+            return _(
+                "We have hidden one of your messages. Whoever reads the conversation sees a short note in its place."
+            )
+        case ActKind.DEACTIVATE, _kind:
+            return _("We have closed your account at Care Collective. You cannot sign in for now.")
+        case ActKind.RESTRICT, RestrictionKind.NO_OFFERS:
+            sentence = _(
+                "Until %(day)s you cannot offer help. You can read everything, and answer in your conversations."
+            )
+        case ActKind.RESTRICT, RestrictionKind.NO_MESSAGES:
+            sentence = _("Until %(day)s you cannot write messages or offer help. You can read everything.")
+        case ActKind.RESTRICT, _kind:
+            sentence = ngettext(
+                "Until %(day)s you can send %(limit)d message a day.",
+                "Until %(day)s you can send %(limit)d messages a day.",
+                notice.daily_limit or 0,
+            )
+        case _warned:
+            return _(
+                "Something that you wrote or did troubled somebody here. Nothing is taken from you; we only ask you to take"
+                " care."
+            )
+    day = date_format(notice.until, "j F Y") if notice.until else ""
+    return sentence % {"day": day, "limit": notice.daily_limit or 0}
+
+
+def _taken_back(notice: Notice) -> str:
+    match notice.kind:
+        case ActKind.HIDE:
+            return _("We have taken something back: your message is shown again. We are sorry for the trouble.")
+        case ActKind.DEACTIVATE:
+            return _("We have taken something back: your account is open again, and you can sign in as before.")
+        case ActKind.RESTRICT:
+            return _("We have taken something back: you can write and offer help again as before.")
+        case _warned:
+            return _("We have taken something back: our note to you no longer holds. We are sorry for the trouble.")
