@@ -298,6 +298,6 @@ def test_the_account_page_asks_one_question_more(ada, signed_in):
     client.get("/account")
     with CaptureQueriesContext(connection) as queries:
         client.get("/account")
-    # Session, member, preferences, address, tokens and second factors; what is unread, notices, blocks and exports are each asked within a
-    # transaction of four statements more, and what is unread asks for the rollout too.
-    assert len(queries) <= 27
+    # Among them whether the address is confirmed, the second factor and the list of sessions; the questions for exports, blocks
+    # and notices are each asked within a transaction of four statements more, as is what is unread.
+    assert len(queries) <= 28
