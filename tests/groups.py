@@ -24,15 +24,18 @@ SLOW = (
     "tests/operations/test_drop_v2",
     "tests/operations/test_interrupted.py",
     "tests/operations/test_point_in_time.py",
+    "tests/policies/test_rights.py",
     "tests/postgres/",
     "tests/properties/",
     "tests/races/",
     "tests/rollout/test_migrations.py",
+    "tests/rollout/targeting/test_notification_flood.py",
     "tests/rollout/targeting/test_propagation.py",
     "tests/rollout/gates/test_sequential.py",
     "tests/rollout/promotion/test_audit_log.py::test_a_record_from_before_the_chain_is_chained_by_the_migration",
     "tests/rollout/promotion/test_rollbacks.py",
     "tests/serving/test_signing_in_at_once.py",
+    "tests/serving/test_wire.py::test_a_head_that_does_not_end_is_answered_408_in_time",
 )
 
 
