@@ -9,7 +9,8 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.utils.crypto import salted_hmac
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 SITE_NAME = "Care Collective"
 
@@ -18,7 +19,7 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
     """allauth's second factors on this site."""
 
     error_messages = DefaultMFAAdapter.error_messages | {
-        "incorrect_code": _("This is not the right code. Please look once more, or wait for the next one."),
+        "incorrect_code": gettext_lazy("This is not the right code. Please look once more, or wait for the next one."),
     }
 
     def encrypt(self, text: str) -> str:
@@ -33,6 +34,9 @@ class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]
 
     def get_totp_issuer(self) -> str:
         return SITE_NAME
+
+    def generate_authenticator_name(self, user: Any, type: Any) -> str:  # noqa: A002 -- named by allauth
+        return _("My passkey")
 
     def get_public_key_credential_rp_entity(self) -> dict[str, Any]:
         return {"id": relying_party_id(), "name": SITE_NAME}

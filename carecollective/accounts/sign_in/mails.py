@@ -63,9 +63,10 @@ def compose_notice(member_id: UUID, *, kind: str) -> Letter:
         parts += [
             gettext("From now on we write to the new address, and you sign in with it."),
             gettext(
-                "If it was not you, somebody else may have your password. Please tell us at once, by answering to the "
-                "address at the end of our help page."
+                "If it was not you, somebody else may have your password. Please tell us at once, so that we can give "
+                "your account back to you."
             ),
+            Action(gettext("Write to us"), f"{settings.SITE_ADDRESS}{reverse('contact')}"),
         ]
     else:
         parts += [
