@@ -225,11 +225,11 @@ SITE: dict[tuple[str, str], Row] = {
         (KEPT, 404, 404, 400, AWAY, 404, 404), {"reason": "other", "words": "Please look"}
     ),
     ("GET", "messages/<uuid:conversation_id>/participant/report"): participants(200),
-    ("POST", "messages/<uuid:conversation_id>/participant/report"): participants(AWAY, reason="other"),
+    ("POST", "messages/<uuid:conversation_id>/participant/report"): participants(AWAY, anyone=KEPT, reason="other"),
     # Nobody reports themselves.
     ("GET", "requests/<uuid:help_request_id>/report"): Row((LOGIN, 200, 200, 200, 400, 200, 200)),
     ("POST", "requests/<uuid:help_request_id>/report"): Row(
-        (LOGIN, AWAY, AWAY, AWAY, 400, AWAY, AWAY), {"reason": "other"}
+        (KEPT, AWAY, AWAY, AWAY, 400, AWAY, AWAY), {"reason": "other"}
     ),
     ("GET", "account/export"): members(AWAY),
     ("POST", "account/export"): members(AWAY),
