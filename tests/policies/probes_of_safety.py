@@ -12,6 +12,12 @@ SEND_V1 = (
     "INSERT INTO messages (id, conversation_id, sender_id, recipient_id, content)"
     " VALUES (%(new)s, %({})s, %({})s, %({})s, 'Hello')"
 )
+RESTRICT = "INSERT INTO safety_restriction (id, member_id, kind, until) VALUES (%(new)s, %({})s, 'no_offers', now() + interval '1 day')"
+HIDE = "INSERT INTO safety_hiddenmessage (id, conversation_id) VALUES (%(new)s, %(active_v2)s)"
+ACT = (
+    "INSERT INTO moderation_act (id, kind, member_id, report_id, reason, words, undone_reason, staff_id)"
+    " VALUES (%(new)s, 'warn', %(helper)s, %(report)s, '', '', '', %({})s)"
+)
 ACT_AS = "SELECT set_config('app.user_id', %({})s::text, true)"
 BLOCKED = (ACT_AS.format("requester"), BLOCK.format("requester", "helper"), ACT_AS.format("helper"))
 
@@ -48,7 +54,18 @@ PROBES = (
     Probe("closing a V2 conversation is kept", "SELECT FROM safety_closing WHERE closed_by_id = %(helper)s", 1, "helper",
           before=(CLOSE_V2,)),
     *(Probe(f"nobody empties {table}", f"TRUNCATE {table}", DENIED, "staff") for table in TABLES),
-    Probe("the web reads no restriction", "SELECT FROM safety_restriction", DENIED, "staff"),
+    *(Probe(f"{who} reads no restriction and no act", "SELECT id FROM safety_restriction UNION SELECT id FROM moderation_act", 0,
+            actor) for actor, who in STRANGERS),
+    Probe("staff restrict a member", RESTRICT.format("helper"), 1, "staff"),
+    Probe("staff do not restrict themselves", RESTRICT.format("staff"), DENIED, "staff"),
+    Probe("a member restricts nobody", RESTRICT.format("helper"), DENIED, "requester"),
+    Probe("a member lifts nothing", "UPDATE safety_restriction SET lifted_at = now()", 0, "helper"),
+    Probe("staff hide a message", HIDE, 1, "staff"),
+    Probe("a participant hides nothing", HIDE, DENIED, "requester"),
+    Probe("staff act in their own name", ACT.format("staff"), 1, "staff"),
+    Probe("staff do not act in another's name", ACT.format("administrator"), DENIED, "staff"),
+    Probe("a member acts on nobody", ACT.format("requester"), DENIED, "requester"),
+    Probe("nobody rewrites an act", "UPDATE moderation_act SET reason = ''", DENIED, "staff"),
     Probe("without an actor nobody may write to anybody",
           "SELECT WHERE public.may_write_to(%(helper)s, false)", 0, None),
 )  # fmt: skip
