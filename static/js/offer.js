@@ -66,7 +66,9 @@ function prepare(section) {
     hasFailed ||= mayPass(answer);
     if (answer.status === 401) {
       showFailure("You are signed out.", "", false);
-      failure.querySelector("[data-failure-message]").replaceChildren(signInLink(`${form.getAttribute("action")}?offer=1#offer`));
+      failure
+        .querySelector("[data-failure-message]")
+        .replaceChildren(signInLink(`${form.getAttribute("action")}?offer=1#offer`));
     } else if (mayPass(answer)) showFailure("Failed to start conversation.", sentence(answer), true);
     else showFailure("", sentence(answer) || "This could not be sent. Please reload the page and try again.", false);
   }

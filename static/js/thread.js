@@ -39,7 +39,8 @@ async function poll() {
 
 function putIn(fresh) {
   // One that was stored late may stand before all that is here.
-  const firstKnown = fresh.map((element) => known.get(element.dataset.id)).find(Boolean) ?? list.querySelector(".pending");
+  const firstKnown =
+    fresh.map((element) => known.get(element.dataset.id)).find(Boolean) ?? list.querySelector(".pending");
   let previous = null;
   for (const element of fresh) {
     const present = known.get(element.dataset.id);
