@@ -14,7 +14,7 @@ OURS = [
     if not {"admin", "api", "mail"}.intersection(path.parts)
 ]
 FORBIDDEN = {
-    "an inline script": r"<script(?![^>]*\bsrc=)",
+    "an inline script": r"<script(?![^>]*\b(?:src=|type=\"application/json\"))",
     "an inline style": r"<style|\sstyle=",
     "an inline handler": r"\son[a-z]+=",
     "an address of another site": r"(?:src|href)=\"(?:https?:)?//",

@@ -61,7 +61,9 @@ def test_a_visitor_is_led_to_sign_in_and_back_to_the_offer(visitor, help_request
     request = help_request()
     address = f"/login?next=/requests/{request.pk}%3Foffer%3D1%23id_initial_message"
     assert f'href="{address}"' in visitor.get(f"/requests/{request.pk}").content.decode()
-    assert offer(visitor, request)["Location"] == address
+    page = offer(visitor, request).content.decode()
+    assert "Hello! I could come" in page
+    assert "sign in" in page.lower()
 
 
 def test_a_waiting_member_is_told_so_instead(signed_in, member, help_request, nothing_written):
