@@ -84,7 +84,7 @@ class KeptForm:
 
 
 # What the site itself puts into its forms.
-OUR_FIELDS = frozenset({"form", "id", "last_sent", "leaving", "next"})
+OUR_FIELDS = frozenset({"form", "id", "last_sent", "leaving", "next", "username"})
 SECRET_FIELDS = ("password", "code", "otp", "token")
 
 

@@ -72,7 +72,7 @@ def test_every_retention_period_is_shown_and_enforced():
         ("Events of the rollout", "30 days"),
         ("Copies of members' data", "7 days"),
         ("Backups", "the newest 7"),
-        ("Sessions", "14 days"),
+        ("Sessions", "30 days"),
         ("Tokens", "30 days"),
         ("Failed sign-ins", "1 day"),
         ("Record of mail to members", "30 days"),

@@ -80,8 +80,8 @@ def test_a_sign_up_form_clicked_twice_is_one_member_who_may_sign_in(crowd, rows_
         form["id"] = field_of(Client().get("/signup"), "id")
         answers = crowd(*(partial(Client().post, "/signup", form) for _click in range(CLICKS)))
         assert [getattr(answer, "status_code", answer) for answer in answers] == [302] * CLICKS
-        assert {answer["Location"] for answer in answers} == {"/signup/code"}
-        assert Client().post("/login", form)["Location"] == "/requests"
+        assert {answer["Location"] for answer in answers} == {"/account/email/code"}
+        assert Client().post("/login", form)["Location"] == "/account?welcome=1"
         assert rows_of("SELECT count(*) FROM profiles WHERE email = %s", email) == [(1,)]
         assert rows_of("SELECT count(*) FROM mail_outgoingmail") == [(0,)]
 
