@@ -32,6 +32,9 @@ HELLO = {
 }
 # Whoever is signed in sees every request, and may offer help with it.
 EVERYBODYS = {
+    # Whoever holds the link from the mail.
+    "GET mail/<str:preferences_token>",
+    "POST mail/<str:preferences_token>",
     "GET requests/<uuid:help_request_id>",
     "POST requests/<uuid:help_request_id>",
     "GET requests/<uuid:help_request_id>/report",
