@@ -10,7 +10,10 @@ class OfferForm(RawForm):
 
     initial_message = forms.Field(
         label=_("Your message"),
-        help_text=_("Say hello, and how and when you could help. 10 to 1,000 characters."),
+        help_text=_(
+            "Say hello, and how and when you could help. 10 to 1,000 characters. You need not give your phone number or"
+            " address yet."
+        ),
         widget=forms.Textarea(attrs={"rows": 5, "data-min": INITIAL_MESSAGE_MIN, "data-max": MESSAGE_MAX}),
     )
 

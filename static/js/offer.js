@@ -3,6 +3,13 @@
 import { mayPass, post, sentence, signInLink } from "./api.js";
 import { bindDraft, forgetDraft, keepDraft } from "./drafts.js";
 
+// A phone number, an e-mail address or a link, or a number before the name of a street.
+const PERSONAL = [
+  /\+?\d(?:[\s()./-]*\d){6,}/,
+  /\bhttps?:\/\/\S|\bwww\.\S|\S@\S+\.\S/i,
+  /\b\d+\s+(?:\p{L}+\s+){1,3}(?:street|st|avenue|ave|road|rd|lane|ln|drive|dr|court|ct)\b/iu,
+];
+
 const section = document.querySelector("[data-offer]");
 if (section) prepare(section);
 
@@ -15,6 +22,7 @@ function prepare(section) {
   const retry = section.querySelector("[data-retry]");
   const failure = section.querySelector("[data-failure]");
   const draft = bindDraft(form);
+  const personal = section.querySelector("[data-personal]");
   let isSending = false;
   let hasFailed = false;
 
@@ -73,6 +81,12 @@ function prepare(section) {
     else showFailure("", sentence(answer) || "This could not be sent. Please reload the page and try again.", false);
   }
 
+  function remarkOnPersonalData() {
+    personal.hidden = !PERSONAL.some((pattern) => pattern.test(text.value));
+  }
+
+  text.addEventListener("input", remarkOnPersonalData);
+  remarkOnPersonalData();
   section.querySelector("[data-open]").addEventListener("submit", (event) => {
     event.preventDefault();
     open();

@@ -235,3 +235,20 @@ def test_going_back_and_sending_again_stores_nothing_twice(open_page, member, he
     expect(page.locator(".words", has_text=REPLY)).to_have_count(1)
     page.goto("/requests")
     expect(page.locator("text=Need groceries")).to_have_count(1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Call me at 417-555-0134.", "Write to ben@example.org", "See https://example.org", "I live at 12 Old Mill Road"],
+)
+def test_personal_data_in_an_offer_is_remarked_on_and_sent(open_page, member, help_request, settled_stage, words):
+    settled_stage("enabled")
+    page = open_page(f"/requests/{help_request().pk}", member())
+    open_dialog(page)
+    note = page.get_by_text("many wait until they know each other")
+    page.fill('[name="initial_message"]', "I could come on 3 May at 10:30, or on the 12th.")
+    expect(note).to_be_hidden()
+    page.fill('[name="initial_message"]', words)
+    expect(note).to_be_visible()
+    page.click('button:has-text("Send")')
+    expect(page).to_have_url(THREAD)

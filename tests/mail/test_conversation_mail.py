@@ -90,7 +90,7 @@ def test_a_server_that_fails_for_a_while_loses_nothing(offered, use_server, make
     assert (unsettled(), ConversationMail.objects.count()) == (0, 2)
 
 
-def test_one_address_that_is_refused_keeps_nobody_else_from_their_mail(offered, server):
+def test_one_refused_address_keeps_nobody_else_from_their_mail(offered, server):
     offered(ADA, BEN, CHIDI)
     server.answer_rcpt = lambda address: "550 unknown" if address == BEN else "250 OK"
     assert (deliver(), unsettled()) == (2, 1)

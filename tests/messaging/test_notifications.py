@@ -352,9 +352,7 @@ def test_what_is_rolled_back_tells_nobody(helper, groceries, stage, settings):
 
 @pytest.mark.parametrize("stage_name", ["disabled", "enabled"])
 @pytest.mark.parametrize("act", ["block", "close"])
-def test_what_was_blocked_or_closed_meanwhile_is_no_news_in_either_version(
-    helper, owner, groceries, stage, stage_name, act
-):
+def test_what_was_blocked_or_closed_meanwhile_is_no_news(helper, owner, groceries, stage, stage_name, act):
     stage(stage_name, v1_writes=True)
     started = offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
     if act == "block":

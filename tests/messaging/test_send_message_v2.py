@@ -87,7 +87,7 @@ def test_not_even_staff_write_into_anothers_conversation(staff, conversation):
         send(boss, conversation)
 
 
-def test_a_closed_conversation_takes_no_message_until_its_closer_reopens_it(owner, helper, conversation):
+def test_a_closed_conversation_takes_none_until_its_closer_reopens(owner, helper, conversation):
     set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
     with refused(ConversationInactive, "conversation_inactive", 409):
         send(helper, conversation)

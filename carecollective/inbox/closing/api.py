@@ -79,6 +79,7 @@ class UnblockView(ApiView):
     @extend_schema(
         operation_id="unblock_participant",
         summary="End your block of the other participant",
+        description="Offers and messages between you are possible again, as long as they have not blocked you.",
         tags=["conversations"],
         parameters=[CONVERSATION_ID],
         request=None,
