@@ -5,7 +5,6 @@ from django.forms.models import model_to_dict
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
@@ -17,6 +16,7 @@ from carecollective.accounts.preferences.quiet_hours import local_time
 from carecollective.accounts.preferences.services import read_preferences, update_preferences
 from carecollective.accounts.sign_in import addresses, passwords, sessions, tokens
 from carecollective.accounts.sign_in.second_factor import has_second_factor
+from carecollective.core.database import read_clock
 from carecollective.core.errors import ValidationRefused
 from carecollective.web.pages import CatchRefusals, render_page
 
@@ -47,7 +47,7 @@ def show_account(request: MemberRequest) -> HttpResponse:
     context = {
         "profile_form": profile_form,
         "preferences_form": preferences_form,
-        "clock": local_time(timezone.now(), preferences.time_zone).strftime("%H:%M"),
+        "clock": local_time(read_clock(), preferences.time_zone).strftime("%H:%M"),
         "saved": request.GET.get("saved", ""),
         "is_welcome": "welcome" in request.GET,
         "is_confirmed": addresses.is_confirmed(member),

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, TypeVar
+from datetime import datetime
+from typing import Any, Protocol, TypeVar, cast
 from uuid import UUID
 
 import psycopg
@@ -131,6 +132,12 @@ def refuse_shared_sessions() -> None:
 
     with connection.wrap_database_errors:
         pooling.refuse_shared_sessions(connect)
+
+
+def read_clock() -> datetime:
+    """Return the time by the database's clock, which all hosts share."""
+    ((now,),) = fetch_all("SELECT clock_timestamp()")
+    return cast("datetime", now)
 
 
 class ClockTimestamp(models.Func):

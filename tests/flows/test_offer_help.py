@@ -195,12 +195,15 @@ def test_offering_again_opens_the_conversation_and_keeps_the_text(open_page, mem
     settled_stage("enabled")
     helping, request = member(), help_request()
     page = open_page(f"/requests/{request.pk}", helping)
+    open_dialog(page)
     for text in (OFFER, "One more thing: I could also bring soup."):
-        page.goto(f"/requests/{request.pk}")
-        open_dialog(page)
         page.fill('[name="initial_message"]', text)
         page.click('button:has-text("Send")')
         expect(page).to_have_url(THREAD)
+        thread = page.url
+        # A page that was opened before, or kept as a bookmark.
+        page.goto(f"/requests/{request.pk}?offer=1")
+    page.goto(thread)
     expect(page.locator('[name="message"]')).to_have_value(text)
     assert len(list_conversations(reader=helping).rows) == 1
 

@@ -270,7 +270,7 @@ def test_what_was_withheld_is_not_shown_to_anybody(
             (shown, is_withheld),
             ("An answer", False),
         ]
-        assert thread.first_message == shown
+        assert thread.first_message.shown == shown
     with acting_as(owner):
         assert selectors.messages_after(conversation_id=key, after=None, limit=5)[0].shown == shown
 
@@ -289,7 +289,7 @@ def test_a_conversation_without_a_message_can_be_read(helper, owner, groceries, 
 def test_the_latest_fifty_come_first_and_the_older_ones_after(helper, owner, groceries, legacy_conversation):
     key = legacy_conversation(helper, owner, groceries, [f"Number {number}" for number in range(51)])
     latest = read(owner, key)
-    assert (latest.has_older, latest.messages[0].shown, latest.first_message) == (True, "Number 1", "Number 0")
+    assert (latest.has_older, latest.messages[0].shown, latest.first_message.shown) == (True, "Number 1", "Number 0")
     older = read(owner, key, before=latest.messages[0].id)
     assert ([message.shown for message in older.messages], older.has_older) == (["Number 0"], False)
     with acting_as(owner):

@@ -87,6 +87,7 @@ def test_profiles_gain_what_signing_in_needs(takeover: Takeover) -> None:
         "is_active",
         "signed_out_at",
         "kept_out_reason",
+        "wanted_path",
     }
 
 

@@ -300,4 +300,4 @@ def test_the_account_page_asks_one_question_more(ada, signed_in):
         client.get("/account")
     # Among them whether the address is confirmed, the second factor and the list of sessions; the questions for exports, blocks
     # and notices are each asked within a transaction of four statements more, as is what is unread.
-    assert len(queries) <= 28
+    assert len(queries) <= 29

@@ -17,7 +17,7 @@ from carecollective.settings import STATICFILES_DIRS, STORAGES
 IMPORT = re.compile(r"""(?:\bfrom\s*|\bimport\s*\(?\s*)["']([^"']+)["']""")
 # What else a file can name: in a style sheet by url() and @import, in both by the address of a source map.
 URL = re.compile(r"""url\(\s*["']?([^"')]+)["']?\s*\)|@import\s+["']([^"']+)["']""")
-SOURCE_MAP = re.compile(r"[#@]\s*sourceMappingURL=([^\s*]+)")
+SOURCE_MAP = re.compile(r"(?://|/\*)[#@]\s*sourceMappingURL=([^\s*]+)")
 HASHED = re.compile(r"\.[0-9a-f]{12}\.[a-z0-9]+$")
 
 

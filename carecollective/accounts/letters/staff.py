@@ -8,12 +8,12 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db.models import Count, Exists, Max, Min, OuterRef, QuerySet
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.preferences.services import is_quiet_now, read_preferences, wants_mail
+from carecollective.core.database import read_clock
 from carecollective.mail.letters import Action, Letter
 from carecollective.mail.models import OutgoingMail
 from carecollective.mail.queue import NotNow, queue_mail
@@ -38,7 +38,7 @@ def refuse_disturbing(member_id: UUID, topic: Topic) -> bool:
     preferences = read_preferences(member_id)
     if not wants_mail(preferences, topic) or not User.objects.filter(pk=member_id, is_staff=True).exists():
         return False
-    if is_quiet_now(preferences, timezone.now()):
+    if is_quiet_now(preferences, read_clock()):
         raise NotNow
     return True
 
@@ -54,7 +54,7 @@ def compose_applicants_waiting(member_id: UUID) -> Letter | None:
     found = _waiting().aggregate(count=Count("pk"), oldest=Min("created_at"))
     if not found["count"] or not refuse_disturbing(member_id, Topic.APPLICANTS):
         return None
-    count, days = found["count"], (timezone.now() - found["oldest"]).days
+    count, days = found["count"], (read_clock() - found["oldest"]).days
     said = ngettext("%(count)d person waits to join", "%(count)d people wait to join", count) % {"count": count}
     waited = ngettext("The longest has waited for %(days)d day.", "The longest has waited for %(days)d days.", days) % {
         "days": days
@@ -87,5 +87,5 @@ def _is_due(member: User, kind: str, topic: Topic, newest: datetime | None) -> b
     last: datetime | None = mails.aggregate(last=Max("created_at"))["last"]
     if last is None:
         return True
-    passed = timezone.now() - last
+    passed = read_clock() - last
     return passed > REMINDED_AFTER or (passed > BATCHED_FOR and newest > last)

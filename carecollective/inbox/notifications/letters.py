@@ -7,13 +7,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import QuerySet
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from carecollective.accounts.models import MailPace, User
 from carecollective.accounts.preferences.services import is_quiet_now, read_preferences, wants_mail
-from carecollective.core.database import ClockTimestamp
+from carecollective.core.database import ClockTimestamp, read_clock
 from carecollective.inbox.models import ConversationMail, Notification
 from carecollective.inbox.notifications.unread import News, Said, read_news
 from carecollective.inbox.replies.addresses import make_reply_address
@@ -36,7 +35,7 @@ def compose_conversation_news(member_id: UUID, reference: str) -> Letter | None:
         return None
     member, news, keys, shows_words = found
     delay = timedelta(seconds=settings.MAIL_DELAY_SECONDS)
-    if news[0].since > timezone.now() - delay:
+    if news[0].since > read_clock() - delay:
         raise NotNow
     return Letter(
         _subject(news[0]),
@@ -89,7 +88,7 @@ def _read(
     is_wanted = wants_mail(preferences, Topic.MESSAGES) and member.is_active and bool(member.email)
     if is_wanted and conversation_id is not None and preferences.mail_pace == MailPace.DAILY:
         return None  # chosen meanwhile: the daily mail tells it
-    if is_wanted and is_quiet_now(preferences, timezone.now()):
+    if is_wanted and is_quiet_now(preferences, read_clock()):
         raise NotNow
     news = read_news(member_id, conversation_id) if is_wanted else ()
     if not news:

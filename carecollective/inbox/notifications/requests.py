@@ -7,13 +7,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.preferences.services import is_quiet_now, read_preferences, wants_mail
-from carecollective.core.database import ClockTimestamp, acting_as, fetch_all
+from carecollective.core.database import ClockTimestamp, acting_as, fetch_all, read_clock
 from carecollective.help_requests.models import HelpRequest, Status, StatusChange
 from carecollective.inbox.notifications.letters import thread_link
 from carecollective.inbox.queries import without_v2
@@ -160,7 +159,7 @@ def _may_be_told(member_id: UUID) -> bool:
     preferences = read_preferences(member_id)
     if not wants_mail(preferences, Topic.REQUESTS):
         return False
-    if is_quiet_now(preferences, timezone.now()):
+    if is_quiet_now(preferences, read_clock()):
         raise NotNow
     return True
 
