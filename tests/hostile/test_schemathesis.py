@@ -56,7 +56,7 @@ include-path-regex = "^/api/auth/tokens"
 headers = {{ Authorization = "Bearer {token_of(world.staff)}" }}
 
 [[operations]]
-include-path-regex = "/ask$"
+include-path-regex = "/(ask|report)$"
 headers = {{ Authorization = "Bearer {token_of(world.owner)}" }}
 
 [[operations]]
