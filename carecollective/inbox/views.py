@@ -71,8 +71,10 @@ def _render_request(
     if isinstance(request.user, User):
         if help_request.user_id == request.user.pk:
             context["is_owner"] = True
-            context["offers"] = selectors.offers_on(owner=request.user, help_request_id=help_request.pk)
-            context["thanked"] = list_thanked(owner=request.user, help_request_id=help_request.pk)
+            offers = selectors.offers_on(owner=request.user, help_request_id=help_request.pk)
+            context["offers"] = offers
+            if offers:
+                context["thanked"] = list_thanked(owner=request.user, help_request_id=help_request.pk)
         else:
             context["mine"] = selectors.conversation_about(member=request.user, help_request_id=help_request.pk)
     return render_page(request, "inbox/request.html", context, refusal=refusal)

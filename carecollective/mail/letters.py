@@ -63,7 +63,7 @@ class Letter:
 
 
 class LetterMessage(EmailMultiAlternatives):
-    """A mail that knows which members it names. It tells nobody but the file backend."""
+    """A mail with the ids of the members whom it names. Only the file backend reads them."""
 
     about: frozenset[UUID] = frozenset()
 

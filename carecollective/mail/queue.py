@@ -26,7 +26,7 @@ Compose = Callable[..., Letter | None]
 class Kind:
     """A kind of mail: its title for staff, the function that writes the letter, and the topic that members choose.
 
-    `holds_words`: members' words wait in a row that goes with this one, so a cancellation deletes it.
+    `holds_words`: a row with a member's words belongs to the mail, so cancelling the mail deletes both.
     """
 
     title: Any

@@ -34,7 +34,7 @@ class AlreadyDone(InvalidInput):
 
 
 class NothingToAct(InvalidInput):
-    message = _("This report is about nobody who can be acted on, or about no message that can be hidden.")
+    message = _("This cannot be done here: the report names no member of ours, or no message that can be hidden.")
 
 
 def act_on_report(

@@ -1,4 +1,4 @@
-"""Ending a conversation for programs: the twin of the pages, above the same services."""
+"""The API to close, reopen, block and unblock. It calls the same services as the pages."""
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request

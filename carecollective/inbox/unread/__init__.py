@@ -1,1 +1,1 @@
-"""What is new to a member, and what they have put away: marks, the archive, the count on every page."""
+"""Unread marks, the archive, and the count of unread messages on every page."""
