@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 
 from carecollective.accounts.models import User
 from carecollective.web.pages import ask_to_sign_in, public_page
@@ -32,6 +35,21 @@ def member_page(
         return view(cast("MemberRequest", request), *args, **kwargs)
 
     return answer
+
+
+def button_page(act: Callable[..., object], back: str) -> Callable[..., HttpResponse]:
+    """Make the page behind a button. It calls `act` with the ids of the address, and leads to the page `back` of the same ids.
+
+    A GET, from a reload or the sign-in page, only leads back.
+    """
+
+    @member_page
+    def view(request: MemberRequest, /, **kwargs: UUID) -> HttpResponse:
+        if request.method == "POST":
+            act(actor=request.user, **kwargs)
+        return redirect(reverse(back, kwargs=kwargs))
+
+    return view
 
 
 def mail_folder(request: HttpRequest) -> dict[str, Any]:

@@ -1,18 +1,17 @@
 """Pages about help requests. The page of one request, where help is offered, is in the inbox."""
 
-from collections.abc import Callable, Sequence
-from uuid import UUID
+from collections.abc import Sequence
 
 from django.db.models import TextChoices
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.accounts.pages import MemberRequest, button_page, member_page
 from carecollective.core.errors import ValidationRefused
 from carecollective.help_requests import selectors, services
 from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
-from carecollective.help_requests.models import OTHER, Category, HelpRequest, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, Status, Urgency
 from carecollective.help_requests.selectors import RequestFilters
 from carecollective.web.api import read_cursor
 from carecollective.web.pages import CatchRefusals, public_page, render_page
@@ -75,18 +74,6 @@ def ask_for_help(request: MemberRequest) -> HttpResponse:
     return render_page(request, "help_requests/new.html", {"form": form}, refusal=attempt.error)
 
 
-def _change_page(change: Callable[..., HelpRequest]) -> Callable[[HttpRequest, UUID], HttpResponse]:
-    """Make the page behind a button of a request. A GET, from a reload or the sign-in page, only shows the request."""
-
-    @member_page
-    def view(request: MemberRequest, help_request_id: UUID) -> HttpResponse:
-        if request.method == "POST":
-            change(actor=request.user, help_request_id=help_request_id)
-        return redirect("request-detail", help_request_id)
-
-    return view
-
-
-complete_request = _change_page(services.complete_request)
-cancel_request = _change_page(services.cancel_request)
-reopen_request = _change_page(services.reopen_request)
+complete_request = button_page(services.complete_request, "request-detail")
+cancel_request = button_page(services.cancel_request, "request-detail")
+reopen_request = button_page(services.reopen_request, "request-detail")

@@ -1,4 +1,4 @@
-"""Conversations of both versions for programs: the twin of the pages, above the same services."""
+"""The API of conversations of both versions. It calls the same services as the pages."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Reports for programs: the twin of the pages, above the same services."""
+"""The API of reports. It calls the same services as the pages."""
 
 from typing import Any
 
