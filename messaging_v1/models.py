@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from carecollective.help_requests.models import HelpRequest
 
 
-class Status(models.TextChoices):
+class ConversationStatus(models.TextChoices):
     ACTIVE = "active"
     CLOSED = "closed"
     BLOCKED = "blocked"
@@ -31,7 +31,7 @@ class Conversation(models.Model):
         settings.AUTH_USER_MODEL, models.DO_NOTHING, db_column="created_by", null=True, related_name="+"
     )
     title = models.TextField(null=True)
-    status = models.TextField(choices=Status.choices, default=Status.ACTIVE, null=True)
+    status = models.TextField(choices=ConversationStatus.choices, default=ConversationStatus.ACTIVE, null=True)
     created_at = models.DateTimeField(null=True)
     updated_at = models.DateTimeField(null=True)
     last_message_at = models.DateTimeField(null=True)

@@ -22,7 +22,7 @@ from carecollective.messaging.errors import (
 from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
 from carecollective.safety.models import Closing
 from carecollective.safety.selectors import read_standing
-from messaging_v1.models import Conversation, Message, Participant, Status
+from messaging_v1.models import Conversation, ConversationStatus, Message, Participant
 from messaging_v1.selectors import conversation_of_pair
 
 VERSION = "v1"
@@ -95,7 +95,7 @@ def send_legacy_message(
         # Asked after the lock, as closing takes it too.
         others = others.annotate(is_closed=Exists(Closing.objects.filter(conversation_id=OuterRef("conversation_id"))))
         other = others.order_by("joined_at", "user_id").first()
-        if conversation.status not in (None, Status.ACTIVE) or other is None or other.is_closed:
+        if conversation.status not in (None, ConversationStatus.ACTIVE) or other is None or other.is_closed:
             raise ConversationInactive
         standing = read_standing(other.user_id)
         if standing.is_apart:
@@ -132,7 +132,7 @@ def close_legacy_conversation(*, actor: User, conversation_id: UUID) -> None:
     """Close a legacy conversation, in a table of ours. Closing twice is closing once. Raises ConversationNotFound."""
     with acting_as(actor):
         conversation = lock_legacy_conversation(conversation_id)
-        if conversation.status in (None, Status.ACTIVE):
+        if conversation.status in (None, ConversationStatus.ACTIVE):
             closing = Closing(conversation_id=conversation.pk, version=VERSION, closed_by=actor)
             Closing.objects.bulk_create([closing], ignore_conflicts=True)
 
@@ -145,7 +145,10 @@ def reopen_legacy_conversation(*, actor: User, conversation_id: UUID) -> None:
     with acting_as(actor):
         conversation = lock_legacy_conversation(conversation_id)
         Closing.objects.filter(conversation_id=conversation.pk, closed_by=actor).delete()
-        if conversation.status not in (None, Status.ACTIVE) or Closing.objects.filter(pk=conversation.pk).exists():
+        if (
+            conversation.status not in (None, ConversationStatus.ACTIVE)
+            or Closing.objects.filter(pk=conversation.pk).exists()
+        ):
             raise ClosedByAnother
 
 

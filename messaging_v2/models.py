@@ -13,7 +13,7 @@ from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
 from carecollective.help_requests.models import HelpRequest
 
 
-class Status(models.TextChoices):
+class ConversationStatus(models.TextChoices):
     ACTIVE = "active"
     CLOSED = "closed"
 
@@ -32,7 +32,9 @@ class Conversation(models.Model):
     requester = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     helper = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     initial_message = models.TextField()
-    status = models.TextField(choices=Status.choices, default=Status.ACTIVE, db_default=Status.ACTIVE)
+    status = models.TextField(
+        choices=ConversationStatus.choices, default=ConversationStatus.ACTIVE, db_default=ConversationStatus.ACTIVE
+    )
     created_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
     updated_at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
 
@@ -48,7 +50,9 @@ class Conversation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["help_request", "helper"], name="conversations_v2_one_per_pair"),
             models.CheckConstraint(condition=~Q(requester=F("helper")), name="conversations_v2_two_people"),
-            models.CheckConstraint(condition=Q(status__in=Status.values), name="conversations_v2_known_status"),
+            models.CheckConstraint(
+                condition=Q(status__in=ConversationStatus.values), name="conversations_v2_known_status"
+            ),
             models.CheckConstraint(
                 condition=Q(GreaterThanOrEqual(Length(Trim("initial_message")), INITIAL_MESSAGE_MIN))
                 & Q(LessThanOrEqual(Length("initial_message"), MESSAGE_MAX)),

@@ -22,7 +22,7 @@ from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
 from carecollective.safety.models import Closing
 from carecollective.safety.selectors import read_standing
 from messaging_v2.locks import lock_conversation
-from messaging_v2.models import Conversation, Message, Status
+from messaging_v2.models import Conversation, ConversationStatus, Message
 from messaging_v2.selectors import ConversationThread, conversation_of_pair, read_conversation
 
 VERSION = "v2"
@@ -91,7 +91,7 @@ def send_message_v2(
         standing = read_standing(
             conversation.helper_id if conversation.requester_id == actor.pk else conversation.requester_id
         )
-        if conversation.status != Status.ACTIVE or standing.is_apart:
+        if conversation.status != ConversationStatus.ACTIVE or standing.is_apart:
             raise ConversationInactive
         standing.require_may_write()
         try:
@@ -120,7 +120,7 @@ def get_conversation_v2(
         return read_conversation(reader=actor, conversation_id=conversation_id, before=before)
 
 
-def set_status(*, actor: User, conversation_id: UUID, status: Status) -> None:
+def set_status(*, actor: User, conversation_id: UUID, status: ConversationStatus) -> None:
     """Close a conversation; or open it again, as the one who closed it. A trigger keeps who that is.
 
     Raises ConversationNotFound; ClosedByAnother.
@@ -129,7 +129,7 @@ def set_status(*, actor: User, conversation_id: UUID, status: Status) -> None:
         conversation = lock_conversation(conversation_id, member=actor)
         if conversation.status != status:
             others = Closing.objects.filter(conversation_id=conversation.pk).exclude(closed_by=actor)
-            if status == Status.ACTIVE and others.exists():
+            if status == ConversationStatus.ACTIVE and others.exists():
                 raise ClosedByAnother
             Conversation.objects.filter(pk=conversation.pk).update(status=status, updated_at=ClockTimestamp())
 

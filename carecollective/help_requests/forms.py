@@ -1,7 +1,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.help_requests.models import OTHER, Category, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, RequestStatus, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
 from carecollective.web.pages import IdempotentForm, RawForm
 
@@ -51,5 +51,5 @@ class FiltersForm(RawForm):
     status = forms.Field(
         label=_("Status"),
         required=False,
-        widget=forms.Select(choices=[("", _("All")), *Status.choices, (OTHER, _("Other"))]),
+        widget=forms.Select(choices=[("", _("All")), *RequestStatus.choices, (OTHER, _("Other"))]),
     )

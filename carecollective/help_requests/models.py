@@ -23,7 +23,7 @@ class Urgency(models.TextChoices):
     CRITICAL = "critical", _("Very urgent")
 
 
-class Status(models.TextChoices):
+class RequestStatus(models.TextChoices):
     OPEN = "open", _("Open")
     IN_PROGRESS = "in_progress", _("In progress")
     COMPLETED = "completed", _("Completed")
@@ -31,7 +31,7 @@ class Status(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
-AVAILABLE = (Status.OPEN, Status.IN_PROGRESS)
+AVAILABLE = (RequestStatus.OPEN, RequestStatus.IN_PROGRESS)
 # The filter for a category, urgency or status of the legacy system that is empty or unknown to us.
 OTHER = "other"
 
@@ -48,7 +48,7 @@ class HelpRequest(models.Model):
     description = models.TextField(_("description"), null=True, blank=True)
     category = models.TextField(_("category"), choices=Category.choices, default=Category.OTHER)
     urgency = models.TextField(_("how soon"), choices=Urgency.choices, default=Urgency.NORMAL)
-    status = models.TextField(_("status"), choices=Status.choices, default=Status.OPEN)
+    status = models.TextField(_("status"), choices=RequestStatus.choices, default=RequestStatus.OPEN)
     completed_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     is_ongoing = models.BooleanField(default=False)
@@ -77,7 +77,7 @@ class StatusChange(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     help_request = models.ForeignKey(HelpRequest, models.CASCADE, related_name="+", db_index=False)
-    status = models.TextField(choices=Status.choices)
+    status = models.TextField(choices=RequestStatus.choices)
     at = models.DateTimeField(db_default=ClockTimestamp(), editable=False)
     # When mail about it was queued for those whom it concerns.
     mailed_at = models.DateTimeField(null=True, editable=False)

@@ -12,10 +12,10 @@ from carecollective.core.errors import ValidationRefused
 from carecollective.core.pagination import Cursor, Page, beyond, paginate
 from carecollective.core.text import can_be_kept
 from carecollective.help_requests.errors import HelpRequestNotFound
-from carecollective.help_requests.models import OTHER, Category, HelpRequest, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, HelpRequest, RequestStatus, Urgency
 
 SEARCH_MAX = 100
-_KNOWN = {"status": Status, "category": Category, "urgency": Urgency}
+_KNOWN = {"status": RequestStatus, "category": Category, "urgency": Urgency}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from carecollective.accounts.serializers import PersonSerializer
-from carecollective.help_requests.models import OTHER, Category, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, RequestStatus, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
 from carecollective.web.api import PageSerializer, RawTextField
 from carecollective.web.openapi import Schema, ref
@@ -13,8 +13,8 @@ from carecollective.web.openapi import Schema, ref
 # Enumerations that requests and filters share, by their names in the OpenAPI document.
 ENUMS = {
     "HelpRequestCategory": Category.values,
-    "HelpRequestStatus": Status.values,
-    "HelpRequestStatusFilter": [*Status.values, OTHER],
+    "HelpRequestStatus": RequestStatus.values,
+    "HelpRequestStatusFilter": [*RequestStatus.values, OTHER],
     "HelpRequestUrgency": Urgency.values,
     "HelpRequestUrgencyFilter": [*Urgency.values, OTHER],
 }

@@ -14,7 +14,7 @@ from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import ValidationRefused
 from carecollective.core.text import read_text
 from carecollective.help_requests.errors import HelpRequestNotFound, StatusChangeRefused
-from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, Status, StatusChange, Urgency
+from carecollective.help_requests.models import AVAILABLE, Category, HelpRequest, RequestStatus, StatusChange, Urgency
 from carecollective.help_requests.selectors import lock_help_request
 
 TITLE_MAX = 120
@@ -75,13 +75,13 @@ def _post_once(actor: User, key: UUID, wanted: dict[str, Any]) -> HelpRequest:
 @transaction.atomic
 def complete_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
     """Complete the member's own request. Raises HelpRequestNotFound; StatusChangeRefused."""
-    return _change_status(actor, help_request_id, AVAILABLE, Status.COMPLETED, completed_at=ClockTimestamp())
+    return _change_status(actor, help_request_id, AVAILABLE, RequestStatus.COMPLETED, completed_at=ClockTimestamp())
 
 
 @transaction.atomic
 def cancel_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
     """Cancel the member's own request. Raises HelpRequestNotFound; StatusChangeRefused."""
-    return _change_status(actor, help_request_id, AVAILABLE, Status.CANCELLED, cancelled_at=ClockTimestamp())
+    return _change_status(actor, help_request_id, AVAILABLE, RequestStatus.CANCELLED, cancelled_at=ClockTimestamp())
 
 
 @transaction.atomic
@@ -90,7 +90,7 @@ def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
 
     Raises HelpRequestNotFound; StatusChangeRefused; NotApproved.
     """
-    request = _change_status(actor, help_request_id, None, Status.OPEN, completed_at=None, cancelled_at=None)
+    request = _change_status(actor, help_request_id, None, RequestStatus.OPEN, completed_at=None, cancelled_at=None)
     # After the look-up: somebody else's request is "not found" for every member. A refusal rolls the change back.
     require_approved(actor)
     with connection.cursor() as cursor:
@@ -102,7 +102,7 @@ def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
 
 
 def _change_status(
-    actor: User, help_request_id: UUID, allowed: tuple[Status, ...] | None, status: Status, **stamps: Any
+    actor: User, help_request_id: UUID, allowed: tuple[RequestStatus, ...] | None, status: RequestStatus, **stamps: Any
 ) -> HelpRequest:
     """Change the status from one of the allowed ones; None allows every status that is not available."""
     request = lock_help_request(help_request_id)

@@ -11,7 +11,7 @@ from carecollective.accounts.pages import MemberRequest, button_page, member_pag
 from carecollective.core.errors import ValidationRefused
 from carecollective.help_requests import selectors, services
 from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
-from carecollective.help_requests.models import OTHER, Category, Status, Urgency
+from carecollective.help_requests.models import OTHER, Category, RequestStatus, Urgency
 from carecollective.help_requests.selectors import RequestFilters
 from carecollective.web.api import read_cursor
 from carecollective.web.pages import CatchRefusals, public_page, render_page
@@ -20,9 +20,9 @@ from carecollective.web.pages import CatchRefusals, public_page, render_page
 @public_page
 def list_help_requests(request: HttpRequest) -> HttpResponse:
     """Show help requests, newest first: the open ones, unless the address asks for others."""
-    given = {"status": Status.OPEN.value} | request.GET.dict()
+    given = {"status": RequestStatus.OPEN.value} | request.GET.dict()
     form = FiltersForm(given)
-    filters, refusal = RequestFilters(status=Status.OPEN), None
+    filters, refusal = RequestFilters(status=RequestStatus.OPEN), None
     try:
         filters = RequestFilters.parse(given)
     except ValidationRefused as refused:
@@ -34,7 +34,7 @@ def list_help_requests(request: HttpRequest) -> HttpResponse:
         "refusal": refusal,
         "filters": filters,
         "chosen": _chosen(filters),
-        "is_filtered": filters != RequestFilters(status=Status.OPEN),
+        "is_filtered": filters != RequestFilters(status=RequestStatus.OPEN),
     }
     return render_page(request, "help_requests/list.html", context, refusal=refusal)
 
@@ -46,8 +46,8 @@ def _chosen(filters: RequestFilters) -> Sequence[str]:
         chosen.append(str(Category(filters.category).label))
     if filters.urgency:
         chosen.append(_label(Urgency, filters.urgency))
-    if filters.status != Status.OPEN:
-        chosen.append(_label(Status, filters.status) if filters.status else _("Open or over"))
+    if filters.status != RequestStatus.OPEN:
+        chosen.append(_label(RequestStatus, filters.status) if filters.status else _("Open or over"))
     return chosen
 
 

@@ -58,7 +58,7 @@ _HAS_RECORD = "SELECT FROM pg_attribute WHERE attrelid = to_regclass('adoption_t
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TakenOver:
     """What was taken over, counted over all runs until the takeover is recorded."""
 
     members_given_sign_in: int
@@ -72,7 +72,7 @@ class Outcome:
 
 
 @transaction.atomic
-def take_over(*, superuser_email: str = "") -> Outcome:
+def take_over(*, superuser_email: str = "") -> TakenOver:
     """Bring over what the legacy system kept elsewhere. Safe to repeat: it leaves later changes of members alone.
 
     Until `record_takeover`, the next run goes on where this one stopped. Raises User.DoesNotExist if no member has
@@ -94,7 +94,7 @@ def take_over(*, superuser_email: str = "") -> Outcome:
     if superuser_email:
         superuser = User.objects.get(email=superuser_email.lower())
         User.objects.filter(pk=superuser.pk).update(is_superuser=True, is_staff=True, is_active=True)
-    return Outcome(
+    return TakenOver(
         members_given_sign_in=User.objects.filter(pk__in=[row[0] for row in sign_ins], is_active=True).count(),
         members_without_sign_in=User.objects.filter(email=None).count(),
         sign_ins_without_member=without_member,

@@ -10,7 +10,7 @@ from rollout.gates import statistics
 from rollout.gates.proportions import ProportionTest, Wording, judge_proportion
 from rollout.gates.results import DAY, Baseline, CheckState, GateResult, Measure, Observation
 from rollout.gates.sample_ratio import judge_sample_ratio
-from rollout.stages import DISABLED, ENABLED, INTERNAL, STAGES, Stage, StageKind, standard_stage
+from rollout.stages import DISABLED, ENABLED, HALF, INTERNAL, TENTH, Stage, StageKind, standard_stage
 
 CONFIDENCE = 0.95
 RESUMED_BAKE_DAYS = 1  # how long a stage must last that was resumed after a rollback
@@ -25,12 +25,11 @@ class Criterion:
     limit: float
 
 
-_TENTH, _HALF = STAGES[2:4]
 CRITERIA: Mapping[Stage, tuple[Criterion, ...]] = {
     DISABLED: (),
     INTERNAL: (Criterion(Measure.SUCCESS, 0.95), Criterion(Measure.LATENCY, 500), Criterion(Measure.BAKE, 3)),
-    _TENTH: (Criterion(Measure.SUCCESS, 0.95), Criterion(Measure.ERRORS, 0.01), Criterion(Measure.BAKE, 3)),
-    _HALF: (
+    TENTH: (Criterion(Measure.SUCCESS, 0.95), Criterion(Measure.ERRORS, 0.01), Criterion(Measure.BAKE, 3)),
+    HALF: (
         Criterion(Measure.SUCCESS, 0.97),
         Criterion(Measure.LATENCY_TREND, PERCENTILE),
         Criterion(Measure.BAKE, 7),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from rollout.promotion import automated_checks, sign_offs
 from rollout.promotion.sign_offs import ENGINEERING, PRODUCT, ChecklistItem, Item, SignOffFacts
-from rollout.stages import ENABLED, INTERNAL, STAGES, Stage, standard_stage
+from rollout.stages import ENABLED, HALF, INTERNAL, TENTH, Stage, standard_stage
 
 ITEMS = (
     Item("schema", "V2's tables, constraints and indexes exist", automated_checks.registered("schema")),
@@ -20,7 +20,6 @@ ITEMS = (
 )
 
 NO_CRITICAL_BUGS = "Nobody has reported a critical bug at this stage"
-_TENTH, _HALF = STAGES[2:4]
 
 
 def _item(stage: Stage, name: str, title: str) -> Item:
@@ -32,8 +31,8 @@ STAGE_ITEMS: Mapping[Stage, tuple[Item, ...]] = {
         _item(INTERNAL, "no_critical_bugs", NO_CRITICAL_BUGS),
         _item(INTERNAL, "team_approval", "The internal team approves"),
     ),
-    _TENTH: (_item(_TENTH, "no_complaints", "No member complains of failures"),),
-    _HALF: (_item(_HALF, "positive_feedback", "What members say of it is positive"),),
+    TENTH: (_item(TENTH, "no_complaints", "No member complains of failures"),),
+    HALF: (_item(HALF, "positive_feedback", "What members say of it is positive"),),
     ENABLED: (_item(ENABLED, "no_critical_bugs", NO_CRITICAL_BUGS),),
 }
 for _items in (ITEMS, *STAGE_ITEMS.values()):

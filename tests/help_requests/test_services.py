@@ -7,7 +7,7 @@ from django.utils import timezone
 from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.help_requests.errors import HelpRequestNotFound, StatusChangeRefused
-from carecollective.help_requests.models import HelpRequest, Status
+from carecollective.help_requests.models import HelpRequest, RequestStatus
 from carecollective.help_requests.selectors import lock_help_request
 from carecollective.help_requests.services import (
     cancel_request,
@@ -42,7 +42,7 @@ def test_a_request_is_open_for_thirty_days(member):
         )
     )
     assert (found.user, found.title, found.description) == (ada, "Milk and bread", "Two\nlitres")
-    assert (found.category, found.urgency, found.status) == ("groceries-meals", "urgent", Status.OPEN)
+    assert (found.category, found.urgency, found.status) == ("groceries-meals", "urgent", RequestStatus.OPEN)
     assert found.expires_at - found.created_at == timedelta(days=30)
     assert found.is_available
     assert str(found) == "Milk and bread"
@@ -115,7 +115,7 @@ MOVES = {
 
 
 @pytest.mark.parametrize("move", MOVES, ids=lambda move: move.__name__)
-@pytest.mark.parametrize("status", Status.values)
+@pytest.mark.parametrize("status", RequestStatus.values)
 def test_an_owner_moves_a_request_from_where_it_may_be_moved(help_request, move, status):
     request = help_request(status=status)
     if status not in MOVES[move]:
@@ -167,7 +167,7 @@ def test_expired_requests_are_closed(help_request):
     ]
     before = [request.status for request in kept]
     assert expire_requests() == 1
-    assert stored(over).status == Status.CLOSED
+    assert stored(over).status == RequestStatus.CLOSED
     assert [stored(request).status for request in kept] == before
     assert expire_requests() == 0
 

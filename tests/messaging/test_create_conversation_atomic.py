@@ -8,9 +8,9 @@ from django.db import IntegrityError, transaction
 from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
-from carecollective.help_requests.models import Status as RequestStatus
+from carecollective.help_requests.models import RequestStatus
 from carecollective.messaging.errors import ConversationExists
-from messaging_v2.models import Conversation, Status
+from messaging_v2.models import Conversation, ConversationStatus
 from messaging_v2.services import create_conversation_atomic, set_status
 from tests.messaging.refusals import refused
 
@@ -35,7 +35,7 @@ def test_a_conversation_is_opened_with_its_first_message(helper, owner, grocerie
 
 @pytest.mark.parametrize("status", [RequestStatus.OPEN, RequestStatus.IN_PROGRESS])
 def test_help_can_be_offered_while_a_request_is_open_or_in_progress(helper, help_request, status):
-    assert create(helper, help_request(status=status)).status == Status.ACTIVE
+    assert create(helper, help_request(status=status)).status == ConversationStatus.ACTIVE
 
 
 @pytest.mark.parametrize("status", [RequestStatus.COMPLETED, RequestStatus.CANCELLED, RequestStatus.CLOSED])
@@ -106,7 +106,7 @@ def test_a_second_offer_is_answered_with_the_first(helper, groceries, conversati
 
 
 def test_a_closed_conversation_still_is_the_pairs_only_one(helper, groceries, conversation):
-    set_status(actor=helper, conversation_id=conversation.pk, status=Status.CLOSED)
+    set_status(actor=helper, conversation_id=conversation.pk, status=ConversationStatus.CLOSED)
     with refused(ConversationExists, "conversation_exists", 409) as refusal:
         create(helper, groceries)
     assert refusal.value.conversation_id == conversation.pk

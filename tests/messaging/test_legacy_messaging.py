@@ -13,7 +13,7 @@ from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
 from carecollective.core.database import acting_as
 from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
-from carecollective.help_requests.models import Status as RequestStatus
+from carecollective.help_requests.models import RequestStatus
 from carecollective.messaging.errors import (
     ConversationExists,
     ConversationInactive,

@@ -7,14 +7,14 @@ from django.db import IntegrityError, transaction
 
 from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
-from carecollective.help_requests.models import Status as RequestStatus
+from carecollective.help_requests.models import RequestStatus
 from carecollective.messaging.errors import (
     ClosedByAnother,
     ConversationInactive,
     ConversationNotFound,
     IdempotencyConflict,
 )
-from messaging_v2.models import Conversation, Message, Status
+from messaging_v2.models import Conversation, ConversationStatus, Message
 from messaging_v2.services import create_conversation_atomic, send_message_v2, set_status
 from tests.messaging.refusals import nothing_written, refused
 
@@ -88,24 +88,24 @@ def test_not_even_staff_write_into_anothers_conversation(staff, conversation):
 
 
 def test_a_closed_conversation_takes_none_until_its_closer_reopens(owner, helper, conversation):
-    set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
+    set_status(actor=owner, conversation_id=conversation.pk, status=ConversationStatus.CLOSED)
     with refused(ConversationInactive, "conversation_inactive", 409):
         send(helper, conversation)
     with refused(ClosedByAnother, "permission_denied", 403):
-        set_status(actor=helper, conversation_id=conversation.pk, status=Status.ACTIVE)
-    set_status(actor=owner, conversation_id=conversation.pk, status=Status.ACTIVE)
+        set_status(actor=helper, conversation_id=conversation.pk, status=ConversationStatus.ACTIVE)
+    set_status(actor=owner, conversation_id=conversation.pk, status=ConversationStatus.ACTIVE)
     assert send(helper, conversation).is_new
 
 
 def test_closing_what_is_closed_changes_nothing(owner, conversation):
-    set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
+    set_status(actor=owner, conversation_id=conversation.pk, status=ConversationStatus.CLOSED)
     with nothing_written():
-        set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
+        set_status(actor=owner, conversation_id=conversation.pk, status=ConversationStatus.CLOSED)
 
 
 def test_an_outsider_closes_nothing(outsider, conversation):
     with refused(ConversationNotFound, "conversation_not_found", 404):
-        set_status(actor=outsider, conversation_id=conversation.pk, status=Status.CLOSED)
+        set_status(actor=outsider, conversation_id=conversation.pk, status=ConversationStatus.CLOSED)
 
 
 def test_the_same_message_again_is_the_same_message(owner, conversation):
@@ -121,7 +121,7 @@ def test_the_same_message_again_is_the_same_message(owner, conversation):
 def test_a_repeat_is_answered_even_after_the_conversation_was_closed(owner, helper, conversation):
     key = uuid4()
     send(owner, conversation, "Thank you!", message_id=key)
-    set_status(actor=helper, conversation_id=conversation.pk, status=Status.CLOSED)
+    set_status(actor=helper, conversation_id=conversation.pk, status=ConversationStatus.CLOSED)
     with nothing_written():
         assert not send(owner, conversation, "Thank you!", message_id=key).is_new
 
@@ -182,7 +182,7 @@ def test_nothing_but_the_status_of_a_conversation_ever_changes(conversation, own
         "SELECT id, help_request_id, requester_id, helper_id, initial_message, created_at FROM conversations_v2"
     )
     send(owner, conversation)
-    set_status(actor=owner, conversation_id=conversation.pk, status=Status.CLOSED)
+    set_status(actor=owner, conversation_id=conversation.pk, status=ConversationStatus.CLOSED)
     after = rows_of(
         "SELECT id, help_request_id, requester_id, helper_id, initial_message, created_at FROM conversations_v2"
     )

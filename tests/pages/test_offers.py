@@ -6,7 +6,7 @@ import pytest
 from django.utils.html import escape
 
 from carecollective.core.errors import DatabaseAway
-from carecollective.help_requests.models import Status
+from carecollective.help_requests.models import RequestStatus
 from carecollective.inbox.selectors import list_conversations
 
 pytestmark = pytest.mark.django_db
@@ -91,9 +91,9 @@ def test_an_owner_sees_the_offers_and_cannot_offer(signed_in, member, help_reque
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        (Status.COMPLETED, "Somebody has already helped"),
-        (Status.CANCELLED, "taken back"),
-        (Status.CLOSED, "This request is closed"),
+        (RequestStatus.COMPLETED, "Somebody has already helped"),
+        (RequestStatus.CANCELLED, "taken back"),
+        (RequestStatus.CLOSED, "This request is closed"),
     ],
 )
 def test_a_request_that_is_over_says_so_kindly(signed_in, member, help_request, nothing_written, status, sentence):

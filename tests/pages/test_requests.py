@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from carecollective.accounts.models import VerificationStatus
-from carecollective.help_requests.models import HelpRequest, Status
+from carecollective.help_requests.models import HelpRequest, RequestStatus
 from tests.hostile.forms import forms_of
 from tests.roles import as_role
 
@@ -25,7 +25,7 @@ def test_the_first_page_is_the_list_of_requests(visitor):
 def test_anybody_reads_the_open_requests_newest_first(visitor, help_request):
     help_request(title="An older wish", created_at=NOW - timedelta(days=2))
     help_request(title="A newer wish", created_at=NOW)
-    help_request(title="A wish come true", status=Status.COMPLETED)
+    help_request(title="A wish come true", status=RequestStatus.COMPLETED)
     page = visitor.get("/requests").content.decode()
     assert page.index("A newer wish") < page.index("An older wish")
     assert "A wish come true" not in page
@@ -61,7 +61,7 @@ def test_what_members_wrote_is_shown_as_written_never_as_markup(visitor, member,
 def test_filters_and_search_narrow_the_list(visitor, help_request, asked, found):
     help_request(title="Bread", category="groceries-meals")
     help_request(title="Ride", urgency="critical")
-    help_request(title="Leaves", status=Status.COMPLETED)
+    help_request(title="Leaves", status=RequestStatus.COMPLETED)
     page = visitor.get(f"/requests{asked}").content.decode()
     assert {title for title in ("Bread", "Ride", "Leaves") if f">{title}</a>" in page} == found
 
@@ -79,7 +79,7 @@ def test_filters_and_search_narrow_the_list(visitor, help_request, asked, found)
 def test_a_heading_and_the_title_say_how_many_were_found(visitor, help_request, asked, heading):
     for number in range(21):
         help_request(title=f"Wish {number}", category="groceries-meals" if number < 2 else "other")
-    help_request(title="Leaves", status=Status.COMPLETED)
+    help_request(title="Leaves", status=RequestStatus.COMPLETED)
     page = " ".join(visitor.get(f"/requests{asked}").content.decode().split())
     assert re.findall(r'<h2 id="found">\s*(.*?)\s*</h2>', page) == [heading]
     title = heading if asked else "Help requests"
@@ -87,7 +87,7 @@ def test_a_heading_and_the_title_say_how_many_were_found(visitor, help_request, 
 
 
 def test_a_search_that_finds_nothing_says_how_to_go_on(visitor, help_request):
-    help_request(title="Wish", status=Status.COMPLETED)
+    help_request(title="Wish", status=RequestStatus.COMPLETED)
     page = unescape(visitor.get("/requests?q=wish").content.decode())
     wider = re.findall(r'href="([^"]+)">\s*Look among requests that are over', page)[0]
     assert ">Wish</a>" in visitor.get(f"/requests{wider}").content.decode()
@@ -192,7 +192,7 @@ def test_the_same_text_is_a_new_request_after_an_hour_or_the_end(signed_in, memb
         client.post("/requests/new", ASKED | {"id": key_of(client.get("/requests/new"))})
         newest = HelpRequest.objects.latest("created_at")
         if HelpRequest.objects.count() == 1:
-            newest.status = Status.CANCELLED
+            newest.status = RequestStatus.CANCELLED
         newest.created_at -= timedelta(minutes=61)
         with as_role("owner"):
             newest.save()

@@ -7,7 +7,7 @@ import pytest
 
 from carecollective.core.database import ClockTimestamp
 from carecollective.help_requests.errors import HelpRequestUnavailable
-from carecollective.help_requests.models import HelpRequest, Status
+from carecollective.help_requests.models import HelpRequest, RequestStatus
 from carecollective.help_requests.services import cancel_request, complete_request
 from carecollective.inbox.closing.services import close_conversation
 from carecollective.inbox.records import Sent, Started
@@ -52,7 +52,7 @@ def test_no_conversation_is_newer_than_its_requests_end(
             partial(end, actor=owner, help_request_id=request.pk),
             jitter=0.008,
         )
-        assert ended.status in (Status.CANCELLED, Status.COMPLETED)
+        assert ended.status in (RequestStatus.CANCELLED, RequestStatus.COMPLETED)
         seen += [type(outcome) for outcome in outcomes]
     assert set(seen) == {Started, HelpRequestUnavailable}, "some should have come before the end, and some after"
     assert rows_of(NEWER_THAN_THE_REQUESTS_END) == [(0,)]

@@ -8,7 +8,7 @@ from carecollective.inbox.selectors import Location, locate, open_thread
 from carecollective.messaging.errors import ClosedByAnother, ConversationNotFound
 from carecollective.safety.services import block_member, unblock_member
 from messaging_v1.services import close_legacy_conversation, reopen_legacy_conversation
-from messaging_v2.models import Status
+from messaging_v2.models import ConversationStatus
 from messaging_v2.services import set_status
 from rollout.versions import MessagingVersion
 
@@ -18,7 +18,7 @@ def close_conversation(*, actor: User, conversation_id: UUID) -> None:
     with acting_as(actor):
         match _locate(actor, conversation_id).version:
             case MessagingVersion.V2:
-                set_status(actor=actor, conversation_id=conversation_id, status=Status.CLOSED)
+                set_status(actor=actor, conversation_id=conversation_id, status=ConversationStatus.CLOSED)
             case MessagingVersion.V1:  # pragma: no branch
                 close_legacy_conversation(actor=actor, conversation_id=conversation_id)
 
@@ -34,7 +34,7 @@ def reopen_conversation(*, actor: User, conversation_id: UUID) -> None:
             raise ClosedByAnother
         match location.version:
             case MessagingVersion.V2:
-                set_status(actor=actor, conversation_id=conversation_id, status=Status.ACTIVE)
+                set_status(actor=actor, conversation_id=conversation_id, status=ConversationStatus.ACTIVE)
             case MessagingVersion.V1:  # pragma: no branch
                 reopen_legacy_conversation(actor=actor, conversation_id=conversation_id)
 

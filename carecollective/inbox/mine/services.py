@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
 from carecollective.core.errors import InvalidInput
-from carecollective.help_requests.models import Status
+from carecollective.help_requests.models import RequestStatus
 from carecollective.inbox.models import Thanks
 from carecollective.inbox.selectors import open_thread
 
@@ -25,6 +25,11 @@ def thank_helper(*, actor: User, conversation_id: UUID) -> None:
         thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
         conversation, request = thread.conversation, thread.help_request
         is_owner = conversation.requester_id == actor.pk
-        if not is_owner or request is None or request.status != Status.COMPLETED or conversation.helper_id is None:
+        if (
+            not is_owner
+            or request is None
+            or request.status != RequestStatus.COMPLETED
+            or conversation.helper_id is None
+        ):
             raise CannotThank
         Thanks.objects.get_or_create(help_request_id=request.id, helper_id=conversation.helper_id)

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as, fetch_all
-from carecollective.help_requests.models import Status
+from carecollective.help_requests.models import RequestStatus
 from carecollective.inbox.records import MessageRecord, Thread
 from carecollective.inbox.selectors import open_thread
 
@@ -39,11 +39,11 @@ def open_thread_with_site_words(
 
 def _sentence(kind: str, *, is_owner: bool) -> str:
     match kind:
-        case Status.COMPLETED:
+        case RequestStatus.COMPLETED:
             return _("You marked this request as completed.") if is_owner else _("This request is completed.")
-        case Status.CANCELLED:
+        case RequestStatus.CANCELLED:
             return _("You took this request back.") if is_owner else _("This request was taken back.")
-        case Status.CLOSED:
+        case RequestStatus.CLOSED:
             return _("The time of this request was over, so it was closed.")
         case "thanks":
             return _("You said thank you for this help.") if is_owner else _("Thank you: you helped with this request.")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from carecollective.accounts.models import User
 from carecollective.accounts.preferences.services import is_quiet_now, read_preferences, wants_mail
 from carecollective.core.database import ClockTimestamp, acting_as, fetch_all, read_clock
-from carecollective.help_requests.models import HelpRequest, Status, StatusChange
+from carecollective.help_requests.models import HelpRequest, RequestStatus, StatusChange
 from carecollective.inbox.notifications.letters import thread_link
 from carecollective.inbox.queries import without_v2
 from carecollective.inbox.selectors import conversation_about
@@ -64,9 +64,9 @@ def queue_status_changes() -> int:
         changes = list(due.select_for_update(skip_locked=True, of=("self",), no_key=True)[:BATCH])
         for change in changes:
             match change.status:
-                case Status.COMPLETED | Status.CANCELLED:
+                case RequestStatus.COMPLETED | RequestStatus.CANCELLED:
                     queue_mail(REQUEST_OVER, *_helpers_of(change.help_request), reference=str(change.pk))
-                case Status.CLOSED:
+                case RequestStatus.CLOSED:
                     queue_mail(REQUEST_EXPIRED, change.help_request.user_id, reference=str(change.pk))
         StatusChange.objects.filter(pk__in=[change.pk for change in changes]).update(mailed_at=ClockTimestamp())
     return len(changes)
@@ -90,7 +90,7 @@ def compose_request_over(member_id: UUID, reference: str) -> Letter | None:
     if conversation is None:
         return None
     said = {"who": request.user.name, "title": request.title}
-    if change.status == Status.COMPLETED:
+    if change.status == RequestStatus.COMPLETED:
         subject = _("Completed: %(title)s")
         sentence = _("%(who)s has marked the request “%(title)s” as completed. Thank you for offering to help.")
     else:
@@ -129,7 +129,7 @@ def compose_request_expired(member_id: UUID, reference: str) -> Letter | None:
 def compose_request_expiring(member_id: UUID, reference: str) -> Letter | None:
     """Tell the owner that their request ends soon; None when it is over, or has more time by now."""
     key, _space, day = reference.partition(" ")
-    request = HelpRequest.objects.filter(pk=key, status=Status.OPEN).select_related("user").first()
+    request = HelpRequest.objects.filter(pk=key, status=RequestStatus.OPEN).select_related("user").first()
     ends_on = date.fromisoformat(day)
     if request is None or request.expires_at is None or request.expires_at.date() != ends_on:
         return None

@@ -7,8 +7,7 @@ from django.db import connection
 
 from carecollective.core.catalog.snapshot import load_snapshot
 from carecollective.core.database import fetch_all
-from carecollective.help_requests.models import Category, Urgency
-from carecollective.help_requests.models import Status as RequestStatus
+from carecollective.help_requests.models import Category, RequestStatus, Urgency
 from carecollective.takeover.preflight.findings import PreflightFinding
 
 UUID, TEXT, MOMENT, YES_NO, CLOCK = "uuid", "text", "timestamp with time zone", "boolean", "time without time zone"
