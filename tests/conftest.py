@@ -21,7 +21,10 @@ from carecollective.postgres.dsn import connection_url, database_settings
 from tests import databases
 from tests.factories import HelpRequestFactory, UserFactory
 
-pytest_plugins = ["tests.browser", "tests.figures", "tests.groups", "tests.operators", "tests.readiness", "tests.sites"]
+pytest_plugins = [
+    *("tests.browser", "tests.figures", "tests.groups", "tests.operators", "tests.readiness", "tests.sites"),
+    "tests.time_travel",
+]
 # The processes that tests start, some hundreds, keep what they compiled.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 

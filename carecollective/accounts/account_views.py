@@ -18,7 +18,7 @@ from carecollective.accounts.sign_in import addresses, passwords, sessions, toke
 from carecollective.accounts.sign_in.second_factor import has_second_factor
 from carecollective.core.database import read_clock
 from carecollective.core.errors import ValidationRefused
-from carecollective.web.pages import CatchRefusals, render_page
+from carecollective.web.pages import CatchRefusals, focus_first_wrong_field, render_page
 
 
 @member_page
@@ -37,6 +37,7 @@ def show_account(request: MemberRequest) -> HttpResponse:
                 return redirect(f"{request.path}?saved=preferences")
             refusal = attempt.error
         else:
+            focus_first_wrong_field(preferences_form)
             refusal = ValidationRefused({"quiet_hours_start": [_("Please check the times.")]})
     elif request.method == "POST":
         profile_form = ProfileForm(request.POST)

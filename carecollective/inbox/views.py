@@ -66,6 +66,7 @@ def _render_request(
         "form": form,
         "is_offering": form.is_bound or "offer" in request.GET,
         "may_pass": refusal is not None and status_of(refusal) >= 500,
+        "offer_address": _offer_address(help_request.pk),
         "sign_in_address": redirect_to_login(_offer_address(help_request.pk)).url,
     }
     if isinstance(request.user, User):

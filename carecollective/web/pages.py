@@ -184,6 +184,14 @@ class IdempotentForm(RawForm):
         return uuid5(parse_uuid(self.raw("id")), content.encode("utf-8", "replace").decode())
 
 
+def focus_first_wrong_field(form: forms.Form) -> None:
+    """Let the page open at what is to be mended; where the whole form is refused, at the sentence above it."""
+    wrong = () if form.non_field_errors() else form.errors
+    first = next((name for name in form.fields if name in wrong), None)
+    for name, field in form.fields.items():
+        field.widget.attrs["autofocus"] = name == first
+
+
 class CatchRefusals:
     """Catch a refusal in the block and show it in `form`, beside the field that it is about.
 
@@ -212,4 +220,5 @@ class CatchRefusals:
             field = self.form_fields.get(name, name)
             for message in found:
                 self.form.add_error(field if field in self.form.fields else None, str(message))
+        focus_first_wrong_field(self.form)
         return True

@@ -1,7 +1,8 @@
 // What somebody has typed stays on their device until it is sent: through a reload, a second tab, a lost connection and a new
-// sign-in. One draft for each form's address and member; signing out takes that member's away.
+// sign-in. One draft for each form's address and member; signing out takes that member's away. A visitor's, who may sit at a
+// borrowed device and cannot sign out, stays for a day. Passwords are never kept.
 
-const KEPT_MS = 30 * 24 * 3600 * 1000;
+const DAY_MS = 24 * 3600 * 1000;
 const member = document.body.dataset.member ?? "";
 const mine = `draft:${member}:`;
 
@@ -80,7 +81,10 @@ function forgetWhere(isOver) {
   });
 }
 
-forgetWhere((key) => !(Date.now() - (store(() => JSON.parse(localStorage.getItem(key)).at) ?? 0) < KEPT_MS));
+forgetWhere((key) => {
+  const age = Date.now() - (store(() => JSON.parse(localStorage.getItem(key)).at) ?? 0);
+  return !(age < (key.startsWith("draft::") ? DAY_MS : 30 * DAY_MS));
+});
 for (const path of ["/logout", "/account/sign-out", "/account/erase"]) {
   for (const form of document.querySelectorAll(`form[action="${path}"]`)) {
     form.addEventListener("submit", () => forgetWhere((key) => key.startsWith(mine)));

@@ -17,37 +17,11 @@ from carecollective.mail.models import MailState, OutgoingMail
 pytestmark = pytest.mark.django_db
 
 OFFER = "Hello, I can bring them on Monday."
-MOMENTS = {
-    "conversations_v2": ("created_at", "updated_at"),
-    "messages_v2": ("created_at", "updated_at"),
-    "conversations": ("created_at", "updated_at", "last_message_at"),
-    "messages": ("created_at",),
-    "inbox_notification": ("created_at", "settled_at"),
-    "inbox_readpointer": ("read_to",),
-    "inbox_conversationmail": ("mailed_at", "told_to"),
-    "mail_outgoingmail": ("created_at", "next_try_at", "settled_at"),
-}
 
 
 @pytest.fixture(autouse=True)
 def five_minutes(settings):
     settings.MAIL_DELAY_SECONDS = 300
-
-
-@pytest.fixture
-def wait(beyond_policies):
-    """Let time pass: everything was that much earlier. `wait(minutes=6)`."""
-
-    def make(**span):
-        with beyond_policies() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            for table, columns in MOMENTS.items():
-                changes = ", ".join(f"{column} = {column} - %(span)s" for column in columns)
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-                cursor.execute(f"UPDATE {table} SET {changes}", {"span": timedelta(**span)})
-                cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
-
-    return make
 
 
 @pytest.fixture(params=["disabled", "enabled"])

@@ -144,6 +144,50 @@ def test_a_stale_token_is_renewed_by_itself(open_page, addresses, kind):
     assert page.evaluate(DRAFTS) == []
 
 
+def test_what_is_typed_to_join_survives_and_the_password_is_never_kept(open_page, site):
+    page = open_page("/signup")
+    page.wait_for_load_state("networkidle")
+    for name, typed in (("name", "Vera"), ("email", "vera@example.org"), ("password", "three green apples")):
+        page.fill(f"[name={name}]", typed)
+    page.fill("[name=reason]", WORDS)
+    failing = {"on": True}
+    page.route(
+        "**/signup",
+        lambda route: route.abort() if route.request.method == "POST" and failing["on"] else route.continue_(),
+    )
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_text("This did not get through.")).to_be_visible()
+    expect(field(page, "password")).to_have_value("three green apples")
+    assert "apples" not in page.evaluate("JSON.stringify(localStorage)")
+    page.reload()
+    expect(field(page, "reason")).to_have_value(WORDS)
+    expect(field(page, "password")).to_have_value("")
+    page.fill("[name=password]", "apples")
+    failing["on"] = False
+    page.get_by_role("button", name="Join").click()
+    # Too short, says the server's own page.
+    page.wait_for_selector(".field-error")
+    expect(field(page, "password")).to_be_focused()
+    expect(field(page, "email")).to_have_value("vera@example.org")
+    page.fill("[name=password]", "three green apples")
+    page.get_by_role("button", name="Join").click()
+    expect(page.get_by_label("The code from the mail")).to_be_visible()
+    assert page.evaluate(DRAFTS) == []
+
+
+def test_a_visitors_words_stay_on_a_device_for_a_day_only(open_page, member, site):
+    page = open_page("/help")
+    page.evaluate(
+        """() => {
+        for (const [key, days] of [["draft::/contact", 2], ["draft::/signup", 0.5], ["draft:somebody:/contact", 2]])
+            localStorage.setItem(key, JSON.stringify({ at: Date.now() - days * 24 * 3600 * 1000, fields: { text: "x" } }));
+        }"""
+    )
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    assert sorted(page.evaluate(DRAFTS)) == ["draft::/signup", "draft:somebody:/contact"]
+
+
 def test_signing_out_takes_the_drafts_away(open_page, addresses):
     reader, places, _ada = addresses
     page = open_page(places["thread"][0], reader)

@@ -184,7 +184,13 @@ def test_each_refused_form_shows_why(open_page, long_thread, legacy_conversation
         yield page
         page.get_by_role("button", name=button, exact=True).click()
         page.wait_for_load_state()
-        assert_seen_and_focused(page.locator("[role=alert]:not([hidden])"))
+        # The first wrong field with its sentence; where the form as a whole is refused, the sentence above it.
+        wrong = page.locator(".has-errors").first
+        if wrong.count():
+            expect(wrong.locator("input, textarea, select")).to_be_focused()
+            assert_seen(wrong.locator(".field-error"))
+        else:
+            assert_seen_and_focused(page.locator("[role=alert]:not([hidden])"))
 
     with refused("/login", "Sign in", None) as page:
         page.fill("[name=email]", "nobody@example.org")
