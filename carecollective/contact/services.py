@@ -69,10 +69,16 @@ def compose_messages_waiting(member_id: UUID) -> Letter | None:
     count = count_waiting(reader=User(pk=member_id))
     if not count or not refuse_disturbing(member_id, Topic.REPORTS):
         return None
-    sentence = ngettext("%(count)d message to staff waits.", "%(count)d messages to staff wait.", count)
+    said = ngettext("%(count)d message to staff waits", "%(count)d messages to staff wait", count) % {"count": count}
     address = f"{settings.SITE_ADDRESS}{reverse('admin:contact_contactmessage_changelist')}"
-    said = sentence % {"count": count}
-    return Letter(said, [said, Action(_("Read and answer"), address)], name=User.objects.get(pk=member_id).name)
+    return Letter(
+        said,
+        [
+            _("%(said)s. Who writes hopes for an answer by e-mail within a day or two.") % {"said": said},
+            Action(_("Read and answer"), address),
+        ],
+        name=User.objects.get(pk=member_id).name,
+    )
 
 
 def count_waiting(*, reader: User) -> int:

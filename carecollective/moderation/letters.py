@@ -1,5 +1,6 @@
 """The mails of moderation: to whom staff acted on, and to who reported."""
 
+from collections.abc import Iterator
 from uuid import UUID
 
 from django.conf import settings
@@ -22,14 +23,16 @@ def compose_notice(member_id: UUID, act_id: str) -> Letter | None:
     notice = find_notice(member=member, act_id=UUID(act_id)) if member else None
     if member is None or notice is None:
         return None
-    parts: list[Part] = [_taken_back(notice) if notice.undone_at else _done(notice)]
+    parts: list[Part] = [_taken_back(notice)] if notice.undone_at else list(_done(notice))
     if notice.words and not notice.undone_at:
         parts.append(Quote(notice.words))
     if member.is_active:
         link = f"{settings.SITE_ADDRESS}{reverse('account')}"
         parts.append(Action(_("See it on your account page"), link))
     parts.append(
-        _(
+        _("If anything is unclear, please answer this mail.")
+        if notice.undone_at
+        else _(
             "If you see it differently, please answer this mail. We would like Care Collective to be a good place for you and"
             " for everybody."
         )
@@ -72,30 +75,33 @@ def compose_report_settled(member_id: UUID, report_id: str) -> Letter | None:
     return Letter(_("What came of your report at Care Collective"), parts, name=member.name)
 
 
-def _done(notice: Notice) -> str:
-    match notice.kind, notice.restriction:
-        case ActKind.HIDE, _kind:
-            return _(
-                "We have hidden one of your messages. Whoever reads the conversation sees a short note in its place."
-            )
-        case ActKind.DEACTIVATE, _kind:
-            return _("We have closed your account at Care Collective. You cannot sign in for now.")
-        case ActKind.RESTRICT, RestrictionKind.NO_OFFERS:
+def _done(notice: Notice) -> Iterator[str]:
+    if notice.kind == ActKind.HIDE:
+        yield _("We have hidden one of your messages. Whoever reads the conversation sees a short note in its place.")
+        return
+    yield _("Something that you wrote or did troubled somebody here.")
+    if notice.kind == ActKind.WARN:
+        yield _("Nothing is taken from you; we only ask you to take care.")
+    elif notice.kind == ActKind.DEACTIVATE:
+        yield _("We have closed your account at Care Collective. You cannot sign in for now.")
+    else:
+        yield _restricted(notice)
+        yield _("After that day all is as it was.")
+
+
+def _restricted(notice: Notice) -> str:
+    match notice.restriction:
+        case RestrictionKind.NO_OFFERS:
             sentence = _(
-                "Until %(day)s you cannot offer help. You can read everything, and answer in your conversations."
+                "We have paused your offers of help until %(day)s. You can read everything, and answer in your conversations."
             )
-        case ActKind.RESTRICT, RestrictionKind.NO_MESSAGES:
-            sentence = _("Until %(day)s you cannot write messages or offer help. You can read everything.")
-        case ActKind.RESTRICT, _kind:
+        case RestrictionKind.NO_MESSAGES:
+            sentence = _("We have paused your messages and your offers of help until %(day)s. You can read everything.")
+        case _limited:
             sentence = ngettext(
-                "Until %(day)s you can send %(limit)d message a day.",
-                "Until %(day)s you can send %(limit)d messages a day.",
+                "Until %(day)s you can send %(limit)d message a day. You can read everything.",
+                "Until %(day)s you can send %(limit)d messages a day. You can read everything.",
                 notice.daily_limit or 0,
-            )
-        case _warned:
-            return _(
-                "Something that you wrote or did troubled somebody here. Nothing is taken from you; we only ask you to take"
-                " care."
             )
     day = date_format(notice.until, "j F Y") if notice.until else ""
     return sentence % {"day": day, "limit": notice.daily_limit or 0}

@@ -17,14 +17,15 @@ from django.db import OperationalError
 from carecollective.accounts.preferences.services import update_preferences
 from carecollective.inbox.closing.services import close_conversation
 from carecollective.inbox.models import ConversationMail, ReadPointer, RefusedReply
-from carecollective.inbox.notifications.queue import queue_waiting
+from carecollective.inbox.notifications.queue import DAILY_NEWS, queue_waiting
 from carecollective.inbox.replies import addresses, services
 from carecollective.inbox.replies.addresses import find_conversation, is_reply_address_of, make_reply_address
 from carecollective.inbox.replies.services import REPLY_REFUSED, Received, receive_mail
 from carecollective.inbox.selectors import open_thread
-from carecollective.inbox.services import offer_help, send_message
+from carecollective.inbox.services import ask_to_continue, offer_help, send_message
 from carecollective.mail.delivery import send_waiting
 from carecollective.mail.models import OutgoingMail
+from carecollective.mail.queue import queue_mail
 from carecollective.privacy.erasure import erase_for_member
 from carecollective.safety.services import block_member
 from tests.privacy.stored import stored
@@ -247,7 +248,37 @@ def test_without_a_domain_no_mail_offers_to_be_answered(settings, helper, owner,
     send_waiting()
     assert mail.outbox[0].reply_to == [settings.CONTACT_EMAIL]
     assert "reply to this mail" not in mail.outbox[0].body
+    assert f"reaches our staff, and not {helper.name}" in mail.outbox[0].body
     assert make_reply_address(owner.pk, uuid4()) == ""
+
+
+def test_a_daily_mail_about_one_conversation_takes_a_reply(
+    write, owner, helper, thread, member, help_request, settings
+):
+    receive_mail(write())
+    send_message(actor=helper, conversation_id=thread.id, content="Thank you.")
+    queue_mail(DAILY_NEWS, owner.pk)
+    send_waiting()
+    assert "just reply to this mail" in mail.outbox[-1].body
+    assert receive_mail(write("At ten.", to=mail.outbox[-1].reply_to[0])) is Received.POSTED
+    send_message(actor=helper, conversation_id=thread.id, content="See you then.")
+    offer_help(actor=member(), help_request_id=help_request(user=owner).pk, initial_message=OFFER)
+    queue_mail(DAILY_NEWS, owner.pk)
+    send_waiting()
+    assert mail.outbox[-1].reply_to == [settings.CONTACT_EMAIL]
+    assert "reaches our staff, and nobody else" in mail.outbox[-1].body
+
+
+def test_a_mail_that_asks_to_go_on_offers_no_reply(owner, helper, groceries, stage, settings):
+    stage("disabled")
+    frozen = offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    stage("enabled")
+    ask_to_continue(actor=owner, conversation_id=frozen.conversation_id)
+    queue_waiting()
+    send_waiting()
+    (asked,) = (message for message in mail.outbox if message.to == [helper.email])
+    assert asked.reply_to == [settings.CONTACT_EMAIL]
+    assert f"and not {owner.name}" in asked.body
 
 
 # The command

@@ -159,7 +159,8 @@ def test_both_sides_are_told(reported, moderator, helper, owner, signed_in):
     act(moderator, report, "no_offers", days=7, words="Let us talk on Monday.")
     send_waiting()
     told = {one.to[0]: one.body for one in mail.outbox}
-    assert "cannot offer help" in told[helper.email]
+    assert "troubled somebody" in told[helper.email]
+    assert "paused your offers of help until" in told[helper.email]
     assert "Let us talk on Monday." in told[helper.email]
     assert "dealt with it" in told[owner.email]
     assert "As the report says" not in str(told)

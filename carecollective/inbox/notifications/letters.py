@@ -37,11 +37,12 @@ def compose_conversation_news(member_id: UUID, reference: str) -> Letter | None:
     delay = timedelta(seconds=settings.MAIL_DELAY_SECONDS)
     if news[0].since > read_clock() - delay:
         raise NotNow
+    reply_to = _reply_address(member_id, news)
     return Letter(
         _subject(news[0]),
-        [*_parts(news[0], shows_words=shows_words), *_how_to_reply()],
+        [*_parts(news[0], shows_words=shows_words), _how_to_answer(news, reply_to)],
         name=member.name,
-        reply_to=make_reply_address(member_id, conversation_id),
+        reply_to=reply_to,
         about=_senders(news),
         after=lambda: _note_told(member_id, keys, news),
     )
@@ -59,17 +60,30 @@ def compose_daily_news(member_id: UUID) -> Letter | None:
         "%(count)d conversations wait for you at Care Collective",
         count,
     )
+    reply_to = _reply_address(member_id, news)
     return Letter(
         _subject(news[0]) if count == 1 else subject % {"count": count},
-        [part for one in news for part in _parts(one, shows_words=shows_words)],
+        [*(part for one in news for part in _parts(one, shows_words=shows_words)), _how_to_answer(news, reply_to)],
         name=member.name,
+        reply_to=reply_to,
         about=_senders(news),
         after=lambda: _note_told(member_id, keys, news),
     )
 
 
-def _how_to_reply() -> Sequence[Part]:
-    return [_("You can also just reply to this mail.")] if settings.REPLY_DOMAIN else ()
+def _reply_address(member_id: UUID, news: Sequence[News]) -> str:
+    """Return where a reply is taken into the conversation; empty for several, and where nothing was written to answer."""
+    is_answered = len(news) == 1 and any(one.words is not None for one in news[0].said)
+    return make_reply_address(member_id, news[0].conversation_id) if is_answered else ""
+
+
+def _how_to_answer(news: Sequence[News], reply_to: str) -> str:
+    if reply_to:
+        return _("You can also just reply to this mail.")
+    if len(news) == 1:
+        said = {"who": _names(news[0].said)}
+        return _("Please answer on the site. What you send back by e-mail reaches our staff, and not %(who)s.") % said
+    return _("Please answer on the site. What you send back by e-mail reaches our staff, and nobody else.")
 
 
 def thread_link(conversation_id: UUID) -> str:
@@ -147,7 +161,7 @@ def _parts(news: News, *, shows_words: bool) -> Iterator[Part]:
         yield _("%(who)s would like to continue your conversation about “%(title)s” in the new messaging.") % said
     if shows_words:
         yield from (Quote(one.words or "") for one in written[-QUOTED_AT_MOST:])
-    yield Action(_("Read and answer"), thread_link(news.conversation_id))
+    yield Action(_("Read and answer") if written else _("Go on with it"), thread_link(news.conversation_id))
 
 
 def _senders(news: Sequence[News]) -> frozenset[UUID]:
