@@ -5,12 +5,10 @@ from django.http import HttpRequest
 
 from carecollective.web.admin_site import ReadOnlyAdmin, site
 from rollout.dashboard.timeline import change_title
-from rollout.dashboard.views import acceptance, control_room, first_page, live
+from rollout.dashboard.views import acceptance, control_room, live
 from rollout.models import Change, Source
 
-# At /admin/rollout/ the admin would list this app's models, and at /admin/ all models.
-site.register_page("", first_page)
-site.register_page("records/", site.index, name="records")
+# At /admin/rollout/ the admin would list this app's models.
 site.register_page("rollout/", control_room, name="rollout_control_room")
 site.register_page("rollout/acceptance", acceptance, name="rollout_acceptance")
 site.register_page("rollout/live", live, name="rollout_live")

@@ -23,6 +23,7 @@ from carecollective.core.errors import ValidationRefused
 from carecollective.core.rate_limits import Limit, count_client_use
 from carecollective.core.retention import CONTACT_MESSAGES_KEPT
 from carecollective.core.text import read_text
+from carecollective.core.waiting import Waiting, measure_waiting
 from carecollective.mail.letters import Action, Letter
 from carecollective.mail.queue import queue_mail
 from carecollective.mail.topics import Topic
@@ -66,8 +67,11 @@ def write_to_staff(
 
 def compose_messages_waiting(member_id: UUID) -> Letter | None:
     """Write the mail to a member of staff; None once every message is answered."""
-    count = count_waiting(reader=User(pk=member_id))
-    if not count or not refuse_disturbing(member_id, Topic.REPORTS):
+    member = User.objects.get(pk=member_id)
+    if not refuse_disturbing(member_id, Topic.REPORTS):
+        return None
+    count = read_messages_waiting(reader=member).count
+    if not count:
         return None
     said = ngettext("%(count)d message to staff waits", "%(count)d messages to staff wait", count) % {"count": count}
     address = f"{settings.SITE_ADDRESS}{reverse('admin:contact_contactmessage_changelist')}"
@@ -81,10 +85,11 @@ def compose_messages_waiting(member_id: UUID) -> Letter | None:
     )
 
 
-def count_waiting(*, reader: User) -> int:
-    """Return how many messages nobody has answered. For anybody but staff it is 0."""
+def read_messages_waiting(*, reader: User) -> Waiting:
+    """Measure the messages that nobody has answered. Raises NotPermitted unless the reader is staff."""
+    require_staff(reader)
     with acting_as(reader):
-        return ContactMessage.objects.filter(answered_at=None).count()
+        return measure_waiting(ContactMessage.objects.filter(answered_at=None))
 
 
 def mark_answered(*, actor: User, message_ids: Collection[UUID]) -> int:

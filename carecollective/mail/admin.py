@@ -15,7 +15,7 @@ from carecollective.web.admin_site import ReadOnlyMixin, StaffViewMixin
 class OutgoingMailAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     """The dead letters and the mail that is tried again. Its text is not stored."""
 
-    actions = ("try_again",)
+    actions = ("try_again", "put_aside")
     ordering = ("state", "-created_at", "pk")
     list_display = ("recipient", "what", "state", "created_at", "attempts", "last_tried_at", "error")
     list_filter = ("state", "kind")
@@ -38,3 +38,11 @@ class OutgoingMailAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # typ
         tried = queue.try_again([mail.pk for mail in queryset])
         sentence = ngettext("%(count)d mail is tried again now.", "%(count)d mails are tried again now.", tried)
         self.message_user(request, sentence % {"count": tried}, messages.SUCCESS)
+
+    @admin.action(description=_("Put the selected mail aside: nobody needs it any more"))
+    def put_aside(self, request: HttpRequest, queryset: QuerySet[OutgoingMail]) -> None:
+        for mail in queryset:
+            self.log_change(request, mail, "Put aside")
+        put = queue.put_aside([mail.pk for mail in queryset])
+        sentence = ngettext("%(count)d mail is put aside.", "%(count)d mails are put aside.", put)
+        self.message_user(request, sentence % {"count": put}, messages.SUCCESS)

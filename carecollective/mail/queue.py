@@ -118,6 +118,12 @@ def try_again(mail_ids: Collection[UUID]) -> int:
     return sum(map(_try_again, OutgoingMail.objects.filter(pk__in=mail_ids).order_by("created_at", "pk")))
 
 
+def put_aside(mail_ids: Collection[UUID]) -> int:
+    """Stop asking staff about these dead letters: nobody is to have them any more. Return how many."""
+    dead = OutgoingMail.objects.filter(pk__in=mail_ids, state=MailState.DEAD)
+    return dead.update(state=MailState.SKIPPED)
+
+
 def _try_again(mail: OutgoingMail) -> bool:
     unsent = OutgoingMail.objects.filter(pk=mail.pk, state__in=(MailState.WAITING, MailState.DEAD))
     now = ClockTimestamp()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from carecollective.core.database import fetch_all
+from carecollective.core.waiting import Waiting, measure_waiting
+from carecollective.mail.models import MailState, OutgoingMail
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,8 @@ def read_queue(*, overdue_seconds: float) -> QueueState:
     """Read the state of the queue. Mail is overdue when it was due this long and not tried."""
     (row,) = fetch_all(_QUEUE, {"overdue": overdue_seconds})
     return QueueState(*row)
+
+
+def read_dead_letters() -> Waiting:
+    """Measure the mail that was given up, since when."""
+    return measure_waiting(OutgoingMail.objects.filter(state=MailState.DEAD), since="settled_at")

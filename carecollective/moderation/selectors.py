@@ -15,6 +15,7 @@ from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
 from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput
+from carecollective.core.waiting import Waiting
 from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.selectors import find_request
 from carecollective.inbox.selectors import locate, open_thread
@@ -36,8 +37,13 @@ FROM (
          NULL
   FROM public.moderation_legacy_reports()) AS report
 """
-
-
+_WAITING = """
+SELECT count(*), min(created_at), max(created_at) FROM (
+  SELECT created_at, status FROM public.moderation_report
+  UNION ALL
+  SELECT created_at, status FROM public.moderation_legacy_reports()) AS report
+WHERE status = 'pending'
+"""
 _NOTICES = """
 SELECT kind, words, at, restriction, daily_limit, until, undone_at,
        coalesce(until > clock_timestamp(), true) AND undone_at IS NULL
@@ -194,6 +200,14 @@ def list_reports(*, reader: User, page: int = 1) -> ReportPage:
         previous=page - 1 if page > 1 else None,
         next=page + 1 if len(found) > REPORTS_PER_PAGE else None,
     )
+
+
+def read_reports_waiting(*, reader: User) -> Waiting:
+    """Measure the reports of both systems that wait. Raises NotPermitted unless the reader is staff."""
+    require_staff(reader)
+    with acting_as(reader):
+        ((count, oldest, newest),) = fetch_all(_WAITING)
+    return Waiting(count, oldest, newest)
 
 
 def find_report(*, reader: User, report_id: UUID) -> ReportSummary:

@@ -10,19 +10,11 @@ from django.utils.translation import ngettext
 
 from carecollective.accounts.letters.staff import queue_for_staff, refuse_disturbing
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as, fetch_all
 from carecollective.mail.letters import Action, Letter
 from carecollective.mail.topics import Topic
+from carecollective.moderation.selectors import read_reports_waiting
 
 REPORTS_MAIL = "reports_waiting"
-
-_WAITING = """
-SELECT count(*), max(created_at) FROM (
-  SELECT created_at, status FROM public.moderation_report
-  UNION ALL
-  SELECT created_at, status FROM public.moderation_legacy_reports()) report
-WHERE status = 'pending'
-"""
 
 
 def queue_reports_waiting() -> int:
@@ -35,7 +27,7 @@ def compose_reports_waiting(member_id: UUID) -> Letter | None:
     member = User.objects.get(pk=member_id)
     if not refuse_disturbing(member_id, Topic.REPORTS):
         return None
-    count, _newest_at = _read_waiting(member)
+    count = read_reports_waiting(reader=member).count
     if not count:
         return None
     said = ngettext("%(count)d report waits", "%(count)d reports wait", count) % {"count": count}
@@ -50,11 +42,4 @@ def compose_reports_waiting(member_id: UUID) -> Letter | None:
 
 
 def _newest(member: User) -> datetime | None:
-    return _read_waiting(member)[1]
-
-
-def _read_waiting(staff: User) -> tuple[int, datetime | None]:
-    """Return how many reports of both systems wait, and when the newest came."""
-    with acting_as(staff):
-        ((count, newest),) = fetch_all(_WAITING)
-    return count, newest
+    return read_reports_waiting(reader=member).newest

@@ -84,7 +84,7 @@ class AdminSite(admin.AdminSite):
 
     site_header = "Care Collective staff"
     site_title = "Care Collective staff"
-    index_title = "What needs you"
+    index_title = "All records"
     login_form = AdminSignInForm
     # Set by the accounts app, which this package may not import.
     continue_sign_in: Callable[[HttpRequest, Any, str], HttpResponse] | None = None

@@ -65,14 +65,6 @@ def live(request: HttpRequest) -> HttpResponse:
 
 
 @never_cache
-def first_page(request: HttpRequest) -> HttpResponse:
-    """Redirect staff to the control room; show the admin's own list to those who may not see it."""
-    if request.user.has_perm("rollout.view"):
-        return redirect("admin:rollout_control_room")
-    return admin.site.index(request)
-
-
-@never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @can_view
 def acceptance(request: HttpRequest) -> HttpResponse:

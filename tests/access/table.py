@@ -244,8 +244,9 @@ SITE: dict[tuple[str, str], Row] = {
 
 # What is the same for all of the admin: its door, and the pages of its own.
 ADMIN: dict[tuple[str, str], Row] = {
-    ("GET", "admin/"): staffs(200, AWAY),
+    ("GET", "admin/"): staffs(200, 200),
     ("GET", "admin/records/"): staffs(200, 200),
+    ("GET", "admin/unanswered/"): staffs(200, 200),
     ("GET", "admin/rollout/"): staffs(403, 200),
     ("POST", "admin/rollout/"): staffs(403, 400),
     ("GET", "admin/rollout/live"): staffs(403, 200),

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from carecollective.accounts.models import User
 from carecollective.contact.models import ContactMessage
-from carecollective.contact.services import count_waiting, mark_answered, prune_messages
+from carecollective.contact.services import mark_answered, prune_messages, read_messages_waiting
 from carecollective.core.database import acting_as
 from carecollective.core.errors import NotPermitted
 from carecollective.core.retention import CONTACT_MESSAGES_KEPT
@@ -116,11 +116,11 @@ def test_staff_read_and_mark_what_was_answered(amina: User, member: MakeMember) 
     page = browser.get(f"/admin/contact/contactmessage/{message.pk}/change/").content.decode()
     assert "mailto:zoe@example.org" in page
     assert WORDS in page
-    assert count_waiting(reader=amina) == 1
+    assert read_messages_waiting(reader=amina).count == 1
     chosen = {"action": "mark_as_answered", "_selected_action": [str(message.pk)]}
     browser.post("/admin/contact/contactmessage/", chosen)
     assert [message.answered_by for message in kept()] == [amina]
-    assert count_waiting(reader=amina) == 0
+    assert read_messages_waiting(reader=amina).count == 0
     with pytest.raises(NotPermitted):
         mark_answered(actor=member(), message_ids=[message.pk])
 

@@ -15,7 +15,7 @@ from tests.policies.world import populate
 
 OUR_APPS = {
     *("core", "accounts", "help_requests", "adoption", "inbox", "mail", "messaging_v1", "messaging_v2", "safety"),
-    *("moderation", "operations", "privacy", "rollout", "contact"),
+    *("moderation", "operations", "privacy", "rollout", "contact", "staff"),
 }
 
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.db.models import Count, Exists, Max, Min, OuterRef, QuerySet
+from django.db.models import Max
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from carecollective.accounts.models import User, VerificationStatus
+from carecollective.accounts.applicants.selectors import read_applicants_waiting
+from carecollective.accounts.models import User
 from carecollective.accounts.preferences.services import is_quiet_now, read_preferences, wants_mail
 from carecollective.core.database import read_clock
 from carecollective.mail.letters import Action, Letter
@@ -45,16 +45,16 @@ def refuse_disturbing(member_id: UUID, topic: Topic) -> bool:
 
 def queue_applicants_waiting() -> int:
     """Tell staff that people wait to join; return how many were told. For the worker."""
-    newest = _waiting().aggregate(newest=Max("created_at"))["newest"]
+    newest = read_applicants_waiting().newest
     return queue_for_staff(APPLICANTS_MAIL, Topic.APPLICANTS, lambda _member: newest)
 
 
 def compose_applicants_waiting(member_id: UUID) -> Letter | None:
     """Write how many wait and how long; None when nobody does, or the member wants no such mail."""
-    found = _waiting().aggregate(count=Count("pk"), oldest=Min("created_at"))
-    if not found["count"] or not refuse_disturbing(member_id, Topic.APPLICANTS):
+    waiting = read_applicants_waiting()
+    if waiting.oldest is None or not refuse_disturbing(member_id, Topic.APPLICANTS):
         return None
-    count, days = found["count"], (read_clock() - found["oldest"]).days
+    count, days = waiting.count, (read_clock() - waiting.oldest).days
     said = ngettext("%(count)d person waits to join", "%(count)d people wait to join", count) % {"count": count}
     waited = ngettext("The longest has waited for %(days)d day.", "The longest has waited for %(days)d days.", days) % {
         "days": days
@@ -69,15 +69,6 @@ def compose_applicants_waiting(member_id: UUID) -> Letter | None:
         ],
         name=User.objects.get(pk=member_id).name,
     )
-
-
-def _waiting() -> QuerySet[User]:
-    """Select applicants whose address is confirmed: nobody else can be approved where the site sends mail."""
-    waiting = User.objects.filter(verification_status=VerificationStatus.PENDING, is_active=True).exclude(email=None)
-    if settings.SENDS_MAIL:
-        confirmed = EmailAddress.objects.filter(user_id=OuterRef("pk"), email=OuterRef("email"), verified=True)
-        waiting = waiting.filter(Exists(confirmed))
-    return waiting
 
 
 def _is_due(member: User, kind: str, topic: Topic, newest: datetime | None) -> bool:

@@ -264,13 +264,6 @@ def test_templates_and_script_let_no_markup_through():
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", path.read_text()), path
 
 
-def test_staff_who_open_the_admin_land_in_the_control_room(page, signed_in, operators):
-    assert page("/admin/").headers["Location"] == PAGE
-    assert f'href="{PAGE}"' in page("/admin/records/").content.decode()
-    blind = signed_in(operators("rollback"))
-    assert blind.get("/admin/").status_code == 200
-
-
 def test_who_may_not_view_sees_nothing(signed_in, operators, member):
     blind = signed_in(operators("propose", "approve", "rollback"))
     for address in (PAGE, LIVE, "/admin/rollout/change/"):

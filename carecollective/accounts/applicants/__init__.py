@@ -1,0 +1,1 @@
+"""Applicants: who waits to join, and what staff decide about them."""

@@ -1,0 +1,1 @@
+"""The staff home: what waits for staff, of every app, in one place."""
