@@ -192,6 +192,7 @@ WORKER_TASKS = (
     ("carecollective.inbox.notifications.requests.queue_expiring", 600),
     ("carecollective.accounts.letters.staff.queue_applicants_waiting", 60),
     ("carecollective.moderation.staff_mail.queue_reports_waiting", 60),
+    ("carecollective.contact.services.queue_messages_waiting", 60),
     ("carecollective.mail.delivery.send_waiting", 5),
     ("carecollective.mail.delivery.prune_mail", 3600),
     ("carecollective.mail.file_backend.prune_files", 3600),

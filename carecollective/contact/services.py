@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from carecollective.accounts.letters.staff import refuse_disturbing
+from carecollective.accounts.letters.staff import queue_for_staff, refuse_disturbing
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
 from carecollective.contact.models import EMAIL_MAX, NAME_MAX, TEXT_MAX, ContactMessage
@@ -25,7 +25,6 @@ from carecollective.core.retention import CONTACT_MESSAGES_KEPT
 from carecollective.core.text import read_text
 from carecollective.core.waiting import Waiting, measure_waiting
 from carecollective.mail.letters import Action, Letter
-from carecollective.mail.queue import queue_mail
 from carecollective.mail.topics import Topic
 
 MESSAGES_PER_HOUR = Limit("contact", 5, timedelta(hours=1))
@@ -35,7 +34,7 @@ WAITING_MAIL = "contact_messages"
 def write_to_staff(
     *, request: HttpRequest, member: User | None, name: Any, email: Any, text: Any, key: UUID | None = None
 ) -> None:
-    """Keep a message to staff and queue a mail that tells them. A member's name and address are those of the account.
+    """Keep a message to staff; the worker tells them by mail. A member's name and address are those of the account.
 
     With the `key` of a form, once however often the form is sent. Raises ValidationRefused naming each field that cannot be
     taken; RateLimitExceeded after five in an hour from one IP address.
@@ -61,8 +60,11 @@ def write_to_staff(
         count_client_use(request=request, limit=MESSAGES_PER_HOUR)
         message = ContactMessage(pk=key or uuid4(), member=member, name=name, email=email, text=text)
         ContactMessage.objects.bulk_create([message], ignore_conflicts=True)
-        staff = User.objects.filter(is_staff=True, is_active=True).exclude(email=None)
-        queue_mail(WAITING_MAIL, *staff.order_by("pk").values_list("pk", flat=True))
+
+
+def queue_messages_waiting() -> int:
+    """Tell staff that messages wait; return how many were told. For the worker."""
+    return queue_for_staff(WAITING_MAIL, Topic.REPORTS, lambda member: read_messages_waiting(reader=member).newest)
 
 
 def compose_messages_waiting(member_id: UUID) -> Letter | None:

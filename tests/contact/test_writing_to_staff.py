@@ -8,16 +8,23 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.db import ProgrammingError
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
-from carecollective.accounts.models import User
+from carecollective.accounts.models import MessagingPreferences, User
 from carecollective.contact.models import ContactMessage
-from carecollective.contact.services import mark_answered, prune_messages, read_messages_waiting
+from carecollective.contact.services import (
+    mark_answered,
+    prune_messages,
+    queue_messages_waiting,
+    read_messages_waiting,
+)
 from carecollective.core.database import acting_as
 from carecollective.core.errors import NotPermitted
 from carecollective.core.retention import CONTACT_MESSAGES_KEPT
 from carecollective.mail.delivery import send_waiting
+from carecollective.mail.models import OutgoingMail
 from tests.pages.test_accounts import form_at
 from tests.roles import as_role
 
@@ -46,17 +53,34 @@ def kept() -> list[ContactMessage]:
         return seen()
 
 
+def tell_staff() -> int:
+    queue_messages_waiting()
+    return send_waiting()
+
+
 def test_a_visitor_writes_and_staff_are_told_by_mail(amina: User) -> None:
     answer = write(Client())
     assert (answer.status_code, answer["Location"]) == (302, "/contact?sent=1")
     assert "has reached us" in Client().get("/contact?sent=1").content.decode()
     (message,) = kept()
     assert (message.name, message.email, message.text, message.member) == ("Zoë", "zoe@example.org", WORDS, None)
-    send_waiting()
+    tell_staff()
     (letter,) = mail.outbox
     assert letter.to == [amina.email]
     assert "/admin/contact/contactmessage/" in letter.body
     assert WORDS not in letter.body
+
+
+def test_staff_are_reminded_daily_as_each_chose(amina: User, member: MakeMember) -> None:
+    ben = member(name="Ben", email="ben@example.org", is_staff=True)
+    MessagingPreferences.objects.filter(user=ben).update(mail_about_reports=False)
+    write(Client())
+    for hours, due in ((0, 1), (2, 0), (23, 1)):
+        with as_role("owner"):
+            for model in (OutgoingMail, ContactMessage):
+                model.objects.update(created_at=F("created_at") - timedelta(hours=hours))
+        assert tell_staff() == due
+    assert [letter.to for letter in mail.outbox] == [[amina.email]] * 2
 
 
 def test_a_member_need_not_say_who_they_are(member: MakeMember) -> None:
@@ -127,6 +151,7 @@ def test_staff_read_and_mark_what_was_answered(amina: User, member: MakeMember) 
 
 def test_staff_hear_nothing_once_all_is_answered(amina: User) -> None:
     write(Client())
+    queue_messages_waiting()
     mark_answered(actor=amina, message_ids=[message.pk for message in kept()])
     send_waiting()
     assert not mail.outbox
