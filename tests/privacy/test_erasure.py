@@ -121,6 +121,9 @@ def test_the_other_side_keeps_its_messages_and_conversations(zerlina, life, sign
         open_thread(reader=bob, conversation_id=life["helped"], mark_read=False).conversation.initial_message
         == SENTENCE
     )
+    page = signed_in(bob).get(f"/messages/{life['asked']}").content.decode()
+    assert SENTENCE in page
+    assert 'class="report"' not in page  # nothing is left to look at
     legacy = open_thread(reader=bob, conversation_id=life["legacy"], mark_read=False)
     assert [message.content for message in legacy.messages] == [SENTENCE, "Bob spoke in V1 too."]
 
