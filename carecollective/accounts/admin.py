@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from carecollective.accounts.applicants.views import applicants
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.services import (
     CHANGED_BY_STAFF,
@@ -27,7 +28,7 @@ from carecollective.accounts.services import (
 )
 from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.core.errors import DomainError, ValidationRefused
-from carecollective.web.admin_site import ReadOnlyMixin, StaffViewMixin
+from carecollective.web.admin_site import ReadOnlyMixin, StaffViewMixin, site
 
 LINKS_AT_ONCE = 20
 # What decides about a membership, and its dates: shown to staff, changed only by actions.
@@ -79,6 +80,7 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
         return found
 
 
+site.register_page("applicants/", applicants, name="applicants")
 admin.site.unregister(Group)
 
 
@@ -89,7 +91,7 @@ class GroupsAdmin(ReadOnlyMixin, GroupAdmin):
 
 @admin.register(User)
 class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
-    """The members, waiting ones first."""
+    """The members, waiting ones first. Applicants have a page of their own; here staff change a decision."""
 
     form = MemberForm
     action_form = RejectionForm

@@ -247,12 +247,19 @@ def approve_member(*, actor: User, member_id: UUID) -> None:
             queue_mail(APPROVED_MAIL, member_id)
 
 
-def reject_member(*, actor: User, member_id: UUID, reason: str) -> None:
-    """Reject an application, or end an approved membership. Raises NotPermitted; DomainNotFound."""
+def reject_member(*, actor: User, member_id: UUID, reason: Any) -> None:
+    """Reject an application, or end an approved membership. The member reads the reason in a mail.
+
+    Raises NotPermitted; DomainNotFound; ValidationRefused naming `reason`.
+    """
     member = _get_other_member(actor, member_id)
+    refused: dict[str, list[Any]] = {}
+    text = read_text(reason, field="reason", longest=REASON_MAX, refused=refused)
+    if refused:
+        raise ValidationRefused(refused)
     with transaction.atomic():
         User.objects.filter(pk=member_id).update(
-            verification_status=VerificationStatus.REJECTED, rejection_reason=reason, approved_at=None, approved_by=None
+            verification_status=VerificationStatus.REJECTED, rejection_reason=text, approved_at=None, approved_by=None
         )
         if member.verification_status != VerificationStatus.REJECTED:
             queue_mail(REJECTED_MAIL, member_id)

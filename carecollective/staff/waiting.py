@@ -82,8 +82,8 @@ _SOURCES = (
         "applicants",
         lambda _member: read_applicants_waiting(),
         lambda count: ngettext("person who waits to join", "people who wait to join", count),
-        "admin:accounts_user_changelist",
-        {"verification_status__exact": "pending"},
+        "admin:applicants",
+        {},
     ),
     _Source(
         "messages",

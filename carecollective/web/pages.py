@@ -39,8 +39,8 @@ def render_page(
     """Render a page, with the status and headers of the refusal that it shows."""
     status = status_of(refusal) if refusal else 200
     if status >= 500:
-        # The database may be away: what was typed is shown again without asking it for the count in the header.
-        context = context | {"unread": ""}
+        # The database may be away: what was typed is shown again without asking it for the counts in the header.
+        context = context | {"unread": "", "staff_waiting": ""}
     response = render(request, template, context, status=status)
     if refusal:
         for name, value in answer_headers(refusal).items():

@@ -246,6 +246,9 @@ SITE: dict[tuple[str, str], Row] = {
 ADMIN: dict[tuple[str, str], Row] = {
     ("GET", "admin/"): staffs(200, 200),
     ("GET", "admin/records/"): staffs(200, 200),
+    ("GET", "admin/applicants/"): staffs(200, 200),
+    # Nobody is ticked.
+    ("POST", "admin/applicants/"): staffs(400, 400),
     ("GET", "admin/unanswered/"): staffs(200, 200),
     ("GET", "admin/rollout/"): staffs(403, 200),
     ("POST", "admin/rollout/"): staffs(403, 400),

@@ -57,7 +57,12 @@ def admin_calls() -> Iterator[Call]:
     for address in addresses():
         if address.is_admin and model_of(address) is None:
             yield "GET", address
-            if address.name in ("rollout_acceptance", "rollout_control_room", "auth_user_password_change"):
+            if address.name in (
+                "applicants",
+                "rollout_acceptance",
+                "rollout_control_room",
+                "auth_user_password_change",
+            ):
                 yield "POST", address
 
 

@@ -31,10 +31,9 @@ def sign_in(page, email, password=PASSWORD):
 
 def approve(page, name):
     """Approve an applicant on the page that the mail leads to."""
-    page.get_by_role("row", name=name).get_by_role("checkbox").check()
-    page.locator("select[name=action]").select_option(label="Approve the selected members")
-    press(page, "Go")
-    expect(page.get_by_text("1 member: Approved.")).to_be_visible()
+    page.get_by_role("checkbox", name=name).check()
+    press(page, "Approve")
+    expect(page.get_by_text(f"Approved: {name}.")).to_be_visible()
 
 
 def test_a_volunteer_joins_on_a_phone_and_reads_the_first_answer(open_page, post, member, staff, help_request):

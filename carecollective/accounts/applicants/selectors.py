@@ -1,11 +1,56 @@
 """Read who waits to join."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 
 from carecollective.accounts.models import User, VerificationStatus
+from carecollective.accounts.services import require_staff
 from carecollective.core.waiting import Waiting, measure_waiting
+
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """What staff read to decide about an applicant. `can_be_approved`: confirmed, or nobody can confirm on this site."""
+
+    id: UUID
+    name: str
+    email: str
+    town: str
+    reason: str
+    since: datetime
+    is_confirmed: bool
+    can_be_approved: bool
+
+
+def list_applicants(*, reader: User) -> Sequence[Applicant]:
+    """Return the 50 applicants who have waited longest, those who can be approved first.
+
+    Raises NotPermitted unless the reader is staff.
+    """
+    require_staff(reader)
+    applicants = _select_applicants().annotate(is_confirmed=_has_confirmed())
+    order = ("-is_confirmed", "created_at", "pk") if settings.SENDS_MAIL else ("created_at", "pk")
+    return [
+        Applicant(
+            id=one.pk,
+            name=one.name,
+            email=one.email or "",
+            town=one.location or "",
+            reason=one.application_reason or "",
+            since=one.created_at,
+            is_confirmed=one.is_confirmed,
+            can_be_approved=one.is_confirmed or not settings.SENDS_MAIL,
+        )
+        for one in applicants.order_by(*order)[:SHOWN]
+    ]
 
 
 def read_applicants_waiting() -> Waiting:

@@ -59,13 +59,12 @@ def compose_applicants_waiting(member_id: UUID) -> Letter | None:
     waited = ngettext("The longest has waited for %(days)d day.", "The longest has waited for %(days)d days.", days) % {
         "days": days
     }
-    address = f"{settings.SITE_ADDRESS}{reverse('admin:accounts_user_changelist')}"
     return Letter(
         said,
         [
             _("%(said)s. Until you approve them they can read, and neither ask nor offer.") % {"said": said},
             *([waited] if days else []),
-            Action(_("See who waits"), f"{address}?verification_status__exact=pending"),
+            Action(_("See who waits"), f"{settings.SITE_ADDRESS}{reverse('admin:applicants')}"),
         ],
         name=User.objects.get(pk=member_id).name,
     )
