@@ -95,12 +95,13 @@ class ReportAdmin(ReadOnlyAdmin):
             daily_limit=typed.get("daily_limit", ""),
         )
         self.message_user(request, "Done. The member is told, and so is who reported it.", messages.SUCCESS)
-        return redirect("admin:moderation_report_change", report_id)
+        # With the access that shows the message, for whoever goes on.
+        return redirect(request.get_full_path())
 
     def _undo(self, request: HttpRequest, reader: User, report_id: UUID) -> HttpResponse:
         acts.undo_act(actor=reader, act_id=parse_uuid(request.POST["undo"]), reason=request.POST.get("undo_reason", ""))
         self.message_user(request, "Undone. The member is told.", messages.SUCCESS)
-        return redirect("admin:moderation_report_change", report_id)
+        return redirect(request.get_full_path())
 
     def _settle(self, request: HttpRequest, reader: User, report_id: UUID) -> HttpResponse:
         report = services.settle_report(actor=reader, report_id=report_id, outcome=request.POST.get("outcome", ""))

@@ -76,7 +76,7 @@ function prepare(section) {
       showFailure("You are signed out.", "", false);
       failure
         .querySelector("[data-failure-message]")
-        .replaceChildren(signInLink(`${form.getAttribute("action")}?offer=1#offer`));
+        .replaceChildren(signInLink(`${form.getAttribute("action")}?offer=1#id_initial_message`));
     } else if (mayPass(answer)) showFailure("Failed to start conversation.", sentence(answer), true);
     else showFailure("", sentence(answer) || "This could not be sent. Please reload the page and try again.", false);
   }
