@@ -230,6 +230,9 @@ def list_states(world: World) -> Iterator[State]:
     yield State("restricted thread", rude, f"/messages/{hidden}", _refused_message)
     yield State("restricted offer", rude, f"/requests/{world.open.pk}?offer=1")
 
+    for address in ("/requests", "/admin/", "/admin/applicants/", "/admin/unanswered/"):
+        yield State(f"{address} for staff", world.sam, address)
+    yield State("nobody ticked", world.sam, "/admin/applicants/", press("Approve"))
     yield State("reports", world.sam, "/admin/moderation/report/")
     yield State("a report that was acted on", world.sam, f"/admin/moderation/report/{report}/change/")
     yield State("messages to staff", world.sam, "/admin/contact/contactmessage/")
