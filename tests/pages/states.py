@@ -192,6 +192,11 @@ def _failed_offer(page: Page) -> None:
     page.unroute("**/api/messaging/**")
 
 
+def _nobody_ticked(page: Page) -> None:
+    press("Approve")(page)
+    page.locator("[role=alert]").wait_for()
+
+
 def _menus(page: Page) -> None:
     """Open whatever unfolds."""
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
@@ -232,7 +237,7 @@ def list_states(world: World) -> Iterator[State]:
 
     for address in ("/requests", "/admin/", "/admin/applicants/", "/admin/unanswered/"):
         yield State(f"{address} for staff", world.sam, address)
-    yield State("nobody ticked", world.sam, "/admin/applicants/", press("Approve"))
+    yield State("nobody ticked", world.sam, "/admin/applicants/", _nobody_ticked)
     yield State("reports", world.sam, "/admin/moderation/report/")
     yield State("a report that was acted on", world.sam, f"/admin/moderation/report/{report}/change/")
     yield State("messages to staff", world.sam, "/admin/contact/contactmessage/")
