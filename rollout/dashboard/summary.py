@@ -9,12 +9,12 @@ from rollout.targeting.state import environment_disables
 
 
 def describe_rollout() -> str:
-    """Say who is in the new messaging, and which decisions wait."""
+    """Say who is in V2, and which decisions wait."""
     state = snapshot.read_now()
     if state.stage != DISABLED and (environment_disables() or state.holds_v2_off):
-        sentences = [f"In the new messaging: nobody, although the stage is {state.stage.title}."]
+        sentences = [f"In V2: nobody, although the stage is {state.stage.title}."]
     else:
-        sentences = [f"In the new messaging: {state.stage.members[0].lower()}{state.stage.members[1:]}."]
+        sentences = [f"In V2: {state.stage.members[0].lower()}{state.stage.members[1:]}."]
     if pending := Proposal.objects.filter(state=ProposalState.PENDING, from_version=state.version).count():
         sentences.append(f"To approve or refuse: {count(pending, 'promotion')}.")
     if due := len(root_causes.list_due()):

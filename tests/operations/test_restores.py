@@ -21,6 +21,8 @@ from tests import databases
 from tests.operations.conftest import Copy, ask, url
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 Backup = tuple[Path, Manifest]
 At = Callable[[str], None]
 

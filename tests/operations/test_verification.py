@@ -15,6 +15,8 @@ from carecollective.serving.management.commands.serve import Command as Serve
 from tests import databases
 from tests.operations.conftest import Copy, ask, url
 
+pytestmark = pytest.mark.slow
+
 
 def verify(database: str, *arguments: str, role: str = "web") -> str:
     return databases.manage(settings.DATA_DIR, database, "verify_messaging", *arguments, role=role).stdout

@@ -11,6 +11,8 @@ import pytest
 
 from carecollective.web import server_limits
 
+pytestmark = pytest.mark.slow
+
 Place = tuple[str, int]
 SIGN_IN = b"POST /api/auth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WRONG = b'{"email": "nobody@example.org", "password": "wrong"}'

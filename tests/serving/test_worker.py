@@ -78,6 +78,7 @@ def test_a_task_that_fails_is_tried_again_and_fails_alone(working, caplog):
     assert f"worker task {HERE}.fail failed" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_stuck_task_is_in_the_heartbeat_and_once_in_the_log(working, monkeypatch, caplog):
     monkeypatch.setattr(worker, "STUCK_SECONDS", 1)
     working("hang", "tick")
@@ -138,6 +139,7 @@ def test_tasks_go_on_after_their_connections_are_cut(working, connect_as):
     wait_for(lambda: runs[-1] != first, seconds=10)
 
 
+@pytest.mark.slow
 def test_a_standby_does_nothing_until_the_first_has_ended(working):
     first = working("tick")
     wait_for(lambda: runs, seconds=10)

@@ -90,7 +90,7 @@ def test_the_home_lists_what_waits_with_its_age_and_one_link(waits, staff, signe
         assert page.count(f'href="{line.path.replace("&", "&amp;")}"') >= 1
         assert client.get(line.path).status_code == 200
     assert "Came 2\xa0days ago" in page
-    assert "In the new messaging: everybody" in page
+    assert "In V2: everybody" in page
     assert 'href="/admin/rollout/"' in page
     assert NOTHING not in page
     assert "Nobody has offered" in client.get("/admin/unanswered/").content.decode()
@@ -102,7 +102,7 @@ def test_what_staff_may_not_see_is_not_counted_for_them(waits, sam, signed_in):
     assert header(client) == "5"
     page = client.get("/admin/").content.decode()
     assert "alert" not in re.sub(r"<(script|link)[^>]*>", "", page)
-    assert "In the new messaging" not in page
+    assert "In V2" not in page
 
 
 def test_what_is_done_waits_no_more(waits, sam, signed_in):
@@ -196,9 +196,9 @@ def test_more_than_99_are_shown_as_99_and_more(sam, member, signed_in):
 
 def test_the_rollout_in_one_line_says_what_waits_for_a_decision(stage):
     stage("disabled")
-    assert describe_rollout() == "In the new messaging: nobody."
+    assert describe_rollout() == "In V2: nobody."
     stage("percentage:10")
-    assert describe_rollout() == "In the new messaging: staff, testers and 10% of members."
+    assert describe_rollout() == "In V2: staff, testers and 10% of members."
 
 
 def test_mail_that_waits_to_be_tried_again_is_not_put_aside(member):

@@ -24,6 +24,11 @@ BASE: dict[str, Any] = {"at": NOW, "stage": Stage.parse("percentage:10"), "stage
 DAY = 86_400.0
 
 
+def busy(*month: int) -> Any:
+    """A month with so many operations that `make test-fast` does without it."""
+    return pytest.param(*month, marks=pytest.mark.slow)
+
+
 def judged(**seen: Any) -> list[str]:
     return [finding.rule.kind for finding in evaluate_rules(Evidence(**{**BASE, **seen}))]
 
@@ -128,7 +133,7 @@ def test_every_rule_has_its_words() -> None:
     assert all(INVARIANTS.values())
 
 
-@pytest.mark.parametrize(("per_day", "months"), [(60, 12), (400, 6), (3000, 2)])
+@pytest.mark.parametrize(("per_day", "months"), [(60, 12), busy(400, 6), busy(3000, 2)])
 def test_no_healthy_month_turns_v2_off_or_alerts_anybody(per_day: int, months: int) -> None:
     """Starts and sends come at random; one in 200 fails, and the last stage of the rollout lasts the whole month."""
     for month in range(months):
@@ -147,7 +152,9 @@ def test_a_break_of_v2_is_noticed_at_the_first_failing_operations() -> None:
 
 
 @pytest.mark.parametrize("usual", [True, False])
-@pytest.mark.parametrize(("per_day", "members", "months"), [(20, 6, 24), (60, 25, 12), (400, 150, 6), (3000, 900, 1)])
+@pytest.mark.parametrize(
+    ("per_day", "members", "months"), [(20, 6, 24), (60, 25, 12), busy(400, 150, 6), busy(3000, 900, 1)]
+)
 def test_no_healthy_month_is_refused_more_than_before(per_day: int, members: int, months: int, usual: bool) -> None:
     """Members are refused now and then, and some try the same again and again."""
     before = (
