@@ -136,7 +136,7 @@ def test_after_thirty_days_the_answer_comes_back(write, owner, thread, monkeypat
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("x" * 1001, "shorten"), (QUOTE.strip(), "write a message first"), ("\u200b", "write a message first")],
+    [("x" * 1001, "shorten"), (QUOTE.strip(), "found no words of yours"), ("\u200b", "write a message first")],
     ids=["too long", "nothing", "invisible"],
 )
 def test_what_the_page_would_refuse_comes_back_with_its_text(write, owner, thread, helper, text, said):

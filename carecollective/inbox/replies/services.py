@@ -54,6 +54,13 @@ class ReplyExpired(InvalidInput):
     message = _("The address of your answer was valid for thirty days, and they are over.")
 
 
+class ReplyEmpty(InvalidInput):
+    message = _(
+        "We found no words of yours in it. Please answer this mail: write above what your program quotes, and leave that as it "
+        "is."
+    )
+
+
 def receive_mail(raw: bytes, *, recipient: str = "") -> Received:
     """Post the reply that a mail holds; once, however often it is delivered.
 
@@ -72,6 +79,8 @@ def receive_mail(raw: bytes, *, recipient: str = "") -> Received:
     try:
         if is_expired(address):
             raise ReplyExpired
+        if not mail.words:
+            raise ReplyEmpty
         sent = send_message(actor=member, conversation_id=conversation_id, content=mail.words, message_id=key)
     except IdempotencyConflict:
         return Received.REPEATED
