@@ -195,6 +195,10 @@ SELECT version, continued_as, asked, blocked_by_me,
        (SELECT array_agg(coalesce(report.message_id, report.conversation_id)) FROM moderation_report report
         WHERE report.reporter_id = %(reader)s AND report.conversation_id = found.id AND report.about = 'message'),
        -- As it was before this statement moved it.
-       (SELECT read_to FROM inbox_readpointer WHERE member_id = %(reader)s AND conversation_id = found.id)
+       (SELECT read_to FROM inbox_readpointer WHERE member_id = %(reader)s AND conversation_id = found.id),
+       -- For a visit alone: what asks every few seconds, or sends, need not know.
+       CASE WHEN %(mark)s THEN (
+         SELECT max(notice.until) FROM public.moderation_notices() notice
+         WHERE notice.restriction = 'no_messages' AND notice.undone_at IS NULL AND notice.until > clock_timestamp()) END
 FROM found
 """

@@ -167,6 +167,7 @@ class Thread:
     continued_as: UUID | None = None
     asked_to_continue: bool = False  # for the helper: the requester has asked
     may_reopen: bool = False
+    writing_paused_until: datetime | None = None  # by staff, and only known when somebody visits the thread
     site_words: Sequence[MessageRecord] = ()  # only pages ask for them
 
     @property

@@ -62,6 +62,7 @@ class Location:
     hidden: Sequence[UUID] | None
     reported: Sequence[UUID] | None
     read_to: datetime | None
+    writing_paused_until: datetime | None
 
 
 def list_conversations(
@@ -274,6 +275,7 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
         read_only=read_only,
         read_to=location.read_to,
         may_reopen=read_only is ReadOnlyReason.CLOSED and _may_reopen(location, reader, was_kept=False),
+        writing_paused_until=location.writing_paused_until,
     )
 
 
@@ -308,6 +310,7 @@ def _legacy_thread(found: v1.LegacyThread, reader: User, location: Location) -> 
         continued_as=location.continued_as,
         asked_to_continue=location.asked_to_continue,
         may_reopen=read_only is ReadOnlyReason.CLOSED and _may_reopen(location, reader, was_kept=True),
+        writing_paused_until=location.writing_paused_until,
     )
 
 

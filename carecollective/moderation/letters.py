@@ -114,6 +114,8 @@ def _taken_back(notice: Notice) -> str:
         case ActKind.DEACTIVATE:
             return _("We have taken something back: your account is open again, and you can sign in as before.")
         case ActKind.RESTRICT:
-            return _("We have taken something back: you can write and offer help again as before.")
+            return _(
+                "We have taken something back: the pause that we told you of is over. We are sorry for the trouble."
+            )
         case _warned:
             return _("We have taken something back: our note to you no longer holds. We are sorry for the trouble.")

@@ -102,7 +102,12 @@ def test_a_restriction_of_all_writing_holds_everywhere(
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied")
     with nothing_written(), pytest.raises(DatabaseError, match="row-level security"):
         insert_message(version, key, helper, owner)
+    page = signed_in(helper).get(f"/messages/{key}").content.decode()
+    assert "Your messages are paused until" in page
+    assert 'name="message"' not in page
+    assert "Your messages are paused" not in signed_in(owner).get(f"/messages/{key}").content.decode()
     acts.undo_act(actor=moderator, act_id=done.pk, reason="Enough")
+    assert 'name="message"' in signed_in(helper).get(f"/messages/{key}").content.decode()
     assert send_message(actor=helper, conversation_id=key, content="Sorry.").is_new
 
 
