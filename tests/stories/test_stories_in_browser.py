@@ -183,7 +183,8 @@ def test_a_moderator_stops_a_threat_within_a_few_pages(open_page, post, member, 
     )
     told = post.letter_to(SAM)
     assert told.subject == "1 report waits"
-    page = open_page("/help", sam, viewport=DESKTOP)
+    page = open_page("/admin/", sam, viewport=DESKTOP)
+    expect(page.get_by_role("link", name="1 report to look at")).to_be_visible()
     pages = []
     page.on("framenavigated", lambda frame: pages.append(frame.url))
     page.goto(told.link)
@@ -206,6 +207,8 @@ def test_a_moderator_stops_a_threat_within_a_few_pages(open_page, post, member, 
     expect(page.get_by_text("Done. The member is told").last).to_be_visible()
     # From the mail: list, report, message, a slip, hidden, restricted.
     assert len(pages) == 6, pages
+    page.goto("/admin/")
+    expect(page.get_by_text("Nothing waits.")).to_be_visible()
 
     assert post.letter_to(WILMA).subject == "What came of your report at Care Collective"
     kind = [letter.text for letter in post.letters_to(BEN)]
