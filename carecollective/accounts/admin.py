@@ -17,13 +17,12 @@ from django.utils.translation import ngettext
 
 from carecollective.accounts.applicants.views import applicants
 from carecollective.accounts.models import User, VerificationStatus
+from carecollective.accounts.names.rules import clean_name_by_staff, is_taken_by_staff
 from carecollective.accounts.services import (
     CHANGED_BY_STAFF,
     LINKED_BY_STAFF,
     approve_member,
-    clean_name,
     fingerprint_of,
-    is_taken_by_staff,
     reject_member,
 )
 from carecollective.accounts.sign_in.passwords import send_password_link
@@ -59,7 +58,7 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_name(self) -> str:
         try:
-            return clean_name(self.cleaned_data["name"])
+            return clean_name_by_staff(self.cleaned_data["name"], of=self.instance)
         except ValidationRefused as refusal:
             raise forms.ValidationError(refusal.fields["name"]) from None
 
@@ -71,7 +70,9 @@ class MemberForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(
                 _("Somebody has changed this member since you opened the page. Please look again.")
             )
-        if found.get("is_staff", stored.is_staff) and is_taken_by_staff(found.get("name", stored.name), by=stored):
+        name = found.get("name", stored.name)
+        counts = name != stored.name or found.get("is_staff", stored.is_staff)
+        if counts and is_taken_by_staff(name, by=stored):
             raise forms.ValidationError(
                 _(
                     "Another member of staff has this name. What staff do is on record under their names: please tell them apart."

@@ -24,6 +24,7 @@ from knox.settings import knox_settings
 from carecollective.accounts.allauth.mfa_forms import takes_code
 from carecollective.accounts.letters.membership import APPROVED_MAIL, REJECTED_MAIL
 from carecollective.accounts.models import User, VerificationStatus
+from carecollective.accounts.names.rules import read_name
 from carecollective.accounts.sign_in.addresses import EMAIL_MAX, clean_address, is_confirmed
 from carecollective.accounts.sign_in.second_factor import needs_second_factor
 from carecollective.accounts.taken_address import tell_member
@@ -33,7 +34,6 @@ from carecollective.core.rate_limits import count_client_use, sign_ups
 from carecollective.core.text import can_be_kept, read_text
 from carecollective.mail.queue import queue_mail
 
-NAME_MAX = 100
 LOCATION_MAX = 100
 REASON_MAX = 500
 WANTED_PATH_MAX = 500
@@ -113,7 +113,7 @@ def sign_up(
     too many from one IP address.
     """
     refused: dict[str, list[Any]] = {}
-    texts = {"email": clean_address(email, refused), "name": _name(name, refused)}
+    texts = {"email": clean_address(email, refused), "name": read_name(name, refused=refused)}
     for field, value, longest in (("location", location, LOCATION_MAX), ("reason", reason, REASON_MAX)):
         texts[field] = _short_text(field, value, longest, refused)
     applicant = User(pk=key or uuid4(), email=texts["email"], name=texts["name"], location=texts["location"] or None)
@@ -156,7 +156,7 @@ def create_administrator(*, email: Any, name: Any, although_there_is_one: bool =
     member = User.objects.select_for_update(no_key=True).filter(email=address).first()
     if member is None:
         refused: dict[str, list[Any]] = {}
-        member = User(email=clean_address(email, refused), name=_name(name, refused))
+        member = User(email=clean_address(email, refused), name=read_name(name, refused=refused))
         if refused:
             raise ValidationRefused(refused)
         member.set_unusable_password()
@@ -180,20 +180,6 @@ def create_administrator(*, email: Any, name: Any, although_there_is_one: bool =
     return member
 
 
-def clean_name(value: Any) -> str:
-    """Return a name as one line of at most 100 characters. Raises ValidationRefused naming `name`."""
-    refused: dict[str, list[Any]] = {}
-    name = _name(value, refused)
-    if refused:
-        raise ValidationRefused(refused)
-    return name
-
-
-def is_taken_by_staff(name: str, *, by: User) -> bool:
-    """Tell whether another member of staff has this name: logs of what staff did could not tell them apart."""
-    return User.objects.filter(is_staff=True, name__iexact=name).exclude(pk=by.pk).exists()
-
-
 def fingerprint_of(member: User) -> str:
     """Return a digest of everything that staff may change of a member, for optimistic locking."""
     state = {name: getattr(member, name) for name in CHANGED_BY_STAFF} | {
@@ -208,7 +194,7 @@ def update_profile(*, actor: User, name: Any, location: Any) -> None:
     Staff cannot rename themselves, because logs record what they do by name.
     """
     refused: dict[str, list[Any]] = {}
-    new_name = _name(name, refused)
+    new_name = read_name(name, refused=refused, of=actor)
     new_location = _short_text("location", location, LOCATION_MAX, refused)
     if "name" not in refused and actor.is_staff and new_name != actor.name:
         refused["name"] = [
@@ -322,13 +308,6 @@ def prune_sessions_and_tokens() -> int:
     sessions, _by_model = Session.objects.filter(expire_date__lt=ClockTimestamp()).delete()
     tokens, _by_model = AuthToken.objects.filter(expiry__lt=ClockTimestamp()).delete()
     return int(sessions + tokens)
-
-
-def _name(value: Any, refused: dict[str, list[Any]]) -> str:
-    name = _short_text("name", value, NAME_MAX, refused)
-    if "name" not in refused and not name:
-        refused["name"] = [_("Please tell us your name.")]
-    return name
 
 
 def _short_text(field: str, value: Any, longest: int, refused: dict[str, list[Any]]) -> str:

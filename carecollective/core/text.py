@@ -9,6 +9,8 @@ from django.utils.translation import ngettext_lazy
 
 from carecollective.core.errors import ValidationRefused
 
+# What the site calls itself where a person's name would stand.
+SITE_NAME = "Care Collective"
 MESSAGE_MAX = 1000
 INITIAL_MESSAGE_MIN = 10
 

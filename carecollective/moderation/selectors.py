@@ -15,6 +15,7 @@ from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
 from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput
+from carecollective.core.text import SITE_NAME
 from carecollective.core.waiting import Waiting
 from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.selectors import find_request
@@ -303,4 +304,4 @@ def _names(members: Sequence[UUID | None]) -> dict[UUID, str]:
 
 def _author(author_id: UUID | None, names: dict[UUID, str]) -> str:
     """Return an author's name; what the legacy system wrote by itself has no author."""
-    return names.get(author_id, "") if author_id else "Care Collective"
+    return names.get(author_id, "") if author_id else SITE_NAME

@@ -12,7 +12,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-SITE_NAME = "Care Collective"
+from carecollective.core.text import SITE_NAME
 
 
 class MFAAdapter(DefaultMFAAdapter):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 from carecollective.accounts.models import MailPace, User
 from carecollective.accounts.preferences.services import is_quiet_now, read_preferences, wants_mail
 from carecollective.core.database import ClockTimestamp, read_clock
+from carecollective.core.text import SITE_NAME
 from carecollective.inbox.models import ConversationMail, Notification
 from carecollective.inbox.notifications.unread import News, Said, read_news
 from carecollective.inbox.replies.addresses import make_reply_address
@@ -170,5 +171,5 @@ def _senders(news: Sequence[News]) -> frozenset[UUID]:
 
 def _names(said: Sequence[Said]) -> str:
     """Name who wrote; in a legacy conversation that may be more than one, and the site itself."""
-    names = dict.fromkeys(one.sender or "Care Collective" for one in said)
+    names = dict.fromkeys(one.sender or SITE_NAME for one in said)
     return _(" and ").join(names)

@@ -1,0 +1,1 @@
+"""Which names a member may take: one line, readable, and nobody else's."""
