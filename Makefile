@@ -21,10 +21,10 @@ run: setup  ## Start the site with its database and worker; Ctrl-C stops all of 
 	@exec $(MANAGE) serve
 
 test: setup-dev  ## Run the whole test suite, in a real browser too
-	@exec $(PY) -m pytest -n 2 --dist loadgroup --durations=20
+	@.ci/in_memory $(PY) -m pytest -n 2 --dist loadgroup --durations=20
 
 test-fast: setup-dev  ## Run the suite without browser, faults and whatever else takes long: the inner loop
-	@exec $(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not browser"
+	@.ci/in_memory $(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not browser"
 
 coverage: setup-dev  ## Run the suite and measure it: 90% of the whole, every branch of the services
 	@rm -f .coverage .coverage.*
@@ -33,7 +33,7 @@ coverage: setup-dev  ## Run the suite and measure it: 90% of the whole, every br
 	@$(PY) -m coverage report --include='*/services.py' --fail-under=100
 
 faults: setup-dev  ## Break everything in full: kills, locks, a full disk, a lost answer; print what held (some minutes)
-	@exec env FAULTS=full $(PY) -m pytest tests/faults tests/properties tests/races tests/rollout/guard/test_takeover.py tests/takeover/test_variants.py -p no:randomly
+	@exec env FAULTS=full .ci/in_memory $(PY) -m pytest tests/faults tests/properties tests/races tests/rollout/guard/test_takeover.py tests/takeover/test_variants.py -p no:randomly
 
 test-postgres: setup-dev  ## Run the tests of the database on another version: make test-postgres PG=15 (to 18)
 	@programs="$$(PYTHONPATH=. $(PY) .ci/postgres_binaries.py $(PG))" && \
