@@ -12,7 +12,7 @@ from django.apps import AppConfig
 from django.db import connection, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from carecollective.core.catalog.comparison import find_differences, owning_table
+from carecollective.core.catalog.comparison import find_catalog_differences, owning_table
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.database import fetch_all
 from carecollective.operations.contents import TableContents, read_table
@@ -214,6 +214,6 @@ def _repairs_of_v2(cursor: Any) -> list[str]:
     live = read_live_catalog(cursor)
     return [
         write_repair(difference, live)
-        for difference in find_differences(live)
+        for difference in find_catalog_differences(live)
         if {owning_table(difference.name), difference.name.rpartition(" to ")[0]} & set(V2_TABLES)
     ]

@@ -9,7 +9,7 @@ from django.core.checks import Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 
-from carecollective.core.catalog.comparison import CRITICAL_SETTINGS, Difference, find_differences, split_name
+from carecollective.core.catalog.comparison import CRITICAL_SETTINGS, Difference, find_catalog_differences, split_name
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import load_snapshot
 
@@ -65,7 +65,7 @@ def find_dangers() -> Iterator[Danger]:
         live = read_live_catalog(cursor)
     for name, is_superuser, bypasses, reachable, _member in roles:
         yield from _dangers_of_role(name, is_superuser, bypasses, reachable)
-    differences = list(find_differences(live))
+    differences = list(find_catalog_differences(live))
     for table in secured:
         if table not in live.facts["Tables"]:
             yield Danger("core.E006", f"The table {table} is missing: `manage.py verify_messaging` says what to do.")

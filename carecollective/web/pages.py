@@ -169,7 +169,7 @@ class RawForm(forms.Form):
 
 
 class IdempotentForm(RawForm):
-    """A form that can be sent twice without being stored twice."""
+    """A form with a key, under which its service stores what was sent once, however often it comes."""
 
     id = forms.Field(initial=uuid4, widget=forms.HiddenInput)
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from carecollective.core.catalog.comparison import Difference, find_differences, owning_table
+from carecollective.core.catalog.comparison import Difference, find_catalog_differences, owning_table
 from carecollective.core.catalog.reader import LiveCatalog, read_live_catalog
 from carecollective.core.catalog.snapshot import DatabaseSnapshot, load_snapshot
 from carecollective.operations.verification.remedies import find_remedy, write_repair
@@ -103,7 +103,7 @@ def in_batches(mutants: Iterable[CatalogMutant]) -> Iterator[Sequence[CatalogMut
 def look(session: "psycopg.Connection[Any]") -> tuple[LiveCatalog, Sequence[Difference]]:
     with session.transaction():
         live = read_live_catalog(session.cursor())
-    return live, list(find_differences(live))
+    return live, list(find_catalog_differences(live))
 
 
 def cure(session: "psycopg.Connection[Any]", live: LiveCatalog, found: Sequence[Difference]) -> Sequence[Difference]:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from carecollective.core.catalog.comparison import find_differences
+from carecollective.core.catalog.comparison import find_catalog_differences
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import PATH, write_snapshot
 from tests import databases
@@ -29,7 +29,7 @@ def test_every_role_reads_the_same(connect_as: Connect, role: str) -> None:
     session = connect_as(role)
     session.execute("SET search_path = elsewhere, public")
     live = read_live_catalog(session.cursor())
-    assert list(find_differences(live)) == []
+    assert list(find_catalog_differences(live)) == []
     assert session.execute("SHOW search_path").fetchone() == ("elsewhere, public",)
 
 
@@ -38,7 +38,7 @@ def test_a_database_that_was_taken_over_is_as_agreed(template_database: str) -> 
     with psycopg.connect(databases.superuser_url(settings.DATA_DIR, name)) as session:
         live = read_live_catalog(session.cursor())
     assert not live.made_here
-    assert list(find_differences(live)) == []
+    assert list(find_catalog_differences(live)) == []
 
 
 def test_a_function_of_the_same_name_elsewhere_does_not_pass_as_ours(connect_as: Connect) -> None:
@@ -48,6 +48,6 @@ def test_a_function_of_the_same_name_elsewhere_does_not_pass_as_ours(connect_as:
     )
     session.execute("ALTER POLICY helper_opens ON conversations_v2 WITH CHECK (helper_id = elsewhere.current_member())")
     session.execute("SET LOCAL search_path = elsewhere, public")
-    (difference,) = find_differences(read_live_catalog(session.cursor()))
+    (difference,) = find_catalog_differences(read_live_catalog(session.cursor()))
     assert difference.name == "conversations_v2.helper_opens"
     assert "elsewhere.current_member()" in str(difference.found)

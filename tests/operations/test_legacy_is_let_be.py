@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.conf import settings
 
-from carecollective.core.catalog.comparison import Difference, find_differences, is_same
+from carecollective.core.catalog.comparison import Difference, find_catalog_differences, is_same
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import load_snapshot
 from tests import databases
@@ -101,7 +101,7 @@ def taken_over(template_database: str) -> Iterator["psycopg.Connection[Any]"]:
 def look(session: "psycopg.Connection[Any]", statements: str) -> Sequence[Difference]:
     with session.transaction(force_rollback=True):
         session.execute(statements.format(database=session.info.dbname).encode())
-        return list(find_differences(read_live_catalog(session.cursor())))
+        return list(find_catalog_differences(read_live_catalog(session.cursor())))
 
 
 @pytest.mark.parametrize("statements", LET_BE.values(), ids=LET_BE.keys())

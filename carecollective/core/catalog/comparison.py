@@ -51,7 +51,7 @@ class Difference:
     stops_start: bool
 
 
-def find_differences(live: LiveCatalog) -> Iterator[Difference]:
+def find_catalog_differences(live: LiveCatalog) -> Iterator[Difference]:
     """Yield the differences, without things of the legacy system's own that give our roles nothing."""
     snapshot, expected = live.snapshot, live.expected
     gone = {*expected["Tables"], *expected["Views"]} - {*live.facts["Tables"], *live.facts.get("Views", ())}

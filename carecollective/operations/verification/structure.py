@@ -6,7 +6,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.models import Field
 
-from carecollective.core.catalog.comparison import Difference, find_differences, owning_table
+from carecollective.core.catalog.comparison import Difference, find_catalog_differences, owning_table
 from carecollective.core.catalog.reader import Executes, LiveCatalog, read_live_catalog
 from carecollective.core.catalog.snapshot import Facts
 from carecollective.operations.verification.checks import Check, compare
@@ -78,7 +78,7 @@ def _count(facts: Facts, part: str, table: str) -> int:
 
 
 def _check_facts(live: LiveCatalog) -> Iterator[Check]:
-    differences = list(find_differences(live))
+    differences = list(find_catalog_differences(live))
     for part in sorted({*live.expected, *(difference.part for difference in differences)}):
         wrong = [difference for difference in differences if difference.part == part]
         summary = f"{len(live.expected.get(part, {}))} as agreed"
