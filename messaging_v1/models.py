@@ -11,6 +11,7 @@ from django.db import models
 from django.utils.translation import gettext as _
 
 from carecollective.help_requests.models import HelpRequest
+from carecollective.safety.models import HIDDEN_PLACEHOLDER
 
 
 class ConversationStatus(models.TextChoices):
@@ -71,7 +72,7 @@ def shown_content(content: str | None, *, is_deleted: bool, moderation_status: s
     if is_deleted:
         return _("This message was deleted.")
     if moderation_status in Message.WITHHELD_BY_MODERATORS:
-        return _("This message was removed by a moderator.")
+        return str(HIDDEN_PLACEHOLDER)
     return content or ""
 
 

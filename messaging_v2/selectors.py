@@ -6,10 +6,12 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 
 from carecollective.core.database import Member, model_from_json, row_as_json
 from carecollective.core.pagination import beyond_row
 from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
+from carecollective.safety.models import HIDDEN_PLACEHOLDER, HiddenMessage
 from messaging_v2.models import Conversation, Message
 
 THREAD_PAGE = 50
@@ -32,6 +34,8 @@ def conversation_of_pair(*, help_request_id: UUID, helper: Member) -> Conversati
 def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | None) -> ConversationThread:
     """Return the latest messages of a conversation, or the latest before one, in a single query.
 
+    What staff have hidden is a placeholder to everybody: nothing above reads its words from here.
+
     Raises ConversationNotFound, also for a conversation of others'; MessageNotFound when `before` is not of this one.
     """
     messages = Message.objects.filter(conversation=conversation_id)
@@ -43,7 +47,12 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
         .annotate(
             latest_messages=ArraySubquery(
                 latest.values(json=row_as_json("id", "sender_id", "content", "created_at", "updated_at"))
-            )
+            ),
+            hidden=ArraySubquery(
+                HiddenMessage.objects.filter(conversation_id=conversation_id).values(
+                    key=Coalesce("message_id", "conversation_id")
+                )
+            ),
         )
         .filter(pk=conversation_id)
         .first()
@@ -51,6 +60,12 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
     if conversation is None:
         raise ConversationNotFound
     found = [model_from_json(Message, row) for row in vars(conversation)["latest_messages"]]
+    hidden = vars(conversation)["hidden"]
+    if conversation.pk in hidden:
+        conversation.initial_message = str(HIDDEN_PLACEHOLDER)
+    for message in found:
+        if message.pk in hidden:
+            message.content = str(HIDDEN_PLACEHOLDER)
     return ConversationThread(conversation, found[:THREAD_PAGE][::-1], has_older=len(found) > THREAD_PAGE)
 
 

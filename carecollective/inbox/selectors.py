@@ -32,6 +32,7 @@ from carecollective.inbox.records import (
     WayOn,
 )
 from carecollective.messaging.errors import ConversationNotFound
+from carecollective.safety.models import HIDDEN_PLACEHOLDER
 from messaging_v1.models import Message as LegacyMessage
 from messaging_v1.models import shown_content
 from messaging_v2.models import Message
@@ -214,8 +215,7 @@ def _as_seen(record: MessageRecord, location: Location, staff: Container[UUID | 
     """Return the message as its reader may see it: a sentence in place of what staff have hidden."""
     key = record.id or location.conversation_id
     if key in (location.hidden or ()):
-        placeholder = shown_content(None, is_deleted=False, moderation_status="hidden")
-        record = replace(record, content=placeholder, is_withheld=True)
+        record = replace(record, content=str(HIDDEN_PLACEHOLDER), is_withheld=True)
     is_reported = key in (location.reported or ())
     is_staff = record.sender_id in staff and not record.is_system
     return replace(record, is_reported=is_reported, is_staff=is_staff) if is_reported or is_staff else record

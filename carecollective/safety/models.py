@@ -47,6 +47,10 @@ class Closing(models.Model):
         return f"Closing of {self.conversation_id}"
 
 
+# What its readers see in the place of a message that staff have hidden.
+HIDDEN_PLACEHOLDER = _("This message was removed by a moderator.")
+
+
 class HiddenMessage(models.Model):
     """A message that staff have hidden from its readers. Restoring it deletes this row; the message itself never changes.
 

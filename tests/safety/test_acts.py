@@ -6,9 +6,12 @@ import pytest
 from django.core import mail
 from django.db import DatabaseError
 
-from carecollective.accounts.models import User
+from carecollective.accounts.models import MailPace, User
+from carecollective.accounts.preferences.services import update_preferences
 from carecollective.core.database import acting_as
 from carecollective.core.errors import NotPermitted, ValidationRefused
+from carecollective.inbox.notifications.queue import queue_waiting
+from carecollective.inbox.notifications.unread import read_news
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
 from carecollective.inbox.services import offer_help, send_message
 from carecollective.mail.delivery import send_waiting
@@ -18,6 +21,7 @@ from carecollective.moderation.models import Act, Report
 from carecollective.moderation.selectors import get_reportable_message, list_notices
 from carecollective.moderation.services import report_member, report_message, settle_report
 from carecollective.safety.errors import DailyLimitReached, Restricted
+from messaging_v2.services import get_conversation_v2
 from tests.messaging.refusals import nothing_written, refused
 from tests.safety.conftest import VERSIONS
 from tests.safety.test_blocking import OFFER, execute_as
@@ -354,3 +358,45 @@ def test_staff_are_marked_in_a_thread(talk, helper, owner, signed_in, version):
     assert ">Staff<" not in signed_in(owner).get(f"/messages/{key}").content.decode()
     User.objects.filter(pk=helper.pk).update(is_staff=True)
     assert '<span class="tag status">Staff</span>' in signed_in(owner).get(f"/messages/{key}").content.decode()
+
+
+@VERSIONS
+@pytest.mark.parametrize("pace", [MailPace.SOON, MailPace.DAILY])
+def test_mail_neither_quotes_nor_counts_what_was_hidden(reported, moderator, helper, owner, settings, version, pace):
+    settings.MAIL_DELAY_SECONDS = 0
+    update_preferences(
+        actor=owner,
+        email_notifications=True,
+        quiet_hours_start=None,
+        quiet_hours_end=None,
+        shows_words=True,
+        mail_pace=pace,
+    )
+    key, _rude, report = reported(version)
+    act(moderator, report, "hide")
+    send_message(actor=helper, conversation_id=key, content="Kind words.")
+    news = [one.words for found in read_news(owner.pk) for one in found.said]
+    assert news == ["Hello, I can bring them.", "Kind words."]
+    if pace == MailPace.SOON:
+        queue_waiting()
+        send_waiting()
+        (letter,) = [one for one in mail.outbox if key.hex in str(one.body).replace("-", "")]
+        assert ("Kind words." in letter.body, "Rude words." in letter.body) == (True, False)
+
+
+def test_a_hidden_first_message_is_not_mailed(talk, moderator, owner, settings):
+    settings.MAIL_DELAY_SECONDS = 0
+    report = report_message(actor=owner, conversation_id=talk("v2"), message_id=None, reason="spam", words="")
+    act(moderator, report, "hide")
+    assert read_news(owner.pk) == []
+
+
+def test_the_operation_itself_returns_no_hidden_words(reported, moderator, helper, owner):
+    key, rude, report = reported("v2")
+    act(moderator, report, "hide")
+    first = report_message(actor=owner, conversation_id=key, message_id=None, reason="spam", words="")
+    act(moderator, first, "hide")
+    for reader in (helper, owner):
+        found = get_conversation_v2(actor=reader, conversation_id=key, reader_id=reader.pk)
+        assert [one.content for one in found.messages if one.pk == rude] == [PLACEHOLDER]
+        assert found.conversation.initial_message == PLACEHOLDER

@@ -22,6 +22,12 @@ _NOTIFIED = """
 _NOT_BLOCKED = """
 WHERE NOT EXISTS (SELECT FROM public.my_blocks() block WHERE block.by_me AND block.member_id = said.sender_id)
 """
+# The first message of a V2 conversation is hidden without an id of its own.
+_NOT_HIDDEN = """
+  AND NOT EXISTS (
+    SELECT FROM safety_hiddenmessage hidden WHERE hidden.conversation_id = c.id
+      AND hidden.message_id IS NOT DISTINCT FROM said.message_id)
+"""
 _V1 = f"""
 SELECT c.id, coalesce(request.title, ''), sender.id, sender.name, said.content, said.created_at, said.is_offer
 FROM ({_NOTIFIED.format(version="v1")}) n
@@ -30,7 +36,7 @@ JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = 
 LEFT JOIN help_requests request ON request.id = c.help_request_id
 LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = c.id
 JOIN LATERAL (
-  SELECT m.sender_id, m.content, m.created_at, coalesce(m.message_type::text, 'text') <> 'text' AS is_system,
+  SELECT m.id AS message_id, m.sender_id, m.content, m.created_at, coalesce(m.message_type::text, 'text') <> 'text' AS is_system,
     m.sender_id IS DISTINCT FROM request.user_id AND NOT EXISTS (
       SELECT FROM messages before WHERE before.conversation_id = c.id AND before.created_at < m.created_at) AS is_offer
   FROM messages m
@@ -40,7 +46,7 @@ JOIN LATERAL (
   ORDER BY m.created_at DESC, m.id DESC LIMIT {MESSAGES_AT_MOST}
 ) said ON true
 LEFT JOIN profiles sender ON sender.id = said.sender_id AND NOT said.is_system
-{_NOT_BLOCKED}
+{_NOT_BLOCKED}{_NOT_HIDDEN}
   AND NOT EXISTS (SELECT FROM safety_closing closing WHERE closing.conversation_id = c.id)
 ORDER BY c.id, said.created_at
 """  # noqa: S608 -- our own text
@@ -52,11 +58,11 @@ JOIN help_requests request ON request.id = c.help_request_id
 LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = c.id
 JOIN LATERAL (
   SELECT * FROM (
-    SELECT c.helper_id AS sender_id, c.initial_message AS content, c.created_at, c.id, true AS is_offer
+    SELECT c.helper_id AS sender_id, c.initial_message AS content, c.created_at, c.id, NULL::uuid AS message_id, true AS is_offer
     WHERE c.helper_id <> %(reader)s
       AND c.created_at > CASE WHEN pointer.read_to IS NULL THEN '-infinity' ELSE pointer.read_to END
     UNION ALL
-    SELECT m.sender_id, m.content, m.created_at, m.id, false
+    SELECT m.sender_id, m.content, m.created_at, m.id, m.id, false
     FROM messages_v2 m
     WHERE m.conversation_id = c.id AND m.sender_id <> %(reader)s
       AND m.created_at > CASE WHEN pointer.read_to IS NULL THEN '-infinity' ELSE pointer.read_to END
@@ -64,7 +70,7 @@ JOIN LATERAL (
   ORDER BY created_at DESC, id DESC LIMIT {MESSAGES_AT_MOST}
 ) said ON true
 LEFT JOIN profiles sender ON sender.id = said.sender_id
-{_NOT_BLOCKED}
+{_NOT_BLOCKED}{_NOT_HIDDEN}
 ORDER BY c.id, said.created_at
 """  # noqa: S608 -- our own text
 # The wish to go on in V2: over once the helper has, or once the request is no longer open.
