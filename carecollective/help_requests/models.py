@@ -1,7 +1,9 @@
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import ClockTimestamp
@@ -32,6 +34,7 @@ class RequestStatus(models.TextChoices):
 
 
 AVAILABLE = (RequestStatus.OPEN, RequestStatus.IN_PROGRESS)
+ENDS_SOON = timedelta(days=7)
 # The filter for a category, urgency or status of the legacy system that is empty or unknown to us.
 OTHER = "other"
 
@@ -70,6 +73,18 @@ class HelpRequest(models.Model):
     def is_available(self) -> bool:
         """Whether help can still be offered."""
         return self.status in AVAILABLE
+
+    @property
+    def takes_offers(self) -> bool:
+        """Whether members may offer help: available, and its owner still a member. It reads the owner."""
+        return self.is_available and self.user.is_active
+
+    @property
+    def ends_soon(self) -> bool:
+        """Whether it leaves the list within a week, unless its owner keeps it open."""
+        if self.status != RequestStatus.OPEN or self.is_ongoing or self.expires_at is None:
+            return False
+        return self.expires_at - timezone.now() < ENDS_SOON
 
 
 class StatusChange(models.Model):

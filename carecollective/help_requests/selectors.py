@@ -52,8 +52,11 @@ class _Folded(Func):
 
 
 def list_requests(*, filters: RequestFilters, cursor: Cursor | None = None, size: int = 20) -> Page[HelpRequest]:
-    """Return one page of requests with their owners, newest first. Each word of a search must be found."""
-    chosen = HelpRequest.objects.select_related("user")
+    """Return one page of requests with their owners, newest first. Each word of a search must be found.
+
+    Requests of somebody who is no member at the moment are not among them; they come back with their owner.
+    """
+    chosen = HelpRequest.objects.select_related("user").filter(user__is_active=True)
     for name, choices in _KNOWN.items():
         value = getattr(filters, name)
         if value == OTHER:

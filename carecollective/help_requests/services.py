@@ -93,12 +93,32 @@ def reopen_request(*, actor: User, help_request_id: UUID) -> HelpRequest:
     request = _change_status(actor, help_request_id, None, RequestStatus.OPEN, completed_at=None, cancelled_at=None)
     # After the look-up: somebody else's request is "not found" for every member. A refusal rolls the change back.
     require_approved(actor)
+    _start_lifetime(request)
+    return request
+
+
+@transaction.atomic
+def keep_request_open(*, actor: User, help_request_id: UUID) -> HelpRequest:
+    """Keep the member's own open request on the list for another thirty days from now.
+
+    Raises HelpRequestNotFound; StatusChangeRefused unless it is open; NotApproved.
+    """
+    request = lock_help_request(help_request_id)
+    if request.user_id != actor.pk:
+        raise HelpRequestNotFound
+    if request.status != RequestStatus.OPEN:
+        raise StatusChangeRefused
+    require_approved(actor)
+    _start_lifetime(request)
+    return request
+
+
+def _start_lifetime(request: HelpRequest) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE help_requests SET expires_at = clock_timestamp() + make_interval(days => %s) WHERE id = %s",
             [LIFETIME_DAYS, request.pk],
         )
-    return request
 
 
 def _change_status(

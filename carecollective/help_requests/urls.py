@@ -10,6 +10,7 @@ urlpatterns = [
     path("requests/<uuid:help_request_id>/complete", views.complete_request, name="request-complete"),
     path("requests/<uuid:help_request_id>/cancel", views.cancel_request, name="request-cancel"),
     path("requests/<uuid:help_request_id>/reopen", views.reopen_request, name="request-reopen"),
+    path("requests/<uuid:help_request_id>/keep-open", views.keep_request_open, name="request-keep-open"),
     path("api/help-requests", api.HelpRequestsView.as_view(), name="api-help-requests"),
     path("api/help-requests/<str:help_request_id>", api.HelpRequestView.as_view(), name="api-help-request"),
 ]

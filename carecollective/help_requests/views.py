@@ -77,3 +77,4 @@ def ask_for_help(request: MemberRequest) -> HttpResponse:
 complete_request = button_page(services.complete_request, "request-detail")
 cancel_request = button_page(services.cancel_request, "request-detail")
 reopen_request = button_page(services.reopen_request, "request-detail")
+keep_request_open = button_page(services.keep_request_open, "request-detail")

@@ -182,6 +182,8 @@ SITE: dict[tuple[str, str], Row] = {
     ("POST", "requests/<uuid:help_request_id>/cancel"): owners(AWAY),
     ("GET", "requests/<uuid:help_request_id>/reopen"): members(AWAY),
     ("POST", "requests/<uuid:help_request_id>/reopen"): owners(AWAY),
+    ("GET", "requests/<uuid:help_request_id>/keep-open"): members(AWAY),
+    ("POST", "requests/<uuid:help_request_id>/keep-open"): owners(AWAY),
     ("GET", "my/requests"): members(200),
     ("POST", "my/requests"): members(200),
     ("GET", "my/offers"): members(200),

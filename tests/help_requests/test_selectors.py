@@ -5,6 +5,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from carecollective.accounts.models import User
 from carecollective.core import errors
 from carecollective.core.pagination import Cursor
 from carecollective.help_requests.errors import HelpRequestNotFound
@@ -164,3 +165,18 @@ def test_one_request_is_found_with_its_owner(help_request):
     assert len(queries) == 1
     with refused(HelpRequestNotFound, "help_request_not_found", 404):
         find_request(uuid4())
+
+
+def test_requests_of_a_departed_owner_come_back_with_them(member, help_request, signed_in, api_client):
+    ada, ben = member(name="Ada"), member(name="Ben")
+    request = help_request(user=ada, title="Firewood")
+    client = signed_in(ben)
+    for is_there in (True, False, True):
+        User.objects.filter(pk=ada.pk).update(is_active=is_there)
+        assert titles() == ["Firewood"] * is_there
+        assert ("Firewood" in client.get("/requests").content.decode()) is is_there
+        listed = api_client(ben).get("/api/help-requests?status=open").json()["results"]
+        assert [one["title"] for one in listed] == ["Firewood"] * is_there
+        page = client.get(f"/requests/{request.pk}").content.decode()
+        assert ("Send" in page) is is_there
+        assert ("This request is not open at the moment" in page) is not is_there

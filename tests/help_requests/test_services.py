@@ -13,6 +13,7 @@ from carecollective.help_requests.services import (
     cancel_request,
     complete_request,
     expire_requests,
+    keep_request_open,
     post_request,
     reopen_request,
 )
@@ -179,3 +180,30 @@ def test_an_ongoing_request_has_no_end(help_request):
 def test_a_missing_request_cannot_be_locked(db):
     with refused(HelpRequestNotFound, "help_request_not_found", 404):
         lock_help_request(uuid4())
+
+
+def test_an_owner_keeps_an_open_request_on_the_list(member, help_request, signed_in):
+    ada = member()
+    soon = help_request(user=ada, expires_at=timezone.now() + timedelta(days=2))
+    client = signed_in(ada)
+    page = client.get(f"/requests/{soon.pk}").content.decode()
+    assert "It leaves the list on" in page
+    assert "Keep it open for another 30 days" in page
+    answer = client.post(f"/requests/{soon.pk}/keep-open")
+    assert (answer.status_code, stored(soon).expires_at > timezone.now() + timedelta(days=29)) == (302, True)
+    page = client.get(f"/requests/{soon.pk}").content.decode()
+    assert "It is on the list until" in page
+    assert "Keep it open" not in page
+
+
+def test_nobody_else_keeps_a_request_open_nor_one_that_is_over(member, help_request):
+    ada = member()
+    mine, over = help_request(user=ada), help_request(user=ada, status="completed")
+    other, rejected = member(), member(verification_status="rejected")
+    theirs = help_request(user=rejected)
+    with refused(HelpRequestNotFound, "help_request_not_found", 404):
+        keep_request_open(actor=other, help_request_id=mine.pk)
+    with refused(StatusChangeRefused, "help_request_unavailable", 400):
+        keep_request_open(actor=ada, help_request_id=over.pk)
+    with refused(NotApproved, "permission_denied", 403):
+        keep_request_open(actor=rejected, help_request_id=theirs.pk)

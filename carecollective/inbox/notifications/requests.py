@@ -141,8 +141,8 @@ def compose_request_expiring(member_id: UUID, reference: str) -> Letter | None:
         [
             _("“%(title)s” leaves the list on %(day)s.") % said,
             _("Did somebody help you? Then please mark it as completed, so that nobody offers in vain."),
-            Action(_("Open your request"), _request_link(request.pk)),
-            _("If you still need help, wait until that day: we write again, and one click puts it back on the list."),
+            _("If you still need help, one click on its page keeps it on the list for another thirty days."),
+            Action(_("Keep it open"), _request_link(request.pk)),
         ],
         name=request.user.name,
     )
