@@ -144,7 +144,7 @@ def test_a_stale_token_is_renewed_by_itself(open_page, addresses, kind):
     assert page.evaluate(DRAFTS) == []
 
 
-def test_what_is_typed_to_join_survives_and_the_password_is_never_kept(open_page, site):
+def test_what_is_typed_to_join_survives_but_not_the_password(open_page, site):
     page = open_page("/signup")
     page.wait_for_load_state("networkidle")
     for name, typed in (("name", "Vera"), ("email", "vera@example.org"), ("password", "three green apples")):

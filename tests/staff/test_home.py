@@ -171,7 +171,7 @@ def test_the_count_costs_staff_one_statement_for_each_kind(waits, sam, staff, si
     assert len(asked) == FOR_ANY_MEMBER + 6 + 1, asked
 
 
-def test_without_the_second_factor_that_is_required_nothing_is_counted(waits, sam, signed_in, settings, queries):
+def test_without_the_required_second_factor_nothing_is_counted(waits, sam, signed_in, settings, queries):
     settings.STAFF_MFA = "required"
     client = signed_in(sam)
     with queries() as asked:
