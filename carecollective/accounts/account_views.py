@@ -18,6 +18,7 @@ from carecollective.accounts.sign_in import addresses, passwords, sessions, toke
 from carecollective.accounts.sign_in.second_factor import has_second_factor
 from carecollective.core.database import read_clock
 from carecollective.core.errors import ValidationRefused
+from carecollective.web.middleware import is_speculative
 from carecollective.web.pages import CatchRefusals, focus_first_wrong_field, render_page
 
 
@@ -56,7 +57,10 @@ def show_account(request: MemberRequest) -> HttpResponse:
         "tokens": tokens.list_tokens(member=member),
         "sessions": sessions.list_sessions(member=member, current_key=request.session.session_key),
     }
-    return render_page(request, "accounts/account.html", context, refusal=refusal)
+    answer = render_page(request, "accounts/account.html", context, refusal=refusal)
+    if not is_speculative(request):
+        services.note_notices_seen(member)
+    return answer
 
 
 @member_page

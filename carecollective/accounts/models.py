@@ -65,6 +65,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     wanted_path = models.TextField(null=True, blank=True, editable=False)
     # Sessions and password links from before this moment are no longer valid.
     signed_out_at = models.DateTimeField(null=True, editable=False)
+    # When staff last did something about the member that they have not seen yet. It is on the row that each page reads.
+    unseen_notice_at = models.DateTimeField(null=True, editable=False)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]

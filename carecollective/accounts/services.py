@@ -206,6 +206,18 @@ def update_profile(*, actor: User, name: Any, location: Any) -> None:
     actor.save(update_fields=["name", "location"])
 
 
+def note_unseen_notice(member_id: UUID) -> None:
+    """Let every page of the member say that staff wrote to them, until they have opened their account page."""
+    User.objects.filter(pk=member_id).update(unseen_notice_at=ClockTimestamp())
+
+
+def note_notices_seen(member: User) -> None:
+    """Note that the member has seen what staff wrote, unless something newer came meanwhile."""
+    if member.unseen_notice_at is not None:
+        seen = User.objects.filter(pk=member.pk, unseen_notice_at=member.unseen_notice_at)
+        seen.update(unseen_notice_at=None)
+
+
 def approve_member(*, actor: User, member_id: UUID) -> None:
     """Approve a member. For an approved one, the earlier approval stays on record.
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
-from carecollective.accounts.services import get_member_managed_by, require_staff
+from carecollective.accounts.services import get_member_managed_by, note_unseen_notice, require_staff
 from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import DomainNotFound, InvalidInput, NotPermitted, ValidationRefused
 from carecollective.core.text import read_text
@@ -68,7 +68,7 @@ def act_on_report(
         act = Act.objects.create(kind=kind, member=member, report_id=report_id, staff=actor, **given, **done)
         if report.is_waiting and not report.is_legacy:
             settle_report(actor=actor, report_id=report_id, outcome=ReportOutcome.ACTION_TAKEN)
-        queue_mail(NOTICE, member.pk, reference=str(act.pk))
+        _tell(member, act)
         return act
 
 
@@ -101,9 +101,14 @@ def undo_act(*, actor: User, act_id: UUID, reason: Any) -> Act:
             case _:  # a warning: its words are taken back, and that is all
                 pass
         Act.objects.filter(pk=act.pk).update(undone_by=actor, undone_at=ClockTimestamp(), undone_reason=why)
-        queue_mail(NOTICE, member.pk, reference=str(act.pk))
+        _tell(member, act)
         act.refresh_from_db()
         return act
+
+
+def _tell(member: User, act: Act) -> None:
+    note_unseen_notice(member.pk)
+    queue_mail(NOTICE, member.pk, reference=str(act.pk))
 
 
 def _member_of(report: ReportSummary, actor: User) -> User:

@@ -88,6 +88,7 @@ def test_profiles_gain_what_signing_in_needs(takeover: Takeover) -> None:
         "signed_out_at",
         "kept_out_reason",
         "wanted_path",
+        "unseen_notice_at",
     }
 
 

@@ -400,3 +400,19 @@ def test_the_operation_itself_returns_no_hidden_words(reported, moderator, helpe
         found = get_conversation_v2(actor=reader, conversation_id=key, reader_id=reader.pk)
         assert [one.content for one in found.messages if one.pk == rude] == [PLACEHOLDER]
         assert found.conversation.initial_message == PLACEHOLDER
+
+
+def test_every_page_tells_of_an_act_until_it_was_read(reported, moderator, helper, signed_in):
+    _key, _rude, report = reported("v2")
+    told, client = "Our staff have written to you", signed_in(helper)
+    assert told not in client.get("/requests").content.decode()
+    done = act(moderator, report, "warn")
+    assert all(told in client.get(path).content.decode() for path in ("/requests", "/messages", "/help"))
+    client.get("/account", headers={"Sec-Purpose": "prefetch"})
+    assert told in client.get("/requests").content.decode()
+    page = client.get("/account").content.decode()
+    assert "Please be kind." in page
+    assert told not in page
+    assert told not in client.get("/requests").content.decode()
+    acts.undo_act(actor=moderator, act_id=done.pk, reason="It was a joke")
+    assert told in client.get("/requests").content.decode()
