@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.tokens import default_token_generator
+from django.utils import timezone
 from playwright.sync_api import Page
 
 from carecollective.accounts.models import User
@@ -191,6 +193,18 @@ def _nobody_ticked(page: Page) -> None:
     page.locator("[role=alert]").wait_for()
 
 
+def _closed_meanwhile(by: User, key: UUID) -> Callable[[Page], None]:
+    """Send a message, as without our scripts, into a thread that the other closed after it was opened."""
+
+    def act(page: Page) -> None:
+        page.fill(WRITE, "Shall I come by at ten?")
+        close_conversation(actor=by, conversation_id=key)
+        page.locator(f"form:has({WRITE})").evaluate("(form) => HTMLFormElement.prototype.submit.call(form)")
+        page.locator("#unsent").wait_for()
+
+    return act
+
+
 def _menus(page: Page) -> None:
     """Open whatever unfolds."""
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
@@ -225,6 +239,7 @@ def list_states(world: World) -> Iterator[State]:
     for address in ("/messages", "/my/requests", "/my/offers"):
         yield State(f"nothing at {address}", world.nobody, address)
 
+    yield State("told of an act on every page", rude, "/requests")
     yield State("restricted account", rude, "/account")
     yield State("restricted thread", rude, f"/messages/{hidden}")
     yield State("restricted offer", rude, f"/requests/{world.open.pk}?offer=1")
@@ -248,6 +263,8 @@ def list_states(world: World) -> Iterator[State]:
     ):
         yield State(address, ada, address)
     yield State("own request", ada, f"/requests/{world.own.pk}", _menus)
+    ending = world.make.help_request(user=ada, title="Milk", expires_at=timezone.now() + timedelta(days=3))
+    yield State("own request that ends soon", ada, f"/requests/{ending.pk}")
     yield State("own request completed", ada, f"/requests/{completed.pk}")
     yield State("somebody's request", ada, f"/requests/{world.other.pk}")
     yield State("a request taken back", ada, f"/requests/{cancelled.pk}")
@@ -271,6 +288,8 @@ def list_states(world: World) -> Iterator[State]:
         yield State(f"thread, {name}", ada, f"/messages/{key}")
     yield State("thread with its menus", ada, f"/messages/{world.mine}", _menus)
     yield State("a message that failed", ada, f"/messages/{world.mine}", _unsent)
+    shut = world.offer(by=world.ben, to=ada)
+    yield State("closed meanwhile", ada, f"/messages/{shut}", _closed_meanwhile(world.ben, shut))
     yield State("reported", ada, f"/messages/{world.offered}?reported=1")
     yield State("reporting a message", ada, f"/messages/{world.offered}/report")
     yield State("reporting refused", ada, f"/messages/{world.offered}/report", _refused("words", "Report it"))
