@@ -35,6 +35,7 @@ ALLOWED = {
     "carecollective/accounts/sign_in/sessions.py timezone.now": "as Django's own sessions do: a wrong clock only ends them sooner",
     "carecollective/contact/migrations/0001_contact_messages.py timezone.now": "the same default",
     "carecollective/contact/models.py timezone.now": "the writer may not read the row, so not what the database put there either",
+    "carecollective/help_requests/models.py timezone.now": "a wrong clock only offers sooner or later to keep a request open",
     "carecollective/inbox/replies/addresses.py time.time": "counts the days that an address for replies works",
     "carecollective/safety/errors.py timezone.localtime": "words a date that is given",
     "carecollective/inbox/views.py timezone.now": "a wrong clock only takes the same words, sent again, for new ones or old",

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.urls import resolve
+from django.utils import timezone
 from knox.models import AuthToken
 
 from carecollective.accounts.sign_in.passwords import send_password_link
@@ -21,6 +23,7 @@ from carecollective.mail.delivery import send_waiting
 from carecollective.web.openapi import published_document
 from tests.access.addresses import addresses
 from tests.access.world import PASSWORD, World
+from tests.factories import HelpRequestFactory
 from tests.hostile import corpus
 from tests.hostile.forms import Form, forms_of
 from tests.hostile.judge import Caller, Judge
@@ -80,7 +83,7 @@ def later(world: World, stage: Callable[..., None]) -> Sequence[str]:
     """Let all be over: closed, blocked, taken back and frozen.
 
     Return the pages that nobody is led to: of a password's link, of the conversation with whom the owner blocked, of what is
-    archived, and of the request that is done.
+    archived, of the request that is done, and of one that ends soon.
     """
     offered = offer_help(actor=world.stranger, help_request_id=world.untouched.pk, initial_message="I can drive you.")
     block_other(actor=world.owner, conversation_id=offered.conversation_id)
@@ -90,6 +93,7 @@ def later(world: World, stage: Callable[..., None]) -> Sequence[str]:
     archive(actor=world.owner, conversation_id=world.conversation)
     complete_request(actor=world.owner, help_request_id=world.help_request.pk)
     cancel_request(actor=world.owner, help_request_id=world.untouched.pk)
+    soon = HelpRequestFactory.create(user=world.owner, expires_at=timezone.now() + timedelta(days=3))
     stage("enabled", v1_writes=False)
     mail.outbox.clear()
     send_password_link(actor=world.superuser, member_id=world.helper.pk)
@@ -101,6 +105,7 @@ def later(world: World, stage: Callable[..., None]) -> Sequence[str]:
         f"/messages/{offered.conversation_id}",
         "/messages?show=archived",
         f"/requests/{world.help_request.pk}",
+        f"/requests/{soon.pk}",
     )
 
 
@@ -163,7 +168,9 @@ def test_no_text_in_a_form_that_is_there_only_later_is_our_fault(
 ) -> None:
     for caller, form in forms_shown_to(world, person, is_admin=False, also=later):
         if (
-            form.path.endswith(("/continue", "/ask", "/reopen", "/unblock", "/unarchive", "/thank", "/password"))
+            form.path.endswith(
+                ("/continue", "/ask", "/reopen", "/unblock", "/unarchive", "/thank", "/password", "/keep-open")
+            )
             or "/blocks/" in form.path
         ):
             send_all_of_it(caller, form, judge, share)

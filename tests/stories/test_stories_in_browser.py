@@ -221,5 +221,5 @@ def test_a_moderator_stops_a_threat_within_a_few_pages(open_page, post, member, 
     expect(restricted.get_by_text("Pay me")).to_have_count(0)
     expect(restricted.get_by_role("heading", name="Your messages are paused until")).to_be_visible()
     expect(restricted.locator("[name=message]")).to_have_count(0)
-    restricted.get_by_role("link", name="Your account page").click()
+    restricted.get_by_role("link", name="Your account page", exact=True).click()
     expect(restricted.get_by_text("Your offers and messages are paused.")).to_be_visible()
