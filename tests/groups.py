@@ -8,8 +8,8 @@ pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it.
 
 import pytest
 
-# Beside what is marked by itself: these start sites, take databases over, walk every address or mutant, or try a race
-# or a month some hundred times.
+# Beside what is marked by itself: these start sites, take databases over, walk every address or mutant, try a race
+# or a month some hundred times, or wait for a server that drips.
 SLOW = (
     "tests/access/",
     "tests/takeover/",
@@ -20,10 +20,13 @@ SLOW = (
     "tests/flows/",
     "tests/hostile/",
     "tests/migrations/",
+    "tests/mail/test_dripping.py",
+    "tests/operations/test_backup.py",
     "tests/operations/test_catalog_mutants.py",
     "tests/operations/test_drop_v2",
     "tests/operations/test_interrupted.py",
     "tests/operations/test_point_in_time.py",
+    "tests/policies/test_mutants.py",
     "tests/policies/test_rights.py",
     "tests/postgres/",
     "tests/properties/",
