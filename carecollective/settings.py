@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from carecollective.accounts.allauth.settings import *  # noqa: F403 -- Django and allauth read them
+from carecollective.accounts.sign_in.axes_settings import *  # noqa: F403 -- and axes these
 from carecollective.env import (
     NO_PROXIES,
     addresses,
@@ -335,20 +336,6 @@ LOGOUT_REDIRECT_URL = "requests"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 STAFF_SESSION_SECONDS = 12 * 3600
 SESSION_ENGINE = "carecollective.accounts.sign_in.sessions"
-AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = 0.5  # hours
-# Further attempts, also with the right password, do not lengthen a lock.
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_HANDLER = "carecollective.accounts.sign_in.throttling.AttemptHandler"
-AXES_USERNAME_FORM_FIELD = "username"
-AXES_USERNAME_CALLABLE = "carecollective.accounts.sign_in.throttling.throttle_username"
-AXES_CLIENT_IP_CALLABLE = "carecollective.core.client_ip.client_ip"
-AXES_DISABLE_ACCESS_LOG = True
-AXES_LOCKOUT_CALLABLE = "carecollective.accounts.views.locked_out"
-AXES_VERBOSE = False
-
 # Whether the staff site opens without a second factor: an app's code, a recovery code or a passkey.
 STAFF_MFA = read("STAFF_MFA", "optional", one_of("optional", "required"), "optional or required")
 

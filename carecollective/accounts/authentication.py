@@ -77,6 +77,6 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
         return found.user, found
 
 
-def member_of(request: Request) -> User:
+def member_of(request: HttpRequest | Request) -> User:
     """Return the member who is signed in by session or token, never one from the body."""
     return cast("User", request.user)

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import F, QuerySet
@@ -9,7 +9,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from carecollective.accounts.models import User
+from carecollective.accounts.authentication import member_of
 from carecollective.contact.models import ContactMessage
 from carecollective.contact.services import mark_answered
 from carecollective.core.database import acting_as
@@ -49,17 +49,13 @@ class ContactMessageAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # t
 
     @admin.action(description=_("Mark the selected messages as answered"))
     def mark_as_answered(self, request: HttpRequest, queryset: QuerySet[ContactMessage]) -> None:
-        marked = mark_answered(actor=_staff(request), message_ids=[message.pk for message in queryset])
+        marked = mark_answered(actor=member_of(request), message_ids=[message.pk for message in queryset])
         sentence = ngettext("%(count)d message is marked.", "%(count)d messages are marked.", marked)
         self.message_user(request, sentence % {"count": marked}, messages.SUCCESS)
 
 
 def _acting(request: HttpRequest, view: Callable[..., HttpResponse], *args: Any, **options: Any) -> HttpResponse:
     """Answer as the member of staff: the database shows the messages to staff alone."""
-    with acting_as(_staff(request)):
+    with acting_as(member_of(request)):
         response = view(request, *args, **options)
         return response.render() if isinstance(response, SimpleTemplateResponse) else response
-
-
-def _staff(request: HttpRequest) -> User:
-    return cast("User", request.user)

@@ -83,7 +83,7 @@ def compose_messages_waiting(member_id: UUID) -> Letter | None:
             _("%(said)s. Who writes hopes for an answer by e-mail within a day or two.") % {"said": said},
             Action(_("Read and answer"), address),
         ],
-        name=User.objects.get(pk=member_id).name,
+        name=member.name,
     )
 
 

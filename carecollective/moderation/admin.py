@@ -1,4 +1,4 @@
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -8,6 +8,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from carecollective.accounts.authentication import member_of
 from carecollective.accounts.models import User
 from carecollective.core.errors import DomainError, DomainNotFound, InvalidInput, NotPermitted, ValidationRefused
 from carecollective.moderation import acts, selectors, services
@@ -25,7 +26,7 @@ class ReportAdmin(ReadOnlyAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         self._require_staff(request)
-        page = selectors.list_reports(reader=_reader(request), page=_number(request, "page", digits=6) or 1)
+        page = selectors.list_reports(reader=member_of(request), page=_number(request, "page", digits=6) or 1)
         context = {**self.admin_site.each_context(request), "title": "Reports", "page": page}
         return TemplateResponse(request, "admin/moderation/reports.html", context)
 
@@ -42,7 +43,7 @@ class ReportAdmin(ReadOnlyAdmin):
             raise Http404 from None
 
     def _answer(self, request: HttpRequest, report_id: UUID) -> HttpResponse:
-        reader = _reader(request)
+        reader = member_of(request)
         if request.method == "POST" and "show" in request.POST:
             # A redirect, so that reloading the page records no second access.
             return redirect(f"{request.path}?look={services.reveal_report(actor=reader, report_id=report_id)}")
@@ -127,7 +128,3 @@ def _number(request: HttpRequest, name: str, *, digits: int) -> int | None:
     asked = request.GET.get(name, "")
     is_number = asked.isascii() and asked.isdigit() and len(asked) <= digits
     return (int(asked) or None) if is_number else None
-
-
-def _reader(request: HttpRequest) -> User:
-    return cast("User", request.user)

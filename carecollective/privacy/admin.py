@@ -1,5 +1,3 @@
-from typing import cast
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -8,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from carecollective.accounts.admin import MemberAdmin
+from carecollective.accounts.authentication import member_of
 from carecollective.accounts.models import User
 from carecollective.core.errors import DomainError
 from carecollective.privacy import erasure, exports
@@ -23,7 +22,7 @@ class MemberWithDataAdmin(MemberAdmin):
         asked = 0
         for member in queryset:
             try:
-                exports.request_export_for_member(actor=_staff(request), member_id=member.pk)
+                exports.request_export_for_member(actor=member_of(request), member_id=member.pk)
             except DomainError as refusal:
                 self.message_user(request, str(refusal.message), messages.ERROR)
                 continue
@@ -57,7 +56,7 @@ class MemberWithDataAdmin(MemberAdmin):
             }
             return TemplateResponse(request, "admin/privacy/erase_member.html", context)
         try:
-            erasure.erase_for_member(actor=_staff(request), member_id=member.pk)
+            erasure.erase_for_member(actor=member_of(request), member_id=member.pk)
         except DomainError as refusal:
             self.message_user(request, str(refusal.message), messages.ERROR)
             return None
@@ -65,10 +64,6 @@ class MemberWithDataAdmin(MemberAdmin):
         self.log_change(request, member, "Erased, at their wish")
         self.message_user(request, _("The member is erased."), messages.SUCCESS)
         return None
-
-
-def _staff(request: HttpRequest) -> User:
-    return cast("User", request.user)
 
 
 # `accounts` registers the members, and may not import exports and erasure.

@@ -1,14 +1,12 @@
 """The staff home, and the requests that nobody has answered."""
 
-from typing import cast
-
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from carecollective.accounts.models import User
+from carecollective.accounts.authentication import member_of
 from carecollective.core.database import read_clock
 from carecollective.staff.selectors import SHOWN, list_unanswered
 from carecollective.staff.waiting import staff_waiting
@@ -19,7 +17,7 @@ from rollout.dashboard.summary import describe_rollout
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """List what waits for this member of staff."""
-    staff = _staff(request)
+    staff = member_of(request)
     context = {
         **admin.site.each_context(request),
         "title": "What waits",
@@ -37,12 +35,8 @@ def unanswered(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": "Requests that nobody has answered",
-        "requests": list_unanswered(reader=_staff(request)),
+        "requests": list_unanswered(reader=member_of(request)),
         "most": SHOWN,
         "now": read_clock(),
     }
     return TemplateResponse(request, "admin/staff/unanswered.html", context)
-
-
-def _staff(request: HttpRequest) -> User:
-    return cast("User", request.user)

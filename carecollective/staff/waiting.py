@@ -1,9 +1,8 @@
 """What waits for a member of staff. The staff home lists it, and the header of every page counts it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils.translation import ngettext
@@ -39,7 +38,7 @@ class _Source:
     read: Callable[[User], Waiting]
     words: Callable[[int], str]
     page: str
-    query: Mapping[str, str]
+    query: str = ""
     permission: str = ""
 
 
@@ -58,7 +57,7 @@ def staff_waiting(member: User) -> Sequence[WaitingLine]:
 
 
 def _line(source: _Source, waiting: Waiting) -> WaitingLine:
-    path = reverse(source.page) + (f"?{urlencode(source.query)}" if source.query else "")
+    path = reverse(source.page) + source.query
     return WaitingLine(source.kind, waiting.count, source.words(waiting.count), waiting.oldest, path)
 
 
@@ -68,7 +67,6 @@ _SOURCES = (
         lambda _member: read_alerts_waiting(),
         lambda count: ngettext("alert that nobody has taken on", "alerts that nobody has taken on", count),
         "admin:rollout_control_room",
-        {},
         permission="rollout.view",
     ),
     _Source(
@@ -76,21 +74,18 @@ _SOURCES = (
         lambda member: read_reports_waiting(reader=member),
         lambda count: ngettext("report to look at", "reports to look at", count),
         "admin:moderation_report_changelist",
-        {},
     ),
     _Source(
         "applicants",
         lambda _member: read_applicants_waiting(),
         lambda count: ngettext("person who waits to join", "people who wait to join", count),
         "admin:applicants",
-        {},
     ),
     _Source(
         "messages",
         lambda member: read_messages_waiting(reader=member),
         lambda count: ngettext("message to staff to answer", "messages to staff to answer", count),
         "admin:contact_contactmessage_changelist",
-        {},
     ),
     _Source(
         "requests",
@@ -99,13 +94,12 @@ _SOURCES = (
             "request that nobody has answered for a day", "requests that nobody has answered for a day", count
         ),
         "admin:staff_unanswered",
-        {},
     ),
     _Source(
         "mail",
         lambda _member: read_dead_letters(),
         lambda count: ngettext("mail that could not be sent", "mails that could not be sent", count),
         "admin:mail_outgoingmail_changelist",
-        {"state__exact": MailState.DEAD},
+        query=f"?state__exact={MailState.DEAD}",
     ),
 )

@@ -1,6 +1,6 @@
 """The pages at /admin/rollout/: the control room with its buttons, and the final acceptance."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import permission_required
@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from carecollective.accounts.authentication import member_of
 from carecollective.accounts.models import User
 from carecollective.core import retention
 from carecollective.core.errors import ValidationRefused
@@ -40,7 +41,7 @@ def control_room(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         form = forms.bind(request.POST)
         with CatchRefusals(form) as attempt:
-            messages.success(request, form.run(_staff(request)))
+            messages.success(request, form.run(member_of(request)))
             return redirect(reverse("admin:rollout_control_room") + _anchor_after(request))
         refusal, first_refused = attempt.error, form.first_refused
     context = {
@@ -73,7 +74,7 @@ def acceptance(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         form = Forms().bind(request.POST)
         with CatchRefusals(form) as attempt:
-            messages.success(request, form.run(_staff(request)))
+            messages.success(request, form.run(member_of(request)))
             return redirect("admin:rollout_acceptance")
         refusal = attempt.error
     items = judge_acceptance()
@@ -83,16 +84,12 @@ def acceptance(request: HttpRequest) -> HttpResponse:
         "items": items,
         "open_count": sum(not item.passed for item in items),
         "release": current_release(),
-        "can": _permissions(_staff(request)),
+        "can": _permissions(member_of(request)),
         "status": snapshot.read_now(),
         "post_to": reverse("admin:rollout_acceptance"),
         "refusal": refusal,
     }
     return render_page(request, "admin/rollout/acceptance.html", context, refusal=refusal)
-
-
-def _staff(request: HttpRequest) -> User:
-    return cast("User", request.user)
 
 
 def _permissions(member: User) -> dict[str, bool]:
@@ -109,7 +106,7 @@ def _anchor_after(request: HttpRequest) -> str:
 
 
 def _control_room_context(request: HttpRequest, status: RolloutStatus, forms: Forms) -> dict[str, Any]:
-    member, now = _staff(request), order_key(status.stage)
+    member, now = member_of(request), order_key(status.stage)
     figures, charts = status.figures.figures, draw_trend(status.figures.trend, stage=status.stage)
     open_items = [item for item in status.checklist if not item.passed]
     return {

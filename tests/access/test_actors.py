@@ -28,8 +28,6 @@ OTHER_NAMES = {"user_id", "member_id"}
 SIGNED_IN = {
     "request.user",
     "member_of(request)",
-    "_reader(request)",
-    "_staff(request)",
     "cast('User', request.user)",
     "actor",
     "member",

@@ -1,6 +1,6 @@
 """The page on which staff approve applicants, or not."""
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from carecollective.accounts.applicants.forms import DecisionForm
 from carecollective.accounts.applicants.selectors import SHOWN, list_applicants
 from carecollective.accounts.applicants.services import decide_applications
-from carecollective.accounts.models import User
+from carecollective.accounts.authentication import member_of
 from carecollective.core.database import read_clock
 from carecollective.core.errors import DomainError
 from carecollective.web.api import parse_uuid
@@ -29,7 +29,7 @@ def applicants(request: HttpRequest) -> HttpResponse:
     ticked, approves = request.POST.getlist("chosen"), "approve" in request.POST
     with CatchRefusals(form) as attempt:
         decisions = decide_applications(
-            actor=_staff(request),
+            actor=member_of(request),
             member_ids=[parse_uuid(one) for one in ticked],
             approves=approves,
             reason=form.raw("reason"),
@@ -59,7 +59,7 @@ def _render(
     refused: Any = (),
     refusal: DomainError | None = None,
 ) -> HttpResponse:
-    found = list_applicants(reader=_staff(request))
+    found = list_applicants(reader=member_of(request))
     context = {
         **admin.site.each_context(request),
         "title": _("People who wait to join"),
@@ -76,7 +76,3 @@ def _render(
         "refused": refused,
     }
     return render_page(request, "admin/applicants/applicants.html", context, refusal=refusal)
-
-
-def _staff(request: HttpRequest) -> User:
-    return cast("User", request.user)
