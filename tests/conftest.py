@@ -60,12 +60,22 @@ def django_db_setup(template_database: str) -> Iterator[None]:
 def committed_db(django_db_setup: None, django_db_blocker: Any, template_database: str) -> Iterator[None]:
     """A database that other threads, processes and browsers see too; thrown away afterwards."""
     with django_db_blocker.unblock():
+        _see_that_nobody_committed()
         yield
         connections.close_all()
     shutil.rmtree(django_settings.BACKUP_DIR, ignore_errors=True)
     databases.recreate_guarded(
         django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"], template_database
     )
+
+
+def _see_that_nobody_committed() -> None:
+    """Fail if a test committed that did not ask for `committed_db`: what it left would fail another one, some day."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT count(*) FROM profiles), (SELECT count(*) FROM rollout_change WHERE from_stage > '')"
+        )
+        assert cursor.fetchone() == (0, 0), "An earlier test committed into the database that all share."
 
 
 @pytest.fixture(autouse=True)

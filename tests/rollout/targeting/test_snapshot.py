@@ -103,7 +103,7 @@ def test_without_a_database_a_query_answers_unknown(
     assert (decision.version, decision.reason) == (MessagingVersion.V1, Reason.STALE_SNAPSHOT)
 
 
-def test_a_thread_follows_the_row_within_moments(in_thread: None, connect_as: Connect) -> None:
+def test_a_thread_follows_the_row_within_moments(committed_db: None, in_thread: None, connect_as: Connect) -> None:
     assert snapshot.current().stage == DISABLED
     with moved(connect_as, "enabled"):
         assert wait_for(lambda: snapshot.current().stage == ENABLED, seconds=1) < 1
@@ -114,7 +114,7 @@ def test_a_thread_follows_the_row_within_moments(in_thread: None, connect_as: Co
 
 
 def test_a_thread_sees_a_change_by_polling(
-    in_thread: None, connect_as: Connect, monkeypatch: pytest.MonkeyPatch
+    committed_db: None, in_thread: None, connect_as: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot, "CHANNEL", "a_channel_that_is_silent")
     assert snapshot.current().stage == DISABLED
@@ -122,7 +122,9 @@ def test_a_thread_sees_a_change_by_polling(
         wait_for(lambda: snapshot.current().stage == ENABLED, seconds=2)
 
 
-def test_a_thread_sees_a_change_2_s_after_its_connection_was_cut(in_thread: None, connect_as: Connect) -> None:
+def test_a_thread_sees_a_change_2_s_after_its_connection_was_cut(
+    committed_db: None, in_thread: None, connect_as: Connect
+) -> None:
     assert snapshot.current().fresh
     web = connect_as("web", autocommit=True)
     killed = connect_as("superuser", autocommit=True).execute(

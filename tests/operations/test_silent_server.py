@@ -19,12 +19,11 @@ from carecollective.operations.errors import OperationError
 from carecollective.operations.pg_tools import find_client, run_client
 from carecollective.postgres.dsn import CONNECT_SECONDS
 from carecollective.postgres.external_server import prepare_server
-from tests.operations.conftest import backed_up, world
 from tests.postgres.conftest import home
 from tests.postgres.support import PROJECT
 from tests.sites import environment_for
 
-__all__ = ["backed_up", "home", "world"]
+__all__ = ["home"]
 
 COMMANDS = (
     "create_roles",
@@ -45,6 +44,7 @@ def silent_url() -> Iterator[str]:
         yield f"postgresql://operator:theirs@127.0.0.1:{server.getsockname()[1]}/care"
 
 
+@pytest.mark.slow
 def test_nothing_of_ours_waits_long(silent_url: str, backed_up: tuple[Path, Manifest]) -> None:
     def hold(url: str) -> None:
         with connected(url):
