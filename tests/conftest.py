@@ -71,11 +71,13 @@ def committed_db(django_db_setup: None, django_db_blocker: Any, template_databas
 
 def _see_that_nobody_committed() -> None:
     """Fail if a test committed that did not ask for `committed_db`: what it left would fail another one, some day."""
-    with connection.cursor() as cursor:
-        cursor.execute(
+    database = databases.superuser_url(django_settings.DATA_DIR, django_settings.DATABASES["default"]["NAME"])
+    # By a session of its own: the test's may be in a transaction, which would keep its locks.
+    with psycopg.connect(database) as session:
+        left = session.execute(
             "SELECT (SELECT count(*) FROM profiles), (SELECT count(*) FROM rollout_change WHERE from_stage > '')"
         )
-        assert cursor.fetchone() == (0, 0), "An earlier test committed into the database that all share."
+        assert left.fetchone() == (0, 0), "An earlier test committed into the database that all share."
 
 
 @pytest.fixture(autouse=True)
