@@ -1,5 +1,5 @@
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, cast
 
 from django import forms
@@ -15,15 +15,14 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from carecollective.accounts.applicants.services import change_decision, decide_application
 from carecollective.accounts.applicants.views import applicants
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.names.rules import clean_name_by_staff, is_taken_by_staff
 from carecollective.accounts.services import (
     CHANGED_BY_STAFF,
     LINKED_BY_STAFF,
-    approve_member,
     fingerprint_of,
-    reject_member,
 )
 from carecollective.accounts.sign_in.passwords import send_password_link
 from carecollective.core.errors import DomainError, ValidationRefused
@@ -142,42 +141,51 @@ class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Approve the selected members"))
     def approve(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._decide(request, queryset, VerificationStatus.APPROVED, approve_member)
+        self._decide(request, queryset, VerificationStatus.APPROVED)
 
     @admin.action(description=_("Do not approve the selected members"))
     def reject(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        reason = request.POST.get("reason", "").strip()
-        self._decide(request, queryset, VerificationStatus.REJECTED, partial(reject_member, reason=reason))
+        self._decide(request, queryset, VerificationStatus.REJECTED)
 
     @admin.action(description=_("Send the selected members a link to choose a new password"))
     def send_password_link(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        sent = self._apply(
-            request, queryset[:LINKS_AT_ONCE], send_password_link, "Had a link sent to choose a new password"
-        )
+        sent = 0
+        for member in queryset[:LINKS_AT_ONCE]:
+            with self._showing_refusal(request, member):
+                send_password_link(actor=cast("User", request.user), member_id=member.pk)
+                self.log_change(request, member, "Had a link sent to choose a new password")
+                sent += 1
         sentence = ngettext("%(count)d link is on its way.", "%(count)d links are on their way.", sent)
         if sent:
             self.message_user(request, sentence % {"count": sent}, messages.SUCCESS)
 
-    def _decide(
-        self, request: HttpRequest, members: QuerySet[User], decision: VerificationStatus, change: Callable[..., None]
-    ) -> None:
-        decided = self._apply(request, members, change, str(decision.label))
+    def _decide(self, request: HttpRequest, members: QuerySet[User], decision: VerificationStatus) -> None:
+        decided = 0
+        for member in members:
+            with self._showing_refusal(request, member):
+                is_applicant = member.verification_status == VerificationStatus.PENDING
+                colleague = (decide_application if is_applicant else change_decision)(
+                    actor=cast("User", request.user),
+                    member_id=member.pk,
+                    approves=decision == VerificationStatus.APPROVED,
+                    reason=request.POST.get("reason", "").strip(),
+                )
+                decided += 1
+                if colleague is not None:
+                    sentence = _("%(by)s had decided otherwise about %(member)s. Please tell them what you changed.")
+                    said = {"by": colleague.name, "member": member.name}
+                    self.message_user(request, sentence % said, messages.WARNING)
         sentence = ngettext("%(count)d member: %(decision)s.", "%(count)d members: %(decision)s.", decided)
         if decided:
             self.message_user(request, sentence % {"count": decided, "decision": decision.label}, messages.SUCCESS)
 
-    def _apply(self, request: HttpRequest, members: QuerySet[User], change: Callable[..., None], entry: str) -> int:
-        """Change each member with an entry in the admin's log, and show refusals. Return how many were changed."""
-        changed = 0
-        for member in members:
-            try:
-                change(actor=cast("User", request.user), member_id=member.pk)
-            except DomainError as refusal:
-                self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
-                continue
-            self.log_change(request, member, entry)
-            changed += 1
-        return changed
+    @contextmanager
+    def _showing_refusal(self, request: HttpRequest, member: User) -> Iterator[None]:
+        """Show staff why a change of one member was refused, and go on with the next."""
+        try:
+            yield
+        except DomainError as refusal:
+            self.message_user(request, f"{member}: {refusal.message}", messages.ERROR)
 
 
 def _is_superuser(request: HttpRequest) -> bool:

@@ -250,12 +250,14 @@ def reject_member(*, actor: User, member_id: UUID, reason: Any) -> None:
 
     Raises NotPermitted; DomainNotFound; ValidationRefused naming `reason`.
     """
-    member = _get_other_member(actor, member_id)
+    _get_other_member(actor, member_id)
     refused: dict[str, list[Any]] = {}
     text = read_text(reason, field="reason", longest=REASON_MAX, refused=refused)
     if refused:
         raise ValidationRefused(refused)
     with transaction.atomic():
+        # Read again under a lock: whether a mail is due depends on what somebody else may change just now.
+        member = User.objects.select_for_update(of=("self",), no_key=True).get(pk=member_id)
         User.objects.filter(pk=member_id).update(
             verification_status=VerificationStatus.REJECTED, rejection_reason=text, approved_at=None, approved_by=None
         )

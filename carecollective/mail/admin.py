@@ -41,7 +41,7 @@ class OutgoingMailAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # typ
 
     @admin.action(description=_("Put the selected mail aside: nobody needs it any more"))
     def put_aside(self, request: HttpRequest, queryset: QuerySet[OutgoingMail]) -> None:
-        for mail in queryset:
+        for mail in queryset.filter(state=MailState.DEAD):
             self.log_change(request, mail, "Put aside")
         put = queue.put_aside([mail.pk for mail in queryset])
         sentence = ngettext("%(count)d mail is put aside.", "%(count)d mails are put aside.", put)

@@ -166,3 +166,15 @@ def test_nobody_decides_about_staff_members_or_strangers(applicant, member, ben,
 
 def test_the_page_says_when_nobody_waits(ben, signed_in):
     assert "Nobody waits to join." in signed_in(ben).get(PAGE).content.decode()
+
+
+def test_the_table_says_whose_decision_was_changed(applicant, ben, staff, signed_in):
+    ada, cy = applicant("Ada"), staff(name="Cy", is_superuser=False)
+    client = signed_in(ben)
+    decide_application(actor=cy, member_id=ada.pk, approves=True)
+    table = "/admin/accounts/user/"
+    answer = client.post(table, {"action": "reject", "reason": WHY, "_selected_action": [ada.pk]}, follow=True)
+    assert "Cy had decided otherwise about Ada." in answer.content.decode()
+    assert status_of(ada) == "rejected"
+    answer = client.post(table, {"action": "approve", "_selected_action": [ada.pk]}, follow=True)
+    assert "decided otherwise" not in answer.content.decode(), "it was their own decision"

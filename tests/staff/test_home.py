@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import OperationalError
 from django.db.models import F
 from django.test import Client
@@ -208,3 +209,11 @@ def test_mail_that_waits_to_be_tried_again_is_not_put_aside(member):
     OutgoingMail.objects.update(state="dead")
     assert put_aside([mail.pk]) == 1
     assert OutgoingMail.objects.get().state == "skipped"
+
+
+def test_mail_that_is_not_put_aside_is_not_logged_so(member, staff, signed_in):
+    queue_mail("membership_approved", member().pk)
+    OutgoingMail.objects.update(error="later")
+    mail = OutgoingMail.objects.get()
+    signed_in(staff()).post("/admin/mail/outgoingmail/", {"action": "put_aside", "_selected_action": [mail.pk]})
+    assert not LogEntry.objects.filter(object_id=str(mail.pk)).exists()

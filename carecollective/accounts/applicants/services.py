@@ -28,14 +28,14 @@ class AlreadyDecided(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The names of whom a decision holds for, and whom not, with the reason."""
+    """Who was decided about, by name; and who was not, with the reason."""
 
     done: Sequence[str]
     refused: Sequence[tuple[UUID, str, DomainError]]
 
 
 def decide_applications(*, actor: User, member_ids: Sequence[UUID], approves: bool, reason: Any = "") -> Decisions:
-    """Decide about each of these applicants by itself: one that is refused leaves the others.
+    """Decide about each of these applicants. If one is refused, the others are still decided.
 
     Raises NotPermitted unless the actor is staff; ValidationRefused without any applicant, or naming `reason`.
     """
@@ -64,25 +64,49 @@ def decide_application(*, actor: User, member_id: UUID, approves: bool, reason: 
 
     Raises AlreadyDecided; and what `approve_member` and `reject_member` raise.
     """
-    get_member_managed_by(actor, member_id)
-    decision = VerificationStatus.APPROVED if approves else VerificationStatus.REJECTED
-    applicant = User.objects.select_for_update(of=("self",), no_key=True).get(pk=member_id)
+    applicant = _lock(actor, member_id)
     if applicant.verification_status != VerificationStatus.PENDING:
         decided_by = _who_decided(applicant)
-        if applicant.verification_status == decision and decided_by == actor:
+        if applicant.verification_status == _decision(approves) and decided_by == actor:
             return
         raise AlreadyDecided(applicant, decided_by)
+    _decide(actor, applicant, approves, reason)
+
+
+@transaction.atomic
+def change_decision(*, actor: User, member_id: UUID, approves: bool, reason: Any = "") -> User | None:
+    """Decide about a member again, with an entry in the admin's log. Return the colleague who had decided otherwise.
+
+    Raises what `approve_member` and `reject_member` raise.
+    """
+    member = _lock(actor, member_id)
+    differs = member.verification_status not in (VerificationStatus.PENDING, _decision(approves))
+    decided_by = _who_decided(member) if differs else None
+    _decide(actor, member, approves, reason)
+    return None if decided_by == actor else decided_by
+
+
+def _lock(actor: User, member_id: UUID) -> User:
+    get_member_managed_by(actor, member_id)
+    return User.objects.select_for_update(of=("self",), no_key=True).get(pk=member_id)
+
+
+def _decision(approves: bool) -> VerificationStatus:
+    return VerificationStatus.APPROVED if approves else VerificationStatus.REJECTED
+
+
+def _decide(actor: User, member: User, approves: bool, reason: Any) -> None:
     if approves:
-        approve_member(actor=actor, member_id=member_id)
+        approve_member(actor=actor, member_id=member.pk)
     else:
-        reject_member(actor=actor, member_id=member_id, reason=reason)
+        reject_member(actor=actor, member_id=member.pk, reason=reason)
     LogEntry.objects.create(
         user=actor,
         content_type=ContentType.objects.get_for_model(User),
-        object_id=str(member_id),
-        object_repr=applicant.name[:200],
+        object_id=str(member.pk),
+        object_repr=member.name[:200],
         action_flag=CHANGE,
-        change_message=str(decision.label),
+        change_message=str(_decision(approves).label),
     )
 
 
