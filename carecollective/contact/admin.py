@@ -29,7 +29,8 @@ class ContactMessageAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # t
     readonly_fields = fields
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return _acting(request, super().changelist_view, extra_context=extra_context)
+        context = {"title": _("Messages to staff"), **(extra_context or {})}
+        return _acting(request, super().changelist_view, extra_context=context)
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
