@@ -172,9 +172,9 @@ class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
                 )
                 decided += 1
                 if colleague is not None:
-                    sentence = _("%(by)s had decided otherwise about %(member)s. Please tell them what you changed.")
-                    said = {"by": colleague.name, "member": member.name}
-                    self.message_user(request, sentence % said, messages.WARNING)
+                    warning = _("%(by)s had decided otherwise about %(member)s. Please tell them what you changed.")
+                    names = {"by": colleague.name, "member": member.name}
+                    self.message_user(request, warning % names, messages.WARNING)
         sentence = ngettext("%(count)d member: %(decision)s.", "%(count)d members: %(decision)s.", decided)
         if decided:
             self.message_user(request, sentence % {"count": decided, "decision": decision.label}, messages.SUCCESS)
