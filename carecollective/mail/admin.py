@@ -33,16 +33,18 @@ class OutgoingMailAdmin(StaffViewMixin, ReadOnlyMixin, admin.ModelAdmin):  # typ
 
     @admin.action(description=_("Try again to send the selected mail"))
     def try_again(self, request: HttpRequest, queryset: QuerySet[OutgoingMail]) -> None:
-        for mail in queryset:
-            self.log_change(request, mail, "Tried again")
-        tried = queue.try_again([mail.pk for mail in queryset])
+        tried = self._log(request, queue.try_again([mail.pk for mail in queryset]), "Tried again")
         sentence = ngettext("%(count)d mail is tried again now.", "%(count)d mails are tried again now.", tried)
         self.message_user(request, sentence % {"count": tried}, messages.SUCCESS)
 
     @admin.action(description=_("Put the selected mail aside: nobody needs it any more"))
     def put_aside(self, request: HttpRequest, queryset: QuerySet[OutgoingMail]) -> None:
-        for mail in queryset.filter(state=MailState.DEAD):
-            self.log_change(request, mail, "Put aside")
-        put = queue.put_aside([mail.pk for mail in queryset])
+        put = self._log(request, queue.put_aside([mail.pk for mail in queryset]), "Put aside")
         sentence = ngettext("%(count)d mail is put aside.", "%(count)d mails are put aside.", put)
         self.message_user(request, sentence % {"count": put}, messages.SUCCESS)
+
+    def _log(self, request: HttpRequest, changed: list[OutgoingMail], entry: str) -> int:
+        """Write in the admin's log what was done about these mails; return how many they are."""
+        for mail in changed:
+            self.log_change(request, mail, entry)
+        return len(changed)

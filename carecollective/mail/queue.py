@@ -113,15 +113,19 @@ def cancel_mail(recipient_id: UUID) -> None:
     mails.exclude(address="", reference="").update(address="", reference="")
 
 
-def try_again(mail_ids: Collection[UUID]) -> int:
-    """Try these mails again, for three more days; return how many. Skips one if a newer of its kind waits."""
-    return sum(map(_try_again, OutgoingMail.objects.filter(pk__in=mail_ids).order_by("created_at", "pk")))
+def try_again(mail_ids: Collection[UUID]) -> list[OutgoingMail]:
+    """Try these mails again, for three more days; return those. Skips one if a newer of its kind waits."""
+    mails = OutgoingMail.objects.filter(pk__in=mail_ids).order_by("created_at", "pk")
+    return [mail for mail in mails if _try_again(mail)]
 
 
-def put_aside(mail_ids: Collection[UUID]) -> int:
-    """Stop asking staff about these dead letters: nobody is to have them any more. Return how many."""
+@transaction.atomic
+def put_aside(mail_ids: Collection[UUID]) -> list[OutgoingMail]:
+    """Stop asking staff about these dead letters: nobody is to have them any more. Return those."""
     dead = OutgoingMail.objects.filter(pk__in=mail_ids, state=MailState.DEAD)
-    return dead.update(state=MailState.SKIPPED)
+    mails = list(dead.order_by("created_at", "pk").select_for_update(of=("self",), no_key=True))
+    dead.filter(pk__in=[mail.pk for mail in mails]).update(state=MailState.SKIPPED)
+    return mails
 
 
 def _try_again(mail: OutgoingMail) -> bool:

@@ -138,7 +138,7 @@ def test_a_permanent_refusal_is_a_dead_letter_and_others_go(queued, server, make
     assert "could not be handed over" in logged
     make_due()
     assert send_waiting() == 0
-    assert try_again([dead.pk]) == 1
+    assert try_again([dead.pk]) == [dead]
     setattr(server, step, lambda address: "250 OK")
     assert send_waiting() == 1
     assert server.message_ids[-1] == message_id(dead.pk)
@@ -253,10 +253,10 @@ def test_try_again_does_not_double_what_waits_already(queued, server):
     OutgoingMail.objects.update(state=MailState.DEAD, settled_at=ClockTimestamp())
     dead = OutgoingMail.objects.get()
     queue_mail(KIND, ada.pk)
-    assert try_again([dead.pk]) == 0
+    assert try_again([dead.pk]) == []
     assert send_waiting() == 1
     assert states() == [MailState.SKIPPED, MailState.SENT]
-    assert try_again(OutgoingMail.objects.values_list("pk", flat=True)) == 0
+    assert try_again(OutgoingMail.objects.values_list("pk", flat=True)) == []
 
 
 def test_what_is_over_is_forgotten_after_thirty_days(queued, server):

@@ -205,15 +205,21 @@ def test_the_rollout_in_one_line_says_what_waits_for_a_decision(stage):
 def test_mail_that_waits_to_be_tried_again_is_not_put_aside(member):
     queue_mail("membership_approved", member().pk)
     (mail,) = OutgoingMail.objects.all()
-    assert put_aside([mail.pk]) == 0
+    assert put_aside([mail.pk]) == []
     OutgoingMail.objects.update(state="dead")
-    assert put_aside([mail.pk]) == 1
+    assert put_aside([mail.pk]) == [mail]
     assert OutgoingMail.objects.get().state == "skipped"
 
 
-def test_mail_that_is_not_put_aside_is_not_logged_so(member, staff, signed_in):
-    queue_mail("membership_approved", member().pk)
-    OutgoingMail.objects.update(error="later")
-    mail = OutgoingMail.objects.get()
-    signed_in(staff()).post("/admin/mail/outgoingmail/", {"action": "put_aside", "_selected_action": [mail.pk]})
-    assert not LogEntry.objects.filter(object_id=str(mail.pk)).exists()
+def test_mail_that_is_not_put_aside_or_tried_is_not_logged_so(member, staff, signed_in):
+    ada = member()
+    queue_mail("membership_approved", ada.pk)
+    OutgoingMail.objects.update(state="dead", error="refused")
+    (dead,) = OutgoingMail.objects.all()
+    queue_mail("membership_approved", ada.pk)
+    waiting = OutgoingMail.objects.exclude(pk=dead.pk).get()
+    OutgoingMail.objects.filter(pk=waiting.pk).update(error="later")
+    client = signed_in(staff())
+    for action, mail in [("put_aside", waiting), ("try_again", dead)]:
+        client.post("/admin/mail/outgoingmail/", {"action": action, "_selected_action": [mail.pk]})
+        assert not LogEntry.objects.filter(object_id=str(mail.pk)).exists(), action
