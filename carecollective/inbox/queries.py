@@ -44,25 +44,36 @@ INBOX = f"""
   LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = both_versions.id
 """  # noqa: S608 -- our own text
 
+# The ids of the messages that staff have hidden in a conversation. The first message of V2 goes by the conversation's own id.
+_HIDDEN = """ARRAY(
+    SELECT coalesce(hidden.message_id, hidden.conversation_id) FROM safety_hiddenmessage hidden
+    WHERE hidden.conversation_id = {conversation}.id)"""
+HIDDEN = {name: _HIDDEN.format(conversation=name) for name in ("c", "found", "page")}
+
+# Nobody reads anything new where a message was hidden, or where its writer has left for good: a note stands there. An array is
+# read once for a conversation, where NOT EXISTS was asked for each message.
+_TO_READ = f"m.id <> ALL ({HIDDEN['page']}) AND m.content <> public.privacy_erased_text()"
+
 # One row for each message in `page`, a row of INBOX, that is new to the reader. The CASE keeps the comparison an index condition.
-NEW_MESSAGES = """
+NEW_MESSAGES = f"""
   SELECT 1 FROM messages_v2 m
   WHERE page.version = 'v2' AND m.conversation_id = page.id AND m.sender_id <> %(reader)s
-    AND m.created_at > CASE WHEN page.read_to IS NULL THEN '-infinity' ELSE page.read_to END
+    AND m.created_at > CASE WHEN page.read_to IS NULL THEN '-infinity' ELSE page.read_to END AND {_TO_READ}
   UNION ALL
-  SELECT 1 WHERE page.version = 'v2' AND page.helper_id <> %(reader)s
-    AND (page.read_to IS NULL OR page.created_at > page.read_to)
+  SELECT 1 FROM (SELECT page.id, page.initial_message AS content) m
+  WHERE page.version = 'v2' AND page.helper_id <> %(reader)s
+    AND (page.read_to IS NULL OR page.created_at > page.read_to) AND {_TO_READ}
   UNION ALL
   SELECT 1 FROM messages m
   WHERE page.version = 'v1' AND m.conversation_id = page.id AND m.recipient_id = %(reader)s AND m.read_at IS NULL
     AND m.deleted_at IS NULL AND coalesce(m.moderation_status::text, '') NOT IN ('hidden', 'removed')
-    AND m.created_at > CASE WHEN page.read_to IS NULL THEN '-infinity' ELSE page.read_to END
+    AND m.created_at > CASE WHEN page.read_to IS NULL THEN '-infinity' ELSE page.read_to END AND {_TO_READ}
   UNION ALL
   SELECT 1 FROM messages m
   WHERE page.version = 'v1' AND page.read_to IS NULL AND m.conversation_id = page.id AND m.created_at IS NULL
     AND m.recipient_id = %(reader)s AND m.read_at IS NULL
-    AND m.deleted_at IS NULL AND coalesce(m.moderation_status::text, '') NOT IN ('hidden', 'removed')
-"""
+    AND m.deleted_at IS NULL AND coalesce(m.moderation_status::text, '') NOT IN ('hidden', 'removed') AND {_TO_READ}
+"""  # noqa: S608 -- our own text
 
 NOT_ARCHIVED = "(page.archived_to IS NULL OR page.activity > page.archived_to)"
 
@@ -82,8 +93,7 @@ SELECT page.id, page.version,
        request.id, request.title, request.status::text,
        other.id, other.name,
        last.id, last.sender_id, last.content, last.created_at, last.deleted,
-       CASE WHEN EXISTS (SELECT FROM safety_hiddenmessage hidden WHERE hidden.conversation_id = page.id
-                           AND hidden.message_id IS NOT DISTINCT FROM last.id)
+       CASE WHEN coalesce(last.id, page.id) = ANY ({HIDDEN["page"]})
             THEN 'hidden' ELSE last.moderation_status END,
        last.is_system, third.name, unread.messages, page.is_marked_unread
 FROM page
@@ -159,7 +169,7 @@ RETURNING conversation_id
 # it, which messages staff have hidden and which the reader has reported, and up to where the reader had read.
 # With `mark` the reader's pointer moves in the same statement: to what is visible
 # now, so that a message on its way still counts as new.
-LOCATE = """
+LOCATE = f"""
 WITH found AS (
   SELECT c.id, 'v2' AS version,
          coalesce((SELECT max(m.created_at) FROM messages_v2 m WHERE m.conversation_id = c.id), c.created_at) AS latest,
@@ -189,9 +199,7 @@ WITH found AS (
 )
 SELECT version, continued_as, asked, blocked_by_me,
        (SELECT closing.closed_by_id FROM safety_closing closing WHERE closing.conversation_id = found.id),
-       -- The first message of a V2 conversation goes by the conversation's own id.
-       (SELECT array_agg(coalesce(hidden.message_id, hidden.conversation_id)) FROM safety_hiddenmessage hidden
-        WHERE hidden.conversation_id = found.id),
+       {HIDDEN["found"]},
        (SELECT array_agg(coalesce(report.message_id, report.conversation_id)) FROM moderation_report report
         WHERE report.reporter_id = %(reader)s AND report.conversation_id = found.id AND report.about = 'message'),
        -- As it was before this statement moved it.
@@ -201,4 +209,4 @@ SELECT version, continued_as, asked, blocked_by_me,
          SELECT max(notice.until) FROM public.moderation_notices() notice
          WHERE notice.restriction = 'no_messages' AND notice.undone_at IS NULL AND notice.until > clock_timestamp()) END
 FROM found
-"""
+"""  # noqa: S608 -- our own text

@@ -60,7 +60,7 @@ class Location:
     asked_to_continue: bool
     blocked_by_me: bool | None
     closed_by: UUID | None
-    hidden: Sequence[UUID] | None
+    hidden: Sequence[UUID]
     reported: Sequence[UUID] | None
     read_to: datetime | None
     writing_paused_until: datetime | None
@@ -214,7 +214,7 @@ def legacy_message_record(message: LegacyMessage, names: Names | None = None) ->
 def _as_seen(record: MessageRecord, location: Location, staff: Container[UUID | None] = ()) -> MessageRecord:
     """Return the message as its reader may see it: a sentence in place of what staff have hidden."""
     key = record.id or location.conversation_id
-    if key in (location.hidden or ()):
+    if key in location.hidden:
         record = replace(record, content=str(HIDDEN_PLACEHOLDER), is_withheld=True)
     is_reported = key in (location.reported or ())
     is_staff = record.sender_id in staff and not record.is_system

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as, fetch_all
+from carecollective.inbox.queries import HIDDEN
 from rollout.targeting.cohort import v2_is_installed
 
 # The newest ones of each conversation: a mail tells of no more.
@@ -22,12 +23,7 @@ _NOTIFIED = """
 _NOT_BLOCKED = """
 WHERE NOT EXISTS (SELECT FROM public.my_blocks() block WHERE block.by_me AND block.member_id = said.sender_id)
 """
-# The first message of a V2 conversation is hidden without an id of its own.
-_NOT_HIDDEN = """
-  AND NOT EXISTS (
-    SELECT FROM safety_hiddenmessage hidden WHERE hidden.conversation_id = c.id
-      AND hidden.message_id IS NOT DISTINCT FROM said.message_id)
-"""
+_NOT_HIDDEN = f"  AND coalesce(said.message_id, c.id) <> ALL ({HIDDEN['c']})\n"
 _V1 = f"""
 SELECT c.id, coalesce(request.title, ''), sender.id, sender.name, said.content, said.created_at, said.is_offer
 FROM ({_NOTIFIED.format(version="v1")}) n
