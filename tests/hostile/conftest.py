@@ -1,5 +1,6 @@
 import logging
 import os
+import random
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
@@ -21,8 +22,11 @@ def world(db: None, stage: Callable[..., None], settings: Any) -> World:
 
 @pytest.fixture
 def share() -> Callable[..., Any]:
-    """Deal a corpus out: each place gets a part of it and all places together the whole, or all get all (`HOSTILE=full`)."""
-    turn = count()
+    """Deal a corpus out: each place gets a part of it, another in every run, and all places together the whole.
+
+    With `HOSTILE=full` each place gets all of it.
+    """
+    turn = count(random.randrange(1000))
 
     def deal(values: Any, parts: int) -> Any:
         values = list(values)
