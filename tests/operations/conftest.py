@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from carecollective.operations.backups.dumps import make_backup
@@ -85,20 +88,51 @@ def at() -> Iterator[Callable[[str], None]]:
     connection.settings_dict.update(before)
 
 
+@contextmanager
+def connected_as(role: str, database: str) -> Iterator[None]:
+    """Let Django's connection be that role's to that database: what a process of the site's has."""
+    before = dict(connection.settings_dict)
+    connection.close()
+    theirs = database_settings(connection_url(settings.DATA_DIR, role, database))
+    connection.settings_dict.update(
+        NAME=database, USER=theirs["USER"], PASSWORD=theirs["PASSWORD"], OPTIONS={"server_side_binding": True}
+    )
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(before)
+
+
 @pytest.fixture
 def as_owner(copy: Copy, django_db_blocker: Any) -> Iterator[str]:
     """Act as the owner in a copy of the world, as `drop_v2` and `serve` do: policies hide every row from it."""
     name = copy("owned")
-    before = dict(connection.settings_dict)
-    connection.close()
-    owner = database_settings(connection_url(settings.DATA_DIR, "owner", name))
-    connection.settings_dict.update(
-        NAME=name, USER=owner["USER"], PASSWORD=owner["PASSWORD"], OPTIONS={"server_side_binding": True}
-    )
-    with django_db_blocker.unblock():
+    with django_db_blocker.unblock(), connected_as("owner", name):
         yield name
-        connection.close()
-    connection.settings_dict.update(before)
+
+
+Command = Callable[..., str]
+
+
+@pytest.fixture
+def run_as(django_db_blocker: Any) -> Command:
+    """Run a command in a role on a database: `run_as("web", name, "rollout", "status")`. Raises CommandError.
+
+    What it wrote is returned, or is the second argument of the error. A process of its own would take a second more.
+    """
+
+    def run(role: str, database: str, *command: str) -> str:
+        said = StringIO()
+        with django_db_blocker.unblock(), connected_as(role, database):
+            try:
+                call_command(*command, stdout=said, stderr=said)
+            except CommandError as refused:
+                refused.args = (*refused.args, said.getvalue())
+                raise
+        return said.getvalue()
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import subprocess
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from django.core.management import CommandError, call_command
 
 from carecollective.operations import drop_v2
 from tests import databases
-from tests.operations.conftest import ask, url
+from tests.operations.conftest import Command, ask, url
 from tests.policies.world import WORLD
 
 HELD = "SELECT count(*) FROM conversations_v2"
@@ -64,7 +63,9 @@ def test_it_writes_over_nobodys_export(as_owner: str, tmp_path: Path) -> None:
     assert ask(as_owner, HELD) == 3
 
 
-def test_dropped_data_is_exported_and_migrate_remakes_the_tables(as_owner: str, tmp_path: Path) -> None:
+def test_dropped_data_is_exported_and_migrate_remakes_the_tables(
+    as_owner: str, tmp_path: Path, run_as: Command
+) -> None:
     # What broke the tables does not come back with them.
     ask(as_owner, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''broken''; END'")
     ask(as_owner, "CREATE TRIGGER broken BEFORE INSERT ON messages_v2 FOR EACH ROW EXECUTE FUNCTION f()")
@@ -88,24 +89,22 @@ def test_dropped_data_is_exported_and_migrate_remakes_the_tables(as_owner: str, 
     databases.manage(settings.DATA_DIR, as_owner, "migrate", "--verbosity", "0")
     assert ask(as_owner, HELD) == 0
     assert ask(as_owner, "SELECT count(*) FROM rollout_change") == changes
-    found = json.loads(databases.manage(settings.DATA_DIR, as_owner, "verify_messaging", "--json", role="web").stdout)
-    assert found["ok"]
+    assert json.loads(run_as("web", as_owner, "verify_messaging", "--json"))["ok"]
 
 
 @pytest.mark.parametrize("stage", ["disabled", "internal"])
-def test_what_psql_dropped_is_made_anew_at_disabled_alone(as_owner: str, stage: str) -> None:
+def test_what_psql_dropped_is_made_anew_at_disabled_alone(as_owner: str, stage: str, run_as: Command) -> None:
     ask(as_owner, f"UPDATE rollout_flag SET stage = '{stage}'")
     ask(as_owner, "DROP TABLE messages_v2, conversations_v2", "owner")
     said = databases.manage(settings.DATA_DIR, as_owner, "migrate").stdout
     is_off = stage == "disabled"
     assert ("made again, empty" in said, ask(as_owner, THERE)) == (is_off, is_off)
     if is_off:
-        found = databases.manage(settings.DATA_DIR, as_owner, "verify_messaging", "--json", role="web").stdout
-        assert json.loads(found)["ok"]
+        assert json.loads(run_as("web", as_owner, "verify_messaging", "--json"))["ok"]
         return
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        databases.manage(settings.DATA_DIR, as_owner, "verify_messaging", "--cheap", "--verbosity", "0", role="owner")
-    (line,) = [line for line in refused.value.stderr.splitlines() if "Tables, messages_v2: table of" in line]
+    with pytest.raises(CommandError) as refused:
+        run_as("owner", as_owner, "verify_messaging", "--cheap", "--verbosity", "0")
+    (line,) = [line for line in str(refused.value.args[0]).splitlines() if "Tables, messages_v2: table of" in line]
     assert line.endswith("then `manage.py migrate` makes the tables again, empty.")
 
 
@@ -162,15 +161,14 @@ AFTERWARDS = (
 )
 
 
-def test_no_command_answers_with_a_traceback_afterwards(as_owner: str, tmp_path: Path) -> None:
+def test_no_command_answers_with_a_traceback_afterwards(as_owner: str, tmp_path: Path, run_as: Command) -> None:
     drop("--export", tmp_path / "export", "--confirm", as_owner)
     answers = {}
     for command in (*AFTERWARDS, ("backup", "--to", str(tmp_path / "backup"))):
         try:
-            done = databases.manage(settings.DATA_DIR, as_owner, *command, role=role_of(command))
-            answers[command] = done.stdout + done.stderr
-        except subprocess.CalledProcessError as failed:
-            answers[command] = failed.stdout + failed.stderr
+            answers[command] = run_as(role_of(command), as_owner, *command)
+        except CommandError as refused:
+            answers[command] = str(refused.args[0])
     assert {command: said for command, said in answers.items() if "Traceback" in said or not said} == {}
     assert "V1" in answers["rollout", "status"]
 

@@ -1,35 +1,48 @@
 """The command as whoever runs it sees it: a table, an exit status, JSON, and silence before the site starts."""
 
 import json
-import subprocess
+from collections.abc import Callable
 from io import StringIO
 
 import psycopg
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from carecollective.operations.terminal import render, show_difference
 from carecollective.operations.verification.structure import COLUMNS, INDEXES
 from carecollective.serving.management.commands.serve import Command as Serve
-from tests import databases
-from tests.operations.conftest import Copy, ask, url
+from tests.operations.conftest import Command, Copy, ask, url
 
 pytestmark = pytest.mark.slow
+Verify = Callable[..., str]
+Refusal = Callable[..., tuple[str, str]]
 
 
-def verify(database: str, *arguments: str, role: str = "web") -> str:
-    return databases.manage(settings.DATA_DIR, database, "verify_messaging", *arguments, role=role).stdout
+@pytest.fixture
+def verify(run_as: Command) -> Verify:
+    """Verify a database: `verify(name, "--cheap", role="owner")`. Raises CommandError."""
+
+    def run(database: str, *arguments: str, role: str = "web") -> str:
+        return run_as(role, database, "verify_messaging", *arguments)
+
+    return run
 
 
-def refusal(database: str, *arguments: str, role: str = "web") -> subprocess.CalledProcessError:
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        verify(database, *arguments, role=role)
-    assert refused.value.returncode == 1
-    return refused.value
+@pytest.fixture
+def refusal(verify: Verify) -> Refusal:
+    """Verify a database that differs; return the refusal, and what was written before it."""
+
+    def refuse(database: str, *arguments: str, role: str = "web") -> tuple[str, str]:
+        with pytest.raises(CommandError) as refused:
+            verify(database, *arguments, role=role)
+        assert refused.value.returncode == 1
+        reason, said = refused.value.args
+        return reason, said
+
+    return refuse
 
 
-def test_it_shows_expected_beside_found_and_leaves_no_trace(world: str) -> None:
+def test_it_shows_expected_beside_found_and_leaves_no_trace(world: str, verify: Verify) -> None:
     before = ask(world, "SELECT (SELECT count(*) FROM conversations_v2) + (SELECT count(*) FROM messages_v2)")
     said = verify(world)
     assert "All " in said.splitlines()[-1]
@@ -39,7 +52,7 @@ def test_it_shows_expected_beside_found_and_leaves_no_trace(world: str) -> None:
     assert ask(world, "SELECT (SELECT count(*) FROM conversations_v2) + (SELECT count(*) FROM messages_v2)") == before
 
 
-def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
+def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy, refusal: Refusal) -> None:
     name = copy("wrong")
     with psycopg.connect(url(name), autocommit=True) as superuser:
         superuser.execute("DROP POLICY participants_read ON messages_v2")
@@ -49,8 +62,7 @@ def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
         superuser.execute("GRANT DELETE ON messages_v2 TO carecollective_web")
         superuser.execute("SET session_replication_role = replica")
         superuser.execute("UPDATE messages_v2 SET sender_id = gen_random_uuid()")
-    refused = refusal(name, "--json")
-    report = json.loads(refused.output)
+    report = json.loads(refusal(name, "--json")[1])
     assert report["ok"] is False
     wrong = {check["name"]: check["found"] for check in report["checks"] if not check["ok"]}
     assert all(check["remedy"] for check in report["checks"] if not check["ok"])
@@ -67,13 +79,13 @@ def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
         "sender takes no part": "3",
     }
     # What `serve` asks for before it serves, as the owner.
-    silent = refusal(name, "--cheap", "--verbosity", "0", role="owner")
-    assert silent.output == ""
+    reason, said = refusal(name, "--cheap", "--verbosity", "0", role="owner")
+    assert said == ""
     assert (
         "Grants, messages_v2 to carecollective_web: INSERT, SELECT expected, DELETE, INSERT, SELECT found."
         " As the owner: REVOKE DELETE ON messages_v2 FROM carecollective_web;"
-    ) in silent.stderr
-    said = refusal(name).output
+    ) in reason
+    said = refusal(name)[1]
     assert "WRONG  Policies, messages_v2.participants_read" in said
     assert (
         "  remedy    As the owner: DROP POLICY participants_read ON messages_v2; CREATE POLICY participants_read"
@@ -81,12 +93,12 @@ def test_it_ends_with_1_and_says_what_is_wrong(copy: Copy) -> None:
     )
 
 
-def test_a_functions_whole_body_is_shown_in_json_alone(copy: Copy) -> None:
+def test_a_functions_whole_body_is_shown_in_json_alone(copy: Copy, verify: Verify, refusal: Refusal) -> None:
     name = copy("function")
     ask(name, "ALTER FUNCTION privacy_erase_member(uuid) SECURITY INVOKER")
-    said = refusal(name).output
+    said = refusal(name)[1]
     assert "… (all of it with --json)" in said
-    (check,) = [one for one in json.loads(refusal(name, "--json").output)["checks"] if one["group"] == "Functions"]
+    (check,) = [one for one in json.loads(refusal(name, "--json")[1])["checks"] if one["group"] == "Functions"]
     ask(name, check["remedy"].removeprefix("As the owner: "), "owner")
     assert "WRONG" not in verify(name)
 
@@ -101,7 +113,7 @@ def test_long_definitions_are_shown_from_where_they_differ() -> None:
     assert show_difference(agreed, agreed) == (agreed, agreed)
 
 
-def test_the_cheap_part_says_nothing_when_all_is_well(world: str) -> None:
+def test_the_cheap_part_says_nothing_when_all_is_well(world: str, verify: Verify) -> None:
     assert verify(world, "--cheap", "--verbosity", "0", role="owner") == ""
 
 
@@ -130,7 +142,7 @@ def test_a_database_of_a_newer_release_lets_the_older_one_start(as_owner: str) -
     assert err.getvalue().startswith("The database was migrated by a newer release (inbox.9999_of_tomorrow).")
 
 
-def test_a_gap_in_the_record_of_changes_is_found(copy: Copy) -> None:
+def test_a_gap_in_the_record_of_changes_is_found(copy: Copy, verify: Verify, refusal: Refusal) -> None:
     name = copy("gap")
     with psycopg.connect(url(name), autocommit=True) as superuser:
         superuser.execute("UPDATE rollout_flag SET stage = 'internal'")
@@ -138,6 +150,6 @@ def test_a_gap_in_the_record_of_changes_is_found(copy: Copy) -> None:
         assert "record of changes" in verify(name)
         superuser.execute("SET session_replication_role = replica")
         superuser.execute("DELETE FROM rollout_change WHERE id = (SELECT min(id) FROM rollout_change)")
-    wrong = [check for check in json.loads(refusal(name, "--json").output)["checks"] if not check["ok"]]
+    wrong = [check for check in json.loads(refusal(name, "--json")[1])["checks"] if not check["ok"]]
     assert [check["name"] for check in wrong] == ["record of changes"]
     assert "does not follow from what stands before it" in wrong[0]["found"]
