@@ -9,6 +9,7 @@ from django.db import OperationalError
 from django.db.models import F
 from django.test import Client
 
+from carecollective.accounts.models import User
 from carecollective.accounts.services import approve_member
 from carecollective.contact.models import ContactMessage
 from carecollective.contact.services import mark_answered
@@ -135,6 +136,16 @@ def test_a_request_waits_after_a_day_without_an_offer(stage, stage_name, sam, me
     assert [one.pk for one in list_unanswered(reader=sam)] == [request.pk]
     offer_help(actor=member(), help_request_id=request.pk, initial_message=OFFER)
     assert read_unanswered(reader=sam).count == 0
+
+
+def test_a_request_of_a_closed_account_waits_for_nobody(sam, help_request):
+    request = help_request()
+    grow_older(days=2)
+    User.objects.filter(pk=request.user_id).update(is_active=False)
+    assert read_unanswered(reader=sam).count == 0
+    assert list_unanswered(reader=sam) == []
+    User.objects.filter(pk=request.user_id).update(is_active=True)
+    assert read_unanswered(reader=sam).count == 1
 
 
 def test_a_legacy_offer_that_never_arrived_is_no_answer(sam, member, help_request, legacy_conversation):
