@@ -23,7 +23,7 @@ from carecollective.core.errors import ValidationRefused
 from carecollective.core.rate_limits import Limit, count_client_use
 from carecollective.core.retention import CONTACT_MESSAGES_KEPT
 from carecollective.core.text import read_text
-from carecollective.core.waiting import Waiting, measure_waiting
+from carecollective.core.waiting import Waiting, WaitingQuery, measure_waiting, when_they_came
 from carecollective.mail.letters import Action, Letter
 from carecollective.mail.topics import Topic
 
@@ -91,7 +91,12 @@ def read_messages_waiting(*, reader: User) -> Waiting:
     """Measure the messages that nobody has answered. Raises NotPermitted unless the reader is staff."""
     require_staff(reader)
     with acting_as(reader):
-        return measure_waiting(ContactMessage.objects.filter(answered_at=None))
+        return measure_waiting(messages_waiting())
+
+
+def messages_waiting() -> WaitingQuery:
+    """Ask for the messages that nobody has answered. Only staff have any."""
+    return when_they_came(ContactMessage.objects.filter(answered_at=None))
 
 
 def mark_answered(*, actor: User, message_ids: Collection[UUID]) -> int:

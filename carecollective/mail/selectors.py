@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from carecollective.core.database import fetch_all
-from carecollective.core.waiting import Waiting, measure_waiting
+from carecollective.core.waiting import WaitingQuery, when_they_came
 from carecollective.mail.models import MailState, OutgoingMail
 
 
@@ -45,6 +45,6 @@ def read_queue(*, overdue_seconds: float) -> QueueState:
     return QueueState(*row)
 
 
-def read_dead_letters() -> Waiting:
-    """Measure the mail that was given up, since when."""
-    return measure_waiting(OutgoingMail.objects.filter(state=MailState.DEAD), since="settled_at")
+def dead_letters() -> WaitingQuery:
+    """Ask for the mail that was given up, and when."""
+    return when_they_came(OutgoingMail.objects.filter(state=MailState.DEAD), "settled_at")

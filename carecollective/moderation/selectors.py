@@ -16,7 +16,7 @@ from carecollective.accounts.services import require_staff
 from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.errors import DomainNotFound, InvalidInput
 from carecollective.core.text import SITE_NAME
-from carecollective.core.waiting import Waiting
+from carecollective.core.waiting import Waiting, WaitingQuery, measure_waiting
 from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.selectors import find_request
 from carecollective.inbox.selectors import locate, open_thread
@@ -38,13 +38,11 @@ FROM (
          NULL
   FROM public.moderation_legacy_reports()) AS report
 """
-_WAITING = """
-SELECT count(*), min(created_at), max(created_at) FROM (
-  SELECT created_at, status FROM public.moderation_report
-  UNION ALL
-  SELECT created_at, status FROM public.moderation_legacy_reports()) AS report
-WHERE status = 'pending'
-"""
+REPORTS_WAITING = WaitingQuery("""
+SELECT created_at FROM public.moderation_report WHERE status = 'pending'
+UNION ALL
+SELECT created_at FROM public.moderation_legacy_reports() WHERE status = 'pending'
+""")
 _NOTICES = """
 SELECT kind, words, at, restriction, daily_limit, until, undone_at,
        coalesce(until > clock_timestamp(), true) AND undone_at IS NULL
@@ -207,8 +205,7 @@ def read_reports_waiting(*, reader: User) -> Waiting:
     """Measure the reports of both systems that wait. Raises NotPermitted unless the reader is staff."""
     require_staff(reader)
     with acting_as(reader):
-        ((count, oldest, newest),) = fetch_all(_WAITING)
-    return Waiting(count, oldest, newest)
+        return measure_waiting(REPORTS_WAITING)
 
 
 def find_report(*, reader: User, report_id: UUID) -> ReportSummary:

@@ -5,20 +5,18 @@ from collections.abc import Sequence
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
 from carecollective.core.database import acting_as, fetch_all
-from carecollective.core.waiting import Waiting
+from carecollective.core.waiting import Waiting, WaitingQuery, measure_waiting
 from carecollective.help_requests.models import HelpRequest
 
 SHOWN = 50
+UNANSWERED = WaitingQuery("SELECT created_at FROM public.staff_unanswered_requests()")
 
 
 def read_unanswered(*, reader: User) -> Waiting:
     """Measure the open requests without an offer after a day. Raises NotPermitted unless the reader is staff."""
     require_staff(reader)
     with acting_as(reader):
-        ((count, oldest, newest),) = fetch_all(
-            "SELECT count(*), min(created_at), max(created_at) FROM public.staff_unanswered_requests()"
-        )
-    return Waiting(count, oldest, newest)
+        return measure_waiting(UNANSWERED)
 
 
 def list_unanswered(*, reader: User) -> Sequence[HelpRequest]:

@@ -13,7 +13,7 @@ from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
 from carecollective.core.moments import moment
-from carecollective.core.waiting import Waiting, measure_waiting
+from carecollective.core.waiting import WaitingQuery, when_they_came
 from rollout.alerts.evidence import Finding
 from rollout.alerts.rules import rule_of
 from rollout.errors import AlertNotFound
@@ -85,9 +85,9 @@ def open_alerts() -> tuple[AlertRecord, ...]:
     return _records(Alert.objects.filter(resolved_at=None).order_by("severity", "-id"))
 
 
-def read_alerts_waiting() -> Waiting:
-    """Measure the open alerts that nobody has taken on."""
-    return measure_waiting(Alert.objects.filter(resolved_at=None, acknowledged_at=None), since="opened_at")
+def alerts_waiting() -> WaitingQuery:
+    """Ask for the open alerts that nobody has taken on."""
+    return when_they_came(Alert.objects.filter(resolved_at=None, acknowledged_at=None), "opened_at")
 
 
 def recent_alerts(limit: int = 50) -> tuple[AlertRecord, ...]:

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.services import require_staff
-from carecollective.core.waiting import Waiting, measure_waiting
+from carecollective.core.waiting import WaitingQuery, when_they_came
 
 SHOWN = 50
 
@@ -53,11 +53,11 @@ def list_applicants(*, reader: User) -> Sequence[Applicant]:
     ]
 
 
-def read_applicants_waiting() -> Waiting:
-    """Measure the applicants who wait for staff, and not for the mail with their code."""
+def applicants_waiting() -> WaitingQuery:
+    """Ask for the applicants who wait for staff, and not for the mail with their code."""
     applicants = _select_applicants()
     # On a site that sends no mail nobody can confirm an address.
-    return measure_waiting(applicants.filter(_has_confirmed()) if settings.SENDS_MAIL else applicants)
+    return when_they_came(applicants.filter(_has_confirmed()) if settings.SENDS_MAIL else applicants)
 
 
 def _select_applicants() -> QuerySet[User]:

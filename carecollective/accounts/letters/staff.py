@@ -10,10 +10,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from carecollective.accounts.applicants.selectors import read_applicants_waiting
+from carecollective.accounts.applicants.selectors import applicants_waiting
 from carecollective.accounts.models import User
 from carecollective.accounts.preferences.services import is_quiet_now, read_preferences, wants_mail
 from carecollective.core.database import read_clock
+from carecollective.core.waiting import measure_waiting
 from carecollective.mail.letters import Action, Letter
 from carecollective.mail.models import OutgoingMail
 from carecollective.mail.queue import NotNow, queue_mail
@@ -45,13 +46,13 @@ def refuse_disturbing(member_id: UUID, topic: Topic) -> bool:
 
 def queue_applicants_waiting() -> int:
     """Tell staff that people wait to join; return how many were told. For the worker."""
-    newest = read_applicants_waiting().newest
+    newest = measure_waiting(applicants_waiting()).newest
     return queue_for_staff(APPLICANTS_MAIL, Topic.APPLICANTS, lambda _member: newest)
 
 
 def compose_applicants_waiting(member_id: UUID) -> Letter | None:
     """Write how many wait and how long; None when nobody does, or the member wants no such mail."""
-    waiting = read_applicants_waiting()
+    waiting = measure_waiting(applicants_waiting())
     if waiting.oldest is None or not refuse_disturbing(member_id, Topic.APPLICANTS):
         return None
     count, days = waiting.count, (read_clock() - waiting.oldest).days
