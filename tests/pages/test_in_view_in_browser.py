@@ -26,13 +26,16 @@ def javascript(request):
 
 
 @pytest.fixture
-def long_thread(member, help_request, settled_stage):
+def long_thread(member, help_request, settled_stage, connect_as):
     """A conversation of sixty messages that both have read: its id, who helps and who asked."""
     settled_stage("enabled")
     helping, request = member(name="Hugo Brandt"), help_request(title="Milk and bread")
     started = offer_help(actor=helping, help_request_id=request.pk, initial_message="I could do that.")
-    for number in range(60):
-        send_message(actor=helping, conversation_id=started.conversation_id, content=f"Message {number}.")
+    connect_as("superuser", autocommit=True).execute(
+        "INSERT INTO messages_v2 (conversation_id, sender_id, content, created_at)"
+        " SELECT %s, %s, 'Message ' || n || '.', clock_timestamp() FROM generate_series(0, 59) AS n",
+        [started.conversation_id, helping.pk],
+    )
     for reader in (helping, request.user):
         open_thread(reader=reader, conversation_id=started.conversation_id, mark_read=True)
     return started.conversation_id, helping, request.user
