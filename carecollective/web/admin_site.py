@@ -18,7 +18,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.errors import NotPermitted, RateLimitExceeded
-from carecollective.web.pages import answer_error
+from carecollective.web.pages import answer_error, ask_to_sign_in, keep_form
 
 logger = logging.getLogger(__name__)
 
@@ -102,11 +102,13 @@ class AdminSite(admin.AdminSite):
         return [*self._pages, *super().get_urls()]
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Answer 400 for values in an address or form that no column can hold."""
+        """Answer 400 for values in an address or form that no column can hold. Keep what was typed when the session ended."""
         guarded = super().admin_view(view, cacheable)
 
         @wraps(guarded)
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.user.is_anonymous and keep_form(request):
+                return ask_to_sign_in(request, at=reverse("admin:login", current_app=self.name))
             try:
                 response = guarded(request, *args, **kwargs)
                 # Render here, so that errors of lazy queries are caught too.

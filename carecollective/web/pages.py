@@ -83,8 +83,10 @@ class KeptForm:
     needs_password: bool
 
 
-# What the site itself puts into its forms.
-OUR_FIELDS = frozenset({"form", "id", "last_sent", "leaving", "next", "username"})
+# What the site itself puts into its forms, the buttons of staff pages among it.
+OUR_FIELDS = frozenset(
+    {"act", "action", "approve", "form", "id", "last_sent", "leaving", "next", "reject", "settle", "show", "username"}
+)
 SECRET_FIELDS = ("password", "code", "otp", "token")
 
 
@@ -93,7 +95,7 @@ def keep_form(request: HttpRequest) -> KeptForm | None:
 
     It lives in the page that answers and nowhere else: not in the session, not in an address, not in a log.
     """
-    if request.method != "POST" or request.path.startswith(("/api/", "/admin/")):
+    if request.method != "POST" or request.path.startswith("/api/"):
         return None
     try:
         sent = request.POST.lists() if _is_from_here(request) else ()
@@ -109,9 +111,12 @@ def keep_form(request: HttpRequest) -> KeptForm | None:
     return KeptForm(request.path, fields, words, needs_password=bool(secrets))
 
 
-def ask_to_sign_in(request: HttpRequest, back: str | None = None) -> HttpResponse:
-    """Lead a visitor to the sign-in, and from there back. What they have typed into a form is shown again instead."""
-    sign_in = redirect_to_login(back or request.get_full_path())
+def ask_to_sign_in(request: HttpRequest, back: str | None = None, *, at: str | None = None) -> HttpResponse:
+    """Lead a visitor to the sign-in, or to the one `at` an address, and from there back.
+
+    What they have typed into a form is shown again instead.
+    """
+    sign_in = redirect_to_login(back or request.get_full_path(), at)
     kept = keep_form(request)
     if kept is None:
         return sign_in

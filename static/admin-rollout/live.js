@@ -22,7 +22,7 @@ async function refresh() {
     });
     if (response.type === "opaqueredirect" || response.status === 403) {
       clearInterval(timer);
-      tell("You are signed out, so this page no longer updates. Reload it to sign in.");
+      tell("You are signed out, so this page no longer updates. Sign in in another tab: what you typed here stays.");
     } else if (response.ok) {
       show(new DOMParser().parseFromString(await response.text(), "text/html"));
       tell("");

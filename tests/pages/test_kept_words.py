@@ -9,10 +9,12 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils.html import escape
 
+from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services
 from carecollective.inbox.selectors import list_conversations, open_thread
 from carecollective.inbox.services import offer_help
+from carecollective.moderation.services import report_message
 from tests.hostile.forms import forms_of
 
 pytestmark = pytest.mark.django_db
@@ -155,6 +157,64 @@ def test_a_database_away_before_the_page_costs_no_words(forms, monkeypatch):
         answer = client.post(address, fields)
         assert answer.status_code == 503
         assert kept_form(address, answer) == fields
+
+
+@pytest.fixture
+def staff_forms(forms, member):
+    """What staff send where."""
+    reporter, sent = forms
+    key = sent["thread"][0].split("/")[-1]
+    report = report_message(actor=reporter, conversation_id=key, message_id=None, reason="spam", words="")
+    applicant = member(name="Ada", verification_status="pending")
+    return {
+        "/admin/applicants/": {"chosen": str(applicant.pk), "reason": WORDS, "reject": "yes"},
+        f"/admin/moderation/report/{report.pk}/change/": {
+            "choice": "warn",
+            "days": "1",
+            "daily_limit": "",
+            "reason": WORDS,
+            "words": "Please do not.",
+            "act": "Do it",
+        },
+        "/admin/rollout/": {"action": "roll_back", "reason": WORDS},
+        "/admin/accounts/user/": {"action": "reject", "reason": WORDS, "_selected_action": str(applicant.pk)},
+    }
+
+
+def test_staff_who_are_signed_out_keep_what_they_wrote(visitor, staff_forms, nothing_written):
+    for address, fields in staff_forms.items():
+        with nothing_written():
+            answer = visitor.post(address, fields)
+        assert answer.status_code == 401
+        assert kept_form(address, answer) == fields
+        page = answer.content.decode()
+        assert f'href="/admin/login/?next={address}"' in page
+        assert '<p class="panel as-written">Do it</p>' not in page
+        assert answer["Cache-Control"] in ("no-store", "private, no-store")
+
+
+def test_staff_who_sign_in_meanwhile_send_it_again(staff, staff_forms):
+    sam = staff(name="Sam")
+    for address, fields in staff_forms.items():
+        client = Client(enforce_csrf_checks=True)
+        client.get("/login")
+        first = client.post(address, fields | {"csrfmiddlewaretoken": client.cookies["csrftoken"].value})
+        stale = with_token(client, first, kept_form(address, first))
+        client.force_login(sam, backend="django.contrib.auth.backends.ModelBackend")
+        client.cookies["csrftoken"] = "a" * 32
+        second = client.post(address, stale)
+        assert second.status_code == 403
+        assert client.post(address, with_token(client, second, kept_form(address, second))).status_code in (200, 302)
+    applicant = User.objects.get(pk=staff_forms["/admin/applicants/"]["chosen"])
+    assert applicant.rejection_reason == WORDS.replace("\r\n", "\n")
+
+
+def test_staff_without_words_are_asked_to_sign_in(visitor, staff_forms):
+    for address, fields in staff_forms.items():
+        for button in ("approve", "reject", "act", "action", "show"):
+            answer = visitor.post(address, {button: "yes", "chosen": fields.get("chosen", ""), "reason": " "})
+            assert answer["Location"] == f"/admin/login/?next={address}"
+    assert visitor.post("/admin/logout/").status_code == 302
 
 
 def test_nothing_of_it_gets_into_the_logs(visitor, forms, caplog, capsys):
