@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import psutil
 import pytest
 from django.conf import settings
 from django.db import connections
@@ -113,7 +114,12 @@ def collected_static_files() -> None:
 
 
 @pytest.fixture(scope="module")  # no longer: its workers follow the rollout and write events into the test's database
-def gunicorn_address(django_db_setup: None, template_database: str, collected_static_files: None) -> Iterator[str]:
+def gunicorn_address(
+    django_db_setup: None,
+    template_database: str,
+    collected_static_files: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -123,6 +129,7 @@ def gunicorn_address(django_db_setup: None, template_database: str, collected_st
         "TEST_STATIC_FILES": "collected",
         "PORT": str(port),
         "WEB_CONCURRENCY": str(WORKERS),
+        "TMPDIR": str(tmp_path_factory.mktemp("gunicorn")),
     }
     server = subprocess.Popen(
         [
@@ -143,7 +150,9 @@ def gunicorn_address(django_db_setup: None, template_database: str, collected_st
     address = f"http://127.0.0.1:{port}"
     _wait_for(f"{address}/help", server)
     yield address
-    server.terminate()
+    # It has nothing to finish; to end by itself would take it a second.
+    for process in (*psutil.Process(server.pid).children(), server):
+        process.kill()
     server.wait(20)
     connections.close_all()
     # What its workers still wrote on their way out is no other test's business.

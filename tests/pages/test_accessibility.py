@@ -95,7 +95,7 @@ def test_every_page_in_every_state_is_accessible_and_fits(open_page, world):
 
 def test_the_dialog_works_by_keyboard_alone(open_page, member, help_request):
     page = open_page(f"/requests/{help_request().pk}", member())
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     page.get_by_role("button", name="Offer Help").focus()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.name") == "initial_message"

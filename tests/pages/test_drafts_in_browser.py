@@ -48,7 +48,7 @@ def test_what_is_typed_survives_a_reload_and_a_second_tab(open_page, addresses, 
     reader, places, _ada = addresses
     address, name, _button = places[kind]
     page = open_page(address, reader)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     field(page, name).fill(WORDS)
     page.reload()
     expect(field(page, name)).to_have_value(WORDS)
@@ -64,7 +64,7 @@ def test_what_is_typed_survives_the_network_and_a_503(open_page, addresses, kind
     reader, places, _ada = addresses
     address, name, button = places[kind]
     page = open_page(address, reader)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     if kind == "ask":
         page.fill("[name=title]", "Milk, please")
     if kind == "report":
@@ -100,7 +100,7 @@ def test_what_is_typed_survives_a_new_sign_in(open_page, addresses, kind):
     reader, places, ada = addresses
     address, name, button = places[kind]
     page = open_page(address, reader)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     session = [cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
     if kind == "ask":
         page.fill("[name=title]", "Milk, please")
@@ -129,7 +129,7 @@ def test_a_stale_token_is_renewed_by_itself(open_page, addresses, kind):
     reader, places, _ada = addresses
     address, name, button = places[kind]
     page = open_page(address, reader)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     if kind == "ask":
         page.fill("[name=title]", "Milk, please")
     if kind == "report":
@@ -146,7 +146,7 @@ def test_a_stale_token_is_renewed_by_itself(open_page, addresses, kind):
 
 def test_what_is_typed_to_join_survives_but_not_the_password(open_page, site):
     page = open_page("/signup")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     for name, typed in (("name", "Vera"), ("email", "vera@example.org"), ("password", "three green apples")):
         page.fill(f"[name={name}]", typed)
     page.fill("[name=reason]", WORDS)
@@ -184,14 +184,14 @@ def test_a_visitors_words_stay_on_a_device_for_a_day_only(open_page, member, sit
         }"""
     )
     page.reload()
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     assert sorted(page.evaluate(DRAFTS)) == ["draft::/signup", "draft:somebody:/contact"]
 
 
 def test_signing_out_takes_the_drafts_away(open_page, addresses):
     reader, places, _ada = addresses
     page = open_page(places["thread"][0], reader)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     field(page, "message").fill(WORDS)
     assert len(page.evaluate(DRAFTS)) == 1
     page.goto("/logout")
@@ -205,7 +205,7 @@ def test_somebody_elses_session_does_not_send_my_words(open_page, addresses):
     reader, places, ada = addresses
     address, name, button = places["offer"]
     page = open_page(address, reader)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     field(page, name).fill(WORDS)
     other = open_page("/requests/new", ada)
     page.context.clear_cookies()
@@ -238,7 +238,7 @@ def test_words_whose_answer_was_lost_are_not_offered_again(open_page, addresses)
 def test_a_refused_request_shows_the_servers_page_and_keeps_all(open_page, addresses):
     reader, places, _ada = addresses
     page = open_page(places["ask"][0], reader)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     page.fill("[name=title]", " ")
     page.fill("[name=description]", WORDS)
     page.get_by_role("button", name="Post my request").click()

@@ -32,8 +32,8 @@ def long_thread(member, help_request, settled_stage, connect_as):
     helping, request = member(name="Hugo Brandt"), help_request(title="Milk and bread")
     started = offer_help(actor=helping, help_request_id=request.pk, initial_message="I could do that.")
     connect_as("superuser", autocommit=True).execute(
-        "INSERT INTO messages_v2 (conversation_id, sender_id, content, created_at)"
-        " SELECT %s, %s, 'Message ' || n || '.', clock_timestamp() FROM generate_series(0, 59) AS n",
+        "INSERT INTO messages_v2 (id, conversation_id, sender_id, content, created_at)"
+        " SELECT gen_random_uuid(), %s, %s, 'Message ' || n || '.', clock_timestamp() FROM generate_series(0, 59) AS n",
         [started.conversation_id, helping.pk],
     )
     for reader in (helping, request.user):
@@ -131,7 +131,7 @@ def test_a_long_thread_opens_at_the_first_unread_message(open_page, long_thread,
 def test_new_messages_below_are_announced_while_reading_above(open_page, long_thread):
     key, helping, asking = long_thread
     page = open_page(f"/messages/{key}", asking)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     page.evaluate("scrollTo(0, 0)")
     told = page.get_by_role("button", name="New message below")
     expect(told).to_be_hidden()
@@ -234,7 +234,7 @@ def test_an_offer_that_fails_in_the_page_shows_why(open_page, member, help_reque
 def test_a_message_that_fails_in_the_page_shows_why(open_page, long_thread, broken):
     key, _helping, asking = long_thread
     page = open_page(f"/messages/{key}", asking, viewport={"width": 390, "height": 320})
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     if broken:
         page.context.route("**/api/messaging/**", lambda route: route.abort())
     page.fill("[name=message]", "I could do that." if broken else " ")
@@ -245,7 +245,7 @@ def test_a_message_that_fails_in_the_page_shows_why(open_page, long_thread, brok
 def test_a_thread_says_when_the_reader_is_signed_out(open_page, long_thread):
     key, _helping, asking = long_thread
     page = open_page(f"/messages/{key}", asking)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     page.fill("[name=message]", "Half a thought")
     cookies = page.context.cookies()
     page.context.clear_cookies()

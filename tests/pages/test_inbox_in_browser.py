@@ -38,7 +38,7 @@ def test_an_open_list_shows_what_comes_in_and_says_so(open_page, conversation, m
 def test_the_list_is_asked_for_more_seldom_the_quieter_it_is(open_page, conversation):
     _key, _helping, asking = conversation
     page = open_page("/messages", asking, clock=True)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     asked = []
 
     def answer(route):

@@ -26,7 +26,7 @@ def test_what_comes_in_meanwhile_stands_under_its_own_authors_name(
             "INSERT INTO conversation_participants (conversation_id, user_id) VALUES (%s, %s)", [key, third.pk]
         )
     page = open_page(f"/messages/{key}", helping)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     for author in (third, asking, helping):
         send_message(actor=author, conversation_id=key, content="Until then.")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -197,7 +197,7 @@ def test_an_open_thread_loads_each_module_once_by_its_hashed_name(open_page, mem
     loaded = []
     page.on("response", lambda answer: loaded.append((answer.request.resource_type, urlsplit(answer.url).path)))
     page.goto(f"/messages/{started.conversation_id}")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     modules = [
         re.fullmatch(r"/static/js/([\w-]+)\.[0-9a-f]{12}\.js", path) for kind, path in loaded if kind == "script"
     ]

@@ -18,5 +18,5 @@ def test_the_browser_tells_its_time_zone_once(open_page, member):
     page.on("request", lambda request: told.append(request.url) if request.method == "POST" else None)
     page.goto("/account")
     expect(page.get_by_label("Where you live")).to_have_value("America/New_York")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     assert told == []
