@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
+from carecollective.accounts.models import User
 from carecollective.inbox.selectors import open_thread
 from carecollective.inbox.services import offer_help, send_message
 from tests.waiting import wait_for
@@ -257,3 +258,16 @@ def test_a_thread_says_when_the_reader_is_signed_out(open_page, long_thread):
     page.context.add_cookies([cookie for cookie in cookies if cookie["name"] == "sessionid"])
     page.goto(f"/messages/{key}")
     expect(page.locator("[name=message]")).to_have_value("Half a thought")
+
+
+def test_staff_have_all_links_in_two_lines_of_a_phone(open_page, long_thread, member):
+    key, helping, asking = long_thread
+    User.objects.filter(pk=asking.pk).update(is_staff=True)
+    member(verification_status="pending")
+    send_message(actor=helping, conversation_id=key, content="One more.")
+    page = open_page("/help", asking, viewport={"width": 390, "height": 844})
+    links = page.locator("header li")
+    expect(links).to_contain_text(["Requests", "Messages, unread: 1", "Help", "Account", "Staff, waiting: 1"])
+    page.locator("header [data-number]").evaluate("count => { count.textContent = '99+'; }")
+    tops = links.evaluate_all("links => links.map((link) => Math.round(link.getBoundingClientRect().top))")
+    assert len(set(tops)) == 2, tops
