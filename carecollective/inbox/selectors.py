@@ -12,6 +12,7 @@ import messaging_v1.selectors as v1
 import messaging_v2.selectors as v2
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as, fetch_all
+from carecollective.core.errors import DomainError
 from carecollective.core.pagination import UNDATED, Cursor, Page, paginate
 from carecollective.core.text import normalise_message
 from carecollective.help_requests.models import HelpRequest
@@ -32,6 +33,7 @@ from carecollective.inbox.records import (
     WayOn,
 )
 from carecollective.messaging.errors import ConversationNotFound
+from carecollective.messaging.offers import find_refusal
 from carecollective.safety.models import HIDDEN_PLACEHOLDER
 from messaging_v1.models import Message as LegacyMessage
 from messaging_v1.models import shown_content
@@ -149,6 +151,14 @@ def conversation_about(*, member: User, help_request_id: UUID) -> Started | None
     """Return the member's own conversation as a helper about a request, if one stands."""
     with acting_as(member):
         return standing_conversation(helper=member, help_request_id=help_request_id)
+
+
+def before_offering(*, member: User, help_request: HelpRequest) -> tuple[Started | None, DomainError | None]:
+    """Return the member's own conversation about a request; where there is none, why an offer would be refused now."""
+    with acting_as(member):
+        standing = standing_conversation(helper=member, help_request_id=help_request.pk)
+        may_offer = standing is None and help_request.takes_offers and member.is_approved
+        return standing, find_refusal(owner_id=help_request.user_id) if may_offer else None
 
 
 def standing_conversation(*, helper: User, help_request_id: UUID) -> Started | None:

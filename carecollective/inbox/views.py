@@ -77,7 +77,9 @@ def _render_request(
             if offers:
                 context["thanked"] = list_thanked(owner=request.user, help_request_id=help_request.pk)
         else:
-            context["mine"] = selectors.conversation_about(member=request.user, help_request_id=help_request.pk)
+            context["mine"], expected = selectors.before_offering(member=request.user, help_request=help_request)
+            # Where an offer was just refused, the page says why already.
+            context["paused"] = None if refusal else expected
     return render_page(request, "inbox/request.html", context, refusal=refusal)
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
+from carecollective.core.errors import DomainError
 from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
 from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
 from carecollective.help_requests.models import HelpRequest
@@ -41,3 +42,16 @@ def lock_and_check_offer(
     if not request.is_available or standing.is_apart:
         raise HelpRequestUnavailable(BLOCKED_BY_YOU if standing.blocked_by_me else None)
     return request, text
+
+
+def find_refusal(*, owner_id: UUID) -> DomainError | None:
+    """Return why an offer to this member would be refused now, so that the acting member need not write it in vain.
+
+    Only what they may know: not that the other has blocked them. The caller holds `acting_as`.
+    """
+    standing = read_standing(owner_id)
+    try:
+        standing.require_may_write(offers=True)
+    except DomainError as refusal:
+        return refusal
+    return HelpRequestUnavailable(BLOCKED_BY_YOU) if standing.blocked_by_me else None

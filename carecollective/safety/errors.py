@@ -28,5 +28,7 @@ class DailyLimitReached(RateLimitExceeded):
     """Staff limit how much the member writes a day, and that much is written."""
 
     def __init__(self, limit: int) -> None:
-        sentence = _("For now you can send %(limit)d messages a day. Please go on tomorrow; nothing was sent.")
+        sentence = _(
+            "For now you can send %(limit)d messages a day, and those of today are sent. Please go on tomorrow."
+        )
         super().__init__(sentence % {"limit": limit}, retry_after=TRY_AGAIN_SECONDS)

@@ -21,6 +21,7 @@ from carecollective.moderation.models import Act, Report
 from carecollective.moderation.selectors import get_reportable_message, list_notices
 from carecollective.moderation.services import report_member, report_message, settle_report
 from carecollective.safety.errors import DailyLimitReached, Restricted
+from carecollective.safety.services import block_member
 from messaging_v2.services import get_conversation_v2
 from tests.messaging.refusals import nothing_written, refused
 from tests.safety.conftest import VERSIONS
@@ -133,6 +134,46 @@ def test_a_restriction_of_offers_leaves_conversations(reported, moderator, helpe
         with pytest.raises(DatabaseError, match="row-level security"):
             execute_as(helper, f"INSERT INTO {table} ({columns}) VALUES (gen_random_uuid(), {values})")
     assert send_message(actor=helper, conversation_id=key, content="Hello.").is_new
+
+
+def offer_page(client, request, **sent):
+    page = client.post(f"/requests/{request.pk}", sent) if sent else client.get(f"/requests/{request.pk}?offer=1")
+    return page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        ("no_offers", "Your offers of help are paused until"),
+        ("no_messages", "Your messages are paused until"),
+        ("daily_limit", "those of today are sent"),
+    ],
+)
+def test_the_offer_says_at_once_that_it_is_paused(
+    reported, moderator, helper, member, owner, help_request, signed_in, choice, sentence
+):
+    _key, _rude, report = reported("v2")
+    another = help_request(user=owner)
+    client = signed_in(helper)
+    assert sentence not in offer_page(client, another)
+    done = act(moderator, report, choice, days=1, daily_limit="2" if choice == "daily_limit" else "")
+    page = offer_page(client, another)
+    assert sentence in page[page.index('id="offer"') :]
+    assert 'name="initial_message"' in page
+    again = offer_page(client, another, initial_message=OFFER)
+    assert again.count(sentence) == 1
+    assert OFFER in again
+    assert sentence not in offer_page(signed_in(member()), another)
+    acts.undo_act(actor=moderator, act_id=done.pk, reason="Enough")
+    assert sentence not in offer_page(client, another)
+
+
+def test_the_offer_says_at_once_whom_one_has_blocked(helper, member, help_request, signed_in):
+    for blocker, blocked, is_said in ((helper, member(), True), (member(), helper, False)):
+        block_member(actor=blocker, member_id=blocked.pk)
+        asking = blocked if blocker == helper else blocker
+        page = offer_page(signed_in(helper), help_request(user=asking))
+        assert ("You have blocked this member." in page) == is_said
 
 
 @VERSIONS
