@@ -12,8 +12,8 @@ from django.urls import reverse
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import NotPermitted
-from carecollective.core.moments import moment
 from carecollective.core.waiting import WaitingQuery, when_they_came
+from carecollective.formats.moments import moment
 from rollout.alerts.evidence import Finding
 from rollout.alerts.rules import rule_of
 from rollout.errors import AlertNotFound

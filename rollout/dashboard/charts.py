@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout import formatting
 from rollout.dashboard.schema import TrendPoint
 from rollout.gates.criteria import latency_limit, success_limit

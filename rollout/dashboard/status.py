@@ -7,7 +7,7 @@ from datetime import datetime
 from django.conf import settings
 
 from carecollective.core.database import fetch_all
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout import formatting
 from rollout.alerts import lifecycle
 from rollout.alerts.channels import name_variables

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout import formatting
 from rollout.gates import statistics
 from rollout.gates.proportions import ProportionTest, Wording, judge_proportion

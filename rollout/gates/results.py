@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import TextChoices
 
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout.stages import Stage
 from rollout.telemetry.metrics import NONE_OF_NONE, NOTHING, Outcomes, Proportion
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from carecollective.core.database import fetch_one
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout.gates.results import CheckState
 from rollout.gates.stays import read_stays
 from rollout.telemetry import metrics

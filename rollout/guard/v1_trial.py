@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.core.errors import DatabaseAway, DomainError, is_database_away
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout.alerts import lifecycle
 from rollout.alerts.evidence import Finding
 from rollout.alerts.rules import rule_of

@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from carecollective.core.database import ClockTimestamp
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 
 
 class ProposalState(models.TextChoices):

@@ -6,7 +6,7 @@ from functools import partial
 from django.conf import settings
 
 from carecollective.core.database import fetch_all
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout import formatting
 from rollout.gates import criteria
 from rollout.gates.criteria import Criterion

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.utils.dateparse import parse_datetime
 
 from carecollective.core.database import discarding_changes, fetch_all
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from carecollective.serving.startup_checks import find_dangers
 from rollout.alerts.channels import name_variables
 from rollout.alerts.notifications import channel_states

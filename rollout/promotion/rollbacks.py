@@ -13,7 +13,7 @@ from django.db import DatabaseError, Error, connection, transaction
 
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp, fetch_all
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from carecollective.postgres import advisory_locks
 from rollout.errors import RollbackNotWritten
 from rollout.models import Change, Flag, Rollback, Source

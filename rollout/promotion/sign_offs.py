@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from carecollective.accounts.models import User
 from carecollective.core.database import fetch_all
 from carecollective.core.errors import NotPermitted
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from carecollective.postgres import advisory_locks
 from rollout.errors import ItemUnknown, NothingToChange, RoleMissing, SamePerson, SignedTooEarly
 from rollout.gates.criteria import bake_days

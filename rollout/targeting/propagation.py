@@ -16,7 +16,7 @@ import psutil
 import psycopg
 
 from carecollective.core.database import fetch_all
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from carecollective.postgres.bounded import BoundedConnection
 from rollout import formatting
 from rollout.targeting.connections import connection_parameters

@@ -2,7 +2,7 @@
 
 from django import template
 
-from carecollective.core import moments
+from carecollective.formats import moments
 
 register = template.Library()
 register.simple_tag(moments.as_time, name="staff_time")

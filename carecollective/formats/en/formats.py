@@ -1,2 +1,2 @@
-# Django's own lists write a moment as `core.moments.moment` does, so that the staff pages' script knows it.
+# Django's own lists write a moment as `formats.moments.moment` does, so that the staff pages' script knows it.
 DATETIME_FORMAT = r"j M Y, H:i:s \U\T\C"

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout.models import Change, Flag, Proposal, Source
 from rollout.promotion.services import roll_back
 from rollout.targeting.state import FLAG_NAME

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from carecollective.accounts.models import User
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout.dashboard.charts import draw_trend
 from rollout.dashboard.schema import Figure, Health
 from rollout.dashboard.status import read_status

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from carecollective.core.moments import ago, as_time, lasting, mark_times, moment
+from carecollective.formats.moments import ago, as_time, lasting, mark_times, moment
 from rollout.models import Change, DrainCertificate, Source
 from rollout.promotion import rollbacks
 from rollout.promotion.services import roll_back

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from carecollective.accounts.models import User
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout.alerts.notifications import ChannelState, send_test_message
 from rollout.dashboard.status import read_status
 from rollout.errors import ChannelNotConfigured, ItemUnknown, RoleMissing, SignedTooEarly

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from carecollective.accounts.models import User
 from carecollective.core.errors import NotPermitted
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from carecollective.serving.startup_checks import Danger
 from rollout.errors import ItemUnknown, SamePerson
 from rollout.models import SignOff

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from pytest_django import Settings
 
 from carecollective.accounts.models import User
-from carecollective.core.moments import moment
+from carecollective.formats.moments import moment
 from rollout import releases
 from rollout.dashboard.status import read_status
 from rollout.errors import ItemUnknown, RoleMissing, SignedTooEarly
