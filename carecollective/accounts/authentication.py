@@ -17,6 +17,7 @@ from carecollective.accounts.models import User
 from carecollective.core.database import fetch_one
 from carecollective.core.errors import RateLimitExceeded
 from carecollective.core.rate_limits import count_client_use, failed_sign_ins, forgive_client_use
+from carecollective.postgres.backend.prepared import Prepared
 
 
 class LimitedBackend(ModelBackend):
@@ -55,12 +56,12 @@ def _forgive(hit: int | None) -> None:
 # The columns are in the order of the models' fields, as `from_db` wants them.
 _TOKEN_COLUMNS = ("digest", "user_id", "created", "expiry")
 _USER_COLUMNS = ("is_superuser", "id", "name", "is_staff", "is_active", "verification_status")
-_FIND = """
-SELECT token.digest, token.user_id, token.created, token.expiry,
-       member.is_superuser, member.id, member.name, member.is_admin, member.is_active, member.verification_status::text
+_FIND = Prepared("""
+SELECT token.digest::text, token.user_id, token.created, token.expiry,
+       member.is_superuser, member.id, member.name::text, member.is_admin, member.is_active, member.verification_status::text
 FROM knox_authtoken token JOIN profiles member ON member.id = token.user_id
 WHERE token.digest = %s AND (token.expiry IS NULL OR token.expiry > clock_timestamp()) AND member.is_active
-"""
+""")
 
 
 class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import JSONObject
 
 from carecollective.postgres import pooling
+from carecollective.postgres.backend.base import DatabaseWrapper
 from carecollective.postgres.dsn import database_settings
 
 Model = TypeVar("Model", bound=models.Model)
@@ -39,7 +40,13 @@ def acting_as(member: Member) -> Iterator[None]:
     within = connection.in_atomic_block
     before = _acting.get()
     with transaction.atomic():
-        _set_actor(str(member.pk))
+        if within:
+            _set_actor(str(member.pk))
+        else:
+            # The id is a UUID, so that nothing else can stand in the statement.
+            cast("DatabaseWrapper", connection).execute_first(
+                f"SELECT set_config('app.user_id', '{UUID(str(member.pk))}', true)"
+            )
         token = _acting.set(member.pk)
         try:
             yield

@@ -6,7 +6,9 @@ import time
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import generators
 from psycopg.abc import PQGen
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from carecollective.postgres.dsn import CONNECT_SECONDS
 
@@ -43,6 +45,24 @@ class BoundedConnection(psycopg.Connection[Any]):
             self.pgconn.finish()
             message = f"The database did not answer within {seconds:g} s."
             raise psycopg.OperationalError(message) from problem
+
+    def begin_with(self, statement: str) -> bool:
+        """Begin a transaction with a first statement, in one round trip. Do nothing and return False if one has begun.
+
+        psycopg itself would send `BEGIN` alone. The statement goes as text: it holds nothing that a person typed.
+        """
+        if self.autocommit or self.info.transaction_status != TransactionStatus.IDLE:
+            return False
+        with self.lock:
+            self.wait(self._begin(self._get_tx_start_command() + b"; " + statement.encode()))
+        return True
+
+    def _begin(self, statements: bytes) -> PQGen[None]:
+        self._check_connection_ok()
+        self.pgconn.send_query(statements)
+        for result in (yield from generators.execute(self.pgconn)):
+            if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+                raise psycopg.errors.error_from_result(result)
 
 
 class CircuitBreaker:

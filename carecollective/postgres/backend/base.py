@@ -9,6 +9,7 @@ import psycopg
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 
+from carecollective.postgres.backend.prepared import ONLY_WHAT_IS_MARKED, PreparingCursor
 from carecollective.postgres.bounded import BoundedConnection, CircuitBreaker
 from carecollective.postgres.dsn import ROLE_NAMES
 from carecollective.postgres.roles import LIMITED_ROLES
@@ -21,6 +22,14 @@ BOUNDED = frozenset(ROLE_NAMES[role] for role in LIMITED_ROLES)
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _deadline = math.inf
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Let statements that are marked as `Prepared` be prepared, except behind a pooler: their sessions are shared."""
+        parameters: dict[str, Any] = super().get_connection_params()
+        is_pooled = self.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS", False)
+        if parameters["cursor_factory"] is base.ServerBindingCursor and not is_pooled:
+            parameters |= {"cursor_factory": PreparingCursor, "prepare_threshold": ONLY_WHAT_IS_MARKED}
+        return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> psycopg.Connection[Any]:
         """Connect; for the web and guard roles, with a limit on each answer. Raises OperationalError."""
@@ -44,6 +53,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return bool(super().is_usable())
         finally:
             held.answer_seconds = BoundedConnection.answer_seconds
+
+    def execute_first(self, statement: str) -> None:
+        """Begin the transaction of the `atomic` block that was just entered with `statement`, which holds no parameters.
+
+        Where that is possible, both go in one round trip. The statement is in no log of Django's then.
+        """
+        if isinstance(self.connection, BoundedConnection):
+            with self.wrap_database_errors:
+                if self.connection.begin_with(statement):
+                    return
+        with self.cursor() as cursor:
+            cursor.execute(statement)
 
     @contextmanager
     def answering_until(self, deadline: float) -> Iterator[None]:

@@ -1,0 +1,27 @@
+"""Statements that a connection prepares at their first use, so that PostgreSQL plans them once and not at each request."""
+
+from typing import Any
+
+from django.db.backends.postgresql.base import ServerBindingCursor
+
+# psycopg's own threshold, by which it would prepare everything that is asked often: never.
+ONLY_WHAT_IS_MARKED = 2**31
+
+
+class Prepared(str):
+    """A statement by hand that each connection prepares. Behind a pooler of transactions nothing is prepared.
+
+    Cast each text that it returns (`title::text`): PostgreSQL refuses a prepared statement for good once a migration has changed
+    the type of a column in its result. A cast keeps that type whatever becomes of the column.
+    """
+
+    __slots__ = ()
+
+
+class PreparingCursor(ServerBindingCursor):
+    """Django's cursor, which also prepares what is marked."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        if isinstance(query, Prepared):
+            options["prepare"] = True
+        return super().execute(query, params, **options)  # type: ignore[misc]
