@@ -101,6 +101,18 @@ def test_helpers_hear_that_a_request_is_over(stage, stage_name, helper, owner, g
     assert owner.name in mail.outbox[0].body
 
 
+def test_a_helper_is_not_sent_to_a_frozen_conversation_to_settle_things(stage, helper, owner, groceries):
+    stage("disabled")
+    offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    complete_request(actor=owner, help_request_id=groceries.pk)
+    queue_status_changes()
+    stage("enabled")
+    send_waiting()
+    assert subjects_to(helper) == [f"Completed: {groceries.title}"]
+    assert "settle it in your conversation" not in mail.outbox[-1].body
+    assert "You need do nothing more." in mail.outbox[-1].body
+
+
 def test_what_is_opened_again_at_once_is_mailed_to_nobody(stage, helper, owner, groceries, settings):
     stage("enabled")
     offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)

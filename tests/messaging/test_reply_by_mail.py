@@ -13,8 +13,11 @@ import pytest
 from django.core import mail
 from django.core.management import call_command
 from django.db import OperationalError
+from django.utils import timezone
 
+from carecollective.accounts.models import User
 from carecollective.accounts.preferences.services import update_preferences
+from carecollective.core.database import acting_as
 from carecollective.inbox.closing.services import close_conversation
 from carecollective.inbox.models import ConversationMail, ReadPointer, RefusedReply
 from carecollective.inbox.notifications.queue import DAILY_NEWS, queue_waiting
@@ -27,6 +30,7 @@ from carecollective.mail.delivery import send_waiting
 from carecollective.mail.models import OutgoingMail
 from carecollective.mail.queue import queue_mail
 from carecollective.privacy.erasure import erase_for_member
+from carecollective.safety.models import Restriction, RestrictionKind
 from carecollective.safety.services import block_member
 from tests.privacy.stored import stored
 
@@ -66,6 +70,19 @@ def write(owner, thread):
         return message.as_bytes()
 
     return make
+
+
+@pytest.fixture
+def pause(staff):
+    """Let staff pause all messages of a member."""
+
+    def restrict(member):
+        with acting_as(staff()):
+            Restriction.objects.create(
+                member=member, kind=RestrictionKind.NO_MESSAGES, until=timezone.now() + timedelta(days=7)
+            )
+
+    return restrict
 
 
 def said_in(thread, reader):
@@ -267,6 +284,36 @@ def test_a_daily_mail_about_one_conversation_takes_a_reply(
     send_waiting()
     assert mail.outbox[-1].reply_to == [settings.CONTACT_EMAIL]
     assert "reaches our staff, and nobody else" in mail.outbox[-1].body
+
+
+@pytest.mark.parametrize("what", ["frozen", "paused", "blocked", "gone"])
+@pytest.mark.parametrize("is_daily", [False, True])
+def test_a_mail_offers_no_answer_that_would_be_refused(
+    owner, helper, groceries, stage, settings, pause, what, is_daily
+):
+    stage("disabled" if what == "frozen" else "enabled")
+    offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
+    match what:
+        case "frozen":
+            stage("enabled")
+        case "paused":
+            pause(owner)
+        case "blocked":
+            block_member(actor=helper, member_id=owner.pk)
+        case "gone":
+            User.objects.filter(pk=helper.pk).update(is_active=False)
+    if is_daily:
+        queue_mail(DAILY_NEWS, owner.pk)
+    else:
+        queue_waiting()
+    send_waiting()
+    (offered,) = mail.outbox
+    assert offered.reply_to == [settings.CONTACT_EMAIL]
+    assert offered.subject.startswith(f"{helper.name} offers to help")
+    assert "You cannot answer in this conversation at the moment." in offered.body
+    assert "Read it" in offered.body
+    for wrong in ("just reply", "Please answer", "Read and answer"):
+        assert wrong not in offered.body
 
 
 def test_a_mail_that_asks_to_go_on_offers_no_reply(owner, helper, groceries, stage, settings):

@@ -1,6 +1,7 @@
 """The mails about conversations: who, about which request, and what to do. The words themselves only by choice."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from carecollective.accounts.preferences.services import is_quiet_now, read_pref
 from carecollective.core.database import ClockTimestamp, read_clock
 from carecollective.core.text import SITE_NAME
 from carecollective.inbox.models import ConversationMail, Notification
+from carecollective.inbox.notifications.answering import may_answer
 from carecollective.inbox.notifications.unread import News, Said, read_news
 from carecollective.inbox.replies.addresses import make_reply_address
 from carecollective.mail.letters import Action, Letter, Part, Quote, shorten
@@ -73,9 +75,9 @@ def compose_daily_news(member_id: UUID) -> Letter | None:
 
 
 def _reply_address(member_id: UUID, news: Sequence[News]) -> str:
-    """Return where a reply is taken into the conversation; empty for several, and where nothing was written to answer."""
-    is_answered = len(news) == 1 and any(one.words is not None for one in news[0].said)
-    return make_reply_address(member_id, news[0].conversation_id) if is_answered else ""
+    """Return where a reply is taken into the conversation; empty for several, and where none would be taken."""
+    is_taken = len(news) == 1 and news[0].takes_answers and any(one.words is not None for one in news[0].said)
+    return make_reply_address(member_id, news[0].conversation_id) if is_taken else ""
 
 
 def _how_to_answer(news: Sequence[News], reply_to: str) -> str:
@@ -83,6 +85,8 @@ def _how_to_answer(news: Sequence[News], reply_to: str) -> str:
         return _("You can also just reply to this mail.")
     if len(news) == 1:
         said = {"who": _names(news[0].said)}
+        if not news[0].takes_answers:
+            return _("What you send back by e-mail reaches our staff, and not %(who)s.") % said
         return _("Please answer on the site. What you send back by e-mail reaches our staff, and not %(who)s.") % said
     return _("Please answer on the site. What you send back by e-mail reaches our staff, and nobody else.")
 
@@ -109,6 +113,8 @@ def _read(
     if not news:
         _settle(keys)
         return None
+    # It may have been closed, blocked or frozen since the words were written.
+    news = [replace(one, takes_answers=may_answer(member, one.conversation_id)) for one in news]
     return member, news, keys, preferences.shows_words
 
 
@@ -162,7 +168,11 @@ def _parts(news: News, *, shows_words: bool) -> Iterator[Part]:
         yield _("%(who)s would like to continue your conversation about “%(title)s” in the new messaging.") % said
     if shows_words:
         yield from (Quote(one.words or "") for one in written[-QUOTED_AT_MOST:])
-    yield Action(_("Read and answer") if written else _("Go on with it"), thread_link(news.conversation_id))
+    is_wished = len(written) < len(news.said)
+    if written and not news.takes_answers and not is_wished:
+        yield _("You cannot answer in this conversation at the moment. Its page says why, and whether you can go on.")
+    label = _("Read and answer") if news.takes_answers else _("Go on with it") if is_wished else _("Read it")
+    yield Action(label if written else _("Go on with it"), thread_link(news.conversation_id))
 
 
 def _senders(news: Sequence[News]) -> frozenset[UUID]:

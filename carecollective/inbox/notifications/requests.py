@@ -14,6 +14,7 @@ from carecollective.accounts.models import User
 from carecollective.accounts.preferences.services import is_quiet_now, read_preferences, wants_mail
 from carecollective.core.database import ClockTimestamp, acting_as, fetch_all, read_clock
 from carecollective.help_requests.models import HelpRequest, RequestStatus, StatusChange
+from carecollective.inbox.notifications.answering import may_answer
 from carecollective.inbox.notifications.letters import thread_link
 from carecollective.inbox.queries import without_v2
 from carecollective.inbox.selectors import conversation_about
@@ -96,11 +97,15 @@ def compose_request_over(member_id: UUID, reference: str) -> Letter | None:
     else:
         subject = _("No longer needed: %(title)s")
         sentence = _("%(who)s has taken back the request “%(title)s”. Thank you for offering to help.")
+    if may_answer(member, conversation.conversation_id):
+        rest = _("You need do nothing more. If you have arranged something, please settle it in your conversation.")
+    else:
+        rest = _("You need do nothing more.")
     return Letter(
         subject % {"title": shorten(request.title)},
         [
             sentence % said,
-            _("You need do nothing more. If you have arranged something, please settle it in your conversation."),
+            rest,
             Action(_("Open the conversation"), thread_link(conversation.conversation_id)),
         ],
         name=member.name,

@@ -96,11 +96,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What is unread in one conversation, oldest first."""
+    """What is unread in one conversation, oldest first. `takes_answers`: the member can write in it now."""
 
     conversation_id: UUID
     title: str
     said: Sequence[Said]
+    takes_answers: bool = True
 
     @property
     def since(self) -> datetime:
