@@ -6,14 +6,13 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from carecollective.inbox.services import offer_help
 from carecollective.moderation.services import report_message
 from carecollective.privacy.exports import prepare_waiting
+from tests.pages.looks import LOOKS_OF_STAFF, find_problems
 
 pytestmark = pytest.mark.slow
-WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
 def test_the_page_shows_by_itself_when_the_copy_is_ready(site, open_page, member):
@@ -42,11 +41,7 @@ def test_the_pages_of_staff_are_accessible_and_fit_a_phone(site, open_page, memb
     problems: list[str] = []
 
     def judge(where):
-        problems.extend(
-            f"{where}: {rule['id']} {rule['nodes'][0]['html']}" for rule in Axe().run(page).response["violations"]
-        )
-        if page.evaluate(WIDER_THAN_THE_SCREEN):
-            problems.append(f"{where} is wider than the screen")
+        problems.extend(find_problems(page, where, looks=LOOKS_OF_STAFF, too_small=""))
 
     judge("the list")
     page.locator("#result_list th a").click()
