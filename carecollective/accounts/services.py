@@ -30,7 +30,7 @@ from carecollective.accounts.sign_in.second_factor import needs_second_factor
 from carecollective.accounts.taken_address import tell_member
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
-from carecollective.core.rate_limits import count_client_use, sign_ups
+from carecollective.core.rate_limits import count_client_use, forgive_client_use, sign_ups
 from carecollective.core.text import can_be_kept, read_text
 from carecollective.mail.queue import queue_mail
 
@@ -109,8 +109,8 @@ def sign_up(
     """Make a member who waits for approval; with the `key` of a form, once however often it is sent.
 
     Returns None where the address is a member's: they are told by mail, and the answer must be the same. The same form sent
-    again makes and tells nothing. Raises ValidationRefused naming each field that cannot be taken; RateLimitExceeded after
-    too many from one IP address.
+    again makes, tells and counts nothing. Raises ValidationRefused naming each field that cannot be taken;
+    RateLimitExceeded after too many from one IP address.
     """
     refused: dict[str, list[Any]] = {}
     texts = {"email": clean_address(email, refused), "name": read_name(name, refused=refused)}
@@ -125,8 +125,10 @@ def sign_up(
         refused["password"] = [_("One of these characters cannot be used in a password. Please choose others.")]
     if refused:
         raise ValidationRefused(refused)
-    if request is not None:
-        count_client_use(request=request, limit=sign_ups())
+    if key is not None and User.objects.filter(pk=key).exists():
+        return None
+    # Before the password is hashed, which is costly.
+    counted = count_client_use(request=request, limit=sign_ups()) if request is not None else None
     applicant.application_reason = texts["reason"] or None
     applicant.wanted_path = wanted_path if 0 < len(wanted_path) <= WANTED_PATH_MAX else None
     applicant.set_password(password)
@@ -139,6 +141,8 @@ def sign_up(
             raise
         if holder.pk != key:
             tell_member(holder)
+        elif counted is not None:
+            forgive_client_use(counted)
         return None
     return applicant
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -36,8 +36,8 @@ def write_to_staff(
 ) -> None:
     """Keep a message to staff; the worker tells them by mail. A member's name and address are those of the account.
 
-    With the `key` of a form, once however often the form is sent. Raises ValidationRefused naming each field that cannot be
-    taken; RateLimitExceeded after five in an hour from one IP address.
+    With the `key` of a form, it is kept and counted once however often the form is sent. Raises ValidationRefused naming each
+    field that cannot be taken; RateLimitExceeded after five in an hour from one IP address.
     """
     refused: dict[str, list[Any]] = {}
     if member is None:
@@ -57,9 +57,15 @@ def write_to_staff(
     if refused:
         raise ValidationRefused(refused)
     with acting_as(member) if member else transaction.atomic():
-        count_client_use(request=request, limit=MESSAGES_PER_HOUR)
         message = ContactMessage(pk=key or uuid4(), member=member, name=name, email=email, text=text)
-        ContactMessage.objects.bulk_create([message], ignore_conflicts=True)
+        try:
+            with transaction.atomic():
+                message.save(force_insert=True)
+        except IntegrityError:
+            if key is None:
+                raise
+            return
+        count_client_use(request=request, limit=MESSAGES_PER_HOUR)
 
 
 def queue_messages_waiting() -> int:

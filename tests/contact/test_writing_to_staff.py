@@ -130,6 +130,17 @@ def test_five_in_an_hour_are_enough() -> None:
     assert len(kept()) == 5
 
 
+def test_a_form_that_is_sent_again_is_taken_and_not_counted() -> None:
+    browser = Client()
+    forms = [
+        form_at(browser, "/contact") | {"name": "Zoë", "email": "zoe@example.org", "text": WORDS} for _each in "12345"
+    ]
+    for form in forms:
+        assert [browser.post("/contact", form).status_code for _click in range(3)] == [302] * 3
+    assert browser.post("/contact", forms[0])["Location"] == "/contact?sent=1"
+    assert len(kept()) == 5
+
+
 def test_staff_read_and_mark_what_was_answered(amina: User, member: MakeMember) -> None:
     write(Client())
     (message,) = kept()

@@ -4,6 +4,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from axes.models import AccessAttempt
@@ -187,6 +188,14 @@ def test_sign_ups_from_one_address_are_limited(ada: User, settings: Any) -> None
         assert refused.status_code == 429
         assert 3500 < int(refused["Retry-After"]) <= 3600
     assert join(5, address="127.0.0.2").status_code == 302
+
+
+def test_a_sign_up_that_is_sent_again_is_not_counted(ada: User, settings: Any) -> None:
+    settings.SIGN_UPS_PER_HOUR = 1
+    form = {"id": str(uuid4()), "name": "New", "email": "new@example.org", "password": "a long enough one"}
+    answers = [Client().post("/signup", form) for _click in range(3)]
+    assert {(answer.status_code, answer["Location"]) for answer in answers} == {(302, answers[0]["Location"])}
+    assert Client().post("/signup", form | {"id": str(uuid4()), "email": "other@example.org"}).status_code == 429
 
 
 def test_a_success_forgives_what_failed_before(ada: User) -> None:

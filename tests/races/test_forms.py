@@ -85,6 +85,17 @@ def test_a_sign_up_form_clicked_twice_is_one_member_who_may_sign_in(crowd, rows_
         assert rows_of("SELECT count(*) FROM profiles WHERE email = %s", email) == [(1,)]
         # A code for each browser, and no word of an address that was taken.
         assert rows_of("SELECT count(*) FROM mail_outgoingmail WHERE kind = 'member_already'") == [(0,)]
+        assert rows_of("SELECT count(*) FROM core_clientratelimithit WHERE action = 'sign_up'") == [(trial + 1,)]
+
+
+def test_a_message_to_staff_clicked_twice_is_kept_and_counted_once(crowd, rows_of):
+    for trial in range(3):
+        words = {"name": "Zoë", "email": "zoe@example.org", "text": "I cannot sign in."}
+        form = words | {"id": field_of(Client().get("/contact"), "id")}
+        answers = crowd(*(partial(Client().post, "/contact", form) for _click in range(CLICKS)))
+        assert [getattr(answer, "status_code", answer) for answer in answers] == [302] * CLICKS
+        for table in ("contact_contactmessage", "core_clientratelimithit WHERE action = 'contact'"):
+            assert rows_of(f"SELECT count(*) FROM {table}") == [(trial + 1,)]
 
 
 def test_leaving_clicked_twice_is_leaving(click, member, rows_of, settings, signed_in):
