@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,10 @@ FORGET_FAILURES = """
 DELETE FROM application_logs;
 UPDATE rollout_alert SET opened_at = opened_at - interval '1 hour', last_seen_at = last_seen_at - interval '1 hour',
     resolved_at = coalesce(resolved_at, clock_timestamp()) - interval '1 hour';
+"""
+WHO_DOES_NOT_KNOW = """
+SELECT count(*) FROM rollout_process AS process JOIN rollout_flag AS flag ON flag.name = 'messaging_v2'
+WHERE process.flag_version < flag.version
 """
 OFFER = "Hello, I could bring them round on Monday."
 
@@ -160,13 +164,15 @@ class Site:
 
     def put_stage(self, name: str) -> None:
         """Begin a stage beneath the services, with no failure on record: the guard counts what earlier tests broke."""
-        time.sleep(1.2)  # the last events are on their way to their table
+        time.sleep(0.5)  # the last events are on their way to their table
         # What an earlier test broke may have made the guard roll back: a stage changes once that is carried over.
         wait_for(lambda: not self.value("SELECT count(*) FROM rollout_rollback WHERE change_id IS NULL"), seconds=30)
         self.rows(FORGET_FAILURES)
         for stage in ("disabled", name):
             self.rows("UPDATE rollout_flag SET stage = %s, v1_writes = true WHERE name = 'messaging_v2'", stage)
-        time.sleep(1.2)
+        # Each process that serves says that it knows, but one that was killed: by then everybody has asked.
+        with suppress(AssertionError):
+            wait_for(lambda: not self.value(WHO_DOES_NOT_KNOW), seconds=1.2)
 
     @contextmanager
     def holding(self, statement: str, *values: Any) -> Iterator[psycopg.Connection[Any]]:

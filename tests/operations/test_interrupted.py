@@ -18,8 +18,9 @@ from carecollective.operations.backups.dumps import list_backups, make_backup, p
 from carecollective.operations.backups.manifest import path_of_manifest, reserved
 from carecollective.operations.backups.scratch import SCRATCH, prune_scratch_databases
 from carecollective.postgres import advisory_locks, locks
+from tests import databases
 from tests.databases import ROOT
-from tests.operations.conftest import Copy, ask, url
+from tests.operations.conftest import ask, url
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -38,13 +39,24 @@ def quietly(line: str) -> None:
     pass
 
 
-@pytest.fixture
-def large(copy: Copy) -> str:
-    """A copy of the world whose dump takes seconds."""
-    name = copy("large")
+@pytest.fixture(scope="module")
+def large_template(world: str) -> Iterator[str]:
+    """A copy of the world whose dump takes seconds; nobody changes it."""
+    name = f"{world}_large"
+    databases.recreate(django_settings.DATA_DIR, name, world)
     with psycopg.connect(url(name), autocommit=True) as superuser:
         superuser.execute(MUCH)
-    return name
+    yield name
+    databases.drop(django_settings.DATA_DIR, name)
+
+
+@pytest.fixture
+def large(large_template: str) -> Iterator[str]:
+    """A copy of it, for one test."""
+    name = f"{large_template}_copy"
+    databases.recreate(django_settings.DATA_DIR, name, large_template)
+    yield name
+    databases.drop(django_settings.DATA_DIR, name)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Any number of guards may run: one works, and another takes over when it is gone."""
 
 import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -35,12 +34,24 @@ def holder(committed_db: None, connect_as: Connect) -> Callable[[], str]:
 
 
 @pytest.mark.slow
-def test_a_standby_takes_over_within_ten_seconds(holder: Callable[[], str]) -> None:
+def test_a_standby_takes_over_within_ten_seconds(holder: Callable[[], str], connect_as: Connect) -> None:
+    superuser = connect_as("superuser", autocommit=True)
+    sessions = (
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'carecollective_guard' AND datname = current_database()"
+    )
+    lease = "SELECT renewed_at FROM rollout_guard_lease"
+
+    def ask(query: str) -> Any:
+        return superuser.execute(query.encode()).fetchone()
+
     with running("guard", role="guard") as first:
         wait_for(lambda: holder() == str(first.pid), seconds=20)
+        before = ask(sessions)
         with running("guard", role="guard") as second:
-            # Long enough for the second to have asked for the lock, and for the first to have looked again.
-            time.sleep(7)
+            # The second has asked for the lock, and the first has looked again since.
+            wait_for(lambda: ask(sessions) > before, seconds=20)
+            renewed = ask(lease)
+            wait_for(lambda: ask(lease) > renewed, seconds=20)
             assert second.poll() is None
             assert holder() == str(first.pid)
             first.send_signal(signal.SIGKILL)
