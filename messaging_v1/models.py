@@ -67,7 +67,7 @@ class Participant(models.Model):
         return f"{self.user_id} in {self.conversation_id}"
 
 
-def shown_content(content: str | None, *, is_deleted: bool, moderation_status: str | None) -> str:
+def content_for_readers(content: str | None, *, is_deleted: bool, moderation_status: str | None) -> str:
     """Return a message's content as its readers may see it: a sentence in its place where it was withheld."""
     if is_deleted:
         return _("This message was deleted.")
@@ -119,6 +119,6 @@ class Message(models.Model):
     @property
     def shown(self) -> str:
         """The content as its readers may see it."""
-        return shown_content(
+        return content_for_readers(
             self.content, is_deleted=self.deleted_at is not None, moderation_status=self.moderation_status
         )

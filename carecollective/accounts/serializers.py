@@ -5,8 +5,11 @@ from typing import Any, ClassVar
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from carecollective.core.text import can_be_kept
+from carecollective.core.text import EMAIL_MAX, can_be_kept
 from carecollective.web.api import RawTextField, StrictBooleanField
+
+PASSWORD_MAX = 4096
+CODE_MAX = 64
 
 
 class SignInField(RawTextField):
@@ -25,11 +28,11 @@ class SignInField(RawTextField):
 
 
 class SignInSerializer(serializers.Serializer[Any]):
-    email = SignInField(longest=254, documented={"format": "email", "maxLength": 254})
-    password = SignInField(longest=4096, documented={"format": "password", "maxLength": 4096})
+    email = SignInField(longest=EMAIL_MAX, documented={"format": "email", "maxLength": EMAIL_MAX})
+    password = SignInField(longest=PASSWORD_MAX, documented={"format": "password", "maxLength": PASSWORD_MAX})
     code = SignInField(
-        longest=64,
-        documented={"maxLength": 64},
+        longest=CODE_MAX,
+        documented={"maxLength": CODE_MAX},
         required=False,
         default="",
         help_text="Where the account has a second factor: a code of the app, or a recovery code.",

@@ -25,13 +25,13 @@ from carecollective.accounts.allauth.mfa_forms import takes_code
 from carecollective.accounts.letters.membership import APPROVED_MAIL, REJECTED_MAIL
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.names.rules import read_name
-from carecollective.accounts.sign_in.addresses import EMAIL_MAX, clean_address, is_confirmed
+from carecollective.accounts.sign_in.addresses import clean_address, is_confirmed
 from carecollective.accounts.sign_in.second_factor import needs_second_factor
 from carecollective.accounts.taken_address import tell_member
 from carecollective.core.database import ClockTimestamp
 from carecollective.core.errors import DomainNotFound, NotPermitted, RateLimitExceeded, Unauthorized, ValidationRefused
 from carecollective.core.rate_limits import count_client_use, forgive_client_use, sign_ups
-from carecollective.core.text import can_be_kept, read_text
+from carecollective.core.text import EMAIL_MAX, can_be_kept, read_text
 from carecollective.mail.queue import queue_mail
 
 LOCATION_MAX = 100

@@ -15,8 +15,8 @@ from carecollective.accounts.allauth.steps import go_on_joining, go_on_signing_i
 from carecollective.accounts.forms import ForgottenPasswordForm, PasswordForm, SignInForm, SignUpForm
 from carecollective.accounts.models import User
 from carecollective.accounts.sign_in import passwords
-from carecollective.accounts.sign_in.addresses import EMAIL_MAX
 from carecollective.core.errors import DomainError, ValidationRefused
+from carecollective.core.text import EMAIL_MAX, INITIAL_MESSAGE_MIN, MESSAGE_MAX_WRITTEN
 from carecollective.web.pages import CatchRefusals, answer_error, public_page, render_page
 
 WELCOME = "/account?welcome=1"
@@ -148,4 +148,4 @@ def choose_password(request: HttpRequest) -> HttpResponse:
 
 @public_page
 def show_help(request: HttpRequest) -> HttpResponse:
-    return render(request, "help.html")
+    return render(request, "help.html", {"offer_min": INITIAL_MESSAGE_MIN, "offer_max": MESSAGE_MAX_WRITTEN})

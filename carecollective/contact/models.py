@@ -7,8 +7,9 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from carecollective.core.text import EMAIL_MAX
+
 NAME_MAX = 80
-EMAIL_MAX = 254
 TEXT_MAX = 2000
 
 

@@ -17,12 +17,12 @@ from django.utils.translation import ngettext
 from carecollective.accounts.letters.staff import queue_for_staff, refuse_disturbing
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_staff
-from carecollective.contact.models import EMAIL_MAX, NAME_MAX, TEXT_MAX, ContactMessage
+from carecollective.contact.models import NAME_MAX, TEXT_MAX, ContactMessage
 from carecollective.core.database import ClockTimestamp, acting_as
 from carecollective.core.errors import ValidationRefused
 from carecollective.core.rate_limits import Limit, count_client_use
 from carecollective.core.retention import CONTACT_MESSAGES_KEPT
-from carecollective.core.text import read_text
+from carecollective.core.text import EMAIL_MAX, read_text
 from carecollective.core.waiting import Waiting, WaitingQuery, measure_waiting, when_they_came
 from carecollective.mail.letters import Action, Letter
 from carecollective.mail.topics import Topic

@@ -12,7 +12,10 @@ from carecollective.core.errors import ValidationRefused
 # What the site calls itself where a person's name would stand.
 SITE_NAME = "Care Collective"
 MESSAGE_MAX = 1000
+# As a sentence writes it.
+MESSAGE_MAX_WRITTEN = f"{MESSAGE_MAX:,}"
 INITIAL_MESSAGE_MIN = 10
+EMAIL_MAX = 254
 
 # Letters and symbols that show nothing: Hangul fillers, the blank Braille pattern.
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
@@ -65,7 +68,7 @@ def one_line(text: str) -> str:
 
 
 def normalise_message(value: Any, *, field: str, minimum: int = 1) -> str:
-    """Return a message ready to keep: normalised, visible, `minimum` to 1,000 characters (code points).
+    """Return a message ready to keep: normalised, visible, `minimum` to `MESSAGE_MAX` characters (code points).
 
     Raises ValidationRefused naming `field`.
     """
@@ -82,11 +85,11 @@ def normalise_message(value: Any, *, field: str, minimum: int = 1) -> str:
             {
                 field: [
                     ngettext_lazy(
-                        "Please shorten your message: it is %(over)d character over 1,000.",
-                        "Please shorten your message: it is %(over)d characters over 1,000.",
+                        "Please shorten your message: it is %(over)d character over %(longest)s.",
+                        "Please shorten your message: it is %(over)d characters over %(longest)s.",
                         "over",
                     )
-                    % {"over": over}
+                    % {"over": over, "longest": MESSAGE_MAX_WRITTEN}
                 ]
             }
         )

@@ -1,7 +1,8 @@
 from django import forms
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX
+from carecollective.core.text import INITIAL_MESSAGE_MIN, MESSAGE_MAX, MESSAGE_MAX_WRITTEN
 from carecollective.web.pages import IdempotentForm, RawForm
 
 
@@ -10,9 +11,13 @@ class OfferForm(RawForm):
 
     initial_message = forms.Field(
         label=_("Your message"),
-        help_text=_(
-            "Say hello, and how and when you could help. 10 to 1,000 characters. You need not give your phone number or"
-            " address yet."
+        help_text=format_lazy(
+            _(
+                "Say hello, and how and when you could help. {least} to {most} characters. You need not give your phone"
+                " number or address yet."
+            ),
+            least=INITIAL_MESSAGE_MIN,
+            most=MESSAGE_MAX_WRITTEN,
         ),
         widget=forms.Textarea(attrs={"rows": 5, "data-min": INITIAL_MESSAGE_MIN, "data-max": MESSAGE_MAX}),
     )

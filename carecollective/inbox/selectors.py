@@ -36,7 +36,7 @@ from carecollective.messaging.errors import ConversationNotFound
 from carecollective.messaging.offers import find_refusal
 from carecollective.safety.models import HIDDEN_PLACEHOLDER
 from messaging_v1.models import Message as LegacyMessage
-from messaging_v1.models import shown_content
+from messaging_v1.models import content_for_readers
 from messaging_v2.models import Message
 from messaging_v2.services import get_conversation_v2
 from rollout.targeting.cohort import v1_writes_are_on, v2_is_installed
@@ -236,7 +236,7 @@ def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     (last_id, sender_id, content, created_at, is_deleted, moderation_status, is_system, third) = row[9:17]
     unread, is_marked_unread = row[17:]
     has_message = bool(last_id or sender_id)
-    content = shown_content(content, is_deleted=is_deleted, moderation_status=moderation_status)
+    content = content_for_readers(content, is_deleted=is_deleted, moderation_status=moderation_status)
     return ConversationRow(
         id=key,
         version=MessagingVersion(version),

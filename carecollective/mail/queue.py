@@ -90,7 +90,7 @@ def queue_mail(kind: str, *recipient_ids: UUID, reference: str = "", address: st
 
 
 @transaction.atomic
-def queue_mail_or_nothing(kind: str, recipient_id: UUID | None, **about: str) -> None:
+def queue_mail_in_constant_time(kind: str, recipient_id: UUID | None, **about: str) -> None:
     """Queue a mail; without a recipient, take as long and queue nothing.
 
     An address that nobody has must not be told from a member's by the time.

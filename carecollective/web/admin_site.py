@@ -18,6 +18,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.errors import NotPermitted, RateLimitExceeded
+from carecollective.core.text import EMAIL_MAX
 from carecollective.web.pages import answer_error, ask_to_sign_in, keep_form
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 # Not shown: tokens are made by signing in, waffle decides nothing here, and whoever could write a member's address or second
 # factor could sign in as them.
 HIDDEN_APPS = frozenset({"account", "knox", "mfa", "waffle"})
-USERNAME_MAX = 254
 
 
 class AdminSignInForm(AdminAuthenticationForm):
@@ -33,7 +33,7 @@ class AdminSignInForm(AdminAuthenticationForm):
 
     def clean_username(self) -> str:
         username = str(self.cleaned_data["username"]).strip().lower()
-        if len(username) > USERNAME_MAX:
+        if len(username) > EMAIL_MAX:
             raise forms.ValidationError(_("Please check your e-mail address."))
         return username
 

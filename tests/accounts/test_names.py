@@ -13,6 +13,7 @@ from carecollective.accounts.names.rules import SITES_OWN, read_name
 from carecollective.accounts.names.skeleton import confusables, look_keys, skeleton
 from carecollective.accounts.services import create_administrator, sign_up, update_profile
 from carecollective.core.errors import ValidationRefused
+from carecollective.core.text import SITE_NAME
 from tests.accounts.forms import change_member
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
@@ -55,7 +56,7 @@ def disguise(name, pick):
 
 
 @quick
-@given(name=st.sampled_from((*SITES_OWN, STAFF)), seed=st.integers(0, 2**32))
+@given(name=st.sampled_from((SITE_NAME, *SITES_OWN, STAFF)), seed=st.integers(0, 2**32))
 def test_a_reserved_name_is_refused_in_every_disguise(amina, name, seed):
     spelt = disguise(name, random.Random(seed))
     assert problem(spelt) or len(spelt) > 100, spelt.encode("unicode_escape")

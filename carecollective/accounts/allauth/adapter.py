@@ -18,7 +18,7 @@ from carecollective.accounts.sign_in.mails import CODES
 from carecollective.accounts.taken_address import tell_member
 from carecollective.core.client_ip import client_ip
 from carecollective.core.rate_limits import count_mailbox_use
-from carecollective.mail.queue import queue_mail_or_nothing
+from carecollective.mail.queue import queue_mail_in_constant_time
 
 BACKEND = "carecollective.accounts.authentication.LimitedBackend"
 # Over a Unix socket nobody has an address.
@@ -59,7 +59,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
                 return
             # The new address, which is not the member's yet, or the old one, which was.
             address = email if kind in ("email_confirmation", "email_changed") else ""
-            queue_mail_or_nothing(kind, member and member.pk, reference=context.get("code", ""), address=address)
+            queue_mail_in_constant_time(kind, member and member.pk, reference=context.get("code", ""), address=address)
 
     def _recipient(self, email: str) -> Any:
         """Return whom a mail to this address is about: its member, or who is changing to it."""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.sign_in import codes
 from carecollective.core.rate_limits import count_client_use, mails_asked_for
+from carecollective.core.text import EMAIL_MAX
 
 
 def code_field(label: Any, help_text: Any = "") -> forms.CharField:
@@ -47,7 +48,7 @@ class RequestLoginCodeForm(account_forms.RequestLoginCodeForm):  # type: ignore[
         attrs = {"autocomplete": "username", "autofocus": True}
         self.fields["email"] = forms.EmailField(
             label=_("E-mail"),
-            max_length=254,
+            max_length=EMAIL_MAX,
             widget=forms.EmailInput(attrs=attrs),
             error_messages={"invalid": _("Please check your e-mail address.")},
         )

@@ -14,8 +14,8 @@ from carecollective.core.errors import ValidationRefused
 from carecollective.core.text import SITE_NAME, one_line, read_text
 
 NAME_MAX = 100
-# What the site writes where a name would stand, and how it marks its staff.
-SITES_OWN = (SITE_NAME, "Former member", "A former member", "The guard", "Staff", "Administrator", "Moderator")
+# What the site writes where a name would stand, and how it marks its staff. Its own name is refused as part of a name too.
+SITES_OWN = ("Former member", "A former member", "The guard", "Staff", "Administrator", "Moderator")
 # Direction marks and other invisible characters, which a name is kept without. Two of them join letters, and stay.
 _UNWANTED = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"

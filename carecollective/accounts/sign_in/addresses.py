@@ -13,9 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from carecollective.accounts.models import User
 from carecollective.core.errors import ValidationRefused
 from carecollective.core.rate_limits import count_client_use, mails_asked_for
-from carecollective.core.text import can_be_kept
-
-EMAIL_MAX = 254
+from carecollective.core.text import EMAIL_MAX, can_be_kept
 
 
 def clean_address(value: Any, refused: dict[str, list[Any]]) -> str:

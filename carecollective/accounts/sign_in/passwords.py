@@ -26,7 +26,7 @@ from carecollective.core.errors import InvalidInput, ValidationRefused
 from carecollective.core.rate_limits import count_client_use, count_mailbox_use, mails_asked_for
 from carecollective.core.text import can_be_kept
 from carecollective.mail.letters import Action, Letter
-from carecollective.mail.queue import queue_mail, queue_mail_or_nothing
+from carecollective.mail.queue import queue_mail, queue_mail_in_constant_time
 
 LINK_MAIL = "password_link"
 
@@ -77,7 +77,7 @@ def request_password_link(*, request: HttpRequest, email: Any) -> None:
     with transaction.atomic():
         count_mailbox_use(address)
         member = User.objects.filter(email=address, is_active=True).first()
-        queue_mail_or_nothing(LINK_MAIL, member.pk if member else None)
+        queue_mail_in_constant_time(LINK_MAIL, member.pk if member else None)
 
 
 def change_password(*, request: HttpRequest, actor: User, old_password: Any, password: Any) -> User:
