@@ -158,7 +158,8 @@ def test_the_offer_says_at_once_that_it_is_paused(
     assert sentence not in offer_page(client, another)
     done = act(moderator, report, choice, days=1, daily_limit="2" if choice == "daily_limit" else "")
     page = offer_page(client, another)
-    assert sentence in page[page.index('id="offer"') :]
+    assert sentence in page[page.index('id="offer-paused"') :]
+    assert 'aria-describedby="offer-paused"' in page
     assert 'name="initial_message"' in page
     again = offer_page(client, another, initial_message=OFFER)
     assert again.count(sentence) == 1
