@@ -54,6 +54,9 @@ HIDDEN = {name: _HIDDEN.format(conversation=name) for name in ("c", "found", "pa
 # read once for a conversation, where NOT EXISTS was asked for each message.
 _TO_READ = f"m.id <> ALL ({HIDDEN['page']}) AND m.content <> public.privacy_erased_text()"
 
+# What is unread is counted up to here: a page shows "99+".
+MOST_COUNTED = 100
+
 # One row for each message in `page`, a row of INBOX, that is new to the reader. The CASE keeps the comparison an index condition.
 NEW_MESSAGES = f"""
   SELECT 1 FROM messages_v2 m
@@ -120,7 +123,9 @@ LEFT JOIN LATERAL (
 ) last ON true
 -- A legacy conversation may have a third participant.
 LEFT JOIN profiles third ON third.id = last.sender_id AND last.sender_id NOT IN (%(reader)s, page.other_id)
-CROSS JOIN LATERAL (SELECT count(*) AS messages FROM ({NEW_MESSAGES}) new_messages) unread
+CROSS JOIN LATERAL (
+  SELECT count(*) AS messages FROM (SELECT FROM ({NEW_MESSAGES}) new_messages LIMIT {MOST_COUNTED}) first_ones
+) unread
 ORDER BY page.activity {{direction}}, page.id {{direction}}
 """  # noqa: S608 -- our own text
 
@@ -152,7 +157,7 @@ SELECT count(*) FROM (
     {NEW_MESSAGES}
     UNION ALL SELECT 1 WHERE page.is_marked_unread AND NOT EXISTS ({NEW_MESSAGES})
   ) unread
-  LIMIT 100
+  LIMIT {MOST_COUNTED}
 ) first_ones
 """  # noqa: S608 -- our own text
 

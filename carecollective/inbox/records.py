@@ -12,6 +12,7 @@ from uuid import UUID
 
 from carecollective.core.pagination import UNDATED
 from carecollective.core.rate_limits import Quota
+from carecollective.inbox.queries import MOST_COUNTED
 from carecollective.web.dataclass_serializers import PAGE_ONLY
 from rollout.versions import MessagingVersion
 
@@ -58,7 +59,14 @@ class ConversationRow:
     other_participant: Person | None
     status: str
     last_message: Annotated[LastMessage | None, {"help_text": "Null where the first message never arrived (legacy)."}]
-    unread_count: Annotated[int, {"min_value": 0, "help_text": "At least 1 for one that was marked as unread."}]
+    unread_count: Annotated[
+        int,
+        {
+            "min_value": 0,
+            "max_value": MOST_COUNTED,
+            "help_text": f"At least 1 for one that was marked as unread; {MOST_COUNTED} stands for that many or more.",
+        },
+    ]
     updated_at: LegacyDate
     has_new: Annotated[bool, PAGE_ONLY] = False  # else it counts as unread because it was marked so
 

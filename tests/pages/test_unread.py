@@ -87,6 +87,8 @@ def test_more_than_99_are_shown_as_99_and_more(signed_in, conversation, settings
     for number in range(30):
         send_message(actor=helping, conversation_id=key, content=f"More {number}")
     assert shown_count(read(signed_in(asking), "/help")) == "99+"
+    assert [row.unread_count for row in list_conversations(reader=asking).rows] == [100]
+    assert ">99+ new</span>" in read(signed_in(asking), "/messages")
 
 
 @pytest.mark.parametrize("kind", ["conversation", "legacy"])

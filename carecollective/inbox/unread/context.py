@@ -5,9 +5,10 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from carecollective.core.errors import as_domain_error
+from carecollective.inbox.queries import MOST_COUNTED
 from carecollective.inbox.selectors import count_unread
 
-MOST = 99
+MOST = MOST_COUNTED - 1
 
 
 def unread(request: HttpRequest) -> dict[str, object]:
