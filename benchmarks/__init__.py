@@ -1,0 +1,1 @@
+"""What the site costs, beside other ways to build the same five operations: `make bench`."""

@@ -1,0 +1,176 @@
+"""Databases of known content, filled by SQL: members, requests, conversations and messages, all derived from numbers."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from psycopg import sql
+
+from carecollective.postgres.dsn import ROLE_NAMES, connect, connection_url
+from carecollective.postgres.roles import create_database, grant_database
+
+PROJECT = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(os.environ.get("BENCH_DATA_DIR", PROJECT / ".data/bench"))
+VERSION = 1  # one more when the content below changes: databases are filled anew
+LONG_THREAD = 50_000
+FRESH_REQUESTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much a database holds; a conversation has ten messages on average."""
+
+    conversations: int
+    long_thread: int = LONG_THREAD
+    many: int = 2_000
+
+    @property
+    def members(self) -> int:
+        return max(self.conversations // 20, 100)
+
+    @property
+    def database(self) -> str:
+        return f"bench_{self.conversations}_v{VERSION}"
+
+
+TINY = Size(1_000, long_thread=500, many=50)
+QUICK = Size(10_000)
+FULL = Size(100_000)
+
+
+def key(kind: str, number: int | str) -> UUID:
+    """Return the id of a seeded row; `md5('kind:number')::uuid` is the same in SQL."""
+    return UUID(hashlib.md5(f"{kind}:{number}".encode(), usedforsecurity=False).hexdigest())
+
+
+def token(number: int | str) -> str:
+    """Return a member's API token."""
+    return key("token", number).hex + key("secret", number).hex
+
+
+def thread_of(number: int) -> tuple[UUID, int]:
+    """Return a conversation of 60 messages and the number of its helper."""
+    return key("conversation", number * 11), number * 11
+
+
+# Members 0 to N-1, and those of whom one thing is known: few and many conversations, a long thread, read or not.
+MEMBERS = """
+CREATE TEMPORARY TABLE people AS
+  SELECT n::text AS number FROM generate_series(0, %(members)s - 1) n
+  UNION ALL SELECT unnest(ARRAY['owner', 'few', 'many', 'long', 'long-read', 'short', 'short-read']);
+INSERT INTO profiles (id, name, email, verification_status, is_active, is_admin, approved_at)
+  SELECT md5('member:' || number)::uuid, 'Member ' || number, 'member-' || number || '@bench.example', 'approved', true, false, now()
+  FROM people;
+INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
+  SELECT encode(sha512(convert_to(md5('token:' || number) || md5('secret:' || number), 'UTF8')), 'hex'),
+         left(md5('token:' || number), 15), md5('member:' || number)::uuid, now(), now() + interval '10 years'
+  FROM people;
+"""
+# Conversation n is about request n, by helper n modulo N, with the next member but six as its owner.
+CONVERSATIONS = """
+CREATE TEMPORARY TABLE pairs AS
+  SELECT n::text AS number, (n %% %(members)s)::text AS helper, ((n + 7) %% %(members)s)::text AS owner,
+         CASE WHEN n %% 11 = 0 THEN 60 ELSE 5 END AS messages, now() - interval '400 days' + n * interval '1 second' AS at
+  FROM generate_series(0, %(conversations)s - 1) n
+  UNION ALL
+  SELECT who || n, who, 'owner', CASE WHEN who LIKE 'long%%' AND n = 1 THEN %(long_thread)s ELSE 50 END,
+         now() - interval '300 days' + n * interval '1 second'
+  FROM unnest(ARRAY['few', 'many', 'long', 'long-read', 'short', 'short-read']) who,
+       generate_series(1, CASE who WHEN 'many' THEN %(many)s ELSE 20 END) n;
+INSERT INTO help_requests (id, user_id, title, description, category, urgency, status, created_at, updated_at)
+  SELECT md5('request:' || number)::uuid, md5('member:' || owner)::uuid, 'Request ' || number, 'Groceries, please.',
+         'groceries', 'normal', 'open', at, at FROM pairs
+  UNION ALL
+  SELECT md5('fresh:' || n)::uuid, md5('member:owner')::uuid, 'Fresh request ' || n, 'A ride, please.', 'transport', 'normal', 'open',
+         now() - interval '1 day', now() FROM generate_series(0, %(fresh)s - 1) n;
+INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message, created_at, updated_at)
+  SELECT md5('conversation:' || number)::uuid, md5('request:' || number)::uuid, md5('member:' || owner)::uuid,
+         md5('member:' || helper)::uuid, 'Hello, I can help you with this.', at, at + messages * interval '1 minute' FROM pairs;
+INSERT INTO messages_v2 (id, conversation_id, sender_id, content, created_at, updated_at)
+  SELECT md5('message:' || number || '/' || m)::uuid, md5('conversation:' || number)::uuid,
+         md5('member:' || CASE m %% 2 WHEN 0 THEN helper ELSE owner END)::uuid,
+         'Message ' || m || ': would tomorrow at two suit you as well?', at + m * interval '1 minute', at + m * interval '1 minute'
+  FROM pairs, generate_series(1, messages) m;
+-- Every other member has read everything; of those with a name, the ones called so.
+INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
+  SELECT md5('member:' || helper)::uuid, md5('conversation:' || number)::uuid, at + messages * interval '1 minute' FROM pairs
+  WHERE helper LIKE '%%-read' OR helper ~ '[02468]$';
+"""
+# V1 writes stay on, so that the same database serves the V1 flow.
+STAGE = "UPDATE rollout_flag SET stage = 'enabled', v1_writes = true WHERE name = 'messaging_v2'"
+
+
+def ensure_seeded(size: Size) -> None:
+    """Make the database and fill it, unless that was done before."""
+    superuser = connection_url(DATA_DIR, "superuser", "postgres")
+    with connect(superuser, autocommit=True) as connection:
+        named = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+        found = connection.execute(named, [size.database]).fetchone()
+        if found and found[0] == _content(size):
+            return
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(size.database)))
+        create_database(connection, database=size.database, owner=ROLE_NAMES["owner"])
+    with connect(connection_url(DATA_DIR, "superuser", size.database)) as connection:
+        grant_database(connection, database=size.database, owner=ROLE_NAMES["owner"])
+    _migrate(size)
+    _fill(size)
+    with connect(superuser, autocommit=True) as connection:
+        named_now = sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(size.database), _content(size))
+        connection.execute(named_now)
+
+
+def clear_writes(database: str) -> None:
+    """Take back what starts left, and what counts towards rate limits; sent messages stay."""
+    with connect(connection_url(DATA_DIR, "superuser", database), autocommit=True) as connection:
+        connection.execute("TRUNCATE core_ratelimithit, inbox_notification")
+        connection.execute("DELETE FROM conversations_v2 WHERE created_at > now() - interval '1 day'")
+        connection.execute("TRUNCATE messages, conversation_participants, conversations CASCADE")
+
+
+def _content(size: Size) -> str:
+    """Tell the state of the code and of this file: either change makes a database anew."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for migration in sorted(PROJECT.glob("*/migrations/0*.py")) + sorted(PROJECT.glob("*/*/migrations/0*.py")):
+        digest.update(str(migration.relative_to(PROJECT)).encode())
+    return f"{size} {digest.hexdigest()[:16]}"
+
+
+def _migrate(size: Size) -> None:
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+        "BENCH_DATABASE": size.database,
+        "DATABASE_URL": "",
+        "DATA_DIR": str(DATA_DIR),
+    }
+    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=PROJECT, env=environment, check=True)
+
+
+def _fill(size: Size) -> None:
+    values = {
+        "members": size.members,
+        "conversations": size.conversations,
+        "long_thread": size.long_thread,
+        "many": size.many,
+        "fresh": FRESH_REQUESTS,
+    }
+    with connect(connection_url(DATA_DIR, "superuser", size.database), autocommit=True) as connection:
+        with connection.transaction():
+            # Foreign keys and triggers of ours hold by how the rows are made.
+            connection.execute("SET LOCAL session_replication_role = replica")
+            for script in (MEMBERS, CONVERSATIONS):
+                for statement in script.split(";\n"):
+                    if statement.strip():
+                        connection.execute(_filled_in(statement, values))
+            connection.execute("SET LOCAL session_replication_role = origin")
+            connection.execute(STAGE)
+        connection.execute("VACUUM ANALYZE")
+
+
+def _filled_in(statement: str, values: dict[str, int]) -> bytes:
+    return (statement % {name: str(value) for name, value in values.items()}).encode()
