@@ -83,9 +83,9 @@ CREATE TEMPORARY TABLE pairs AS
        generate_series(1, CASE who WHEN 'many' THEN %(many)s ELSE 20 END) n;
 INSERT INTO help_requests (id, user_id, title, description, category, urgency, status, created_at, updated_at)
   SELECT md5('request:' || number)::uuid, md5('member:' || owner)::uuid, 'Request ' || number, 'Groceries, please.',
-         'groceries', 'normal', 'open', at, at FROM pairs
+         'other', 'normal', 'open', at, at FROM pairs
   UNION ALL
-  SELECT md5('fresh:' || n)::uuid, md5('member:owner')::uuid, 'Fresh request ' || n, 'A ride, please.', 'transport', 'normal', 'open',
+  SELECT md5('fresh:' || n)::uuid, md5('member:owner')::uuid, 'Fresh request ' || n, 'A ride, please.', 'other', 'normal', 'open',
          now() - interval '1 day', now() FROM generate_series(0, %(fresh)s - 1) n;
 INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message, created_at, updated_at)
   SELECT md5('conversation:' || number)::uuid, md5('request:' || number)::uuid, md5('member:' || owner)::uuid,
@@ -102,6 +102,12 @@ INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
 """
 # V1 writes stay on, so that the same database serves the V1 flow.
 STAGE = "UPDATE rollout_flag SET stage = 'enabled', v1_writes = true WHERE name = 'messaging_v2'"
+
+# As if a guard watched, always: without one, V2 is off.
+LEASE = """
+INSERT INTO rollout_guard_lease (id, holder, renewed_at) VALUES (1, 'bench', 'infinity')
+ON CONFLICT (id) DO UPDATE SET renewed_at = 'infinity'
+"""
 
 
 def ensure_seeded(size: Size) -> None:
@@ -168,6 +174,7 @@ def _fill(size: Size) -> None:
                     if statement.strip():
                         connection.execute(_filled_in(statement, values))
             connection.execute("SET LOCAL session_replication_role = origin")
+            connection.execute(LEASE)
             connection.execute(STAGE)
         connection.execute("VACUUM ANALYZE")
 

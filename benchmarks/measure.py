@@ -1,0 +1,140 @@
+"""CPU for each request: the peers take turns, round after round, so that what else the machine does meets all of them."""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import operations, seed, servers
+from benchmarks.cpu import Meter
+from benchmarks.operations import Client, expect
+from benchmarks.seed import Size
+from benchmarks.servers import Peer
+
+WARM_UP = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU for each request in microseconds, of the server and of the database: one figure a round."""
+
+    server: Sequence[float]
+    database: Sequence[float]
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        return statistics.median(self.server), statistics.median(self.database)
+
+    @property
+    def both(self) -> float:
+        return sum(self.medians)
+
+    @property
+    def spread(self) -> float:
+        """The distance of the quartiles of server and database together, as a share of their median."""
+        sums = [one + other for one, other in zip(self.server, self.database, strict=True)]
+        if len(sums) < 4:
+            return (max(sums) - min(sums)) / statistics.median(sums)
+        low, middle, high = statistics.quantiles(sums, n=4)
+        return (high - low) / middle
+
+
+Costs = Mapping[str, Mapping[str, Cost]]
+
+
+def measure_peers(size: Size, *, rounds: int, requests: int) -> Costs:
+    """Return the cost of each operation, by peer's name and operation."""
+    figures: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+    with ExitStack() as stack:
+        clients = [Client(stack.enter_context(servers.running(peer, size.database)), size) for peer in servers.PEERS]
+        meters = [Meter(client.server) for client in clients]
+        for meter in meters:
+            stack.callback(meter.close)
+        for number in range(rounds + 1):  # the first round warms up and counts for nothing
+            seed.clear_writes(size.database)
+            for place, client in enumerate(clients):
+                # Each has requests of its own to start about, and in each round others.
+                client.turn = place * requests + number * requests * len(clients)
+                for operation in _operations(client.server.peer):
+                    cost = measure(client, meters[place], requests if number else WARM_UP, _running(client, operation))
+                    if number:
+                        server, database = figures.setdefault(client.server.peer.name, {}).setdefault(operation, ([], []))
+                        server.append(cost[0])
+                        database.append(cost[1])
+    return {
+        peer: {operation: Cost(*both) for operation, both in of_peer.items()} for peer, of_peer in figures.items()
+    }
+
+
+def measure(client: Client, meter: Meter, requests: int, run: Callable[[], Any]) -> tuple[float, float]:
+    """Run something many times; return the CPU of server and database for each time."""
+    before = meter.read()
+    for _number in range(requests):
+        run()
+    after = meter.read()
+    return (after[0] - before[0]) / requests, (after[1] - before[1]) / requests
+
+
+def measure_growth(size: Size, *, rounds: int, requests: int) -> Mapping[str, float]:
+    """Return the inbox's database CPU of members of whom one thing differs, as ratios to their likes."""
+    pairs = {
+        "2,000 conversations against 20": ("many", "few"),
+        "a listed thread of 50,000 messages, read": ("long-read", "short-read"),
+        "a listed thread of 50,000 messages, unread": ("long", "short"),
+    }
+    people = sorted({person for pair in pairs.values() for person in pair})
+    found: dict[str, list[float]] = {person: [] for person in people}
+    with servers.running(servers.OURS, size.database) as server:
+        client, meter = Client(server, size), Meter(server)
+        for _number in range(rounds):
+            for person in people:
+                ask = _asking(client, person)
+                ask()
+                found[person].append(measure(client, meter, requests, ask)[1])
+        meter.close()
+    medians = {person: statistics.median(figures) for person, figures in found.items()}
+    return {what: medians[one] / medians[other] for what, (one, other) in pairs.items()}
+
+
+def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int) -> Mapping[str, float]:
+    """Return what each operation costs (server and database) on a large database, as ratios to a small one."""
+    found: dict[tuple[str, str], list[float]] = {}
+    with ExitStack() as stack:
+        clients = [
+            Client(stack.enter_context(servers.running(servers.OURS, size.database)), size) for size in (small, large)
+        ]
+        meters = [Meter(client.server) for client in clients]
+        for number in range(rounds + 1):
+            for client, meter in zip(clients, meters, strict=True):
+                seed.clear_writes(client.size.database)
+                for operation in operations.NAMES:
+                    run = _running(client, operation)
+                    cost = sum(measure(client, meter, requests if number else WARM_UP, run))
+                    if number:
+                        found.setdefault((client.size.database, operation), []).append(cost)
+        for meter in meters:
+            meter.close()
+    return {
+        operation: statistics.median(found[large.database, operation]) / statistics.median(found[small.database, operation])
+        for operation in operations.NAMES
+    }
+
+
+def _operations(peer: Peer) -> Sequence[str]:
+    return operations.NAMES[:1] if peer.starts_only else operations.NAMES
+
+
+def _running(client: Client, operation: str) -> Callable[[], None]:
+    def run() -> None:
+        status, _body = client.run(operation)
+        expect(operation, status)
+
+    return run
+
+
+def _asking(client: Client, person: str) -> Callable[[], None]:
+    def ask() -> None:
+        expect("inbox", client.ask("GET", "/api/messaging/conversations", person)[0])
+
+    return ask
