@@ -11,6 +11,7 @@ INSTALLED_APPS = ["benchmarks.peers"]
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = os.environ["PEER_URLS"]
 USE_TZ = True
+TIME_ZONE = "UTC"  # the default is Chicago
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {
     "default": {

@@ -1,0 +1,78 @@
+"""The goals of performance, each a figure that is no more than its bounds: what it must be, and what it should be."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.measure import Costs
+from benchmarks.operations import NAMES
+from benchmarks.servers import FLOOR, NINJA, OURS, SQLALCHEMY, V1
+
+ROUND_TRIPS = {"start": (9, 6), "send": (8, 5), "poll": (4, 2), "inbox": (4, 2), "thread": (4, 2)}
+# Operation: must and aim, as ratios of server CPU to the floor's, and of server and database together to SQLAlchemy's.
+AGAINST_FLOOR = {"start": (3.0, 2.0), "send": (3.0, 2.0), "inbox": (2.0, 1.4), "thread": (2.0, 1.4)}
+AGAINST_SQLALCHEMY = {
+    "start": (1.0, 0.7),
+    "send": (1.0, 0.7),
+    "inbox": (0.6, 0.45),
+    "thread": (0.8, 0.6),
+    "poll": (0.7, 0.4),
+}
+AGAINST_NINJA = (0.6, 0.45)
+AGAINST_V1 = (0.5, 0.35)
+GROWTH = {
+    "2,000 conversations against 20": (1.3, 1.1),
+    "a listed thread of 50,000 messages, read": (1.2, 1.05),
+    "a listed thread of 50,000 messages, unread": (1.3, 1.05),
+}
+SIZES = (1.2, 1.05)
+MEMORY = (1.1, 1.02)
+DECISION_MICROSECONDS = (10.0, 3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One line of the table."""
+
+    figure: str
+    measured: float
+    must: float
+    aim: float
+
+    @property
+    def is_met(self) -> bool:
+        return self.measured <= self.must
+
+    @property
+    def verdict(self) -> str:
+        return "aim met" if self.measured <= self.aim else "met" if self.is_met else "NOT MET"
+
+
+def judge(results: Mapping[str, Any], costs: Costs) -> list[Goal]:
+    """Return every goal with what was measured of it."""
+    return [*_against_peers(costs), *_of_the_site(results)]
+
+
+def _against_peers(costs: Costs) -> Iterator[Goal]:
+    ours = costs[OURS.name]
+    for operation, (must, aim) in AGAINST_FLOOR.items():
+        ratio = ours[operation].medians[0] / costs[FLOOR.name][operation].medians[0]
+        yield Goal(f"{operation}: server CPU against the floor", ratio, must, aim)
+    for operation, (must, aim) in AGAINST_SQLALCHEMY.items():
+        ratio = ours[operation].both / costs[SQLALCHEMY.name][operation].both
+        yield Goal(f"{operation}: server and database against FastAPI + SQLAlchemy", ratio, must, aim)
+    for operation in NAMES:
+        ratio = ours[operation].both / costs[NINJA.name][operation].both
+        yield Goal(f"{operation}: server and database against django-ninja", ratio, *AGAINST_NINJA)
+    yield Goal("start: server and database against the V1 flow", ours["start"].both / costs[V1.name]["start"].both, *AGAINST_V1)
+
+
+def _of_the_site(results: Mapping[str, Any]) -> Iterator[Goal]:
+    for operation, bounds in ROUND_TRIPS.items():
+        yield Goal(f"{operation}: round trips", results["round trips"][OURS.name][operation][1], *bounds)
+    for what, bounds in GROWTH.items():
+        yield Goal(f"inbox, database CPU: {what}", results["growth"][what], *bounds)
+    for operation in ("start", "send", "thread", "inbox"):
+        yield Goal(f"{operation}: a hundred times the messages", results["sizes"][operation], *SIZES)
+    yield Goal("memory of a worker: at the end against the beginning", results["memory"], *MEMORY)
+    yield Goal("flag decision: slowest stage's p99, microseconds", results["decision"], *DECISION_MICROSECONDS)
