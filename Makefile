@@ -5,10 +5,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MANAGE := $(PY) manage.py
 DATABASE_TESTS ?= tests/postgres tests/policies tests/migrations tests/operations tests/races tests/messaging tests/takeover
-SOURCES := carecollective messaging_v1 messaging_v2 rollout tests manage.py gunicorn.conf.py
+SOURCES := carecollective messaging_v1 messaging_v2 rollout tests benchmarks manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-postgres coverage faults bench audit lint lint-deploy lint-schema lint-static
+.PHONY: help run test test-fast test-postgres coverage faults bench bench-quick peers audit lint lint-deploy lint-schema lint-static
 .PHONY: format schema db-snapshot lock clean setup setup-dev
 
 help:  ## List the targets
@@ -40,8 +40,19 @@ test-postgres: setup-dev  ## Run the tests of the database on another version: m
 		exec env POSTGRES_BIN="$$programs" TEST_DATA_DIR=".data/tests-$(PG)" \
 		$(PY) -m pytest -n 2 --dist loadgroup -m "not browser" $(DATABASE_TESTS)
 
-bench: setup-dev  ## Measure what things cost beside each other, as ratios within one run
-	@$(PY) -m pytest tests/bench/measure_ratios.py -q -s -p no:randomly
+bench: peers  ## Measure the site beside other ways to build it; the table of goals, and 1 where one is not met
+	@$(PY) -m benchmarks
+
+bench-quick: peers  ## The same on a tenth of the data
+	@$(PY) -m benchmarks --size quick
+
+# The peers have an environment of their own: nothing of theirs is installed beside the site.
+peers: setup-dev
+	@cmp -s benchmarks/requirements.txt benchmarks/.venv/installed.txt || { \
+		$(PY) -m venv --clear benchmarks/.venv && \
+		benchmarks/.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+			-r benchmarks/requirements.txt && \
+		cp benchmarks/requirements.txt benchmarks/.venv/installed.txt; }
 
 lint: setup-dev  ## Check style, types, architecture, templates, migrations and settings
 	$(PY) -m ruff check .
@@ -107,6 +118,8 @@ lock:  ## Compile the pinned requirements from pyproject.toml (needs uv)
 		pyproject.toml -o requirements-dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" $(LOCK_OPTIONS) lint/deploy/requirements.in -o lint/deploy/requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" $(LOCK_OPTIONS) benchmarks/requirements.in -o benchmarks/requirements.txt
 
 clean:  ## Remove caches and the virtual environment; the data in DATA_DIR stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.* htmlcov .schema.yaml

@@ -60,14 +60,12 @@ def run(name: str, plan: Plan) -> int:
     """Measure everything, print and write it; return the exit status."""
     costs = measure.measure_peers(plan.size, rounds=plan.rounds, requests=plan.requests)
     early, late = plan.memory_requests
-    decisions = worker.measure_decision(plan.size)
     results: dict[str, Any] = {
         "round trips": round_trips.count(plan.size),
         "growth": measure.measure_growth(plan.size, rounds=plan.rounds, requests=plan.requests),
         "sizes": measure.measure_sizes(plan.smaller, plan.size, rounds=plan.rounds, requests=plan.requests),
         "memory": worker.measure_memory(plan.size, early=early, late=late),
-        "decisions": decisions,
-        "decision": max(decisions.values()),
+        "decisions": worker.measure_decision(plan.size),
     }
     judged = goals.judge(results, costs)
     print("\nCPU for each request, server + database, microseconds; medians and spread of the rounds.\n")

@@ -16,8 +16,11 @@ class Meter:
     """Reads how much CPU a server and the database behind it have used, in microseconds."""
 
     def __init__(self, server: Server) -> None:
-        self.server_processes = [server.pid, *(child.pid for child in psutil.Process(server.pid).children(recursive=True))]
-        self.label = server.label
+        self.server_processes = [
+            server.pid,
+            *(child.pid for child in psutil.Process(server.pid).children(recursive=True)),
+        ]
+        self.label, self.database, self.is_ours = server.label, server.database, server.peer.is_ours
         self.monitor = connect(connection_url(DATA_DIR, "superuser", "postgres"), autocommit=True)
 
     def close(self) -> None:
@@ -28,8 +31,12 @@ class Meter:
         return used_by(self.server_processes), used_by(self.backends())
 
     def backends(self) -> list[int]:
-        # The site's own background connections carry other names and the peers have none: what a request causes is here.
-        found = self.monitor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = %s", [self.label])
+        """Return the database's processes of this server; for the site with those of its background threads."""
+        found = self.monitor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = %s AND (application_name = %s"
+            " OR %s AND application_name LIKE 'carecollective%%')",
+            [self.database, self.label, self.is_ours],
+        )
         return [pid for (pid,) in found.fetchall()]
 
 

@@ -72,9 +72,7 @@ class Client:
             self.etags[conversation] = self.etag or ""
         return status, body
 
-    def ask(
-        self, method: str, path: str, member: int | str, body: Any = None, **headers: str
-    ) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, member: int | str, body: Any = None, **headers: str) -> tuple[int, Any]:
         headers |= {"Authorization": f"Token {token(member)}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -116,7 +114,9 @@ def check_same(answers: Mapping[str, Mapping[str, Any]]) -> None:
         for operation, answer in answers[other].items():
             wanted = answers[first][operation]
             if answer != wanted:
-                raise WrongAnswer(f"{other} answers {operation} otherwise than {first}:\n{answer!s:.2000}\n{wanted!s:.2000}")
+                raise WrongAnswer(
+                    f"{other} answers {operation} otherwise than {first}:\n{answer!s:.2000}\n{wanted!s:.2000}"
+                )
 
 
 def _comparable(operation: str, body: Any) -> Any:

@@ -63,7 +63,8 @@ CREATE TEMPORARY TABLE people AS
   SELECT n::text AS number FROM generate_series(0, %(members)s - 1) n
   UNION ALL SELECT unnest(ARRAY['owner', 'few', 'many', 'long', 'long-read', 'short', 'short-read']);
 INSERT INTO profiles (id, name, email, verification_status, is_active, is_admin, approved_at)
-  SELECT md5('member:' || number)::uuid, 'Member ' || number, 'member-' || number || '@bench.example', 'approved', true, false, now()
+  SELECT md5('member:' || number)::uuid, 'Member ' || number, 'member-' || number || '@bench.example', 'approved', true, false,
+         now()
   FROM people;
 INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
   SELECT encode(sha512(convert_to(md5('token:' || number) || md5('secret:' || number), 'UTF8')), 'hex'),
@@ -93,7 +94,8 @@ INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, init
 INSERT INTO messages_v2 (id, conversation_id, sender_id, content, created_at, updated_at)
   SELECT md5('message:' || number || '/' || m)::uuid, md5('conversation:' || number)::uuid,
          md5('member:' || CASE m %% 2 WHEN 0 THEN helper ELSE owner END)::uuid,
-         'Message ' || m || ': would tomorrow at two suit you as well?', at + m * interval '1 minute', at + m * interval '1 minute'
+         'Message ' || m || ': would tomorrow at two suit you as well?',
+         at + m * interval '1 minute', at + m * interval '1 minute'
   FROM pairs, generate_series(1, messages) m;
 -- Every other member has read everything; of those with a name, the ones called so.
 INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)

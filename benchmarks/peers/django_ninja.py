@@ -137,7 +137,9 @@ def thread(request: HttpRequest, conversation_id: UUID):
 def poll(request: HttpRequest, conversation_id: UUID, after: UUID):
     with acting(_token(request)) as member:
         found = django_orm.newer(member, conversation_id, after)
-    body = Newer.model_validate({"messages": list(found[:200]), "has_more": len(found) > 200}).model_dump_json().encode()
+    body = (
+        Newer.model_validate({"messages": list(found[:200]), "has_more": len(found) > 200}).model_dump_json().encode()
+    )
     tag = answers.etag(body)
     if request.headers.get("If-None-Match") == tag:
         return HttpResponse(status=304, headers={"ETag": tag})

@@ -95,7 +95,9 @@ def newer(member: Profile, conversation_id: UUID, after: UUID) -> Sequence[Messa
     if anchor is None:
         raise Http404
     later = Q(created_at__gt=anchor.created_at) | Q(created_at=anchor.created_at, pk__gt=anchor.pk)
-    return list(conversation.messages.filter(later, created_at__gte=anchor.created_at).order_by("created_at", "pk")[:201])
+    return list(
+        conversation.messages.filter(later, created_at__gte=anchor.created_at).order_by("created_at", "pk")[:201]
+    )
 
 
 def _visible(member: Profile, conversation_id: UUID) -> Conversation:
@@ -110,10 +112,14 @@ def _as_seen_by(member: Profile, conversation: Any) -> Any:
     conversation.other = conversation.requester if is_helper else conversation.helper
     is_first_new = not is_helper and conversation.created_at > conversation.read_to
     conversation.unread_count = conversation.unread + int(is_first_new)
-    conversation.last_message = conversation.newest[0] if conversation.newest else {
-        "id": None,
-        "sender_id": conversation.helper_id,
-        "content": conversation.initial_message,
-        "created_at": conversation.created_at,
-    }
+    conversation.last_message = (
+        conversation.newest[0]
+        if conversation.newest
+        else {
+            "id": None,
+            "sender_id": conversation.helper_id,
+            "content": conversation.initial_message,
+            "created_at": conversation.created_at,
+        }
+    )
     return conversation

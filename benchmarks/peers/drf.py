@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django.urls import path
 from rest_framework import serializers
-from rest_framework.exceptions import NotAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -87,7 +86,9 @@ class View(APIView):
     permission_classes = ()
 
     def handle_exception(self, exc: Exception) -> Response:
-        return super().handle_exception(NotAuthenticated() if isinstance(exc, django_orm.NotSignedIn) else exc)
+        if isinstance(exc, django_orm.NotSignedIn):
+            return Response(answers.NOT_SIGNED_IN, status=401)
+        return super().handle_exception(exc)
 
 
 class StartView(View):
@@ -116,7 +117,7 @@ class ThreadView(View):
 class MessagesView(View):
     def get(self, request: Request, conversation_id: UUID) -> Response:
         with _acting(request) as member:
-            found = django_orm.newer(member, conversation_id, request.query_params["after"])
+            found = django_orm.newer(member, conversation_id, UUID(request.query_params["after"]))
         messages = MessageSerializer(found[:200], many=True).data
         body = {"messages": messages, "has_more": len(found) > 200}
         tag = answers.etag(JSONRenderer().render(body))

@@ -97,10 +97,14 @@ class Acting:
 
 async def acting(authorization: Annotated[str, Header()] = "") -> AsyncIterator[Acting]:
     async with Sessions() as session, session.begin():
-        signed_in = select(Profile).join(Token, Token.user_id == Profile.id).where(
-            Token.digest == answers.digest_of(authorization),
-            or_(Token.expiry.is_(None), Token.expiry > func.clock_timestamp()),
-            Profile.is_active,
+        signed_in = (
+            select(Profile)
+            .join(Token, Token.user_id == Profile.id)
+            .where(
+                Token.digest == answers.digest_of(authorization),
+                or_(Token.expiry.is_(None), Token.expiry > func.clock_timestamp()),
+                Profile.is_active,
+            )
         )
         member = (await session.execute(signed_in)).scalar_one_or_none()
         if member is None:
@@ -186,9 +190,7 @@ async def inbox(acting: Session) -> Response:
         select(Conversation, last, unread + case((first, 1), else_=0))
         .join(request, Conversation.help_request)
         .outerjoin(last, literal(True))
-        .outerjoin(
-            ReadPointer, and_(ReadPointer.member_id == me, ReadPointer.conversation_id == Conversation.id)
-        )
+        .outerjoin(ReadPointer, and_(ReadPointer.member_id == me, ReadPointer.conversation_id == Conversation.id))
         .where(or_(Conversation.requester_id == me, Conversation.helper_id == me))
         .options(
             contains_eager(Conversation.help_request.of_type(request)),
