@@ -74,7 +74,7 @@ def run(name: str, plan: Plan) -> int:
     print(report.counts_table(results["round trips"]))
     print(f"\n{report.goals_table(judged)}")
     report.write(name, costs, results, judged)
-    return 0 if all(goal.is_met for goal in judged) else 1
+    return goals.exit_status(judged)
 
 
 if __name__ == "__main__":

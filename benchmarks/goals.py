@@ -1,6 +1,6 @@
 """The goals of performance, each a figure that is no more than its bounds: what it must be, and what it should be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,11 @@ class Goal:
 def judge(results: Mapping[str, Any], costs: Costs) -> list[Goal]:
     """Return every goal with what was measured of it."""
     return [*_against_peers(costs), *_of_the_site(results)]
+
+
+def exit_status(goals: Iterable[Goal]) -> int:
+    """Return 1 where a goal is not met."""
+    return 0 if all(goal.is_met for goal in goals) else 1
 
 
 def _against_peers(costs: Costs) -> Iterator[Goal]:
