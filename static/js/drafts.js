@@ -3,7 +3,7 @@
 // borrowed device and cannot sign out, stays for a day. Passwords are never kept.
 
 const DAY_MS = 24 * 3600 * 1000;
-const member = document.body.dataset.member ?? "";
+const member = document.querySelector("[data-member]")?.dataset.member ?? "";
 const mine = `draft:${member}:`;
 
 /** Keep what was typed into the form of an address: values by the names of its fields. Nothing typed is no draft. */
@@ -20,19 +20,27 @@ export function forgetDraft(address) {
   store(() => localStorage.removeItem(mine + address));
 }
 
-/** Put the form's draft into it, and keep what is typed from now on. What the server has filled in stays. */
+/** Put the form's draft into it, and keep what is typed from now on. */
 export function bindDraft(form) {
-  const address = addressOf(form);
-  const draft = readDraft(address);
+  fillFromDraft(form);
+  form.addEventListener("input", () => keepTyped(form));
+  return addressOf(form);
+}
+
+export function keepTyped(form) {
+  keepDraft(addressOf(form), textsOf(form));
+}
+
+/** Put the form's draft into it, and tell whether there was one. What the server has filled in stays. */
+export function fillFromDraft(form) {
+  const draft = readDraft(addressOf(form));
   const fields = fieldsOf(form);
   const isTyped = fields.some((field) => isText(field) && field.value.trim());
-  if (draft && !isTyped && fields.some((field) => isText(field) && draft[field.name])) {
-    for (const field of fields) if (field.name in draft) field.value = draft[field.name];
-    for (const field of fields) field.dispatchEvent(new Event("input"));
-    tell(form);
-  }
-  form.addEventListener("input", () => keepDraft(address, textsOf(form)));
-  return address;
+  if (!draft || isTyped || !fields.some((field) => isText(field) && draft[field.name])) return false;
+  for (const field of fields) if (field.name in draft) field.value = draft[field.name];
+  for (const field of fields) field.dispatchEvent(new Event("input"));
+  tell(form);
+  return true;
 }
 
 export function addressOf(form) {
@@ -85,7 +93,7 @@ forgetWhere((key) => {
   const age = Date.now() - (store(() => JSON.parse(localStorage.getItem(key)).at) ?? 0);
   return !(age < (key.startsWith("draft::") ? DAY_MS : 30 * DAY_MS));
 });
-for (const path of ["/logout", "/account/sign-out", "/account/erase"]) {
+for (const path of ["/logout", "/account/sign-out", "/account/erase", "/admin/logout/"]) {
   for (const form of document.querySelectorAll(`form[action="${path}"]`)) {
     form.addEventListener("submit", () => forgetWhere((key) => key.startsWith(mine)));
   }

@@ -245,3 +245,23 @@ def test_a_refused_request_shows_the_servers_page_and_keeps_all(open_page, addre
     page.wait_for_selector(".field-error")
     expect(field(page, "description")).to_have_value(WORDS)
     assert not HelpRequest.objects.filter(description=WORDS).exists()
+
+
+def test_what_staff_typed_survives_until_it_is_taken(open_page, member, staff):
+    member(name="Vera", verification_status="pending")
+    sam = staff(name="Sam")
+    page = open_page("/admin/applicants/", sam)
+    page.wait_for_load_state("load")
+    field(page, "reason").fill(WORDS)
+    page.reload()
+    expect(field(page, "reason")).to_have_value(WORDS)
+    expect(page.get_by_text("What you typed before is still here.")).to_be_visible()
+    session = [cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_label("Vera").check()
+    page.get_by_role("button", name="Do not approve").click()
+    expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
+    page.context.add_cookies(session)
+    page.get_by_role("button", name="Send again").click()
+    expect(page.get_by_text("Not approved: Vera.")).to_be_visible()
+    assert page.evaluate(DRAFTS) == []
