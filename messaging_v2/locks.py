@@ -2,9 +2,12 @@
 
 from uuid import UUID
 
-from carecollective.core.database import Member
+from django.db import DEFAULT_DB_ALIAS
+
+from carecollective.core.database import Member, fetch_one
 from carecollective.messaging.errors import ConversationNotFound
 from messaging_v2.models import Conversation
+from messaging_v2.statements import CONVERSATION_COLUMNS, LOCK_CONVERSATION
 
 
 def lock_conversation(pk: UUID, *, member: Member) -> Conversation:
@@ -12,8 +15,7 @@ def lock_conversation(pk: UUID, *, member: Member) -> Conversation:
 
     Raises ConversationNotFound, also for a conversation that the member takes no part in.
     """
-    visible = Conversation.objects.visible_to(member)
-    conversation = visible.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()
-    if conversation is None:
+    row = fetch_one(LOCK_CONVERSATION, {"conversation": pk, "member": member.pk})
+    if row is None:
         raise ConversationNotFound
-    return conversation
+    return Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, row)

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from django.db import IntegrityError, transaction
-from psycopg.errors import UniqueViolation
+from django.db import DEFAULT_DB_ALIAS
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
-from carecollective.core.database import ClockTimestamp, acting_as
+from carecollective.core.database import ClockTimestamp, acting_as, fetch_one
 from carecollective.core.errors import ActingAsAnother
 from carecollective.core.text import normalise_message
 from carecollective.messaging.errors import (
@@ -24,6 +23,7 @@ from carecollective.safety.selectors import read_standing
 from messaging_v2.locks import lock_conversation
 from messaging_v2.models import Conversation, ConversationStatus, Message
 from messaging_v2.selectors import ConversationThread, conversation_of_pair, read_conversation
+from messaging_v2.statements import MESSAGE_COLUMNS, OPEN_CONVERSATION, SEND_MESSAGE, SENT_BEFORE
 
 VERSION = "v2"
 
@@ -64,9 +64,10 @@ def create_conversation_atomic(
             initial_message=initial_message,
             refuse_standing=refuse_standing,
         )
-        return Conversation.objects.create(
+        conversation = Conversation(
             help_request=request, requester_id=request.user_id, helper=actor, initial_message=text
         )
+        return _insert(conversation)
 
 
 def send_message_v2(
@@ -74,18 +75,18 @@ def send_message_v2(
 ) -> SentMessage:
     """Add a message to an active conversation; with the caller's `message_id`, once however often it is called.
 
-    Raises ActingAsAnother unless the actor is the sender; NotApproved; ValidationRefused naming `content`;
-    ConversationNotFound; IdempotencyConflict when the id names another message; ConversationInactive, also where one of the two
+    Raises ActingAsAnother unless the actor is the sender; ConversationNotFound; NotApproved; ValidationRefused naming
+    `content`; IdempotencyConflict when the id names another message; ConversationInactive, also where one of the two
     has blocked the other or the other is no member any more; Restricted; DailyLimitReached.
     """
     if sender_id != actor.pk:
         raise ActingAsAnother
-    require_approved(actor)
-    text = normalise_message(content, field="content")
     with acting_as(actor):
         conversation = lock_conversation(conversation_id, member=actor)
+        require_approved(actor)
+        text = normalise_message(content, field="content")
         if message_id is not None:
-            sent_before = Message.objects.filter(pk=message_id).first()
+            sent_before = _message(fetch_one(SENT_BEFORE, {"message": message_id}), conversation)
             if sent_before is not None:
                 return SentMessage(_same_message(sent_before, conversation, actor, text), is_new=False)
         standing = read_standing(
@@ -94,16 +95,11 @@ def send_message_v2(
         if conversation.status != ConversationStatus.ACTIVE or standing.is_apart:
             raise ConversationInactive
         standing.require_may_write()
-        try:
-            with transaction.atomic():
-                given = {"pk": message_id} if message_id else {}
-                message = Message.objects.create(conversation=conversation, sender=actor, content=text, **given)
-        except IntegrityError as error:
-            if not isinstance(error.__cause__, UniqueViolation):
-                raise
+        new = {"id": message_id or uuid4(), "conversation": conversation.pk, "sender": actor.pk, "content": text}
+        message = _message(fetch_one(SEND_MESSAGE, new), conversation)
+        if message is None:
             # The id names a message that this member may not see.
-            raise IdempotencyConflict from None
-        Conversation.objects.filter(pk=conversation.pk).update(updated_at=message.created_at)
+            raise IdempotencyConflict
         return SentMessage(message, is_new=True)
 
 
@@ -132,6 +128,29 @@ def set_status(*, actor: User, conversation_id: UUID, status: ConversationStatus
             if status == ConversationStatus.ACTIVE and others.exists():
                 raise ClosedByAnother
             Conversation.objects.filter(pk=conversation.pk).update(status=status, updated_at=ClockTimestamp())
+
+
+def _insert(conversation: Conversation) -> Conversation:
+    row: Any = fetch_one(
+        OPEN_CONVERSATION,
+        {
+            "id": conversation.pk,
+            "help_request": conversation.help_request_id,
+            "requester": conversation.requester_id,
+            "helper": conversation.helper_id,
+            "initial_message": conversation.initial_message,
+        },
+    )
+    conversation.status, conversation.created_at, conversation.updated_at = row
+    conversation._state.adding = False
+    return conversation
+
+
+def _message(row: tuple[Any, ...] | None, conversation: Conversation) -> Message | None:
+    message = Message.from_db(DEFAULT_DB_ALIAS, MESSAGE_COLUMNS, row) if row else None
+    if message is not None and message.conversation_id == conversation.pk:
+        message.conversation = conversation
+    return message
 
 
 def _same_message(message: Message, conversation: Conversation, actor: User, text: str) -> Message:

@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
+from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from carecollective.core.client_ip import client_ip
-from carecollective.core.database import Member, execute
+from carecollective.core.database import Member, execute, fetch_one
 from carecollective.core.errors import RateLimitExceeded
+from carecollective.postgres.backend.prepared import Prepared
 
 A_LITTLE_SECONDS = 90
 
@@ -72,7 +74,7 @@ def count_use(*, member: Member, limit: Limit) -> Quota:
 
     Raises RateLimitExceeded, with the seconds until the next use is free, when the limit is reached.
     """
-    _hit_id, quota = _count(_COUNT_MEMBER, str(member.pk), limit)
+    _hit_id, quota = _count(limit, str(member.pk), of_client=False)
     return quota
 
 
@@ -82,7 +84,7 @@ def count_client_use(*, request: HttpRequest, limit: Limit) -> int:
 
     Raises RateLimitExceeded as `count_use` does. The address itself is not kept, only a keyed hash of it.
     """
-    hit_id, _quota = _count(_COUNT_CLIENT, _keyed_hash(client_ip(request)), limit)
+    hit_id, _quota = _count(limit, _keyed_hash(client_ip(request)), of_client=True)
     return hit_id
 
 
@@ -92,7 +94,7 @@ def count_mailbox_use(address: str) -> None:
 
     The address itself is not kept, only a keyed hash of it.
     """
-    _count(_COUNT_CLIENT, _keyed_hash(address.strip().lower()), mails_to_one_address())
+    _count(mails_to_one_address(), _keyed_hash(address.strip().lower()), of_client=True)
 
 
 def _keyed_hash(text: str) -> str:
@@ -104,47 +106,32 @@ def forgive_client_use(hit_id: int) -> None:
     execute("DELETE FROM core_clientratelimithit WHERE id = %s", [hit_id])
 
 
-_COUNT = """
-WITH recent AS (
-  SELECT at FROM {table}
-  WHERE {key} = %(key)s AND action = %(action)s AND at > clock_timestamp() - %(window)s::interval
-  ORDER BY at DESC LIMIT %(times)s
-), used AS (
-  INSERT INTO {table} ({key}, action)
-  SELECT %(key)s, %(action)s WHERE (SELECT count(*) FROM recent) < %(times)s
-  RETURNING id
-)
-SELECT (SELECT id FROM used),
-       (SELECT extract(epoch FROM min(at) + %(window)s::interval - clock_timestamp()) FROM recent),
-       (SELECT count(*) FROM recent)
-"""
-_COUNT_MEMBER = _COUNT.format(table="core_ratelimithit", key="member_id")
-_COUNT_CLIENT = _COUNT.format(table="core_clientratelimithit", key="client")
+COUNT = "SELECT hit_id, free_in, uses FROM public.core_count_use(%(who)s, %(what)s, %(times)s, %(span)s, %(of_client)s)"
+_COUNT = Prepared(COUNT)
 
 
-def _count(statement: str, key: str, limit: Limit) -> tuple[int, Quota]:
-    with connection.cursor() as cursor:
-        # Held to the end of the transaction, so that two uses at once are counted one after the other.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{limit.action}:{key}"])
-        cursor.execute(
-            statement,
-            {
-                "key": key,
-                "action": limit.action,
-                "window": f"{limit.window.total_seconds()} seconds",
-                "times": limit.times,
-            },
-        )
-        hit_id, seconds, used = cursor.fetchone()
+def count_values(limit: Limit, key: str, *, of_client: bool = False) -> dict[str, Any]:
+    """Return the values of COUNT."""
+    return {"who": key, "what": limit.action, "times": limit.times, "span": limit.window, "of_client": of_client}
+
+
+def quota_of(limit: Limit, row: tuple[int | None, float | None, int]) -> Quota:
+    """Return what is left of a limit by a row of COUNT. Raises RateLimitExceeded if the use was not counted."""
+    hit_id, seconds, uses = row
     if hit_id is not None:
         first_free = limit.window.total_seconds() if seconds is None else seconds
-        return int(hit_id), Quota(limit, limit.times - used - 1, max(1, ceil(first_free)))
+        return Quota(limit, limit.times - uses - 1, max(1, ceil(first_free)))
     wait = max(1, ceil(seconds or 1))
     words = _("That was a lot in a short time. Please try again in about %(minutes)d minutes.")
     message = words % {"minutes": ceil(wait / 60)} if wait > A_LITTLE_SECONDS else None
     refusal = RateLimitExceeded(message, retry_after=wait)
     refusal.headers |= Quota(limit, 0, wait).headers()
     raise refusal
+
+
+def _count(limit: Limit, key: str, *, of_client: bool) -> tuple[int, Quota]:
+    row: Any = fetch_one(_COUNT, count_values(limit, key, of_client=of_client))
+    return row[0], quota_of(limit, row)
 
 
 def prune_hits() -> int:

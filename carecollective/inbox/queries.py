@@ -1,5 +1,7 @@
 """The statements that read both versions at once. Everything else goes through each version's own selectors."""
 
+from carecollective.postgres.backend.prepared import Prepared
+
 # Empty stand-ins for V2's tables, by the same names: with them in front, a statement reads V1 alone.
 _STAND_INS = """
 WITH conversations_v2 AS (
@@ -161,6 +163,22 @@ SELECT count(*) FROM (
 ) first_ones
 """  # noqa: S608 -- our own text
 
+# The helper's conversation about a request, of the new messaging first. A legacy one counts where a message ever arrived.
+# Instead of `conversation_of_pair` of each version: one round trip, and 1 ms of CPU less for each start.
+PAIR = Prepared("""
+WITH pair AS (
+  SELECT c.id, 'v2' AS version, NULL::timestamptz AS last_message_at FROM conversations_v2 c
+  WHERE c.help_request_id = %(help_request)s AND c.helper_id = %(helper)s
+  UNION ALL
+  SELECT c.id, 'v1', c.last_message_at FROM conversations c
+  WHERE c.help_request_id = %(help_request)s
+    AND EXISTS (SELECT FROM conversation_participants me
+                WHERE me.conversation_id = c.id AND me.user_id = %(helper)s AND me.left_at IS NULL)
+    AND EXISTS (SELECT FROM messages m WHERE m.conversation_id = c.id)
+)
+SELECT id, version FROM pair ORDER BY version DESC, last_message_at DESC NULLS LAST, id DESC LIMIT 1
+""")
+
 # One conversation goes into the archive as it stands: what comes later, even at this moment, brings it back.
 ARCHIVE = f"""
 WITH page AS (SELECT * FROM ({BOTH}) both_versions WHERE both_versions.id = %(conversation)s)
@@ -174,7 +192,7 @@ RETURNING conversation_id
 # it, which messages staff have hidden and which the reader has reported, and up to where the reader had read.
 # With `mark` the reader's pointer moves in the same statement: to what is visible
 # now, so that a message on its way still counts as new.
-LOCATE = f"""
+LOCATE = Prepared(f"""
 WITH found AS (
   SELECT c.id, 'v2' AS version,
          coalesce((SELECT max(m.created_at) FROM messages_v2 m WHERE m.conversation_id = c.id), c.created_at) AS latest,
@@ -214,4 +232,4 @@ SELECT version, continued_as, asked, blocked_by_me,
          SELECT max(notice.until) FROM public.moderation_notices() notice
          WHERE notice.restriction = 'no_messages' AND notice.undone_at IS NULL AND notice.until > clock_timestamp()) END
 FROM found
-"""  # noqa: S608 -- our own text
+""")  # noqa: S608 -- our own text

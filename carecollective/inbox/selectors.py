@@ -11,12 +11,12 @@ from django.db import connection
 import messaging_v1.selectors as v1
 import messaging_v2.selectors as v2
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as, fetch_all
+from carecollective.core.database import acting_as, fetch_all, fetch_one
 from carecollective.core.errors import DomainError
 from carecollective.core.pagination import UNDATED, Cursor, Page, paginate
 from carecollective.core.text import normalise_message
 from carecollective.help_requests.models import HelpRequest
-from carecollective.inbox.queries import LIST, LOCATE, PLACES, SHOWN, UNREAD, without_v2
+from carecollective.inbox.queries import LIST, LOCATE, PAIR, PLACES, SHOWN, UNREAD, without_v2
 from carecollective.inbox.records import (
     ConversationRecord,
     ConversationRow,
@@ -163,11 +163,8 @@ def before_offering(*, member: User, help_request: HelpRequest) -> tuple[Started
 
 def standing_conversation(*, helper: User, help_request_id: UUID) -> Started | None:
     """Return the pair's conversation of either version, the new messaging first. The caller holds `acting_as`."""
-    if v2_is_installed() and (new := v2.conversation_of_pair(help_request_id=help_request_id, helper=helper)):
-        return Started(new.pk, MessagingVersion.V2)
-    if legacy := v1.conversation_of_pair(help_request_id=help_request_id, helper=helper):
-        return Started(legacy.pk, MessagingVersion.V1)
-    return None
+    row = fetch_one(for_tables_at_hand(PAIR), {"help_request": help_request_id, "helper": helper.pk})
+    return Started(row[0], MessagingVersion(row[1])) if row else None
 
 
 def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:

@@ -1,5 +1,6 @@
 """Starting, answering and going on: the one place that chooses between the two versions."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from carecollective.core import rate_limits
 from carecollective.core.database import acting_as
 from carecollective.core.errors import InvalidInput
 from carecollective.inbox.models import ContinuationRequest, NotificationKind
-from carecollective.inbox.notifications.queue import notify
+from carecollective.inbox.notifications.queue import count_and_notify, notify
 from carecollective.inbox.records import ReadOnlyReason, Sent, Started, WayOn
 from carecollective.inbox.selectors import (
     is_said_in,
@@ -21,16 +22,21 @@ from carecollective.inbox.selectors import (
     open_thread,
     standing_conversation,
 )
-from carecollective.messaging.errors import ConversationExists, ConversationInactive, MessagingUnavailable
+from carecollective.messaging.errors import (
+    ConversationExists,
+    ConversationInactive,
+    ConversationNotFound,
+    MessagingUnavailable,
+)
 from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
 from messaging_v2.services import create_conversation_atomic, refuse_standing_v2, send_message_v2
 from rollout.promotion.drain import enter_v2_start
 from rollout.stages import ENABLED
 from rollout.targeting import snapshot
-from rollout.targeting.cohort import decision_for, nobody_can_start, v1_writes_are_on
+from rollout.targeting.cohort import decision_for, nobody_can_start, v1_writes_are_on, v2_is_installed
 from rollout.telemetry.events import measured
-from rollout.telemetry.outcomes import Method
+from rollout.telemetry.outcomes import Event, Method
 from rollout.versions import MessagingVersion
 
 FROZEN = _("The old messaging takes no new messages. Your conversation continues in the new messaging.")
@@ -141,53 +147,57 @@ def send_message(
     """
     measurement = measured(method=Method.SEND, member=actor, conversation_id=conversation_id)
     with measurement as operation, acting_as(actor):
-        location = locate(reader=actor, conversation_id=conversation_id, mark_read=False)
-        operation.version = location.version
-        if last_sent and is_said_in(location, sender=actor, message_id=last_sent, content=content):
-            message_id = last_sent
-        match location.version:
-            case MessagingVersion.V2:
-                sent = send_message_v2(
-                    actor=actor,
-                    conversation_id=conversation_id,
-                    sender_id=actor.pk,
-                    content=content,
-                    message_id=message_id,
-                )
-                message, is_new = message_record(sent.message), sent.is_new
-                conversation = sent.message.conversation
-                recipient_id = (
-                    conversation.helper_id if conversation.requester_id == actor.pk else conversation.requester_id
-                )
-            case MessagingVersion.V1:  # pragma: no branch
-                given: dict[str, Any] = {
-                    "actor": actor,
-                    "conversation_id": conversation_id,
-                    "content": content,
-                    "message_id": message_id,
-                }
-                # A message stored before the freeze is returned again when its sender repeats it.
-                legacy = send_legacy_message(**given) if v1_writes_are_on() else legacy_message_sent_before(**given)
-                if legacy is None:
-                    raise _frozen(actor, conversation_id)
-                message, is_new = legacy_message_record(legacy.message), legacy.is_new
-                recipient_id = legacy.message.recipient_id
-        quota = None
-        if is_new:
-            quota = rate_limits.count_use(member=actor, limit=rate_limits.messages())
-            notify(
-                recipient_id=recipient_id,
-                conversation_id=conversation_id,
-                version=location.version,
-                kind=NotificationKind.NEW_MESSAGE,
-            )
-        return Sent(message, location.version, is_new, quota)
+        if last_sent:
+            location = locate(reader=actor, conversation_id=conversation_id, mark_read=False)
+            if is_said_in(location, sender=actor, message_id=last_sent, content=content):
+                message_id = last_sent
+        given = {"actor": actor, "conversation_id": conversation_id, "content": content, "message_id": message_id}
+        # The lock of the new messaging tells whether the conversation is one of its own.
+        sent, recipient_id = _send_v2(operation, **given) or _send_v1(operation, **given)
+        if not sent.is_new:
+            return sent
+        quota = count_and_notify(
+            member=actor,
+            limit=rate_limits.messages(),
+            recipient_id=recipient_id,
+            conversation_id=conversation_id,
+            version=sent.version,
+            kind=NotificationKind.NEW_MESSAGE,
+        )
+        return replace(sent, quota=quota)
 
 
 def mark_read(*, actor: User, conversation_id: UUID) -> None:
     """Move the member's pointer to the newest message. Raises ConversationNotFound."""
     with acting_as(actor):
         locate(reader=actor, conversation_id=conversation_id, mark_read=True)
+
+
+def _send_v2(operation: Event, **given: Any) -> tuple[Sent, UUID] | None:
+    """Send in the new messaging; return what was sent and who reads it. None for a conversation that is not in it."""
+    if not v2_is_installed():
+        return None
+    operation.version = MessagingVersion.V2
+    actor: User = given["actor"]
+    try:
+        sent = send_message_v2(sender_id=actor.pk, **given)
+    except ConversationNotFound:
+        operation.version = None
+        return None
+    conversation = sent.message.conversation
+    other_id = conversation.helper_id if conversation.requester_id == actor.pk else conversation.requester_id
+    return Sent(message_record(sent.message), MessagingVersion.V2, sent.is_new), other_id
+
+
+def _send_v1(operation: Event, **given: Any) -> tuple[Sent, UUID]:
+    """Send in the legacy messaging; return what was sent and who reads it. Raises ConversationNotFound."""
+    location = locate(reader=given["actor"], conversation_id=given["conversation_id"], mark_read=False)
+    operation.version = location.version
+    # A message stored before the freeze is returned again when its sender repeats it.
+    sent = send_legacy_message(**given) if v1_writes_are_on() else legacy_message_sent_before(**given)
+    if sent is None:
+        raise _frozen(given["actor"], given["conversation_id"])
+    return Sent(legacy_message_record(sent.message), MessagingVersion.V1, sent.is_new), sent.message.recipient_id
 
 
 def _why_paused() -> Any:
@@ -232,8 +242,9 @@ def _open(
         case None:  # pragma: no branch
             lock_and_check_offer(helper=actor, **offer)
             raise MessagingUnavailable(_why_paused())
-    quota = rate_limits.count_use(member=actor, limit=rate_limits.new_conversations())
-    notify(
+    quota = count_and_notify(
+        member=actor,
+        limit=rate_limits.new_conversations(),
         recipient_id=conversation.help_request.user_id,
         conversation_id=conversation.pk,
         version=version,

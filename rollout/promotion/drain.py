@@ -22,6 +22,7 @@ from rollout.targeting.cohort import decision_for
 from rollout.versions import MessagingVersion
 
 WAIT_MS = 1000
+_ENTER = f"SELECT pg_advisory_xact_lock_shared({advisory_locks.V2_STARTS})"
 
 HOLDERS = """
 SELECT held.pid, COALESCE(session.application_name, ''), session.xact_start
@@ -38,10 +39,7 @@ def enter_v2_start(*, member: User) -> MessagingVersion | None:
 
     This is no longer V2 if the rollout was rolled back since the caller decided.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [advisory_locks.V2_STARTS])
-    # A statement of its own: the one that waited for the lock has an older snapshot of the flag.
-    return decision_for(member, snapshot.read_now()).version
+    return decision_for(member, snapshot.read_now(after=_ENTER)).version
 
 
 def certify(*, flag_version: int) -> DrainCertificate:

@@ -16,8 +16,8 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.db import Error as DjangoDatabaseError
+from django.db import connection
 
-from carecollective.core.database import fetch_one
 from carecollective.postgres.bounded import BoundedConnection
 from rollout.stages import Stage
 from rollout.targeting import propagation
@@ -54,12 +54,18 @@ def current() -> RolloutState:
     return _query()
 
 
-def read_now() -> RolloutState:
+def read_now(*, after: str = "") -> RolloutState:
     """Read the row itself, on Django's connection and in the caller's transaction.
 
-    Unlike `current` it raises database errors: the transaction is broken then, and must not go on as V1.
+    With `after`, in one round trip with a statement without parameters that waits for a lock. They are two statements, so the
+    row is read as it is when the lock is held. Unlike `current` it raises database errors: the transaction is broken then, and
+    must not go on as V1.
     """
-    return _state_of(fetch_one(READ))
+    with connection.cursor() as cursor:
+        cursor.execute(f"{after};{READ}" if after else READ)
+        if after:
+            cursor.nextset()
+        return _state_of(cursor.fetchone())
 
 
 def age_seconds() -> float | None:

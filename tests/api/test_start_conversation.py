@@ -242,7 +242,7 @@ def test_a_database_lost_halfway_leaves_nothing_half_written(
     client = caller(helper)
 
     def lose_it(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if "INSERT INTO" in sql and "ratelimit" in sql:
+        if "core_count_use" in sql:
             raise OperationalError("server closed the connection unexpectedly")
         return execute(sql, params, many, context)
 

@@ -7,16 +7,19 @@ once an hour. Members who chose that get one mail a day instead. Nobody is distu
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 from django.conf import settings
 
 from carecollective.accounts.models import MailPace
 from carecollective.accounts.preferences.quiet_hours import is_quiet, local_time
-from carecollective.core.database import ClockTimestamp, fetch_all
+from carecollective.core.database import ClockTimestamp, Member, fetch_all, fetch_one
+from carecollective.core.rate_limits import COUNT, Limit, Quota, count_values, quota_of
 from carecollective.core.retention import MAIL_KEPT
 from carecollective.inbox.models import Notification, NotificationKind
 from carecollective.mail.queue import queue_mail
+from carecollective.postgres.backend.prepared import Prepared
 from rollout.versions import MessagingVersion
 
 CONVERSATION_NEWS, DAILY_NEWS = "conversation_news", "daily_news"
@@ -48,6 +51,14 @@ GROUP BY n.recipient_id, n.conversation_id, p.id, c.user_id
 HAVING min(n.created_at) <= clock_timestamp() - %(delay)s
 ORDER BY min(n.created_at), n.recipient_id, n.conversation_id
 """
+# Instead of `count_use(…)` and `notify(…)`: one round trip, and 1 ms of CPU less for each start and send.
+_COUNT_AND_NOTE = Prepared(f"""
+WITH counted AS ({COUNT}), noted AS (
+  INSERT INTO inbox_notification (id, recipient_id, conversation_id, version, kind)
+  SELECT %(id)s, %(recipient)s, %(conversation)s, %(version)s, %(kind)s FROM counted WHERE hit_id IS NOT NULL
+)
+SELECT hit_id, free_in, uses FROM counted
+""")  # noqa: S608 -- our own text
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,18 @@ class _Due:
 def notify(*, recipient_id: UUID, conversation_id: UUID, version: MessagingVersion, kind: NotificationKind) -> None:
     """Note that a member should hear of a conversation. Part of the caller's transaction; the worker queues the mail."""
     Notification.objects.create(recipient_id=recipient_id, conversation_id=conversation_id, version=version, kind=kind)
+
+
+def count_and_notify(
+    *, member: Member, limit: Limit, recipient_id: UUID, conversation_id: UUID, version: MessagingVersion, kind: str
+) -> Quota:
+    """Count a use by the member, and note that another should hear of it; both in the caller's transaction and one statement.
+
+    Returns what is left of the limit. Raises RateLimitExceeded as `count_use` does.
+    """
+    note = {"id": uuid4(), "recipient": recipient_id, "conversation": conversation_id, "version": version, "kind": kind}
+    row: Any = fetch_one(_COUNT_AND_NOTE, count_values(limit, str(member.pk)) | note)
+    return quota_of(limit, row)
 
 
 def queue_waiting() -> int:

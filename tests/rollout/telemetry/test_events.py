@@ -67,7 +67,7 @@ def test_a_rolled_back_start_is_counted_all_the_same(offer, stage, monkeypatch):
         raise DatabaseError("the notification could not be kept")
 
     stage("enabled")
-    monkeypatch.setattr("carecollective.inbox.services.notify", fail)
+    monkeypatch.setattr("carecollective.inbox.services.count_and_notify", fail)
     with pytest.raises(DatabaseError):
         offer()
     assert events.flush()
