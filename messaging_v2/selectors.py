@@ -2,28 +2,44 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import QuerySet
-from django.db.models.functions import Coalesce
+from django.db import DEFAULT_DB_ALIAS
 
-from carecollective.core.database import Member, model_from_json, row_as_json
-from carecollective.core.pagination import beyond_row
+from carecollective.accounts.models import User
+from carecollective.core.database import Member, fetch_one
+from carecollective.help_requests.models import HelpRequest
 from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
-from carecollective.safety.models import HIDDEN_PLACEHOLDER, HiddenMessage
+from carecollective.postgres.backend.prepared import Prepared
+from carecollective.safety.models import HIDDEN_PLACEHOLDER
 from messaging_v2.models import Conversation, Message
+from messaging_v2.statements import CONVERSATION_COLUMNS, MESSAGE_COLUMNS, MESSAGES, THREAD
 
 THREAD_PAGE = 50
 
 
+# A message as the statements return it: id, sender, words, when it was sent, when it was changed.
+Said = tuple[UUID, UUID, str, datetime, datetime]
+_REQUEST_COLUMNS = ("id", "title", "status")
+_PERSON_COLUMNS = ("id", "name", "is_staff", "is_active")
+_THREADS = {place: Prepared(statement) for place, statement in THREAD.items()}
+_MESSAGES = {place: Prepared(statement) for place, statement in MESSAGES.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class ConversationThread:
-    """A conversation with its request, its two people, and a page of messages, oldest first."""
+    """A conversation with its request, its two people, and a page of what was said, oldest first."""
 
     conversation: Conversation
-    messages: Sequence[Message]
+    said: Sequence[Said]
     has_older: bool
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The same as models."""
+        return [_message(self.conversation.pk, said) for said in self.said]
 
 
 def conversation_of_pair(*, help_request_id: UUID, helper: Member) -> Conversation | None:
@@ -38,48 +54,72 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
 
     Raises ConversationNotFound, also for a conversation of others'; MessageNotFound when `before` is not of this one.
     """
-    messages = Message.objects.filter(conversation=conversation_id)
-    page = messages if before is None else _beyond(messages, before, newer=False)
-    latest = page.order_by("-created_at", "-pk")[: THREAD_PAGE + 1]
-    conversation = (
-        Conversation.objects.visible_to(reader)
-        .select_related("help_request", "requester", "helper")
-        .annotate(
-            latest_messages=ArraySubquery(
-                latest.values(json=row_as_json("id", "sender_id", "content", "created_at", "updated_at"))
-            ),
-            hidden=ArraySubquery(
-                HiddenMessage.objects.filter(conversation_id=conversation_id).values(
-                    key=Coalesce("message_id", "conversation_id")
-                )
-            ),
-        )
-        .filter(pk=conversation_id)
-        .first()
+    row = fetch_one(
+        _THREADS[place_of_thread(before)], thread_values(reader=reader, conversation_id=conversation_id, before=before)
     )
-    if conversation is None:
+    if row is None:
         raise ConversationNotFound
-    found = [model_from_json(Message, row) for row in vars(conversation)["latest_messages"]]
-    hidden = vars(conversation)["hidden"]
-    if conversation.pk in hidden:
-        conversation.initial_message = str(HIDDEN_PLACEHOLDER)
-    for message in found:
-        if message.pk in hidden:
-            message.content = str(HIDDEN_PLACEHOLDER)
-    return ConversationThread(conversation, found[:THREAD_PAGE][::-1], has_older=len(found) > THREAD_PAGE)
+    return thread_of(row)
 
 
-def messages_after(*, conversation_id: UUID, after: UUID | None, limit: int) -> Sequence[Message]:
+def place_of_thread(before: UUID | None) -> str:
+    """Return which of THREAD reads the messages before one, or the latest."""
+    return "latest" if before is None else "older"
+
+
+def thread_values(*, reader: Member, conversation_id: UUID, before: UUID | None) -> dict[str, Any]:
+    """Return the values of THREAD. One more message than a page shows says that others are left."""
+    return {"reader": reader.pk, "conversation": conversation_id, "anchor": before, "limit": THREAD_PAGE + 1}
+
+
+def thread_of(row: Sequence[Any]) -> ConversationThread:
+    """Return the thread of a row of THREAD. Raises MessageNotFound when it was asked for a message of another conversation."""
+    columns, (title, request_status), people = row[:8], row[8:10], row[10:16]
+    hidden, is_known, said = row[16], row[17], said_of(row[18:])
+    if not is_known:
+        raise MessageNotFound
+    conversation = Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, columns)
+    request_row = (conversation.help_request_id, title, request_status)
+    conversation.help_request = HelpRequest.from_db(DEFAULT_DB_ALIAS, _REQUEST_COLUMNS, request_row)
+    conversation.requester = User.from_db(DEFAULT_DB_ALIAS, _PERSON_COLUMNS, (conversation.requester_id, *people[:3]))
+    conversation.helper = User.from_db(DEFAULT_DB_ALIAS, _PERSON_COLUMNS, (conversation.helper_id, *people[3:]))
+    if hidden:
+        if conversation.pk in hidden:
+            conversation.initial_message = str(HIDDEN_PLACEHOLDER)
+        said = [(one[0], one[1], str(HIDDEN_PLACEHOLDER), *one[3:]) if one[0] in hidden else one for one in said]
+    return ConversationThread(conversation, said[:THREAD_PAGE][::-1], has_older=len(said) > THREAD_PAGE)
+
+
+def said_of(columns: Sequence[Any]) -> list[Said]:
+    """Return the messages of a row of MESSAGES or THREAD, from the columns' arrays."""
+    return [] if columns[0] is None else list(zip(*columns, strict=True))
+
+
+def messages_after(*, reader: Member, conversation_id: UUID, after: UUID | None, limit: int) -> Sequence[Message]:
     """Return the messages that came after one, or without `after` the newest; oldest first.
 
-    Raises MessageNotFound when `after` is not of this conversation.
+    Raises ConversationNotFound; MessageNotFound when `after` is not of this conversation.
     """
-    messages = Message.objects.filter(conversation=conversation_id)
-    if after is None:
-        found = list(messages.order_by("-created_at", "-pk")[:limit])[::-1]
-    else:
-        found = list(_beyond(messages, after, newer=True)[:limit])
-    return found
+    row = fetch_one(
+        _MESSAGES[place_of_poll(after)],
+        {"reader": reader.pk, "conversation": conversation_id, "anchor": after, "limit": limit},
+    )
+    if row is None:
+        raise ConversationNotFound
+    return [_message(conversation_id, said) for said in poll_of(row[1:], after)]
+
+
+def place_of_poll(after: UUID | None) -> str:
+    """Return which of MESSAGES reads the messages after one, or the latest."""
+    return "latest" if after is None else "newer"
+
+
+def poll_of(row: Sequence[Any], after: UUID | None) -> Sequence[Said]:
+    """Return the messages of a row of MESSAGES, without the conversation's id; oldest first. Raises MessageNotFound."""
+    is_known, said = row[0], said_of(row[1:])
+    if not is_known:
+        raise MessageNotFound
+    return said if after else said[::-1]
 
 
 def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:
@@ -96,8 +136,7 @@ def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
     return list(found.order_by("-updated_at", "-pk"))
 
 
-def _beyond(messages: QuerySet[Message], anchor: UUID, *, newer: bool) -> QuerySet[Message]:
-    found = beyond_row(messages, anchor, field="created_at", newer=newer)
-    if found is None:
-        raise MessageNotFound
-    return found
+def _message(conversation_id: UUID, said: Said) -> Message:
+    key, sender_id, content, created_at, updated_at = said
+    values = (key, conversation_id, sender_id, content, created_at, updated_at)
+    return Message.from_db(DEFAULT_DB_ALIAS, MESSAGE_COLUMNS, values)

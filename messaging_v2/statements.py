@@ -42,3 +42,52 @@ WITH sent AS (
 )
 SELECT * FROM sent
 """)
+
+# A page of messages as arrays, one for each column: one row holds a conversation and all of them.
+_SAID = """(
+  SELECT array_agg(m.id), array_agg(m.sender_id), array_agg(m.content::text), array_agg(m.created_at), array_agg(m.updated_at)
+  FROM (SELECT * FROM messages_v2 m WHERE m.conversation_id = c.id {beyond}
+        ORDER BY m.created_at {direction}, m.id {direction} LIMIT %(limit)s) m
+) said (ids, senders, contents, created, updated)"""
+_ANCHOR = "LEFT JOIN messages_v2 anchor ON anchor.id = %(anchor)s AND anchor.conversation_id = c.id"
+_VISIBLE = "WHERE c.id = %(conversation)s AND %(reader)s IN (c.requester_id, c.helper_id)"
+# Which messages of the conversation: what follows the table, whether the anchor is one of them, and the messages.
+_PLACES = {
+    "latest": ("", "true", _SAID.format(beyond="", direction="DESC")),
+    "older": (
+        _ANCHOR,
+        "anchor.id IS NOT NULL",
+        _SAID.format(beyond="AND (m.created_at, m.id) < (anchor.created_at, anchor.id)", direction="DESC"),
+    ),
+    "newer": (
+        _ANCHOR,
+        "anchor.id IS NOT NULL",
+        _SAID.format(beyond="AND (m.created_at, m.id) > (anchor.created_at, anchor.id)", direction="ASC"),
+    ),
+}
+
+# Instead of the queries for the anchor and for `messages.order_by(…)[:limit]`. The inbox puts its own columns before these.
+MESSAGES = {
+    place: f"SELECT c.id, {is_known} AS is_known, said.* FROM conversations_v2 c {anchor} CROSS JOIN LATERAL {said} {_VISIBLE}"  # noqa: S608 -- our own text
+    for place, (anchor, is_known, said) in _PLACES.items()
+}
+
+# Instead of `Conversation.objects.select_related("help_request", "requester", "helper")` with the messages as JSON.
+THREAD = {
+    place: f"""
+SELECT c.id, c.help_request_id, c.requester_id, c.helper_id, c.initial_message::text, c.status::text, c.created_at, c.updated_at,
+       request.title::text, request.status::text AS request_status,
+       requester.name::text AS requester_name, requester.is_admin AS requester_is_admin,
+       requester.is_active AS requester_is_active,
+       helper.name::text AS helper_name, helper.is_admin AS helper_is_admin, helper.is_active AS helper_is_active,
+       ARRAY(SELECT coalesce(hidden.message_id, hidden.conversation_id) FROM safety_hiddenmessage hidden
+             WHERE hidden.conversation_id = c.id) AS hidden,
+       {is_known} AS is_known, said.*
+FROM conversations_v2 c
+JOIN help_requests request ON request.id = c.help_request_id
+JOIN profiles requester ON requester.id = c.requester_id
+JOIN profiles helper ON helper.id = c.helper_id
+{anchor} CROSS JOIN LATERAL {said}
+{_VISIBLE}"""  # noqa: S608 -- our own text
+    for place, (anchor, is_known, said) in _PLACES.items()
+}

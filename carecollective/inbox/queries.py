@@ -1,6 +1,7 @@
 """The statements that read both versions at once. Everything else goes through each version's own selectors."""
 
 from carecollective.postgres.backend.prepared import Prepared
+from messaging_v2.statements import MESSAGES, THREAD
 
 # Empty stand-ins for V2's tables, by the same names: with them in front, a statement reads V1 alone.
 _STAND_INS = """
@@ -10,7 +11,7 @@ WITH conversations_v2 AS (
   WHERE false
 ), messages_v2 AS (
   SELECT NULL::uuid AS id, NULL::uuid AS conversation_id, NULL::uuid AS sender_id, NULL::text AS content,
-    NULL::timestamptz AS created_at
+    NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at
   WHERE false
 ),"""
 
@@ -95,12 +96,12 @@ SELECT page.id, page.version,
               OR EXISTS (SELECT FROM safety_closing closing WHERE closing.conversation_id = page.id))
             THEN 'closed' ELSE page.status END,
        page.activity,
-       request.id, request.title, request.status::text,
-       other.id, other.name,
-       last.id, last.sender_id, last.content, last.created_at, last.deleted,
+       request.id, request.title::text, request.status::text,
+       other.id, other.name::text,
+       last.id, last.sender_id, last.content::text, last.created_at, last.deleted,
        CASE WHEN coalesce(last.id, page.id) = ANY ({HIDDEN["page"]})
             THEN 'hidden' ELSE last.moderation_status END,
-       last.is_system, third.name, unread.messages, page.is_marked_unread
+       last.is_system, third.name::text, unread.messages, page.is_marked_unread
 FROM page
 LEFT JOIN help_requests request ON request.id = page.help_request_id
 LEFT JOIN profiles other ON other.id = page.other_id
@@ -145,10 +146,17 @@ SHOWN = {
     "everything": "true",
 }
 
+# The same with its conditions filled in, so that each connection prepares it.
+LISTS = {
+    (shown, kind): Prepared(LIST.format(place=place, shown=condition, direction="ASC" if kind == "newer" else "DESC"))
+    for shown, condition in SHOWN.items()
+    for kind, place in PLACES.items()
+}
+
 # How much is unread in the inbox. It is asked for every page: where a conversation of the new messaging has had no activity
 # since it was read, no message is looked at, and no more than 100 in all.
 # Measured: 2 ms with ten conversations, 130 ms with ten thousand legacy ones that are all read.
-UNREAD = f"""
+UNREAD = Prepared(f"""
 WITH page AS (
   SELECT * FROM ({INBOX}) page
   WHERE {NOT_ARCHIVED}
@@ -161,7 +169,7 @@ SELECT count(*) FROM (
   ) unread
   LIMIT {MOST_COUNTED}
 ) first_ones
-"""  # noqa: S608 -- our own text
+""")  # noqa: S608 -- our own text
 
 # The helper's conversation about a request, of the new messaging first. A legacy one counts where a message ever arrived.
 # Instead of `conversation_of_pair` of each version: one round trip, and 1 ms of CPU less for each start.
@@ -188,12 +196,9 @@ ON CONFLICT (member_id, conversation_id) DO UPDATE SET archived_to = excluded.ar
 RETURNING conversation_id
 """  # noqa: S608 -- our own text
 
-# Which version a conversation is, how a legacy one goes on, whether a block is in the way (true: the reader's own), who closed
-# it, which messages staff have hidden and which the reader has reported, and up to where the reader had read.
-# With `mark` the reader's pointer moves in the same statement: to what is visible
-# now, so that a message on its way still counts as new.
-LOCATE = Prepared(f"""
-WITH found AS (
+# A conversation of either version: when its newest message was sent, how a legacy one goes on, and whether a block is in the way
+# (true: the reader's own).
+_FOUND = """
   SELECT c.id, 'v2' AS version,
          coalesce((SELECT max(m.created_at) FROM messages_v2 m WHERE m.conversation_id = c.id), c.created_at) AS latest,
          NULL::uuid AS continued_as, false AS asked,
@@ -212,24 +217,50 @@ WITH found AS (
   FROM conversations c
   JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = %(reader)s AND me.left_at IS NULL
   WHERE c.id = %(conversation)s
-), moved AS (
+"""
+# With `mark` the reader's pointer moves in the same statement: to what is visible now, so that a message on its way still counts
+# as new.
+_MOVED = """
   INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
   SELECT %(reader)s, id, latest FROM found WHERE %(mark)s
   ON CONFLICT (member_id, conversation_id) DO UPDATE
   SET read_to = greatest(inbox_readpointer.read_to, excluded.read_to), is_marked_unread = false
   WHERE inbox_readpointer.read_to IS NULL OR inbox_readpointer.read_to < excluded.read_to
     OR inbox_readpointer.is_marked_unread
-)
-SELECT version, continued_as, asked, blocked_by_me,
+"""
+_REPORTED = """(SELECT array_agg(coalesce(report.message_id, report.conversation_id)) FROM moderation_report report
+        WHERE report.reporter_id = %(reader)s AND report.conversation_id = found.id AND report.about = 'message')"""
+# Further: who closed it, which messages staff have hidden and which the reader has reported, and up to where the reader had read.
+_LOCATION = f"""version, continued_as, asked, blocked_by_me,
        (SELECT closing.closed_by_id FROM safety_closing closing WHERE closing.conversation_id = found.id),
        {HIDDEN["found"]},
-       (SELECT array_agg(coalesce(report.message_id, report.conversation_id)) FROM moderation_report report
-        WHERE report.reporter_id = %(reader)s AND report.conversation_id = found.id AND report.about = 'message'),
+       {_REPORTED},
        -- As it was before this statement moved it.
        (SELECT read_to FROM inbox_readpointer WHERE member_id = %(reader)s AND conversation_id = found.id),
        -- For a visit alone: what asks every few seconds, or sends, need not know.
        CASE WHEN %(mark)s THEN (
          SELECT max(notice.until) FROM public.moderation_notices() notice
-         WHERE notice.restriction = 'no_messages' AND notice.undone_at IS NULL AND notice.until > clock_timestamp()) END
+         WHERE notice.restriction = 'no_messages' AND notice.undone_at IS NULL AND notice.until > clock_timestamp()) END"""  # noqa: S608 -- our own text
+
+LOCATE = Prepared(f"""
+WITH found AS ({_FOUND}), moved AS ({_MOVED})
+SELECT {_LOCATION}
 FROM found
 """)  # noqa: S608 -- our own text
+LOCATION_COLUMNS = 9
+
+# The same with the thread itself, where it is one of the new messaging: one round trip for all that its page shows.
+LOCATED_THREAD = {
+    place: Prepared(f"""
+WITH found AS ({_FOUND}), moved AS ({_MOVED})
+SELECT {_LOCATION}, thread.*
+FROM found LEFT JOIN ({thread}) thread ON true
+""")  # noqa: S608 -- our own text
+    for place, thread in THREAD.items()
+}
+
+# What a poll brings of the new messaging: messages, and which of them staff have hidden and the reader has reported.
+POLL_V2 = {
+    place: Prepared(f"SELECT {HIDDEN['found']}, {_REPORTED}, found.* FROM ({messages}) found")  # noqa: S608 -- our own text
+    for place, messages in MESSAGES.items()
+}

@@ -16,7 +16,16 @@ from carecollective.core.errors import DomainError
 from carecollective.core.pagination import UNDATED, Cursor, Page, paginate
 from carecollective.core.text import normalise_message
 from carecollective.help_requests.models import HelpRequest
-from carecollective.inbox.queries import LIST, LOCATE, PAIR, PLACES, SHOWN, UNREAD, without_v2
+from carecollective.inbox.queries import (
+    LISTS,
+    LOCATE,
+    LOCATED_THREAD,
+    LOCATION_COLUMNS,
+    PAIR,
+    POLL_V2,
+    UNREAD,
+    without_v2,
+)
 from carecollective.inbox.records import (
     ConversationRecord,
     ConversationRow,
@@ -38,7 +47,6 @@ from carecollective.safety.models import HIDDEN_PLACEHOLDER
 from messaging_v1.models import Message as LegacyMessage
 from messaging_v1.models import content_for_readers
 from messaging_v2.models import Message
-from messaging_v2.services import get_conversation_v2
 from rollout.targeting.cohort import v1_writes_are_on, v2_is_installed
 from rollout.versions import MessagingVersion
 
@@ -75,13 +83,11 @@ def list_conversations(
 
     def fetch(place: Cursor | None, limit: int) -> Sequence[ConversationRow]:
         kind = "first" if place is None else "newer" if place.newer else "older"
-        direction = "ASC" if kind == "newer" else "DESC"
-        statement = LIST.format(place=PLACES[kind], shown=SHOWN[shown], direction=direction)
         given: dict[str, Any] = {"reader": reader.pk, "limit": limit, "undated": UNDATED}
         if place is not None:
             given |= {"at": place.at, "key": place.id}
         with connection.cursor() as rows:
-            rows.execute(for_tables_at_hand(statement), given)
+            rows.execute(for_tables_at_hand(LISTS[shown, kind]), given)
             return [_conversation_row(row) for row in rows.fetchall()]
 
     with acting_as(reader):
@@ -101,13 +107,15 @@ def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = No
     Raises ConversationNotFound, the same for what does not exist and what is others'; MessageNotFound for an unknown `before`.
     """
     with acting_as(reader):
-        location = locate(reader=reader, conversation_id=conversation_id, mark_read=mark_read)
+        asked = v2.thread_values(reader=reader, conversation_id=conversation_id, before=before)
+        statement = for_tables_at_hand(LOCATED_THREAD[v2.place_of_thread(before)])
+        row = fetch_one(statement, asked | {"mark": mark_read})
+        if row is None:
+            raise ConversationNotFound
+        location = _location(conversation_id, row[:LOCATION_COLUMNS])
         match location.version:
             case MessagingVersion.V2:
-                found = get_conversation_v2(
-                    actor=reader, conversation_id=conversation_id, reader_id=reader.pk, before=before
-                )
-                return _thread(found, reader, location)
+                return _thread(v2.thread_of(row[LOCATION_COLUMNS:]), reader, location)
             case MessagingVersion.V1:  # pragma: no branch
                 legacy = v1.read_conversation(conversation_id=conversation_id, before=before)
                 return _legacy_thread(legacy, reader, location)
@@ -118,17 +126,13 @@ def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -
 
     Raises ConversationNotFound; MessageNotFound when `after` is not of this conversation.
     """
-    found: list[MessageRecord]
     asked_for = POLL_LIMIT + 1
     with acting_as(reader):
-        location = locate(reader=reader, conversation_id=conversation_id, mark_read=False)
-        match location.version:
-            case MessagingVersion.V2:
-                new = v2.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
-                found = [_as_seen(message_record(message), location) for message in new]
-            case MessagingVersion.V1:  # pragma: no branch
-                old = v1.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
-                found = [_as_seen(legacy_message_record(message), location) for message in old]
+        found = _poll_v2(reader, conversation_id, after, asked_for) if v2_is_installed() else None
+        if found is None:
+            location = locate(reader=reader, conversation_id=conversation_id, mark_read=False)
+            old = v1.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
+            found = [_as_seen(legacy_message_record(message), location) for message in old]
     return NewerMessages(found[:POLL_LIMIT] if after else found[-POLL_LIMIT:], has_more=len(found) > POLL_LIMIT)
 
 
@@ -176,7 +180,24 @@ def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
         row = rows.fetchone()
     if row is None:
         raise ConversationNotFound
+    return _location(conversation_id, row)
+
+
+def _location(conversation_id: UUID, row: Sequence[Any]) -> Location:
     return Location(conversation_id, MessagingVersion(row[0]), *row[1:])
+
+
+def _poll_v2(reader: User, conversation_id: UUID, after: UUID | None, limit: int) -> list[MessageRecord] | None:
+    """Return what a poll brings of a V2 conversation; None if it is not one of the reader's. Raises MessageNotFound."""
+    asked = {"reader": reader.pk, "conversation": conversation_id, "anchor": after, "limit": limit}
+    row = fetch_one(POLL_V2[v2.place_of_poll(after)], asked)
+    if row is None:
+        return None
+    hidden, reported, _key, *rest = row
+    records = [MessageRecord(*said) for said in v2.poll_of(rest, after)]
+    if not (hidden or reported):
+        return records
+    return [_as_shown(record, conversation_id, hidden, reported) for record in records]
 
 
 def is_said_in(location: Location, *, sender: User, message_id: UUID, content: Any) -> bool:
@@ -220,12 +241,18 @@ def legacy_message_record(message: LegacyMessage, names: Names | None = None) ->
 
 def _as_seen(record: MessageRecord, location: Location, staff: Container[UUID | None] = ()) -> MessageRecord:
     """Return the message as its reader may see it: a sentence in place of what staff have hidden."""
-    key = record.id or location.conversation_id
-    if key in location.hidden:
+    record = _as_shown(record, location.conversation_id, location.hidden, location.reported)
+    return replace(record, is_staff=True) if record.sender_id in staff and not record.is_system else record
+
+
+def _as_shown(
+    record: MessageRecord, conversation_id: UUID, hidden: Container[UUID], reported: Container[UUID] | None
+) -> MessageRecord:
+    """Return the message with a sentence in place of what staff have hidden, and a mark where the reader has reported it."""
+    key = record.id or conversation_id
+    if key in hidden:
         record = replace(record, content=str(HIDDEN_PLACEHOLDER), is_withheld=True)
-    is_reported = key in (location.reported or ())
-    is_staff = record.sender_id in staff and not record.is_system
-    return replace(record, is_reported=is_reported, is_staff=is_staff) if is_reported or is_staff else record
+    return replace(record, is_reported=True) if reported and key in reported else record
 
 
 def _conversation_row(row: tuple[Any, ...]) -> ConversationRow:
@@ -274,7 +301,9 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
-        messages=[_as_seen(message_record(message, names), location, staff) for message in found.messages],
+        messages=[
+            _as_seen(MessageRecord(*said, sender_name=names.get(said[1])), location, staff) for said in found.said
+        ],
         has_older=found.has_older,
         first_message=first_message,
         help_request=_summary(conversation.help_request),

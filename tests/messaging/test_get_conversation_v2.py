@@ -89,7 +89,7 @@ def test_messages_of_one_moment_keep_one_order(owner, conversation, beyond_polic
     assert everything == sorted(everything)
     assert [message.id for message in read(owner, conversation, before=everything[3]).messages] == everything[:3]
     with acting_as(owner):
-        new = messages_after(conversation_id=conversation.pk, after=everything[2], limit=10)
+        new = messages_after(reader=owner, conversation_id=conversation.pk, after=everything[2], limit=10)
     assert [message.pk for message in new] == everything[3:]
 
 

@@ -68,6 +68,21 @@ def test_starts_sends_and_locks_read_and_write_as_the_orm_does(
         transaction.set_rollback(True)
 
 
+def _compare_thread(reader: Any, conversation: Conversation) -> None:
+    messages = list(Message.objects.filter(conversation=conversation).order_by("created_at", "pk"))
+    thread = v2.read_conversation(reader=reader, conversation_id=conversation.pk, before=None)
+    assert columns(thread.conversation) == columns(conversation)
+    shown = thread.conversation
+    assert (shown.help_request.title, shown.help_request.status) == (conversation.help_request.title, "open")
+    assert (shown.helper.name, shown.requester.name) == (conversation.helper.name, conversation.requester.name)
+    assert [columns(said) for said in thread.messages] == [columns(said) for said in messages]
+    for place, anchor in enumerate(messages):
+        named = {"reader": reader, "conversation_id": conversation.pk}
+        assert v2.read_conversation(**named, before=anchor.pk).messages == messages[:place]
+        assert v2.messages_after(**named, after=anchor.pk, limit=2) == messages[place + 1 : place + 3]
+    assert v2.messages_after(reader=reader, conversation_id=conversation.pk, after=None, limit=2) == messages[-2:]
+
+
 def _compare_reads(people: Sequence[Any], requests: Sequence[Any]) -> None:
     for request in requests:
         wanted = HelpRequest.objects.select_for_update(of=("self",), no_key=True).filter(pk=request.pk).first()
@@ -76,6 +91,7 @@ def _compare_reads(people: Sequence[Any], requests: Sequence[Any]) -> None:
         with acting_as(reader):
             for conversation in Conversation.objects.visible_to(reader):
                 assert columns(lock_conversation(conversation.pk, member=reader)) == columns(conversation)
+                _compare_thread(reader, conversation)
             for request in requests:
                 pair = {"help_request_id": request.pk, "helper": reader}
                 standing = v2.conversation_of_pair(**pair) or v1.conversation_of_pair(**pair)
