@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import goals, measure, operations, report, round_trips, seed, servers, worker
+from benchmarks import goals, measure, operations, pages, report, round_trips, seed, servers, throughput, worker
 from carecollective.postgres.embedded.server import ensure_running, release
 
 
@@ -16,16 +17,20 @@ class Plan:
 
     size: seed.Size
     smaller: seed.Size
+    # Of the peers in turns; and of the site alone.
     rounds: int
     requests: int
+    own_rounds: int
+    own_requests: int
+    load_rounds: int
+    load_requests: int
     memory_requests: tuple[int, int]
 
 
-SMALL = seed.Size(1_000)
 PLANS: Mapping[str, Plan] = {
-    "tiny": Plan(seed.TINY, seed.TINY, rounds=2, requests=10, memory_requests=(30, 60)),
-    "quick": Plan(seed.QUICK, SMALL, rounds=5, requests=60, memory_requests=(300, 1_000)),
-    "full": Plan(seed.FULL, SMALL, rounds=9, requests=150, memory_requests=(1_000, 20_000)),
+    "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 1, 5, 1, 48, (60, 120)),
+    "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 2, 15, 1, 160, (300, 1_500)),
+    "full": Plan(seed.FULL, seed.SMALL, 9, 100, 5, 50, 3, 1_008, (1_000, 100_000)),
 }
 
 
@@ -33,7 +38,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--size", choices=list(PLANS), default="full")
     parser.add_argument("--check", action="store_true", help="only check that all peers answer alike")
+    parser.add_argument("--write-docs", action="store_true", help="only write the last full results into the document")
     options = parser.parse_args()
+    if options.write_docs:
+        report.write_document()
+        return 0
     plan = PLANS[options.size]
     ensure_running(seed.DATA_DIR)
     try:
@@ -58,21 +67,28 @@ def check(size: seed.Size) -> None:
 
 def run(name: str, plan: Plan) -> int:
     """Measure everything, print and write it; return the exit status."""
-    costs = measure.measure_peers(plan.size, rounds=plan.rounds, requests=plan.requests)
+    size, own = plan.size, {"rounds": plan.own_rounds, "requests": plan.own_requests}
     early, late = plan.memory_requests
-    results: dict[str, Any] = {
-        "round trips": round_trips.count(plan.size),
-        "growth": measure.measure_growth(plan.size, rounds=plan.rounds, requests=plan.requests),
-        "sizes": measure.measure_sizes(plan.smaller, plan.size, rounds=plan.rounds, requests=plan.requests),
-        "memory": worker.measure_memory(plan.size, early=early, late=late),
-        "decisions": worker.measure_decision(plan.size),
+    steps: Mapping[str, Callable[[], Any]] = {
+        "costs": lambda: measure.measure_peers(size, rounds=plan.rounds, requests=plan.requests),
+        "round trips": lambda: round_trips.count(size),
+        "growth": lambda: measure.measure_growth(size, **own),
+        "sizes": lambda: measure.measure_sizes(plan.smaller, size, **own),
+        "pages": lambda: pages.measure_pages(size, **own),
+        "load": lambda: throughput.measure_load(size, rounds=plan.load_rounds, requests=plan.load_requests),
+        "hot": lambda: throughput.measure_hot(size, rounds=2 * plan.load_rounds),
+        "sign-ins": lambda: worker.measure_sign_ins(size, rounds=plan.load_rounds),
+        "memory": lambda: worker.measure_memory(size, early=early, late=late),
+        "decisions": lambda: worker.measure_decision(size),
     }
+    results: dict[str, Any] = {}
+    for what, step in steps.items():
+        begun = time.monotonic()
+        results[what] = step()
+        print(f"Measured {what} in {time.monotonic() - begun:.0f} s.", flush=True)
+    costs = results.pop("costs")
     judged = goals.judge(results, costs)
-    print("\nCPU for each request, server + database, microseconds; medians and spread of the rounds.\n")
-    print(report.table(costs))
-    print("\nRound trips / statements:\n")
-    print(report.counts_table(results["round trips"]))
-    print(f"\n{report.goals_table(judged)}")
+    print(f"\n{report.tables(costs, results, judged)}")
     report.write(name, costs, results, judged)
     return goals.exit_status(judged)
 

@@ -14,6 +14,7 @@ from benchmarks.seed import Size
 from benchmarks.servers import Peer
 
 WARM_UP = 30
+GROWING = ("start", "send", "thread", "inbox")
 # The site writes its events a moment later: they are part of what its requests cost.
 BACKGROUND_SECONDS = 0.5
 
@@ -106,8 +107,6 @@ def measure_growth(size: Size, *, rounds: int, requests: int) -> Mapping[str, fl
 def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int) -> Mapping[str, float]:
     """Return what each operation costs (server and database) on a large database, as ratios to a small one."""
     found: dict[tuple[str, str], list[float]] = {}
-    if small == large:
-        return {}
     with ExitStack() as stack:
         clients = [
             Client(stack.enter_context(servers.running(servers.OURS, size.database)), size) for size in (small, large)
@@ -116,7 +115,7 @@ def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int) -> Ma
         for number in range(rounds + 1):
             for client, meter in zip(clients, meters, strict=True):
                 seed.clear_writes(client.size.database)
-                for operation in operations.NAMES:
+                for operation in GROWING:
                     run = _running(client, operation)
                     cost = sum(measure(client, meter, requests if number else WARM_UP, run))
                     if number:
@@ -127,7 +126,7 @@ def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int) -> Ma
     return {
         f"{operation}: {against}": statistics.median(found[large.database, operation])
         / statistics.median(found[small.database, operation])
-        for operation in ("start", "send", "thread", "inbox")
+        for operation in GROWING
     }
 
 

@@ -4,17 +4,20 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from benchmarks import cpu
-from benchmarks.goals import Goal
-from benchmarks.measure import Costs
+from benchmarks.goals import Goal, judge
+from benchmarks.measure import Cost, Costs
 from benchmarks.operations import NAMES
 from benchmarks.seed import PROJECT
 
 RESULTS = PROJECT / "benchmarks/results"
-DOCUMENT = PROJECT / "docs/performance.md"
+FULL = RESULTS / "full.json"
+DOCUMENT, CHART = PROJECT / "docs/performance.md", "../benchmarks/results/full.svg"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 SERVER, DATABASE = "#2f6f8f", "#c98a2b"
 
@@ -28,7 +31,10 @@ def table(costs: Costs) -> str:
 
 def goals_table(goals: Sequence[Goal]) -> str:
     lines = ["| figure | measured | must | aim | |", "|---|---|---|---|---|"]
-    lines += [f"| {one.figure} | {one.measured:.2f} | {one.must:g} | {one.aim:g} | {one.verdict} |" for one in goals]
+    lines += [
+        f"| {one.figure} | {one.measured:.2f} | {_bound(one, one.must)} | {_bound(one, one.aim)} | {one.verdict} |"
+        for one in goals
+    ]
     return "\n".join(lines)
 
 
@@ -39,6 +45,25 @@ def counts_table(counts: Mapping[str, Mapping[str, tuple[int, int]]]) -> str:
         cells = [f"{found[name][1]} / {found[name][0]}" if name in found else "" for found in counts.values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def tables(costs: Costs, results: Mapping[str, Any], goals: Sequence[Goal]) -> str:
+    """Return everything that was measured."""
+    loads = [
+        f"- {what}: {found['a second']:.0f} a second, pgbench {found['a second by pgbench']:.0f}"
+        for what, found in results["load"].items()
+    ]
+    hot = ", ".join(f"{peer} {share:.2f}" for peer, share in results["hot"].items())
+    return "\n\n".join(
+        [
+            "CPU for each request, server + database, in microseconds; the median of the rounds, and their spread.",
+            table(costs),
+            "Round trips / statements of each request.",
+            counts_table(results["round trips"]),
+            "\n".join([*loads, f"- one request, 50 helpers: throughput against spread: {hot}"]),
+            goals_table(goals),
+        ]
+    )
 
 
 def write(size_name: str, costs: Costs, results: Mapping[str, Any], goals: Sequence[Goal]) -> None:
@@ -52,19 +77,30 @@ def write(size_name: str, costs: Costs, results: Mapping[str, Any], goals: Seque
             peer: {name: {"server": list(cost.server), "database": list(cost.database)} for name, cost in found.items()}
             for peer, found in costs.items()
         },
-        **results,
-        "goals": [
-            {"figure": one.figure, "measured": one.measured, "must": one.must, "aim": one.aim, "met": one.is_met}
-            for one in goals
-        ],
+        "results": results,
+        "goals": [{**asdict(one), "verdict": one.verdict} for one in goals],
     }
     (RESULTS / f"{size_name}.json").write_text(json.dumps(said, indent=1) + "\n")
     (RESULTS / f"{size_name}.svg").write_text(chart(costs))
     if size_name == "full":
-        _write_document(
-            f"Measured {said['at']} on {said['machine']}; CPU from `{cpu.SOURCE}`.\n\n"
-            f"{table(costs)}\n\nRound trips / statements:\n\n{counts_table(results['round trips'])}\n\n{goals_table(goals)}"
-        )
+        write_document()
+
+
+def write_document(results: Path = FULL, document: Path = DOCUMENT) -> None:
+    """Write the last full results into the document, judged by the goals of today."""
+    if not results.exists():
+        raise SystemExit("There are no full results yet: run make bench.")
+    said = json.loads(results.read_text())
+    costs = {
+        peer: {name: Cost(cost["server"], cost["database"]) for name, cost in found.items()}
+        for peer, found in said["costs"].items()
+    }
+    measured = (
+        f"Measured {said['at']} on {said['machine']}; CPU from `{said['cpu']}`.\n\n![CPU for each request]({CHART})\n\n"
+    )
+    measured += tables(costs, said["results"], judge(said["results"], costs))
+    before, rest = document.read_text().split(BEGIN)
+    document.write_text(f"{before}{BEGIN}\n{measured}\n{END}{rest.split(END)[1]}")
 
 
 def chart(costs: Costs) -> str:
@@ -91,13 +127,12 @@ def chart(costs: Costs) -> str:
     )
 
 
-def _write_document(measured: str) -> None:
-    before, rest = DOCUMENT.read_text().split(BEGIN)
-    DOCUMENT.write_text(f"{before}{BEGIN}\n{measured}\n{END}{rest.split(END)[1]}")
-
-
 def _cell(found: Mapping[str, Any], name: str) -> str:
     if name not in found:
         return ""
     server, database = found[name].medians
     return f"{server:.0f}+{database:.0f} ±{found[name].spread:.0%}"
+
+
+def _bound(goal: Goal, bound: float) -> str:
+    return f"{'≥' if goal.is_least else '≤'} {bound:g}"

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -11,11 +12,12 @@ from uuid import UUID
 from psycopg import sql
 
 from carecollective.postgres.dsn import ROLE_NAMES, connect, connection_url
-from carecollective.postgres.roles import create_database, grant_database
+from carecollective.postgres.roles import Connection, grant_database
 
 PROJECT = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("BENCH_DATA_DIR", PROJECT / ".data/bench"))
-VERSION = 1  # one more when the content below changes: databases are filled anew
+PASSWORD = "a benchmark is no secret"  # noqa: S105 -- every seeded member's
+MIGRATED = "bench_migrated"  # empty: the others begin as its copies
 LONG_THREAD = 50_000
 FRESH_REQUESTS = 20_000
 
@@ -34,10 +36,11 @@ class Size:
 
     @property
     def database(self) -> str:
-        return f"bench_{self.conversations}_v{VERSION}"
+        return f"bench_{self.conversations}_{self.long_thread}"
 
 
-TINY = Size(1_000, long_thread=500, many=50)
+SMALLEST, TINY = Size(200, long_thread=500, many=50), Size(1_000, long_thread=500, many=50)
+SMALL = Size(1_000)
 QUICK = Size(10_000)
 FULL = Size(100_000)
 
@@ -52,6 +55,10 @@ def token(number: int | str) -> str:
     return key("token", number).hex + key("secret", number).hex
 
 
+def email(number: int | str) -> str:
+    return f"member-{number}@bench.example"
+
+
 def thread_of(number: int) -> tuple[UUID, int]:
     """Return a conversation of 60 messages and the number of its helper."""
     return key("conversation", number * 11), number * 11
@@ -62,9 +69,9 @@ MEMBERS = """
 CREATE TEMPORARY TABLE people AS
   SELECT n::text AS number FROM generate_series(0, %(members)s - 1) n
   UNION ALL SELECT unnest(ARRAY['owner', 'few', 'many', 'long', 'long-read', 'short', 'short-read']);
-INSERT INTO profiles (id, name, email, verification_status, is_active, is_admin, approved_at)
-  SELECT md5('member:' || number)::uuid, 'Member ' || number, 'member-' || number || '@bench.example', 'approved', true, false,
-         now()
+INSERT INTO profiles (id, name, email, password, verification_status, is_active, is_admin, approved_at)
+  SELECT md5('member:' || number)::uuid, 'Member ' || number, 'member-' || number || '@bench.example', %(password)s,
+         'approved', true, false, now()
   FROM people;
 INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
   SELECT encode(sha512(convert_to(md5('token:' || number) || md5('secret:' || number), 'UTF8')), 'hex'),
@@ -114,21 +121,41 @@ ON CONFLICT (id) DO UPDATE SET renewed_at = 'infinity'
 
 def ensure_seeded(size: Size) -> None:
     """Make the database and fill it, unless that was done before."""
-    superuser = connection_url(DATA_DIR, "superuser", "postgres")
-    with connect(superuser, autocommit=True) as connection:
-        named = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
-        found = connection.execute(named, [size.database]).fetchone()
-        if found and found[0] == _content(size):
-            return
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(size.database)))
-        create_database(connection, database=size.database, owner=ROLE_NAMES["owner"])
-    with connect(connection_url(DATA_DIR, "superuser", size.database)) as connection:
-        grant_database(connection, database=size.database, owner=ROLE_NAMES["owner"])
-    _migrate(size)
+    if _is_made(size.database, _content(str(size))):
+        return
+    print(f"Filling the database of {size.conversations:,} conversations ...", flush=True)
+    _ensure_migrated()
+    _create(size.database, template=MIGRATED)
     _fill(size)
-    with connect(superuser, autocommit=True) as connection:
-        named_now = sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(size.database), _content(size))
-        connection.execute(named_now)
+    _mark_as_made(size.database, _content(str(size)))
+
+
+def _ensure_migrated() -> None:
+    """Make the empty database that the filled ones are copies of."""
+    if _is_made(MIGRATED, _content("empty")):
+        return
+    _create(MIGRATED, template="template1")
+    with connect(connection_url(DATA_DIR, "superuser", MIGRATED)) as connection:
+        grant_database(connection, database=MIGRATED, owner=ROLE_NAMES["owner"])
+    run_python("manage.py", "migrate", "--verbosity", "0", database=MIGRATED, role="owner")
+    _mark_as_made(MIGRATED, _content("empty"))
+
+
+def run_python(*arguments: str, database: str, role: str = "web") -> str:
+    """Run a program with the site's settings on one of the databases; return what it printed."""
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
+        "BENCH_DATABASE": database,
+        "DATABASE_URL": "",
+        "DATABASE_ROLE": role,
+        "DATA_DIR": str(DATA_DIR),
+        "PYTHONPATH": str(PROJECT),
+    }
+    run = subprocess.run(
+        [sys.executable, *arguments], cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return run.stdout
 
 
 def clear_writes(database: str) -> None:
@@ -139,7 +166,7 @@ def clear_writes(database: str) -> None:
         connection.execute("TRUNCATE messages, conversation_participants, conversations CASCADE")
 
 
-def _content(size: Size) -> str:
+def _content(size: str) -> str:
     """Tell the state of the code and of this file: either change makes a database anew."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for migration in sorted(PROJECT.glob("*/migrations/0*.py")) + sorted(PROJECT.glob("*/*/migrations/0*.py")):
@@ -147,20 +174,37 @@ def _content(size: Size) -> str:
     return f"{size} {digest.hexdigest()[:16]}"
 
 
-def _migrate(size: Size) -> None:
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-        "BENCH_DATABASE": size.database,
-        "DATABASE_URL": "",
-        "DATA_DIR": str(DATA_DIR),
-    }
-    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(command, cwd=PROJECT, env=environment, check=True)
+def _is_made(database: str, content: str) -> bool:
+    with _superuser() as connection:
+        described = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+        return connection.execute(described, [database]).fetchone() == (content,)
+
+
+def _mark_as_made(database: str, content: str) -> None:
+    with _superuser() as connection:
+        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), content))
+
+
+def _create(database: str, *, template: str) -> None:
+    names = [sql.Identifier(name) for name in (database, ROLE_NAMES["owner"], template)]
+    with _superuser() as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(names[0]))
+        # A copy takes the grants inside the database along, and not those on it.
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(*names))
+
+
+def _superuser() -> Connection:
+    return connect(connection_url(DATA_DIR, "superuser", "postgres"), autocommit=True)
+
+
+def _hash_password() -> str:
+    program = "import django; django.setup(); from django.contrib.auth.hashers import make_password as make; "
+    return run_python("-c", f"{program}print(make({PASSWORD!r}))", database=MIGRATED).strip()
 
 
 def _fill(size: Size) -> None:
-    values = {
+    values: dict[str, int | str] = {
+        "password": f"'{_hash_password()}'",
         "members": size.members,
         "conversations": size.conversations,
         "long_thread": size.long_thread,
@@ -181,5 +225,5 @@ def _fill(size: Size) -> None:
         connection.execute("VACUUM ANALYZE")
 
 
-def _filled_in(statement: str, values: dict[str, int]) -> bytes:
+def _filled_in(statement: str, values: Mapping[str, int | str]) -> bytes:
     return (statement % {name: str(value) for name, value in values.items()}).encode()

@@ -38,7 +38,8 @@ def _django(urls: str) -> tuple[tuple[str, str], ...]:
 
 
 _UVICORN = ("-m", "uvicorn", "--log-level", "warning", "--no-access-log")
-_OURS = ("-m", "gunicorn", "--config", "gunicorn.conf.py", "--workers", "1", "--timeout", "0")
+# A worker is never replaced: its memory and its CPU are read from one process throughout.
+_OURS = ("-m", "gunicorn", "--config", "gunicorn.conf.py", "--timeout", "0", "--max-requests", "0")
 _DJANGO_APPLICATION = "django.core.wsgi:get_wsgi_application()"
 
 OURS = Peer("this project", _OURS, is_ours=True)
@@ -63,12 +64,12 @@ class Server:
 
 
 @contextmanager
-def running(peer: Peer, database: str, *, host: Path | None = None) -> Iterator[Server]:
+def running(peer: Peer, database: str, *, host: Path | None = None, workers: int = 1) -> Iterator[Server]:
     """Serve a peer for the block. With `host`, it finds the database in that folder of sockets: the counting proxy."""
     port = _free_port()
     label = f"bench-{port}"
     log = DATA_DIR / f"{peer.name.replace(' ', '-')}.log"
-    command = [str(_python(peer)), *peer.arguments, *_address(peer, port)]
+    command = [str(_python(peer)), *peer.arguments, *_address(peer, port, workers)]
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=PROJECT, env=_environment(peer, database, label, host), stdout=output, stderr=output
@@ -90,10 +91,10 @@ def _python(peer: Peer) -> Path:
     return Path(sys.executable) if peer.is_ours or peer is FLOOR else PEERS_PYTHON
 
 
-def _address(peer: Peer, port: int) -> list[str]:
+def _address(peer: Peer, port: int, workers: int) -> list[str]:
     if "uvicorn" in peer.arguments:
         return ["--host", "127.0.0.1", "--port", str(port)]
-    return ["--bind", f"127.0.0.1:{port}"]
+    return ["--bind", f"127.0.0.1:{port}", "--workers", str(workers)]
 
 
 def _environment(peer: Peer, database: str, label: str, host: Path | None) -> dict[str, str]:

@@ -1,17 +1,21 @@
 """What one worker of the site needs: memory over many requests, and time for a decision of the rollout."""
 
 import json
-import os
-import subprocess
-import sys
+import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 
 import psutil
 
 from benchmarks import operations, servers
 from benchmarks.operations import Client
-from benchmarks.seed import DATA_DIR, PROJECT, Size
+from benchmarks.seed import PASSWORD, Size, email, run_python
+from benchmarks.servers import Server
+from benchmarks.throughput import at_once
 
+READERS = 4
+SIGN_INS = 16
 STAGES = ("disabled", "internal", "percentage:10", "percentage:50", "enabled")
 # Run as a program of its own: it needs Django's settings.
 DECIDE = """
@@ -51,31 +55,62 @@ print(json.dumps(found))
 
 def measure_decision(size: Size) -> dict[str, tuple[float, float]]:
     """Return for each stage the p99 of a warm decision in microseconds, and how many statements one runs."""
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "benchmarks.settings",
-        "BENCH_DATABASE": size.database,
-        "DATA_DIR": str(DATA_DIR),
-        "DATABASE_URL": "",
-        "DATABASE_ROLE": "web",
-        "PYTHONPATH": str(PROJECT),
-    }
-    run = [sys.executable, "-c", DECIDE, *STAGES]
-    output = subprocess.run(run, cwd=PROJECT, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    found: dict[str, tuple[float, float]] = json.loads(output.stdout.splitlines()[-1])
+    output = run_python("-c", DECIDE, *STAGES, database=size.database)
+    found: dict[str, tuple[float, float]] = json.loads(output.splitlines()[-1])
     return found
 
 
-def measure_memory(size: Size, *, early: int, late: int) -> float:
+def measure_memory(size: Size, *, early: int, late: int) -> Mapping[str, float]:
     """Return the memory of a worker after `late` requests, as a ratio to that after `early`."""
     with servers.running(servers.OURS, size.database) as server:
-        client = Client(server, size)
-        (worker,) = psutil.Process(server.pid).children()
+        worker = _worker(server)
         figures = []
         for requests in (early, late - early):
-            for number in range(requests):
-                operation = ("inbox", "thread", "poll")[number % 3]
-                operations.expect(operation, client.run(operation)[0])
+            readers = [Client(server, size, turn=number) for number in range(READERS)]
+            at_once([partial(_read, reader, requests // READERS) for reader in readers])
             time.sleep(1)
             figures.append(worker.memory_info().rss)
-    return float(figures[1] / figures[0])
+    return {f"{late:,} requests against {early:,}": figures[1] / figures[0]}
+
+
+def measure_sign_ins(size: Size, *, rounds: int) -> float:
+    """Return the most memory of a worker while members sign in at once, as a ratio to that before. Some may be told to wait."""
+    with servers.running(servers.OURS, size.database) as server:
+        worker, client = _worker(server), Client(server, size)
+        _read(client, 60)
+        before = most = worker.memory_info().rss
+        is_over = threading.Event()
+
+        def watch() -> None:
+            nonlocal most
+            while not is_over.is_set():
+                most = max(most, worker.memory_info().rss)
+                time.sleep(0.002)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            for _number in range(rounds):
+                at_once([partial(_sign_in, Client(server, size), number) for number in range(SIGN_INS)])
+        finally:
+            is_over.set()
+            watcher.join()
+    return float(most / before)
+
+
+def _worker(server: Server) -> psutil.Process:
+    (worker,) = psutil.Process(server.pid).children()
+    return worker
+
+
+def _read(client: Client, requests: int) -> None:
+    for number in range(requests):
+        operation = ("inbox", "thread", "poll")[number % 3]
+        operations.expect(operation, client.run(operation)[0])
+
+
+def _sign_in(client: Client, member: int) -> None:
+    given = {"email": email(member), "password": PASSWORD}
+    status, _body = client.ask("POST", "/api/auth/token", member, given)
+    if status not in (200, 429):
+        raise operations.WrongAnswer(f"Signing in was answered with {status}.")

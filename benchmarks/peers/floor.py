@@ -18,19 +18,8 @@ from benchmarks.peers import answers, statements
 from benchmarks.peers.statements import named
 from carecollective.inbox.queries import LIST, LOCATE, PLACES, SHOWN
 
-V2_STARTS = 7_262_012
 INBOX = LIST.format(place=PLACES["first"], shown=SHOWN["everything"], direction="DESC")
 SQL = {name: named(text) for name, text in vars(statements).items() if name.isupper() and isinstance(text, str)}
-COUNT = """
-WITH recent AS (
-  SELECT at FROM core_ratelimithit WHERE member_id = %(p0)s AND action = %(p1)s AND at > clock_timestamp() - %(p2)s::interval
-  ORDER BY at DESC LIMIT 1000
-), used AS (
-  INSERT INTO core_ratelimithit (member_id, action) SELECT %(p0)s, %(p1)s WHERE (SELECT count(*) FROM recent) < 1000 RETURNING id
-)
-SELECT (SELECT id FROM used), (SELECT extract(epoch FROM min(at) + %(p2)s::interval - clock_timestamp()) FROM recent),
-       (SELECT count(*) FROM recent)
-"""
 _local = threading.local()
 
 Environ = dict[str, Any]
@@ -89,7 +78,7 @@ def _answer(environ: Environ) -> Answer:
 
 
 def _start(connection: psycopg.Connection[Any], helper: UUID, request_id: UUID, words: str) -> dict[str, Any]:
-    _ask(connection, SQL["V2_STARTS"], V2_STARTS)
+    _ask(connection, SQL["V2_STARTS"], statements.V2_STARTS_LOCK)
     _ask(connection, SQL["STAGE"])
     found = _ask(connection, SQL["LOCK_REQUEST"], request_id)
     if not found or found[0][1] not in ("open", "in_progress"):
@@ -127,7 +116,7 @@ def _locate(connection: psycopg.Connection[Any], reader: UUID, conversation_id: 
 
 def _count(connection: psycopg.Connection[Any], member: UUID, action: str, window: str) -> None:
     _ask(connection, SQL["LIMIT_LOCK"], f"{action}:{member}")
-    _ask(connection, COUNT, member, action, window)
+    _ask(connection, SQL["COUNT"], member, action, window)
 
 
 def _ask(connection: psycopg.Connection[Any], statement: str, *values: Any) -> list[tuple[Any, ...]]:

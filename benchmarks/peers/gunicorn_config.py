@@ -1,7 +1,6 @@
-"""gunicorn for the peers that run under it: one process with threads, as the site has it."""
+"""gunicorn for the peers that run under it: as many threads as the site has."""
 
-workers = 1
-threads = 4
+threads = 10
 timeout = 0  # nothing ends a worker in another peer's round
 loglevel = "warning"
 control_socket_disable = True

@@ -54,8 +54,19 @@ ORDER BY m.created_at, m.id LIMIT 201
 """
 # What the site does beside its writes; the floor does it too, the bare peers do not.
 STANDING = "SELECT * FROM public.safety_standing({0})"
+COUNT = """
+WITH recent AS (
+  SELECT at FROM core_ratelimithit WHERE member_id = {0} AND action = {1} AND at > clock_timestamp() - {2}::interval
+  ORDER BY at DESC LIMIT 1000
+), used AS (
+  INSERT INTO core_ratelimithit (member_id, action) SELECT {0}, {1} WHERE (SELECT count(*) FROM recent) < 1000 RETURNING id
+)
+SELECT (SELECT id FROM used), (SELECT extract(epoch FROM min(at) + {2}::interval - clock_timestamp()) FROM recent),
+       (SELECT count(*) FROM recent)
+"""
 LIMIT_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended({0}, 0))"
 NOTIFY = "INSERT INTO inbox_notification (id, recipient_id, conversation_id, version, kind) VALUES ({0}, {1}, {2}, 'v2', {3})"
+V2_STARTS_LOCK = 7_262_012
 V2_STARTS = "SELECT pg_advisory_xact_lock_shared({0})"
 STAGE = "SELECT stage, v1_writes, version, salt FROM rollout_flag WHERE name = 'messaging_v2'"
 PAIR_V1 = """

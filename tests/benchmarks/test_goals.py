@@ -4,11 +4,36 @@ from typing import Any
 
 import pytest
 
-from benchmarks import goals
+from benchmarks import goals, report
 from benchmarks.measure import Cost
 from benchmarks.operations import NAMES
 from benchmarks.peers import floor
 from benchmarks.servers import FLOOR, NINJA, OURS, PEERS, SQLALCHEMY, V1
+
+# What each line of the table of goals measures, by words of its figures.
+LINES = {
+    "start: server CPU against the floor": 1,
+    "send: server CPU against the floor": 1,
+    "inbox: server CPU against the floor": 1,
+    "thread: server CPU against the floor": 1,
+    "against FastAPI + SQLAlchemy": 5,
+    "against django-ninja": 5,
+    "start: server and database against the V1 flow": 1,
+    "round trips": 5,
+    "throughput against pgbench": 2,
+    "one request, 50 helpers": 1,
+    "inbox, database CPU": 3,
+    "large against small": 4,
+    "flag decision at": 4,
+    "page": 4,
+    "answered": 2,
+    "p95 in milliseconds": 2,
+    "memory of a worker": 2,
+}
+
+
+def load(**changed: float) -> dict[str, float]:
+    return {"answered": 1.0, "p95 in milliseconds": 40.0, "a second": 30.0, "a second by pgbench": 100.0} | changed
 
 
 def made_up(**changed: Any) -> tuple[dict[str, Any], dict[str, dict[str, Cost]]]:
@@ -17,7 +42,11 @@ def made_up(**changed: Any) -> tuple[dict[str, Any], dict[str, dict[str, Cost]]]
         "round trips": {OURS.name: dict.fromkeys(NAMES, (2, 2))},
         "growth": {"many": 1.0, "read": 1.0, "unread": 1.0},
         "sizes": {f"{name}: large against small": 1.0 for name in ("start", "send", "thread", "inbox")},
-        "memory": 1.0,
+        "pages": dict.fromkeys(("inbox", "thread", "requests", "request"), (120.0, 100.0)),
+        "load": {name: load() for name in ("start", "send")},
+        "hot": {OURS.name: 0.6, FLOOR.name: 0.3},
+        "sign-ins": 1.1,
+        "memory": {"many requests against some": 1.0},
         "decisions": {"disabled": (1.0, 0), "enabled": (1.0, 0)},
     }
     dear = {name: Cost([1000.0], [1000.0]) for name in NAMES}
@@ -35,7 +64,13 @@ def test_results_within_every_bound_meet_every_goal():
 @pytest.mark.parametrize(
     "changed",
     [
-        {"memory": 1.2},
+        {"memory": {"many requests against some": 1.2}},
+        {"sign-ins": 1.6},
+        {"pages": {"inbox": (210.0, 100.0)}},
+        {"load": {"start": load(**{"a second": 14.0})}},
+        {"load": {"start": load(answered=0.999)}},
+        {"load": {"start": load(**{"p95 in milliseconds": 101.0})}},
+        {"hot": {OURS.name: 0.29, FLOOR.name: 0.3}},
         {"growth": {"many": 1.4, "read": 1.0, "unread": 1.0}},
         {"sizes": {"start: large against small": 1.3}},
         {"decisions": {"enabled": (11.0, 0)}},
@@ -59,10 +94,30 @@ def test_a_peer_that_costs_far_less_is_a_goal_not_met(peer: Any) -> None:
 
 
 def test_between_must_and_aim_is_met_without_the_aim():
-    judged = goals.judge(*made_up(memory=1.05))
+    judged = goals.judge(*made_up(memory={"many requests against some": 1.05}))
     assert [goal.verdict for goal in judged if goal.verdict != "aim met"] == ["met"]
     assert goals.exit_status(judged) == 0
 
 
 def test_the_floor_reads_by_the_sites_own_statements():
     assert "ORDER BY page.activity DESC" in floor.INBOX
+
+
+def test_each_line_of_the_table_of_goals_is_judged():
+    figures = [goal.figure for goal in goals.judge(*made_up())]
+    assert {words: sum(words in figure for figure in figures) for words in LINES} == LINES
+    assert len(figures) == sum(LINES.values())
+
+
+def test_the_document_is_written_from_the_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    results, costs = made_up()
+    report.write("made-up", costs, results, goals.judge(results, costs))
+    document = tmp_path / "performance.md"
+    document.write_text(f"Before.\n{report.BEGIN}\nold\n{report.END}\nAfter.\n")
+    report.write_document(tmp_path / "made-up.json", document)
+    written = document.read_text()
+    assert written.startswith("Before.\n")
+    assert written.endswith("After.\n")
+    assert "old" not in written
+    assert "| send: server CPU against the floor | 0.30 | ≤ 3 | ≤ 2 | aim met |" in written

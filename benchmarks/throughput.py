@@ -1,0 +1,209 @@
+"""Many clients at once on two workers: how much they get done, how long each waits, and what one hot request costs."""
+
+import re
+import statistics
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks import seed, servers
+from benchmarks.operations import WORDS, Client, expect
+from benchmarks.peers import statements
+from benchmarks.seed import DATA_DIR, Size, key
+from benchmarks.servers import FLOOR, OURS, Server
+from carecollective.postgres.dsn import connection_url
+from carecollective.postgres.embedded.binaries import bin_dir
+
+CLIENTS, WORKERS, HELPERS = 16, 2, 50
+OPERATIONS = ("start", "send")
+WAIT_SECONDS = 120
+
+
+@dataclass(slots=True)
+class Load:
+    """What many clients at once were answered: for each request the seconds it took, and how many were refused."""
+
+    times: list[float] = field(default_factory=list)
+    refused: int = 0
+    throughput: list[float] = field(default_factory=list)
+
+    @property
+    def answered(self) -> float:
+        return 1 - self.refused / len(self.times)
+
+    @property
+    def p95_milliseconds(self) -> float:
+        return sorted(self.times)[len(self.times) * 95 // 100] * 1000
+
+
+def measure_load(size: Size, *, rounds: int, requests: int) -> Mapping[str, Mapping[str, float]]:
+    """Return for start and send: the share answered, the p95, and the throughput beside that of pgbench."""
+    loads = {operation: Load() for operation in OPERATIONS}
+    pgbench: dict[str, list[float]] = {operation: [] for operation in OPERATIONS}
+    with servers.running(OURS, size.database, workers=WORKERS) as server:
+        clients = [Client(server, size) for _number in range(CLIENTS)]
+        for operation in OPERATIONS:  # warms up and counts for nothing
+            seed.clear_writes(size.database)
+            _run(clients, operation, CLIENTS * 5, Load())
+        for _number in range(rounds):
+            for operation, load in loads.items():
+                seed.clear_writes(size.database)
+                _run(clients, operation, requests, load)
+                seed.clear_writes(size.database)
+                pgbench[operation].append(_run_pgbench(size, operation, requests))
+    return {
+        f"{requests:,} of {operation} by {CLIENTS} clients, {WORKERS} workers": {
+            "answered": load.answered,
+            "p95 in milliseconds": load.p95_milliseconds,
+            "a second": statistics.median(load.throughput),
+            "a second by pgbench": statistics.median(pgbench[operation]),
+        }
+        for operation, load in loads.items()
+    }
+
+
+def measure_hot(size: Size, *, rounds: int) -> Mapping[str, float]:
+    """Return how fast fifty helpers at once start about one request, as a share of how fast each about their own."""
+    found = {}
+    for peer in (OURS, FLOOR):
+        with servers.running(peer, size.database, workers=WORKERS) as server:
+            seconds: dict[str, list[float]] = {"hot": [], "spread": []}
+            for number in range(rounds + 1):
+                for kind, figures in seconds.items():
+                    seed.clear_writes(size.database)
+                    needed = _start_at_once(server, size, number * (HELPERS + 1), is_hot=kind == "hot")
+                    if number:
+                        figures.append(needed)
+            found[peer.name] = statistics.median(seconds["spread"]) / statistics.median(seconds["hot"])
+    return found
+
+
+def at_once(jobs: Sequence[Callable[[], Any]]) -> float:
+    """Run each job in a thread of its own, all from one moment on; return the seconds until the last was done."""
+    ready = threading.Barrier(len(jobs) + 1)
+    failures: list[BaseException] = []
+
+    def work(job: Callable[[], Any]) -> None:
+        ready.wait(WAIT_SECONDS)
+        try:
+            job()
+        except BaseException as error:  # noqa: BLE001 -- raised again below
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=[job], daemon=True) for job in jobs]
+    for thread in threads:
+        thread.start()
+    ready.wait(WAIT_SECONDS)
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.join()  # the clients have a time limit of their own
+    needed = time.perf_counter() - begun
+    if failures:
+        raise failures[0]
+    return needed
+
+
+def _run(clients: Sequence[Client], operation: str, requests: int, load: Load) -> None:
+    """Let the clients share a number of requests, each waiting for an answer before its next."""
+    turns = count()  # `next` on it is safe among threads
+
+    def work(client: Client) -> None:
+        client.connection.close()
+        for client.turn in iter(lambda: next(turns), None):
+            if client.turn >= requests:
+                return
+            begun = time.perf_counter()
+            status, _body = client.run(operation)
+            load.times.append(time.perf_counter() - begun)
+            load.refused += status != 201
+
+    seconds = at_once([partial(work, client) for client in clients])
+    load.throughput.append(requests / seconds)
+
+
+def _start_at_once(server: Server, size: Size, first: int, *, is_hot: bool) -> float:
+    clients = [Client(server, size) for _number in range(HELPERS)]
+
+    def start(helper: int) -> None:
+        path = f"/api/messaging/help-requests/{key('fresh', first + (0 if is_hot else helper + 1))}/start-conversation"
+        expect("start", clients[helper].ask("POST", path, helper, {"initial_message": WORDS})[0])
+
+    for client in clients:
+        client.connection.connect()
+    return at_once([partial(start, helper) for helper in range(HELPERS)])
+
+
+def _run_pgbench(size: Size, operation: str, requests: int) -> float:
+    """Run the floor's statements by pgbench, as many clients and transactions; return transactions a second."""
+    program = bin_dir() / "pgbench"
+    if not program.exists():
+        raise SystemExit(f"pgbench is missing beside PostgreSQL's other programs, in {bin_dir()}.")
+    with TemporaryDirectory(prefix="bench-") as folder:
+        script = Path(folder) / f"{operation}.sql"
+        script.write_text("\n".join(_script(size, operation)))
+        command = [str(program), "--no-vacuum", "--protocol=prepared", f"--file={script}", "--define=turn=0"]
+        command += [f"--client={CLIENTS}", f"--jobs={WORKERS}", f"--transactions={-(-requests // CLIENTS)}"]
+        command.append(connection_url(DATA_DIR, "web", size.database))
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+    reported = re.search(r"tps = ([\d.]+) \(without", run.stdout)
+    if run.returncode or not reported:
+        raise SystemExit(f"pgbench failed at {operation}:\n{run.stderr[-2000:]}")
+    return float(reported[1])
+
+
+def _script(size: Size, operation: str) -> Iterator[str]:
+    """Yield the lines of a transaction: the floor's statements, with what it fetches kept in variables."""
+    helper = "md5('member:' || :helper::text)::uuid"
+    digest = (
+        "encode(sha512(convert_to(md5('token:' || :helper::text) || md5('secret:' || :helper::text), 'UTF8')), 'hex')"
+    )
+    yield r"\set turn :turn + 1"
+    if operation == "start":
+        yield rf"\set number :client_id * {seed.FRESH_REQUESTS // CLIENTS} + :turn"
+    else:
+        yield rf"\set number random(0, {size.conversations - 1})"
+    yield rf"\set helper :number % {size.members}"
+    yield "BEGIN;"
+    yield statements.TOKEN.format(digest) + ";"
+    yield statements.ACT.format(f"{helper}::text") + ";"
+    if operation == "start":
+        yield from _started(helper, "md5('fresh:' || :number::text)::uuid")
+    else:
+        yield from _sent(helper, "md5('conversation:' || :number::text)::uuid")
+    yield "COMMIT;"
+
+
+def _started(helper: str, request: str) -> Iterator[str]:
+    yield statements.V2_STARTS.format(str(statements.V2_STARTS_LOCK)) + ";"
+    yield statements.STAGE + ";"
+    yield statements.LOCK_REQUEST.format(request) + r" \gset"
+    yield statements.STANDING.format(":user_id::uuid") + ";"
+    yield statements.PAIR.format(request, helper) + ";"
+    yield statements.PAIR_V1.format(request, helper) + ";"
+    yield r"SELECT gen_random_uuid() AS conversation_id \gset"
+    yield statements.START.format(":conversation_id::uuid", request, ":user_id::uuid", helper, f"'{WORDS}'") + ";"
+    yield from _counted(helper, "start_conversation", "1 hour")
+    notified = (":user_id::uuid", ":conversation_id::uuid", "'new_conversation'")
+    yield statements.NOTIFY.format("gen_random_uuid()", *notified) + ";"
+
+
+def _sent(helper: str, conversation: str) -> Iterator[str]:
+    yield statements.LOCK_CONVERSATION.format(conversation) + r" \gset"
+    yield statements.STANDING.format(":requester_id::uuid") + ";"
+    yield statements.SEND.format("gen_random_uuid()", conversation, helper, f"'{WORDS}'") + r" \gset sent_"
+    yield statements.TOUCH.format(conversation, ":sent_created_at::timestamptz") + ";"
+    yield from _counted(helper, "send_message", "1 minute")
+    notified = (":requester_id::uuid", conversation, "'new_message'")
+    yield statements.NOTIFY.format("gen_random_uuid()", *notified) + ";"
+
+
+def _counted(helper: str, action: str, window: str) -> Iterator[str]:
+    yield statements.LIMIT_LOCK.format(f"'{action}:' || {helper}::text") + ";"
+    yield statements.COUNT.format(helper, f"'{action}'", f"'{window}'") + ";"
