@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,16 @@ class Plan:
     own_requests: int
     load_rounds: int
     load_requests: int
+    # The worker's memory after so many requests and after so many; fewer where they take longer than so many seconds.
     memory_requests: tuple[int, int]
+    memory_seconds: float
+    counted: Sequence[servers.Peer] = servers.PEERS  # whose round trips
 
 
 PLANS: Mapping[str, Plan] = {
-    "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 1, 5, 1, 48, (60, 120)),
-    "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 2, 15, 1, 160, (300, 1_500)),
-    "full": Plan(seed.FULL, seed.SMALL, 9, 100, 5, 50, 3, 1_008, (1_000, 100_000)),
+    "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 1, 5, 1, 48, (60, 120), 30),
+    "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 2, 15, 1, 160, (300, 1_500), 20, (servers.OURS, servers.FLOOR)),
+    "full": Plan(seed.FULL, seed.SMALL, 9, 100, 5, 50, 3, 1_008, (1_000, 100_000), 180),
 }
 
 
@@ -48,37 +51,38 @@ def main() -> int:
     try:
         for size in (plan.smaller, plan.size):
             seed.ensure_seeded(size)
-        check(plan.size)
-        return 0 if options.check else run(options.size, plan)
+        with measure.all_peers(plan.size) as clients:
+            check(clients)
+            if options.check:
+                return 0
+            costs = measure.measure_peers(clients, rounds=plan.rounds, requests=plan.requests)
+        return run(options.size, plan, costs)
     finally:
         release(seed.DATA_DIR)
 
 
-def check(size: seed.Size) -> None:
+def check(clients: Sequence[operations.Client]) -> None:
     """End with a sentence unless every peer answers each operation as the site does."""
     found = {}
-    for peer in servers.PEERS:
-        seed.clear_writes(size.database)
-        with servers.running(peer, size.database) as server:
-            found[peer.name] = operations.answers_of(operations.Client(server, size))
+    for client in clients:
+        seed.clear_writes(client.size.database)
+        found[client.server.peer.name] = operations.answers_of(client)
     operations.check_same(found)
     print(f"All {len(found)} peers answer alike.", flush=True)
 
 
-def run(name: str, plan: Plan) -> int:
-    """Measure everything, print and write it; return the exit status."""
+def run(name: str, plan: Plan, costs: measure.Costs) -> int:
+    """Measure the rest, print and write everything; return the exit status."""
     size, own = plan.size, {"rounds": plan.own_rounds, "requests": plan.own_requests}
-    early, late = plan.memory_requests
     steps: Mapping[str, Callable[[], Any]] = {
-        "costs": lambda: measure.measure_peers(size, rounds=plan.rounds, requests=plan.requests),
-        "round trips": lambda: round_trips.count(size),
+        "round trips": lambda: round_trips.count(size, plan.counted),
         "growth": lambda: measure.measure_growth(size, **own),
         "sizes": lambda: measure.measure_sizes(plan.smaller, size, **own),
         "pages": lambda: pages.measure_pages(size, **own),
         "load": lambda: throughput.measure_load(size, rounds=plan.load_rounds, requests=plan.load_requests),
         "hot": lambda: throughput.measure_hot(size, rounds=2 * plan.load_rounds),
         "sign-ins": lambda: worker.measure_sign_ins(size, rounds=plan.load_rounds),
-        "memory": lambda: worker.measure_memory(size, early=early, late=late),
+        "memory": lambda: worker.measure_memory(size, *plan.memory_requests, seconds=plan.memory_seconds),
         "decisions": lambda: worker.measure_decision(size),
     }
     results: dict[str, Any] = {}
@@ -86,7 +90,6 @@ def run(name: str, plan: Plan) -> int:
         begun = time.monotonic()
         results[what] = step()
         print(f"Measured {what} in {time.monotonic() - begun:.0f} s.", flush=True)
-    costs = results.pop("costs")
     judged = goals.judge(results, costs)
     print(f"\n{report.tables(costs, results, judged)}")
     report.write(name, costs, results, judged)

@@ -2,8 +2,8 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,16 +47,22 @@ class Cost:
 Costs = Mapping[str, Mapping[str, Cost]]
 
 
-def measure_peers(size: Size, *, rounds: int, requests: int) -> Costs:
+@contextmanager
+def all_peers(size: Size) -> Iterator[Sequence[Client]]:
+    """Serve every peer for the block, each with a client."""
+    with ExitStack() as stack:
+        yield [Client(stack.enter_context(servers.running(peer, size.database)), size) for peer in servers.PEERS]
+
+
+def measure_peers(clients: Sequence[Client], *, rounds: int, requests: int) -> Costs:
     """Return the cost of each operation, by peer's name and operation."""
     figures: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     with ExitStack() as stack:
-        clients = [Client(stack.enter_context(servers.running(peer, size.database)), size) for peer in servers.PEERS]
         meters = [Meter(client.server) for client in clients]
         for meter in meters:
             stack.callback(meter.close)
         for number in range(rounds + 1):  # the first round warms up and counts for nothing
-            seed.clear_writes(size.database)
+            seed.clear_writes(clients[0].size.database)
             for place, client in enumerate(clients):
                 # Each has requests of its own to start about.
                 client.turn = (place + number * len(clients)) * max(requests, WARM_UP) * len(operations.NAMES)

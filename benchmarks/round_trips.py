@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from benchmarks import operations, seed, servers
 from benchmarks.operations import Client
 from benchmarks.seed import DATA_DIR, Size
+from benchmarks.servers import Peer
 from carecollective.postgres.embedded.layout import DataDirectory
 
 SOCKET = ".s.PGSQL.5432"
@@ -36,10 +37,10 @@ class Counts:
             self.statements = self.round_trips = 0
 
 
-def count(size: Size) -> Mapping[str, Mapping[str, tuple[int, int]]]:
+def count(size: Size, peers: Sequence[Peer]) -> Mapping[str, Mapping[str, tuple[int, int]]]:
     """Return statements and round trips by peer's name and operation, of the third call: all is prepared by then."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
-    for peer in servers.PEERS:
+    for peer in peers:
         seed.clear_writes(size.database)
         with _proxy() as (folder, counts), servers.running(peer, size.database, host=folder) as server:
             client = Client(server, size)

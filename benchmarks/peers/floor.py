@@ -101,8 +101,7 @@ def _send(connection: psycopg.Connection[Any], sender: UUID, conversation_id: UU
     requester, helper, _status = found[0]
     other = helper if requester == sender else requester
     _ask(connection, SQL["STANDING"], other)
-    (stored,) = _ask(connection, SQL["SEND"], uuid4(), conversation_id, sender, words)
-    _do(connection, SQL["TOUCH"], conversation_id, stored[3])
+    (stored,) = _ask(connection, SQL["SEND_AND_TOUCH"], uuid4(), conversation_id, sender, words)
     _count(connection, sender, "send_message", "1 minute")
     _do(connection, SQL["NOTIFY"], uuid4(), other, conversation_id, "new_message")
     return answers.sent(stored)

@@ -52,7 +52,16 @@ JOIN messages_v2 anchor ON anchor.id = {1} AND anchor.conversation_id = m.conver
 WHERE m.conversation_id = {0} AND (m.created_at, m.id) > (anchor.created_at, anchor.id)
 ORDER BY m.created_at, m.id LIMIT 201
 """
-# What the site does beside its writes; the floor does it too, the bare peers do not.
+# What the floor does as the site does it: a message and its conversation in one statement, what is beside the writes, and V1.
+SEND_AND_TOUCH = """
+WITH sent AS (
+  INSERT INTO messages_v2 (id, conversation_id, sender_id, content) VALUES ({0}, {1}, {2}, {3})
+  ON CONFLICT (id) DO NOTHING RETURNING id, sender_id, content, created_at, updated_at
+), touched AS (
+  UPDATE conversations_v2 c SET updated_at = sent.created_at FROM sent WHERE c.id = {1}
+)
+SELECT * FROM sent
+"""
 STANDING = "SELECT * FROM public.safety_standing({0})"
 COUNT = """
 WITH recent AS (
