@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +27,17 @@ class Plan:
     # The worker's memory after so many requests and after so many; fewer where they take longer than so many seconds.
     memory_requests: tuple[int, int]
     memory_seconds: float
-    counted: Sequence[servers.Peer] = servers.PEERS  # whose round trips
+    peers: Sequence[servers.Peer] = servers.PEERS
 
 
 PLANS: Mapping[str, Plan] = {
     "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 1, 5, 1, 48, (60, 120), 30),
-    "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 2, 15, 1, 160, (300, 1_500), 20, (servers.OURS, servers.FLOOR)),
+    "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 2, 15, 1, 160, (300, 1_500), 20, servers.JUDGED),
     "full": Plan(seed.FULL, seed.SMALL, 9, 100, 5, 50, 3, 1_008, (1_000, 100_000), 180),
 }
+
+
+BEGUN = time.monotonic()
 
 
 def main() -> int:
@@ -51,10 +54,11 @@ def main() -> int:
     try:
         for size in (plan.smaller, plan.size):
             seed.ensure_seeded(size)
-        with measure.all_peers(plan.size) as clients:
+        with measure.all_serving(plan.peers, plan.size) as clients:
             check(clients)
             if options.check:
                 return 0
+            _say("Comparing the peers")
             costs = measure.measure_peers(clients, rounds=plan.rounds, requests=plan.requests)
         return run(options.size, plan, costs)
     finally:
@@ -74,26 +78,32 @@ def check(clients: Sequence[operations.Client]) -> None:
 def run(name: str, plan: Plan, costs: measure.Costs) -> int:
     """Measure the rest, print and write everything; return the exit status."""
     size, own = plan.size, {"rounds": plan.own_rounds, "requests": plan.own_requests}
-    steps: Mapping[str, Callable[[], Any]] = {
-        "round trips": lambda: round_trips.count(size, plan.counted),
-        "growth": lambda: measure.measure_growth(size, **own),
-        "sizes": lambda: measure.measure_sizes(plan.smaller, size, **own),
-        "pages": lambda: pages.measure_pages(size, **own),
-        "load": lambda: throughput.measure_load(size, rounds=plan.load_rounds, requests=plan.load_requests),
-        "hot": lambda: throughput.measure_hot(size, rounds=2 * plan.load_rounds),
-        "sign-ins": lambda: worker.measure_sign_ins(size, rounds=plan.load_rounds),
-        "memory": lambda: worker.measure_memory(size, *plan.memory_requests, seconds=plan.memory_seconds),
-        "decisions": lambda: worker.measure_decision(size),
-    }
-    results: dict[str, Any] = {}
-    for what, step in steps.items():
-        begun = time.monotonic()
-        results[what] = step()
-        print(f"Measured {what} in {time.monotonic() - begun:.0f} s.", flush=True)
+    _say("Counting round trips")
+    seed.run_python("manage.py", "collectstatic", "--no-input", "--verbosity", "0", database=size.database)
+    results: dict[str, Any] = {"round trips": round_trips.count(size, plan.peers)}
+    _say("Measuring growth, pages and sizes")
+    with servers.running(servers.OURS, size.database) as server:
+        results["growth"] = measure.measure_growth(server, size, **own)
+        results["pages"] = pages.measure_pages(server, size, **own)
+    results["sizes"] = measure.measure_sizes(plan.smaller, size, **own)
+    _say("Measuring many clients at once")
+    results["load"] = throughput.measure_load(size, rounds=plan.load_rounds, requests=plan.load_requests)
+    results["hot"] = throughput.measure_hot(size, rounds=2 * plan.load_rounds)
+    _say("Measuring memory")
+    with servers.running(servers.OURS, size.database) as server:
+        results["memory"] = worker.measure_memory(server, size, *plan.memory_requests, seconds=plan.memory_seconds)
+        results["sign-ins"] = worker.measure_sign_ins(server, size, rounds=plan.load_rounds)
+    _say("Timing decisions")
+    results["decisions"] = worker.measure_decision(size)
+    _say("Done")
     judged = goals.judge(results, costs)
     print(f"\n{report.tables(costs, results, judged)}")
     report.write(name, costs, results, judged)
     return goals.exit_status(judged)
+
+
+def _say(what: str) -> None:
+    print(f"{time.monotonic() - BEGUN:4.0f} s: {what}", flush=True)
 
 
 if __name__ == "__main__":

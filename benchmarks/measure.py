@@ -11,7 +11,7 @@ from benchmarks import operations, seed, servers
 from benchmarks.cpu import Meter
 from benchmarks.operations import Client, expect
 from benchmarks.seed import Size
-from benchmarks.servers import Peer
+from benchmarks.servers import Peer, Server
 
 WARM_UP = 30
 GROWING = ("start", "send", "thread", "inbox")
@@ -48,10 +48,10 @@ Costs = Mapping[str, Mapping[str, Cost]]
 
 
 @contextmanager
-def all_peers(size: Size) -> Iterator[Sequence[Client]]:
-    """Serve every peer for the block, each with a client."""
+def all_serving(peers: Sequence[Peer], size: Size) -> Iterator[Sequence[Client]]:
+    """Serve the peers for the block, each with a client."""
     with ExitStack() as stack:
-        yield [Client(stack.enter_context(servers.running(peer, size.database)), size) for peer in servers.PEERS]
+        yield [Client(stack.enter_context(servers.running(peer, size.database)), size) for peer in peers]
 
 
 def measure_peers(clients: Sequence[Client], *, rounds: int, requests: int) -> Costs:
@@ -89,7 +89,7 @@ def measure(client: Client, meter: Meter, requests: int, run: Callable[[], Any])
     return (after[0] - before[0]) / requests, (after[1] - before[1]) / requests
 
 
-def measure_growth(size: Size, *, rounds: int, requests: int) -> Mapping[str, float]:
+def measure_growth(server: Server, size: Size, *, rounds: int, requests: int) -> Mapping[str, float]:
     """Return the inbox's database CPU of members of whom one thing differs, as ratios to their likes."""
     pairs = {
         f"{size.many:,} conversations against 20": ("many", "few"),
@@ -98,14 +98,13 @@ def measure_growth(size: Size, *, rounds: int, requests: int) -> Mapping[str, fl
     }
     people = sorted({person for pair in pairs.values() for person in pair})
     found: dict[str, list[float]] = {person: [] for person in people}
-    with servers.running(servers.OURS, size.database) as server:
-        client, meter = Client(server, size), Meter(server)
-        for _number in range(rounds):
-            for person in people:
-                ask = _asking(client, person)
-                ask()
-                found[person].append(measure(client, meter, requests, ask)[1])
-        meter.close()
+    client, meter = Client(server, size), Meter(server)
+    for _number in range(rounds):
+        for person in people:
+            ask = _asking(client, person)
+            ask()
+            found[person].append(measure(client, meter, requests, ask)[1])
+    meter.close()
     medians = {person: statistics.median(figures) for person, figures in found.items()}
     return {what: medians[one] / medians[other] for what, (one, other) in pairs.items()}
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
-from benchmarks import measure, servers
+from benchmarks import measure
 from benchmarks.cpu import Meter
 from benchmarks.operations import Client, WrongAnswer
-from benchmarks.seed import PASSWORD, Size, email, key, run_python
+from benchmarks.seed import PASSWORD, Size, email, key
+from benchmarks.servers import Server
 
 READER = "short"
 PAGES: Mapping[str, tuple[str, str]] = {
@@ -56,21 +57,19 @@ class Browser:
         return answer.status, answer.read().decode()
 
 
-def measure_pages(size: Size, *, rounds: int, requests: int) -> Mapping[str, tuple[float, float]]:
+def measure_pages(server: Server, size: Size, *, rounds: int, requests: int) -> Mapping[str, tuple[float, float]]:
     """Return the server's CPU in microseconds for each page, and for the call of the same data."""
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in PAGES}
-    run_python("manage.py", "collectstatic", "--no-input", "--verbosity", "0", database=size.database)
-    with servers.running(servers.OURS, size.database) as server:
-        browser, client, meter = Browser(server.port), Client(server, size), Meter(server)
-        browser.sign_in(READER)
-        for number in range(rounds + 1):
-            for name, (page, call) in PAGES.items():
-                for figures, run in zip(found[name], (_visiting(browser, page), _calling(client, call)), strict=True):
-                    browser.connection.close()
-                    server_cpu, _database = measure.measure(client, meter, requests if number else 3, run)
-                    if number:
-                        figures.append(server_cpu)
-        meter.close()
+    browser, client, meter = Browser(server.port), Client(server, size), Meter(server)
+    browser.sign_in(READER)
+    for number in range(rounds + 1):
+        for name, (page, call) in PAGES.items():
+            for figures, run in zip(found[name], (_visiting(browser, page), _calling(client, call)), strict=True):
+                browser.connection.close()
+                server_cpu, _database = measure.measure(client, meter, requests if number else 3, run)
+                if number:
+                    figures.append(server_cpu)
+    meter.close()
     return {name: (statistics.median(page), statistics.median(call)) for name, (page, call) in found.items()}
 
 

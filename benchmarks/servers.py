@@ -50,6 +50,7 @@ NINJA = Peer("django-ninja", _gunicorn(_DJANGO_APPLICATION), _django("django_nin
 DRF = Peer("DRF nested", _gunicorn(_DJANGO_APPLICATION), _django("drf"))
 V1 = Peer("V1 flow", _OURS, (("MESSAGING_V2_ROLLOUT", "disabled"),), is_ours=True, starts_only=True)
 PEERS = (OURS, FLOOR, ASYNCPG, SQLALCHEMY, NINJA, DRF, V1)
+JUDGED = (OURS, FLOOR, SQLALCHEMY, NINJA, V1)  # what the goals compare
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from functools import partial
 
 import psutil
 
-from benchmarks import operations, servers
+from benchmarks import operations
 from benchmarks.operations import Client
 from benchmarks.seed import PASSWORD, Size, email, run_python
 from benchmarks.servers import Server
@@ -61,45 +61,42 @@ def measure_decision(size: Size) -> dict[str, tuple[float, float]]:
     return found
 
 
-def measure_memory(size: Size, early: int, late: int, *, seconds: float) -> Mapping[str, float]:
+def measure_memory(server: Server, size: Size, early: int, late: int, *, seconds: float) -> Mapping[str, float]:
     """Return the memory of a worker after `late` requests, as a ratio to that after `early`.
 
     On a slow machine it is after as many as `seconds` allow: the name of the figure tells how many.
     """
-    with servers.running(servers.OURS, size.database) as server:
-        worker = _worker(server)
-        readers = [Client(server, size) for _number in range(READERS)]
-        figures = []
-        for requests, limit in ((early, math.inf), (late - early, time.monotonic() + seconds)):
-            at_once([partial(_read, reader, requests // READERS, until=limit) for reader in readers])
-            time.sleep(1)
-            figures.append(worker.memory_info().rss)
-        done = sum(reader.turn for reader in readers)
+    worker = _worker(server)
+    readers = [Client(server, size) for _number in range(READERS)]
+    figures = []
+    for requests, limit in ((early, math.inf), (late - early, time.monotonic() + seconds)):
+        at_once([partial(_read, reader, requests // READERS, until=limit) for reader in readers])
+        time.sleep(1)
+        figures.append(worker.memory_info().rss)
+    done = sum(reader.turn for reader in readers)
     return {f"{done:,} requests against {early:,}": figures[1] / figures[0]}
 
 
-def measure_sign_ins(size: Size, *, rounds: int) -> float:
+def measure_sign_ins(server: Server, size: Size, *, rounds: int) -> float:
     """Return the most memory of a worker while members sign in at once, as a ratio to that before. Some may be told to wait."""
-    with servers.running(servers.OURS, size.database) as server:
-        worker, client = _worker(server), Client(server, size)
-        _read(client, 60)
-        before = most = worker.memory_info().rss
-        is_over = threading.Event()
+    worker = _worker(server)
+    before = most = worker.memory_info().rss
+    is_over = threading.Event()
 
-        def watch() -> None:
-            nonlocal most
-            while not is_over.is_set():
-                most = max(most, worker.memory_info().rss)
-                time.sleep(0.002)
+    def watch() -> None:
+        nonlocal most
+        while not is_over.is_set():
+            most = max(most, worker.memory_info().rss)
+            time.sleep(0.002)
 
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        try:
-            for _number in range(rounds):
-                at_once([partial(_sign_in, Client(server, size), number) for number in range(SIGN_INS)])
-        finally:
-            is_over.set()
-            watcher.join()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for _number in range(rounds):
+            at_once([partial(_sign_in, Client(server, size), number) for number in range(SIGN_INS)])
+    finally:
+        is_over.set()
+        watcher.join()
     return float(most / before)
 
 
