@@ -15,13 +15,15 @@ from typing import Any
 
 from benchmarks import seed, servers
 from benchmarks.operations import WORDS, Client, expect
-from benchmarks.peers import statements
+from benchmarks.peers import site_statements as sql
+from benchmarks.peers.site_statements import filled
 from benchmarks.seed import DATA_DIR, Size, key
 from benchmarks.servers import FLOOR, OURS, Server
 from carecollective.postgres.dsn import connection_url
 from carecollective.postgres.embedded.binaries import bin_dir
 
-CLIENTS, WORKERS, HELPERS = 16, 2, 50
+CLIENTS, WORKERS = 16, 2
+HELPERS, OFFERS_EACH = 50, 4
 OPERATIONS = ("start", "send")
 WAIT_SECONDS = 120
 
@@ -78,7 +80,7 @@ def measure_hot(size: Size, *, rounds: int) -> Mapping[str, float]:
             for number in range(rounds + 1):
                 for kind, figures in seconds.items():
                     seed.clear_writes(size.database)
-                    needed = _start_at_once(server, size, number * (HELPERS + 1), is_hot=kind == "hot")
+                    needed = _start_at_once(server, size, number * (HELPERS + 1) * OFFERS_EACH, is_hot=kind == "hot")
                     if number:
                         figures.append(needed)
             found[peer.name] = statistics.median(seconds["spread"]) / statistics.median(seconds["hot"])
@@ -132,8 +134,10 @@ def _start_at_once(server: Server, size: Size, first: int, *, is_hot: bool) -> f
     clients = [Client(server, size) for _number in range(HELPERS)]
 
     def start(helper: int) -> None:
-        path = f"/api/messaging/help-requests/{key('fresh', first + (0 if is_hot else helper + 1))}/start-conversation"
-        expect("start", clients[helper].ask("POST", path, helper, {"initial_message": WORDS})[0])
+        own = first + (0 if is_hot else (helper + 1) * OFFERS_EACH)
+        for number in range(own, own + OFFERS_EACH):
+            path = f"/api/messaging/help-requests/{key('fresh', number)}/start-conversation"
+            expect("start", clients[helper].ask("POST", path, helper, {"initial_message": WORDS})[0])
 
     for client in clients:
         client.connection.connect()
@@ -141,7 +145,7 @@ def _start_at_once(server: Server, size: Size, first: int, *, is_hot: bool) -> f
 
 
 def _run_pgbench(size: Size, operation: str, requests: int) -> float:
-    """Run the floor's statements by pgbench with as many clients; return transactions a second.
+    """Run the site's statements by pgbench with as many clients; return transactions a second.
 
     There are more transactions than requests: each client's first ones prepare the statements.
     """
@@ -162,7 +166,7 @@ def _run_pgbench(size: Size, operation: str, requests: int) -> float:
 
 
 def _script(size: Size, operation: str) -> Iterator[str]:
-    """Yield the lines of a transaction: the floor's statements, with what it fetches kept in variables."""
+    """Yield the lines of a transaction: the site's statements, with what it fetches kept in variables."""
     helper = "md5('member:' || :helper::text)::uuid"
     digest = (
         "encode(sha512(convert_to(md5('token:' || :helper::text) || md5('secret:' || :helper::text), 'UTF8')), 'hex')"
@@ -173,39 +177,39 @@ def _script(size: Size, operation: str) -> Iterator[str]:
     else:
         yield rf"\set number random(0, {size.conversations - 1})"
     yield rf"\set helper :number % {size.members}"
+    yield filled(sql.FIND_TOKEN, (digest,)) + ";"
     yield "BEGIN;"
-    yield statements.TOKEN.format(digest) + ";"
-    yield statements.ACT.format(f"{helper}::text") + ";"
+    yield filled(sql.ACT, (f"{helper}::text",)) + ";"
     if operation == "start":
-        yield from _started(helper, "md5('fresh:' || :number::text)::uuid")
+        yield from _started(helper)
     else:
-        yield from _sent(helper, "md5('conversation:' || :number::text)::uuid")
+        yield from _sent(helper)
     yield "COMMIT;"
 
 
-def _started(helper: str, request: str) -> Iterator[str]:
-    yield statements.V2_STARTS.format(str(statements.V2_STARTS_LOCK)) + ";"
-    yield statements.STAGE + ";"
-    yield statements.LOCK_REQUEST.format(request) + r" \gset"
-    yield statements.STANDING.format(":user_id::uuid") + ";"
-    yield statements.PAIR.format(request, helper) + ";"
-    yield statements.PAIR_V1.format(request, helper) + ";"
-    yield r"SELECT gen_random_uuid() AS conversation_id \gset"
-    yield statements.START.format(":conversation_id::uuid", request, ":user_id::uuid", helper, f"'{WORDS}'") + ";"
-    yield from _counted(helper, "start_conversation", "1 hour")
-    notified = (":user_id::uuid", ":conversation_id::uuid", "'new_conversation'")
-    yield statements.NOTIFY.format("gen_random_uuid()", *notified) + ";"
+def _started(helper: str) -> Iterator[str]:
+    request, owner = "md5('fresh:' || :number::text)::uuid", ":user_id::uuid"
+    conversation = "md5('started:' || :number::text)::uuid"
+    yield sql.ENTER + ";"
+    yield sql.STAGE + ";"
+    yield filled(sql.LOCK_REQUEST, (request,)) + r" \gset"
+    yield filled(sql.STANDING, (owner,)) + ";"
+    yield filled(sql.PAIR, {"help_request": request, "helper": helper}) + ";"
+    opened = {"id": conversation, "help_request": request, "requester": owner, "helper": helper}
+    yield filled(sql.OPEN_CONVERSATION, {**opened, "initial_message": f"'{WORDS}'"}) + ";"
+    yield _noted(sql.OFFER, helper, owner, conversation)
 
 
-def _sent(helper: str, conversation: str) -> Iterator[str]:
-    yield statements.LOCK_CONVERSATION.format(conversation) + r" \gset"
-    yield statements.STANDING.format(":requester_id::uuid") + ";"
-    yield statements.SEND_AND_TOUCH.format("gen_random_uuid()", conversation, helper, f"'{WORDS}'") + ";"
-    yield from _counted(helper, "send_message", "1 minute")
-    notified = (":requester_id::uuid", conversation, "'new_message'")
-    yield statements.NOTIFY.format("gen_random_uuid()", *notified) + ";"
+def _sent(helper: str) -> Iterator[str]:
+    conversation, other = "md5('conversation:' || :number::text)::uuid", ":requester_id::uuid"
+    yield filled(sql.LOCK_CONVERSATION, {"conversation": conversation, "member": helper}) + r" \gset"
+    yield filled(sql.STANDING, (other,)) + ";"
+    new = {"id": "gen_random_uuid()", "conversation": conversation, "sender": helper, "content": f"'{WORDS}'"}
+    yield filled(sql.SEND_MESSAGE, new) + ";"
+    yield _noted(sql.MESSAGE, helper, other, conversation)
 
 
-def _counted(helper: str, action: str, window: str) -> Iterator[str]:
-    yield statements.LIMIT_LOCK.format(f"'{action}:' || {helper}::text") + ";"
-    yield statements.COUNT.format(helper, f"'{action}'", f"'{window}'") + ";"
+def _noted(use: sql.Use, member: str, recipient: str, conversation: str) -> str:
+    used = {"who": f"{member}::text", "what": f"'{use.action}'", "times": "1000", "span": f"'{use.span}'"}
+    note = {"id": "gen_random_uuid()", "recipient": recipient, "conversation": conversation, "version": "'v2'"}
+    return filled(sql.COUNT_AND_NOTE, {**used, **note, "of_client": "false", "kind": f"'{use.kind}'"}) + ";"

@@ -1,29 +1,27 @@
-"""The floor: WSGI and psycopg without a framework, with the same work for the database as the site gives it.
+"""The floor: WSGI and psycopg without a framework, with the same statements as the site.
 
-It reads the inbox by the site's own statement, for both versions, and counts rate limits, asks how two members stand and
-queues the notification as the site does. It trusts its input.
+It counts rate limits, asks how two members stand and notes whom to tell, as the site does. It trusts its input.
 """
 
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 
-from benchmarks.peers import answers, statements
-from benchmarks.peers.statements import named
-from carecollective.inbox.queries import LIST, LOCATE, PLACES, SHOWN
+from benchmarks.peers import answers
+from benchmarks.peers import site_statements as sql
 
-INBOX = LIST.format(place=PLACES["first"], shown=SHOWN["everything"], direction="DESC")
-SQL = {name: named(text) for name, text in vars(statements).items() if name.isupper() and isinstance(text, str)}
+UNDATED = datetime(1, 1, 1, tzinfo=UTC)
 _local = threading.local()
 
 Environ = dict[str, Any]
 Answer = tuple[str, dict[str, Any]]
+Values = Mapping[str, Any] | tuple[Any, ...]
 
 
 class Refused(Exception):
@@ -49,85 +47,95 @@ def application(environ: Environ, start_response: Callable[..., Any]) -> Iterabl
 
 
 def _answer(environ: Environ) -> Answer:
-    connection = _connection()
+    member = _ask(sql.FIND_TOKEN, (answers.digest_of(environ.get("HTTP_AUTHORIZATION", "")),))
+    if not member:
+        raise Refused("401 Unauthorized", answers.NOT_SIGNED_IN)
+    reader: UUID = member[0][1]
+    _run("BEGIN;" + sql.filled(sql.ACT, (f"'{reader}'",)))
+    try:
+        answer = _answer_member(environ, reader)
+    except BaseException:
+        _run("ROLLBACK")
+        raise
+    _run("COMMIT")
+    return answer
+
+
+def _answer_member(environ: Environ, reader: UUID) -> Answer:
     parts = environ["PATH_INFO"].split("/")[3:]  # after /api/messaging
-    with connection.transaction():
-        member = _ask(connection, SQL["TOKEN"], answers.digest_of(environ.get("HTTP_AUTHORIZATION", "")))
-        if not member:
-            raise Refused("401 Unauthorized", answers.NOT_SIGNED_IN)
-        reader = member[0][0]
-        _ask(connection, SQL["ACT"], str(reader))
-        match environ["REQUEST_METHOD"], parts:
-            case "POST", ["help-requests", request_id, "start-conversation"]:
-                return "201 Created", _start(connection, reader, UUID(request_id), _body(environ)["initial_message"])
-            case "POST", ["conversations", conversation_id, "messages"]:
-                return "201 Created", _send(connection, reader, UUID(conversation_id), _body(environ)["content"])
-            case "GET", ["conversations"]:
-                undated = datetime(1, 1, 1, tzinfo=UTC)
-                rows = connection.execute(INBOX, {"reader": reader, "limit": 21, "undated": undated}).fetchall()
-                return "200 OK", answers.inbox([(row[0], *row[2:13], row[17]) for row in rows])
-            case "GET", ["conversations", conversation_id]:
-                _locate(connection, reader, UUID(conversation_id))
-                found = _ask(connection, SQL["CONVERSATION"], conversation_id, reader)
-                return "200 OK", answers.thread(found[0], _ask(connection, SQL["LATEST"], conversation_id, 51))
-            case "GET", ["conversations", conversation_id, "messages"]:
-                _locate(connection, reader, UUID(conversation_id))
-                after = environ["QUERY_STRING"].removeprefix("after=")
-                return "200 OK", answers.newer(_ask(connection, SQL["NEWER"], conversation_id, after))
+    match environ["REQUEST_METHOD"], parts:
+        case "POST", ["help-requests", request_id, "start-conversation"]:
+            return "201 Created", _start(reader, UUID(request_id), _body(environ)["initial_message"])
+        case "POST", ["conversations", conversation_id, "messages"]:
+            return "201 Created", _send(reader, UUID(conversation_id), _body(environ)["content"])
+        case "GET", ["conversations"]:
+            rows = _ask(sql.LISTS["everything", "first"], {"reader": reader, "limit": 21, "undated": UNDATED})
+            return "200 OK", answers.inbox([(row[0], *row[2:13], row[17]) for row in rows])
+        case "GET", ["conversations", conversation_id]:
+            asked = {"reader": reader, "conversation": UUID(conversation_id), "limit": 51, "mark": False}
+            thread = _first(sql.LOCATED_THREAD["latest"], asked)[sql.LOCATION_COLUMNS :]
+            return "200 OK", answers.thread(thread[:8], _said(thread[-5:]))
+        case "GET", ["conversations", conversation_id, "messages"]:
+            after = UUID(environ["QUERY_STRING"].removeprefix("after="))
+            asked = {"reader": reader, "conversation": UUID(conversation_id), "limit": 201, "anchor": after}
+            return "200 OK", answers.newer(_said(_first(sql.POLL_V2["newer"], asked)[-5:]))
     raise Refused("404 Not Found", answers.NOT_FOUND)
 
 
-def _start(connection: psycopg.Connection[Any], helper: UUID, request_id: UUID, words: str) -> dict[str, Any]:
-    _ask(connection, SQL["V2_STARTS"], statements.V2_STARTS_LOCK)
-    _ask(connection, SQL["STAGE"])
-    found = _ask(connection, SQL["LOCK_REQUEST"], request_id)
-    if not found or found[0][1] not in ("open", "in_progress"):
+def _start(helper: UUID, request_id: UUID, words: str) -> dict[str, Any]:
+    _run(f"{sql.ENTER};{sql.STAGE}")
+    request = _first(sql.LOCK_REQUEST, (request_id,))
+    if request[6] not in ("open", "in_progress"):
         raise Refused("404 Not Found", answers.NOT_FOUND)
-    owner = found[0][0]
-    _ask(connection, SQL["STANDING"], owner)
-    if _ask(connection, SQL["PAIR"], request_id, helper) or _ask(connection, SQL["PAIR_V1"], request_id, helper):
+    owner = request[1]
+    _ask(sql.STANDING, (owner,))
+    if _ask(sql.PAIR, {"help_request": request_id, "helper": helper}):
         raise Refused("409 Conflict", answers.NOT_FOUND)
     conversation_id = uuid4()
-    _do(connection, SQL["START"], conversation_id, request_id, owner, helper, words)
-    _count(connection, helper, "start_conversation", "1 hour")
-    _do(connection, SQL["NOTIFY"], uuid4(), owner, conversation_id, "new_conversation")
+    opened = {"id": conversation_id, "help_request": request_id, "requester": owner, "helper": helper}
+    _ask(sql.OPEN_CONVERSATION, {**opened, "initial_message": words})
+    _count_and_note(sql.OFFER, helper, owner, conversation_id)
     return answers.started(conversation_id)
 
 
-def _send(connection: psycopg.Connection[Any], sender: UUID, conversation_id: UUID, words: str) -> dict[str, Any]:
-    found = _ask(connection, SQL["LOCK_CONVERSATION"], conversation_id)
-    if not found or found[0][2] != "active":
+def _send(sender: UUID, conversation_id: UUID, words: str) -> dict[str, Any]:
+    found = _first(sql.LOCK_CONVERSATION, {"conversation": conversation_id, "member": sender})
+    requester, helper, status = found[2], found[3], found[5]
+    if status != "active":
         raise Refused("404 Not Found", answers.NOT_FOUND)
-    requester, helper, _status = found[0]
     other = helper if requester == sender else requester
-    _ask(connection, SQL["STANDING"], other)
-    (stored,) = _ask(connection, SQL["SEND_AND_TOUCH"], uuid4(), conversation_id, sender, words)
-    _count(connection, sender, "send_message", "1 minute")
-    _do(connection, SQL["NOTIFY"], uuid4(), other, conversation_id, "new_message")
-    return answers.sent(stored)
+    _ask(sql.STANDING, (other,))
+    new = {"id": uuid4(), "conversation": conversation_id, "sender": sender, "content": words}
+    stored = _first(sql.SEND_MESSAGE, new)
+    _count_and_note(sql.MESSAGE, sender, other, conversation_id)
+    return answers.sent((stored[0], *stored[2:]))
 
 
-def _locate(connection: psycopg.Connection[Any], reader: UUID, conversation_id: UUID) -> None:
-    given = {"reader": reader, "conversation": conversation_id, "mark": False}
-    if not connection.execute(LOCATE, given).fetchall():
+def _count_and_note(use: sql.Use, member: UUID, recipient: UUID, conversation_id: UUID) -> None:
+    used = {"who": str(member), "what": use.action, "times": 1000, "span": use.span, "of_client": False}
+    note = {"id": uuid4(), "recipient": recipient, "conversation": conversation_id, "version": "v2", "kind": use.kind}
+    _ask(sql.COUNT_AND_NOTE, {**used, **note})
+
+
+def _said(columns: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Return the messages of which a row holds one array for each column."""
+    return list(zip(*columns, strict=True)) if columns[0] else []
+
+
+def _first(statement: str, values: Values) -> tuple[Any, ...]:
+    rows = _ask(statement, values)
+    if not rows:
         raise Refused("404 Not Found", answers.NOT_FOUND)
+    return rows[0]
 
 
-def _count(connection: psycopg.Connection[Any], member: UUID, action: str, window: str) -> None:
-    _ask(connection, SQL["LIMIT_LOCK"], f"{action}:{member}")
-    _ask(connection, SQL["COUNT"], member, action, window)
+def _ask(statement: str, values: Values) -> list[tuple[Any, ...]]:
+    return _connection().execute(statement, values, prepare=True).fetchall()
 
 
-def _ask(connection: psycopg.Connection[Any], statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    return connection.execute(statement, _named(values)).fetchall()
-
-
-def _do(connection: psycopg.Connection[Any], statement: str, *values: Any) -> None:
-    connection.execute(statement, _named(values))
-
-
-def _named(values: tuple[Any, ...]) -> dict[str, Any]:
-    return {f"p{number}": value for number, value in enumerate(values)}
+def _run(statements: str) -> None:
+    """Run statements without values, in one round trip."""
+    _connection().execute(statements, prepare=False)
 
 
 def _body(environ: Environ) -> dict[str, Any]:
@@ -137,6 +145,6 @@ def _body(environ: Environ) -> dict[str, Any]:
 
 def _connection() -> psycopg.Connection[Any]:
     if not hasattr(_local, "connection"):
-        _local.connection = psycopg.connect(os.environ["PEER_DATABASE_URL"], autocommit=True, prepare_threshold=2)
+        _local.connection = psycopg.connect(os.environ["PEER_DATABASE_URL"], autocommit=True)
     connection: psycopg.Connection[Any] = _local.connection
     return connection

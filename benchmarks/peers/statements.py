@@ -1,4 +1,4 @@
-"""The statements of the peers without an ORM. They see the new messaging alone, as the web role, with its policies on."""
+"""The statements of a bare peer without an ORM. They see the new messaging alone, as the web role, with its policies on."""
 
 TOKEN = """
 SELECT p.id, p.name, p.verification_status::text FROM knox_authtoken t JOIN profiles p ON p.id = t.user_id
@@ -52,43 +52,8 @@ JOIN messages_v2 anchor ON anchor.id = {1} AND anchor.conversation_id = m.conver
 WHERE m.conversation_id = {0} AND (m.created_at, m.id) > (anchor.created_at, anchor.id)
 ORDER BY m.created_at, m.id LIMIT 201
 """
-# What the floor does as the site does it: a message and its conversation in one statement, what is beside the writes, and V1.
-SEND_AND_TOUCH = """
-WITH sent AS (
-  INSERT INTO messages_v2 (id, conversation_id, sender_id, content) VALUES ({0}, {1}, {2}, {3})
-  ON CONFLICT (id) DO NOTHING RETURNING id, sender_id, content, created_at, updated_at
-), touched AS (
-  UPDATE conversations_v2 c SET updated_at = sent.created_at FROM sent WHERE c.id = {1}
-)
-SELECT * FROM sent
-"""
-STANDING = "SELECT * FROM public.safety_standing({0})"
-COUNT = """
-WITH recent AS (
-  SELECT at FROM core_ratelimithit WHERE member_id = {0} AND action = {1} AND at > clock_timestamp() - {2}::interval
-  ORDER BY at DESC LIMIT 1000
-), used AS (
-  INSERT INTO core_ratelimithit (member_id, action) SELECT {0}, {1} WHERE (SELECT count(*) FROM recent) < 1000 RETURNING id
-)
-SELECT (SELECT id FROM used), (SELECT extract(epoch FROM min(at) + {2}::interval - clock_timestamp()) FROM recent),
-       (SELECT count(*) FROM recent)
-"""
-LIMIT_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended({0}, 0))"
-NOTIFY = "INSERT INTO inbox_notification (id, recipient_id, conversation_id, version, kind) VALUES ({0}, {1}, {2}, 'v2', {3})"
-V2_STARTS_LOCK = 7_262_012
-V2_STARTS = "SELECT pg_advisory_xact_lock_shared({0})"
-STAGE = "SELECT stage, v1_writes, version, salt FROM rollout_flag WHERE name = 'messaging_v2'"
-PAIR_V1 = """
-SELECT c.id FROM conversations c JOIN messages m ON m.conversation_id = c.id
-WHERE c.help_request_id = {0} AND c.created_by = {1} LIMIT 1
-"""
 
 
 def numbered(statement: str) -> str:
     """Return the statement with PostgreSQL's own placeholders, $1 and on (asyncpg)."""
     return statement.format(*(f"${number}" for number in range(1, 10)))
-
-
-def named(statement: str) -> str:
-    """Return the statement with psycopg's placeholders, named after their position."""
-    return statement.format(*(f"%(p{number})s" for number in range(10)))
