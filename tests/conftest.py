@@ -20,6 +20,7 @@ from carecollective.help_requests.models import HelpRequest
 from carecollective.postgres.dsn import connection_url, database_settings
 from tests import databases
 from tests.factories import HelpRequestFactory, UserFactory
+from tests.sessions import give_session
 
 pytest_plugins = [
     *("tests.browser", "tests.figures", "tests.groups", "tests.operators", "tests.readiness", "tests.sites"),
@@ -161,7 +162,7 @@ def signed_in() -> Callable[[User], Client]:
 
     def sign_in(user: User, **options: Any) -> Client:
         client = Client(**options)
-        client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+        give_session(client, user)
         return client
 
     return sign_in

@@ -20,6 +20,7 @@ from tests.access.addresses import Address, addresses
 from tests.access.table import ADMIN, AWAY, LOGIN, MODELS, PEOPLE, SITE, STAFF, VIEWS, Row
 from tests.access.world import SECRETS, World
 from tests.roles import as_role
+from tests.sessions import give_session
 
 Call = tuple[str, Address]
 
@@ -73,7 +74,7 @@ def name_of(call: Call) -> str:
 def answer_to(world: World, person: str, method: str, path: str, row: Row) -> Any:
     client = Client(raise_request_exception=False)
     if person != "anyone":
-        client.force_login(getattr(world, person), backend="django.contrib.auth.backends.ModelBackend")
+        give_session(client, getattr(world, person))
     is_api = path.startswith("/api/")
     content_type = "application/json" if is_api else MULTIPART_CONTENT
     body = json.dumps(row.body) if is_api else encode_multipart(BOUNDARY, row.body)
@@ -197,7 +198,7 @@ def test_staff_lists_show_no_conversations_tokens_or_sessions() -> None:
 def test_no_address_tells_anybody_else_what_two_people_said(world: World, person: str) -> None:
     client = Client(raise_request_exception=False)
     if person != "anyone":
-        client.force_login(getattr(world, person), backend="django.contrib.auth.backends.ModelBackend")
+        give_session(client, getattr(world, person))
     for address in addresses():
         for conversation in (world.conversation, world.legacy):
             values = values_of(world, address, "GET") | {"conversation_id": conversation}

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from carecollective.accounts.models import User
 from carecollective.web.openapi import ERROR, published_document
+from tests.sessions import give_session
 
 ENVELOPE = Draft202012Validator(
     ERROR | {"additionalProperties": False, "components": {"schemas": published_document()["components"]["schemas"]}}
@@ -89,7 +90,7 @@ class Caller:
     def __init__(self, member: User | None = None) -> None:
         self.client = Client(raise_request_exception=False)
         if member is not None:
-            self.client.force_login(member, backend="django.contrib.auth.backends.ModelBackend")
+            give_session(self.client, member)
         self._session = self.client.cookies.get("sessionid")
 
     def ask(

@@ -17,6 +17,7 @@ from carecollective.mail.delivery import send_waiting
 from carecollective.privacy.exports import prepare_waiting, request_export
 from tests.access.world import World
 from tests.hostile.test_every_address import places
+from tests.sessions import give_session
 
 ASKING = {
     "HEAD": ("HEAD", {}),
@@ -66,7 +67,7 @@ def paths(world: World, stage: Any) -> dict[str, list[str]]:
 def client_of(world: World, person: str) -> Client:
     client = Client(raise_request_exception=False)
     if person != "anyone":
-        client.force_login(getattr(world, person), backend="django.contrib.auth.backends.ModelBackend")
+        give_session(client, getattr(world, person))
     return client
 
 
