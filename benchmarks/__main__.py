@@ -37,6 +37,7 @@ PLANS: Mapping[str, Plan] = {
 }
 
 
+HOT_ROUNDS = 5  # for each round of load: one takes a moment only
 BEGUN = time.monotonic()
 
 
@@ -88,7 +89,7 @@ def run(name: str, plan: Plan, costs: measure.Costs) -> int:
     results["sizes"] = measure.measure_sizes(plan.smaller, size, **own)
     _say("Measuring many clients at once")
     results["load"] = throughput.measure_load(size, rounds=plan.load_rounds, requests=plan.load_requests)
-    results["hot"] = throughput.measure_hot(size, rounds=2 * plan.load_rounds)
+    results["hot"] = throughput.measure_hot(size, rounds=HOT_ROUNDS * plan.load_rounds)
     _say("Measuring memory")
     with servers.running(servers.OURS, size.database) as server:
         results["memory"] = worker.measure_memory(server, size, *plan.memory_requests, seconds=plan.memory_seconds)

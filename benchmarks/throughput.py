@@ -22,8 +22,7 @@ from benchmarks.servers import FLOOR, OURS, Server
 from carecollective.postgres.dsn import connection_url
 from carecollective.postgres.embedded.binaries import bin_dir
 
-CLIENTS, WORKERS = 16, 2
-HELPERS, OFFERS_EACH = 50, 4
+CLIENTS, WORKERS, HELPERS = 16, 2, 50
 OPERATIONS = ("start", "send")
 WAIT_SECONDS = 120
 
@@ -80,7 +79,7 @@ def measure_hot(size: Size, *, rounds: int) -> Mapping[str, float]:
             for number in range(rounds + 1):
                 for kind, figures in seconds.items():
                     seed.clear_writes(size.database)
-                    needed = _start_at_once(server, size, number * (HELPERS + 1) * OFFERS_EACH, is_hot=kind == "hot")
+                    needed = _start_at_once(server, size, number * (HELPERS + 1), is_hot=kind == "hot")
                     if number:
                         figures.append(needed)
             found[peer.name] = statistics.median(seconds["spread"]) / statistics.median(seconds["hot"])
@@ -134,10 +133,8 @@ def _start_at_once(server: Server, size: Size, first: int, *, is_hot: bool) -> f
     clients = [Client(server, size) for _number in range(HELPERS)]
 
     def start(helper: int) -> None:
-        own = first + (0 if is_hot else (helper + 1) * OFFERS_EACH)
-        for number in range(own, own + OFFERS_EACH):
-            path = f"/api/messaging/help-requests/{key('fresh', number)}/start-conversation"
-            expect("start", clients[helper].ask("POST", path, helper, {"initial_message": WORDS})[0])
+        path = f"/api/messaging/help-requests/{key('fresh', first + (0 if is_hot else helper + 1))}/start-conversation"
+        expect("start", clients[helper].ask("POST", path, helper, {"initial_message": WORDS})[0])
 
     for client in clients:
         client.connection.connect()
