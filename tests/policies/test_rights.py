@@ -14,9 +14,15 @@ from tests.policies.rights import Recording, Right, granted, unused
 LEGACY_TRIGGER = "the legacy trigger writes it, as whoever sends"
 LEGACY_DATABASE = "asked only where a legacy database stands"
 WAFFLE = "waffle's own code asks for them"
+COUNTED = "core_count_use, as whoever counts"
 REASONS: dict[Right, str] = {
     Right("UPDATE", "conversations", "last_message_at"): LEGACY_TRIGGER,
     Right("UPDATE", "conversations", "updated_at"): LEGACY_TRIGGER,
+    Right("INSERT", "core_clientratelimithit", "action"): COUNTED,
+    Right("INSERT", "core_clientratelimithit", "client"): COUNTED,
+    Right("INSERT", "core_ratelimithit"): COUNTED,
+    Right("SELECT", "core_clientratelimithit", "action"): COUNTED,
+    Right("SELECT", "core_clientratelimithit", "client"): COUNTED,
     Right("INSERT", "messaging_preferences"): "the legacy trigger adds it, as whoever joins",
     Right("SELECT", "adoption_takeover"): LEGACY_DATABASE,
     Right("SELECT", "django_migrations"): "verify_messaging lists what is not applied",
