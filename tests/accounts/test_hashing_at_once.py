@@ -107,3 +107,23 @@ def test_slots_are_given_back(client: Any, db: None, monkeypatch: pytest.MonkeyP
     for _turn in range(hashers.HASHES_AT_ONCE + hashers.HASHES_WAITING):
         check_password("no", kept)
     assert sign_in(client).status_code == 401
+
+
+def test_a_hash_of_before_signs_in_and_is_replaced_by_a_smaller_one(
+    db: None, member: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.PASSWORD_HASHERS = ["carecollective.accounts.sign_in.hashers.BoundedArgon2Hasher"]
+    hasher = hashers.BoundedArgon2Hasher
+    with monkeypatch.context() as before:
+        for name, cost in (("memory_cost", 102_400), ("parallelism", 8)):
+            before.setattr(hasher, name, cost)
+        ada = member()
+        ada.set_password("correct horse battery")
+        ada.save(update_fields=["password"])
+    assert "m=102400,t=2,p=8" in ada.password
+    assert not ada.check_password("wrong")
+    assert "m=102400" in ada.password
+    assert ada.check_password("correct horse battery")
+    ada.refresh_from_db()
+    assert "m=19456,t=2,p=1" in ada.password
+    assert ada.check_password("correct horse battery")
