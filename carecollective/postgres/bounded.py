@@ -1,6 +1,7 @@
 """Connections with a time limit of the client's own, for a database or network that accepts and never answers."""
 
 import math
+import select
 import threading
 import time
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from carecollective.postgres.dsn import CONNECT_SECONDS
 
 # More than the server's own time limit for a statement, and less than the five seconds in which every page answers.
 ANSWER_SECONDS = 4.0
+# A connection that answered so long ago is not asked again whether it answers.
+ALIVE_SECONDS = 2.0
 # After a connection attempt without an answer, others fail at once for so long; then one tries again.
 PAUSE_SECONDS = 1.0
 
@@ -29,6 +32,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     answer_seconds = ANSWER_SECONDS
     # On the monotonic clock.
     deadline = math.inf
+    answered_at = -math.inf
 
     def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
         """Wait for the server's answer. If it does not come in time, close the connection and raise OperationalError."""
@@ -38,13 +42,26 @@ class BoundedConnection(psycopg.Connection[Any]):
             # A wait with a timeout is for notifications, and these need not come.
             return super().wait(gen, interval, timeout)
         try:
-            return super().wait(gen, interval, seconds)
+            answer = super().wait(gen, interval, seconds)
         except psycopg.OperationalError as problem:
             if time.monotonic() < began + seconds:
                 raise
             self.pgconn.finish()
             message = f"The database did not answer within {seconds:g} s."
             raise psycopg.OperationalError(message) from problem
+        self.answered_at = time.monotonic()
+        return answer
+
+    def has_just_answered(self) -> bool:
+        """Tell whether the last answer came a moment ago, and nothing since: a server that ends says so, or closes.
+
+        It costs no round trip. After a longer silence only a question tells.
+        """
+        if self.closed or time.monotonic() - self.answered_at > ALIVE_SECONDS:
+            return False
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return not poll.poll(0)
 
     def begin_with(self, statement: str) -> bool:
         """Begin a transaction with a first statement, in one round trip. Do nothing and return False if one has begun.

@@ -82,6 +82,23 @@ def test_a_member_begins_to_act_in_the_same_round_trip(as_web: None) -> None:
     assert fetch_all("SELECT public.current_member()") == [(None,)]
 
 
+def test_a_connection_that_has_just_answered_is_not_asked_again(as_web: None) -> None:
+    fetch_all("SELECT 1")
+    held = connection.connection
+    before = held.answered_at
+    assert connection.is_usable()
+    assert held.answered_at == before
+    held.answered_at -= 10
+    assert connection.is_usable()
+    assert held.answered_at > before
+
+
+def test_a_connection_that_the_server_has_ended_is_known_at_once(as_web: None) -> None:
+    ((pid,),) = fetch_all("SELECT pg_backend_pid()")
+    change(f"SELECT pg_terminate_backend({pid}, 5000)")
+    assert not connection.is_usable()
+
+
 def test_nobody_acts_on_after_an_error_at_the_beginning(as_web: None) -> None:
     with pytest.raises(Error), acting_as(User(pk=MEMBER)):
         fetch_all("SELECT 1 / 0")

@@ -48,6 +48,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return bool(super().is_usable())
         if circuit_breaker.is_open:
             return False
+        if held.has_just_answered():
+            return True
         held.answer_seconds = CHECK_SECONDS
         try:
             return bool(super().is_usable())
