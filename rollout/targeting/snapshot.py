@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import Error as DjangoDatabaseError
 from django.db import connection
 
+from carecollective.core.database import fetch_one
 from carecollective.postgres.bounded import BoundedConnection
 from rollout.stages import Stage
 from rollout.targeting import propagation
@@ -33,7 +34,8 @@ APPLICATION = "carecollective-rollout"
 READ = f"""
 SELECT stage, v1_writes, salt, version,
   EXISTS (SELECT FROM public.rollout_guard_lease WHERE {IS_WATCHING}) AS guarded,
-  to_regclass('public.conversations_v2') IS NOT NULL AND to_regclass('public.messages_v2') IS NOT NULL AS installed
+  to_regclass('public.conversations_v2') IS NOT NULL AND to_regclass('public.messages_v2') IS NOT NULL AS installed,
+  public.rollout_testers() AS testers
 FROM public.rollout_state
 """  # noqa: S608 (a condition of ours)
 STALE_AFTER = 5.0
@@ -61,10 +63,11 @@ def read_now(*, after: str = "") -> RolloutState:
     row is read as it is when the lock is held. Unlike `current` it raises database errors: the transaction is broken then, and
     must not go on as V1.
     """
+    if not after:
+        return _state_of(fetch_one(READ))
     with connection.cursor() as cursor:
-        cursor.execute(f"{after};{READ}" if after else READ)
-        if after:
-            cursor.nextset()
+        cursor.execute(f"{after};{READ}")
+        cursor.nextset()
         return _state_of(cursor.fetchone())
 
 
@@ -184,5 +187,14 @@ def _query() -> RolloutState:
 def _state_of(row: tuple[Any, ...] | None) -> RolloutState:
     if row is None:
         return MISSING
-    stage, v1_writes, salt, version, guarded, installed = row
-    return RolloutState(Stage.parse(stage), v1_writes, salt, version, fresh=True, guarded=guarded, installed=installed)
+    stage, v1_writes, salt, version, guarded, installed, testers = row
+    return RolloutState(
+        Stage.parse(stage),
+        v1_writes,
+        salt,
+        version,
+        fresh=True,
+        guarded=guarded,
+        installed=installed,
+        testers=frozenset(testers),
+    )

@@ -1,6 +1,7 @@
 """The rollout's state as a process reads it."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.conf import settings
 
@@ -13,7 +14,7 @@ FLAG_NAME = "messaging_v2"
 class RolloutState:
     """The rollout's row as it was last read. `fresh` is False once that is too long ago to rely on.
 
-    `guarded`: a guard watched in the last minute. `installed`: V2's tables exist.
+    `guarded`: a guard watched in the last minute. `installed`: V2's tables exist. `testers`: the members of "Internal testers".
     """
 
     stage: Stage
@@ -23,6 +24,7 @@ class RolloutState:
     fresh: bool
     guarded: bool = True
     installed: bool = True
+    testers: frozenset[UUID] = frozenset()
 
     @property
     def holds_v2_off(self) -> bool:
