@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -121,7 +122,11 @@ def _run(clients: Sequence[Client], operation: str, requests: int, load: Load) -
             if client.turn >= requests:
                 return
             begun = time.perf_counter()
-            status, _body = client.run(operation)
+            try:
+                status, _body = client.run(operation)
+            except (OSError, HTTPException):
+                status = 0
+                client.connection.close()
             load.times.append(time.perf_counter() - begun)
             load.refused += status != 201
 
