@@ -16,6 +16,7 @@ from carecollective.postgres.dsn import build_url, connection_url, parse_url
 
 PEERS_PYTHON = PROJECT / "benchmarks/.venv/bin/python"
 START_SECONDS = 30
+LABEL = "bench-"  # how the application's name begins on the connections of a peer's requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Server:
 def running(peer: Peer, database: str, *, host: Path | None = None, workers: int = 1) -> Iterator[Server]:
     """Serve a peer for the block. With `host`, it finds the database in that folder of sockets: the counting proxy."""
     port = _free_port()
-    label = f"bench-{port}"
+    label = f"{LABEL}{port}"
     log = DATA_DIR / f"{peer.name.replace(' ', '-')}.log"
     command = [str(_python(peer)), *peer.arguments, *_address(peer, port, workers)]
     with log.open("ab") as output:
