@@ -7,7 +7,10 @@ from carecollective.web import views
 from carecollective.web.admin_site import site
 from carecollective.web.openapi import DocsView, SchemaView
 
+# Django tries one after the other: what is asked for most comes first.
 urlpatterns = [
+    path("", include("carecollective.inbox.urls")),
+    path("", include("carecollective.help_requests.urls")),
     path("favicon.ico", views.favicon),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", site.urls),
@@ -21,8 +24,6 @@ urlpatterns = [
     path("", include("carecollective.privacy.urls")),
     path("", include("carecollective.moderation.urls")),
     path("", include("carecollective.contact.urls")),
-    path("", include("carecollective.help_requests.urls")),
-    path("", include("carecollective.inbox.urls")),
 ]
 
 handler400 = "carecollective.web.views.bad_request"

@@ -9,6 +9,21 @@ from carecollective.inbox.unread import views as unread
 CONVERSATION = "api/messaging/conversations/<str:conversation_id>"
 
 urlpatterns = [
+    path(
+        "api/messaging/help-requests/<str:help_request_id>/start-conversation",
+        api.StartConversationView.as_view(),
+        name="api-start-conversation",
+    ),
+    path("api/messaging/conversations", api.ConversationsView.as_view(), name="api-conversations"),
+    path(CONVERSATION, api.ConversationView.as_view(), name="api-conversation"),
+    path(f"{CONVERSATION}/messages", api.MessagesView.as_view(), name="api-messages"),
+    path(f"{CONVERSATION}/continue", api.ContinueView.as_view(), name="api-continue"),
+    path(f"{CONVERSATION}/ask", api.AskView.as_view(), name="api-ask"),
+    path(f"{CONVERSATION}/read", api.ReadView.as_view(), name="api-read"),
+    path(f"{CONVERSATION}/close", closing_api.CloseView.as_view(), name="api-close"),
+    path(f"{CONVERSATION}/reopen", closing_api.ReopenView.as_view(), name="api-reopen"),
+    path(f"{CONVERSATION}/block", closing_api.BlockView.as_view(), name="api-block"),
+    path(f"{CONVERSATION}/unblock", closing_api.UnblockView.as_view(), name="api-unblock"),
     path("requests/<uuid:help_request_id>", views.show_request, name="request-detail"),
     path("messages/<uuid:conversation_id>/thank", mine.thank_helper, name="thread-thank"),
     path("my/requests", mine.my_requests, name="my-requests"),
@@ -26,19 +41,4 @@ urlpatterns = [
     path("messages/<uuid:conversation_id>/unread", unread.mark_unread, name="thread-unread"),
     path("messages/<uuid:conversation_id>/archive", unread.archive, name="thread-archive"),
     path("messages/<uuid:conversation_id>/unarchive", unread.unarchive, name="thread-unarchive"),
-    path(
-        "api/messaging/help-requests/<str:help_request_id>/start-conversation",
-        api.StartConversationView.as_view(),
-        name="api-start-conversation",
-    ),
-    path("api/messaging/conversations", api.ConversationsView.as_view(), name="api-conversations"),
-    path(CONVERSATION, api.ConversationView.as_view(), name="api-conversation"),
-    path(f"{CONVERSATION}/messages", api.MessagesView.as_view(), name="api-messages"),
-    path(f"{CONVERSATION}/continue", api.ContinueView.as_view(), name="api-continue"),
-    path(f"{CONVERSATION}/ask", api.AskView.as_view(), name="api-ask"),
-    path(f"{CONVERSATION}/read", api.ReadView.as_view(), name="api-read"),
-    path(f"{CONVERSATION}/close", closing_api.CloseView.as_view(), name="api-close"),
-    path(f"{CONVERSATION}/reopen", closing_api.ReopenView.as_view(), name="api-reopen"),
-    path(f"{CONVERSATION}/block", closing_api.BlockView.as_view(), name="api-block"),
-    path(f"{CONVERSATION}/unblock", closing_api.UnblockView.as_view(), name="api-unblock"),
 ]

@@ -29,6 +29,10 @@ FIELDS: dict[Any, type[serializers.Field[Any, Any, Any, Any]]] = {
 }
 
 
+# What goes into the answer as it is: most of what records hold.
+_PLAIN = frozenset({str, int, float, bool, NoneType, UUID, datetime, date})
+
+
 def serializer_of(shape: type, *, prefix: str = "") -> type[serializers.Serializer[Any]]:
     """Return the serializer that describes a dataclass and all that is in it."""
     return _serializer(shape, prefix)
@@ -43,10 +47,17 @@ def _serializer(shape: type, prefix: str) -> type[serializers.Serializer[Any]]:
 
 def body_of(record: Any) -> Any:
     """Return a record as its serializer describes it, in a fifth of the time that the serializer takes."""
-    if is_dataclass(record) and not isinstance(record, type):
-        return {name: body_of(getattr(record, name)) for name in _hints(type(record))}
+    kind = type(record)
+    if kind in _PLAIN:
+        return record
     if isinstance(record, list | tuple):
         return [body_of(item) for item in record]
+    if is_dataclass(kind):
+        body = {}
+        for name in _hints(kind):
+            value = getattr(record, name)
+            body[name] = value if type(value) in _PLAIN else body_of(value)
+        return body
     return record
 
 

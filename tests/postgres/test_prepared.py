@@ -1,6 +1,7 @@
 """Statements by hand are prepared once for each connection, and survive every migration that the site survives."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -45,6 +46,15 @@ def test_only_what_is_marked_is_prepared_at_its_first_use(as_web: None) -> None:
     assert prepared() == set()
     fetch_one(NAMES, [MEMBER])
     assert prepared() == {NAMES.replace("%s", "$1")}
+
+
+def test_times_are_read_as_django_reads_them(as_web: None) -> None:
+    moments = ("2026-11-29 10:00:00.123456+01", "0001-01-01 00:00:00+00", "2024-02-29 23:59:59+00")
+    for moment in moments:
+        (found,) = fetch_one("SELECT %s::timestamptz", [moment]) or ()
+        assert (found.isoformat(), found.tzinfo) == (datetime.fromisoformat(moment).astimezone(UTC).isoformat(), UTC)
+    streamed = User.objects.values_list("created_at", flat=True).iterator(chunk_size=2)
+    assert all(created.tzinfo is UTC for created in streamed)
 
 
 def test_behind_a_pooler_nothing_is_prepared(as_web: None) -> None:
