@@ -32,15 +32,16 @@ class Size:
 
     @property
     def members(self) -> int:
-        return max(self.conversations // 20, 100)
+        return max(self.conversations // 20, 50)
 
     @property
     def database(self) -> str:
         return f"bench_{self.conversations}_{self.long_thread}"
 
 
-SMALLEST, TINY = Size(200, long_thread=500, many=50), Size(1_000, long_thread=500, many=50)
-SMALL = Size(1_000)
+# The smaller ones are compared in all their content, and hold no long thread.
+SMALLEST, SMALL = (Size(conversations, long_thread=50, many=20) for conversations in (200, 1_000))
+TINY = Size(1_000, long_thread=500, many=50)
 QUICK = Size(10_000)
 FULL = Size(100_000)
 
@@ -85,7 +86,7 @@ CREATE TEMPORARY TABLE pairs AS
          CASE WHEN n %% 11 = 0 THEN 60 ELSE 5 END AS messages, now() - interval '400 days' + n * interval '1 second' AS at
   FROM generate_series(0, %(conversations)s - 1) n
   UNION ALL
-  SELECT who || n, who, 'owner', CASE WHEN who LIKE 'long%%' AND n = 1 THEN %(long_thread)s ELSE 50 END,
+  SELECT who || n, who, 'owner', CASE WHEN n > 1 THEN 5 WHEN who LIKE 'long%%' THEN %(long_thread)s ELSE 50 END,
          now() - interval '300 days' + n * interval '1 second'
   FROM unnest(ARRAY['few', 'many', 'long', 'long-read', 'short', 'short-read']) who,
        generate_series(1, CASE who WHEN 'many' THEN %(many)s ELSE 20 END) n;
@@ -223,6 +224,7 @@ def _fill(size: Size) -> None:
             connection.execute(LEASE)
             connection.execute(STAGE)
         connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
 
 
 def _filled_in(statement: str, values: Mapping[str, int | str]) -> bytes:

@@ -15,7 +15,7 @@ from benchmarks.seed import DATA_DIR, PROJECT
 from carecollective.postgres.dsn import build_url, connection_url, parse_url
 
 PEERS_PYTHON = PROJECT / "benchmarks/.venv/bin/python"
-START_SECONDS = 30
+START_SECONDS = 120
 LABEL = "bench-"  # how the application's name begins on the connections of a peer's requests
 
 
