@@ -14,7 +14,7 @@ from rollout.targeting import snapshot
 from rollout.targeting.state import RolloutState
 from rollout.versions import MessagingVersion
 
-# The group; `rollout/sql/rollout_testers_v1.sql` names it too.
+# The group; `rollout/sql/rollout_testers_v2.sql` names it too.
 INTERNAL_TESTERS = "Internal testers"
 
 
