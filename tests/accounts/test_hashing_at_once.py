@@ -1,9 +1,12 @@
 """Only a few passwords are hashed at a time."""
 
+import resource
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +110,24 @@ def test_slots_are_given_back(client: Any, db: None, monkeypatch: pytest.MonkeyP
     for _turn in range(hashers.HASHES_AT_ONCE + hashers.HASHES_WAITING):
         check_password("no", kept)
     assert sign_in(client).status_code == 401
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_no_thread_keeps_the_memory_of_a_hash() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    hasher, threads = hashers.BoundedArgon2Hasher(), hashers.HASHES_AT_ONCE + hashers.HASHES_WAITING
+    kept, all_here = hasher.encode("correct horse battery", "salt" * 6), threading.Barrier(threads)
+
+    def check(_number: int) -> bool:
+        all_here.wait(30)
+        return bool(hasher.verify("correct horse battery", kept))
+
+    before = resident()
+    with ThreadPoolExecutor(threads) as pool:
+        assert all(pool.map(check, range(threads)))
+        assert resident() - before < 40 * 2**20
 
 
 def test_a_hash_of_before_signs_in_and_is_replaced_by_a_smaller_one(

@@ -1,6 +1,7 @@
+import ctypes
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 
 import bcrypt
@@ -15,6 +16,11 @@ BCRYPT_MAX_BYTES = 72
 HASHES_AT_ONCE, HASHES_WAITING, WAIT_SECONDS = 2, 4, 5.0
 _queue = threading.BoundedSemaphore(HASHES_AT_ONCE + HASHES_WAITING)
 _slots = threading.BoundedSemaphore(HASHES_AT_ONCE)
+
+# glibc's mallopt(M_MMAP_THRESHOLD): give back at once what a hash used. Otherwise each thread that ever hashed keeps 19 MiB.
+_MMAP_THRESHOLD, _BYTES = -3, 1 << 20
+with suppress(OSError, AttributeError):
+    ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _BYTES)
 
 
 class TooManyHashes(RateLimitExceeded):
