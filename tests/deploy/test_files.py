@@ -67,7 +67,7 @@ def test_the_image_takes_what_the_project_has_and_no_more() -> None:
     allowed = {line[1:] for line in read("Dockerfile.dockerignore").splitlines() if line.startswith("!")}
     assert set(copied_paths()) == allowed
     assert [path for path in allowed if not (PROJECT / path).exists()] == []
-    packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")} - {"tests"}
+    packages = {path.parent.name for path in PROJECT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert packages <= allowed
 
 
