@@ -5,6 +5,10 @@ VENV := .venv
 PY := $(VENV)/bin/python
 MANAGE := $(PY) manage.py
 DATABASE_TESTS ?= tests/postgres tests/policies tests/migrations tests/operations tests/races tests/messaging tests/takeover
+# Where `make faults` does more than `make test`.
+FAULTS := tests/faults tests/properties tests/races tests/takeover/test_variants.py tests/postgres/test_serve.py \
+	tests/operations/test_catalog_mutants.py tests/rollout/guard/test_takeover.py tests/rollout/alerts/test_rules.py \
+	tests/rollout/gates/test_sequential.py
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests benchmarks manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help
@@ -33,7 +37,7 @@ coverage: setup-dev  ## Run the suite and measure it: 90% of the whole, every br
 	@$(PY) -m coverage report --include='*/services.py' --fail-under=100
 
 faults: setup-dev  ## Break everything in full: kills, locks, a full disk, a lost answer; print what held (some minutes)
-	@exec env FAULTS=full .ci/in_memory $(PY) -m pytest tests/faults tests/properties tests/races tests/rollout/guard/test_takeover.py tests/takeover/test_variants.py -p no:randomly
+	@exec env FAULTS=full .ci/in_memory $(PY) -m pytest $(FAULTS) -p no:randomly
 
 test-postgres: setup-dev  ## Run the tests of the database on another version: make test-postgres PG=15 (to 18)
 	@programs="$$(PYTHONPATH=. $(PY) .ci/postgres_binaries.py $(PG))" && \

@@ -1,5 +1,4 @@
 import logging
-import os
 import random
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.access.world import World, make_world
+from tests.faults.scale import FULL
 from tests.hostile.judge import Judge
 
 
@@ -24,13 +24,13 @@ def world(db: None, stage: Callable[..., None], settings: Any) -> World:
 def share() -> Callable[..., Any]:
     """Deal a corpus out: each place gets a part of it, another in every run, and all places together the whole.
 
-    With `HOSTILE=full` each place gets all of it.
+    With `FAULTS=full` each place gets all of it.
     """
     turn = count(random.randrange(1000))
 
     def deal(values: Any, parts: int) -> Any:
         values = list(values)
-        return values if os.environ.get("HOSTILE") == "full" else values[next(turn) % parts :: parts]
+        return values if FULL else values[next(turn) % parts :: parts]
 
     return deal
 

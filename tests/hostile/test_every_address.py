@@ -49,7 +49,7 @@ def test_no_query_is_our_fault(world: World, judge: Judge, share: Share, is_admi
     caller = who(world, "superuser" if is_admin else "owner")
     for address, path in places(world, is_admin=is_admin):
         # One row's page in the admin reads next to nothing from its query.
-        for query in share(corpus.QUERIES, 24 if is_admin and address.parameters else 10):
+        for query in share(corpus.QUERIES, 36 if is_admin and address.parameters else 16):
             judge.look_at(caller.ask("GET", path, query=query), f"GET {path}?{query[:90]}", is_api=address.is_api)
     judge.decide()
 
@@ -60,7 +60,7 @@ def test_no_id_is_our_fault(world: World, judge: Judge, share: Share, is_admin: 
     for address in addresses():
         if address.is_admin is not is_admin or not address.parameters or "(?P<" in address.route:
             continue
-        for text in share(corpus.IDS, 12 if is_admin else 3):
+        for text in share(corpus.IDS, 18 if is_admin else 6):
             path = "/" + text.join(re.split(r"<[^>]*>", address.route))
             for method in ("GET", "POST"):
                 judge.look_at(
@@ -74,7 +74,7 @@ def test_no_id_is_our_fault(world: World, judge: Judge, share: Share, is_admin: 
 def test_no_header_is_our_fault(world: World, judge: Judge, share: Share) -> None:
     caller = who(world, "owner")
     for address, path in places(world, is_admin=False):
-        for name, headers in share(corpus.HEADERS.items(), 8):
+        for name, headers in share(corpus.HEADERS.items(), 14):
             for method in sorted(address.methods) if address.is_api else ("GET",):
                 answer = caller.ask(method, path, b"{}", content_type="application/json", headers=headers)
                 judge.look_at(answer, f"{method} {path} with {name}", is_api=address.is_api)
@@ -85,7 +85,7 @@ def test_no_header_is_our_fault(world: World, judge: Judge, share: Share) -> Non
 def test_no_method_is_our_fault(world: World, judge: Judge, share: Share, is_admin: bool) -> None:
     caller = who(world, "superuser" if is_admin else "owner")
     for address, path in places(world, is_admin=is_admin):
-        for method in share(corpus.METHODS, 4):
+        for method in share(corpus.METHODS, 6):
             judge.look_at(caller.ask(method, path), f"{method} {path}", is_api=address.is_api)
     judge.decide()
 
@@ -100,7 +100,7 @@ def test_no_kind_of_body_is_our_fault(world: World, judge: Judge, share: Share, 
     kinds += [(b"--a\r\nContent-Disposition: form-data; name=\xff\r\n\r\n", "multipart/form-data; boundary=a")]
     kinds += [(b"&".join([b"a=1"] * 5000), "application/x-www-form-urlencoded")]
     for address, path in places(world, is_admin=is_admin):
-        for body, content_type in share(kinds, 24 if is_admin else 10):
+        for body, content_type in share(kinds, 32 if is_admin else 16):
             answer = caller.ask("POST", path, body, content_type=content_type)
             judge.look_at(answer, f"POST {path} {body[:40]!r} as {content_type[:60]!r}", is_api=address.is_api)
     judge.decide()

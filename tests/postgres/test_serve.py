@@ -15,6 +15,7 @@ import pytest
 
 from carecollective.postgres import advisory_locks
 from carecollective.postgres.dsn import build_url, connection_url, parse_url
+from tests.faults.scale import FULL
 from tests.postgres.conftest import Use
 from tests.postgres.support import MAY_MAKE_ROLES, PROJECT, ask, is_running, kill, recorded_pid, supervisor_pid
 from tests.sites import CopyFirstRun, Site, environment_for, nothing_runs, processes_of
@@ -64,7 +65,8 @@ def test_the_second_start_takes_seconds_and_keeps_the_data(prepared: Path, serve
     assert ask(prepared, "SELECT count(*) > 0 FROM profiles", role="ops") is True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+# The sites of all other tests are stopped by SIGTERM.
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if FULL else [signal.SIGINT])
 def test_asked_to_stop_it_leaves_nothing_running(prepared: Path, serve: Serve, number: signal.Signals) -> None:
     site = serve()
     site.wait_until_up()

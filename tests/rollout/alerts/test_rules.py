@@ -18,6 +18,7 @@ from rollout.models.alerts import Severity
 from rollout.stages import DISABLED, Stage
 from rollout.telemetry.metrics import NOTHING, Ending, Latency, LatestEnding, Outcomes, Proportion, SlowCalls
 from rollout.telemetry.outcomes import Outcome
+from tests.faults.scale import FULL
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BASE: dict[str, Any] = {"at": NOW, "stage": Stage.parse("percentage:10"), "stage_since": NOW}
@@ -133,7 +134,7 @@ def test_every_rule_has_its_words() -> None:
     assert all(INVARIANTS.values())
 
 
-@pytest.mark.parametrize(("per_day", "months"), [(60, 12), busy(400, 6), busy(3000, 2)])
+@pytest.mark.parametrize(("per_day", "months"), [(60, 12), busy(400, 6 if FULL else 2), busy(3000, 2 if FULL else 1)])
 def test_no_healthy_month_turns_v2_off_or_alerts_anybody(per_day: int, months: int) -> None:
     """Starts and sends come at random; one in 200 fails, and the last stage of the rollout lasts the whole month."""
     for month in range(months):
@@ -153,7 +154,7 @@ def test_a_break_of_v2_is_noticed_at_the_first_failing_operations() -> None:
 
 @pytest.mark.parametrize("usual", [True, False])
 @pytest.mark.parametrize(
-    ("per_day", "members", "months"), [(20, 6, 24), (60, 25, 12), busy(400, 150, 6), busy(3000, 900, 1)]
+    ("per_day", "members", "months"), [(20, 6, 24), (60, 25, 12), busy(400, 150, 6 if FULL else 2), busy(3000, 900, 1)]
 )
 def test_no_healthy_month_is_refused_more_than_before(per_day: int, members: int, months: int, usual: bool) -> None:
     """Members are refused now and then, and some try the same again and again."""

@@ -7,6 +7,10 @@ import pytest
 
 from rollout.gates import sequential
 from rollout.gates.sequential import MINIMUM, Detector, detect
+from tests.faults.scale import FULL
+
+# Tried so many times more often by `make faults`.
+SHARE = 1 if FULL else 3
 
 HEALTHY = 0.005
 
@@ -45,7 +49,7 @@ def percentile_95(sorted_values: list[int]) -> int:
 
 
 def test_a_healthy_stage_hardly_ever_trips():
-    chance, runs = random.Random(20261122), 20_000
+    chance, runs = random.Random(20261122), 20_000 // SHARE
     trips = sum(run_healthy(3_000, chance).tripped for _ in range(runs))
     assert trips / runs <= 0.001
 
@@ -64,19 +68,19 @@ def test_the_bound_on_false_trips_is_proven_not_only_simulated():
 
 
 def test_a_healthy_month_of_any_length_hardly_ever_trips():
-    chance, runs = random.Random(20261122), 800
+    chance, runs = random.Random(20261122), 800 // SHARE
     assert sum(run_healthy(90_000, chance).tripped for _ in range(runs)) / runs <= 0.005
 
 
 @pytest.mark.parametrize("healthy", [0, 1_000, 3_000])
 @pytest.mark.parametrize(("rate", "within"), [(0.5, 16), (0.1, 124)])
 def test_trouble_is_noticed_in_time_early_and_late_in_a_stage(rate, within, healthy):
-    assert percentile_95(count_delays(rate, runs=6_000, healthy=healthy)) <= within
+    assert percentile_95(count_delays(rate, runs=6_000 // SHARE, healthy=healthy)) <= within
 
 
 @pytest.mark.parametrize(("rate", "within"), [(0.5, 20), (0.1, 150)])
 def test_failures_are_noticed_soon_even_after_a_healthy_month(rate, within):
-    assert percentile_95(count_delays(rate, runs=300, healthy=90_000)) <= within
+    assert percentile_95(count_delays(rate, runs=300 // SHARE, healthy=90_000)) <= within
 
 
 @pytest.mark.parametrize("healthy", [0, 1_000, 10_000])
