@@ -101,7 +101,7 @@ def test_helpers_hear_that_a_request_is_over(stage, stage_name, helper, owner, g
     assert owner.name in mail.outbox[0].body
 
 
-def test_a_helper_is_not_sent_to_a_frozen_conversation_to_settle_things(stage, helper, owner, groceries):
+def test_a_helper_is_not_sent_to_settle_things_in_a_frozen_thread(stage, helper, owner, groceries):
     stage("disabled")
     offer_help(actor=helper, help_request_id=groceries.pk, initial_message=OFFER)
     complete_request(actor=owner, help_request_id=groceries.pk)

@@ -64,7 +64,7 @@ def test_behind_a_pooler_nothing_is_prepared(as_web: None) -> None:
     assert prepared() == set()
 
 
-def test_a_migration_breaks_no_prepared_statement_of_a_running_worker(as_web: None) -> None:
+def test_a_migration_breaks_no_prepared_statement_of_a_worker(as_web: None) -> None:
     change(f"INSERT INTO profiles (id, name, email) VALUES ('{MEMBER}', 'Ada', 'ada@example.org')")
     for changes in (
         (),
