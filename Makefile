@@ -8,7 +8,7 @@ DATABASE_TESTS ?= tests/postgres tests/policies tests/migrations tests/operation
 # Where `make faults` does more than `make test`.
 FAULTS := tests/faults tests/properties tests/races tests/takeover/test_variants.py tests/postgres/test_serve.py \
 	tests/operations/test_catalog_mutants.py tests/rollout/guard/test_takeover.py tests/rollout/alerts/test_rules.py \
-	tests/rollout/gates/test_sequential.py
+	tests/rollout/gates/test_sequential.py tests/rollout/promotion/test_rollbacks.py
 SOURCES := carecollective messaging_v1 messaging_v2 rollout tests benchmarks manage.py gunicorn.conf.py
 
 .DEFAULT_GOAL := help

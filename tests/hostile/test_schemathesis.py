@@ -21,7 +21,7 @@ from tests.access.world import World, make_world
 # It stands beside the interpreter where the development requirements are installed.
 PROGRAM = os.environ.get("SCHEMATHESIS") or shutil.which("schemathesis", path=str(Path(sys.executable).parent))
 # Some thousand now and then, by hand: that takes an hour.
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
 RULES = Path(__file__).with_name("schemathesis.toml")
 WITHIN = 25 * EXAMPLES
 
