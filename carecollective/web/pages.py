@@ -174,7 +174,11 @@ class RawForm(forms.Form):
 
 
 class IdempotentForm(RawForm):
-    """A form with a key, under which its service stores what was sent once, however often it comes."""
+    """A form whose service stores what was sent once, however often it comes.
+
+    Two clicks send the same id and the same words, and these make one key. It is the primary key of what is stored: the second
+    time, the service returns the row that is there, and the database refuses another.
+    """
 
     id = forms.Field(initial=uuid4, widget=forms.HiddenInput)
 
