@@ -34,7 +34,7 @@ def test_a_request_an_offer_and_an_answer(open_page, member, settled_stage, java
     asks.fill('[name="title"]', "Need groceries")
     asks.fill('[name="description"]', "Need milk and bread")
     asks.click('button[type="submit"]')
-    expect(asks).to_have_url(re.compile(r"/requests/[a-z0-9-]+"))
+    expect(asks).to_have_url(re.compile(r"/requests/[0-9a-f]{8}-"))
 
     helps = open_page("/requests", helping, viewport=viewport, javascript=javascript)
     helps.click("text=Need groceries")
