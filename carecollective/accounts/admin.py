@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 
 from carecollective.accounts.applicants.services import change_decision, decide_application
 from carecollective.accounts.applicants.views import applicants
+from carecollective.accounts.authentication import member_of
 from carecollective.accounts.models import User, VerificationStatus
 from carecollective.accounts.names.rules import clean_name_by_staff, is_taken_by_staff
 from carecollective.accounts.services import (
@@ -152,7 +153,7 @@ class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
         sent = 0
         for member in queryset[:LINKS_AT_ONCE]:
             with self._showing_refusal(request, member):
-                send_password_link(actor=cast("User", request.user), member_id=member.pk)
+                send_password_link(actor=member_of(request), member_id=member.pk)
                 self.log_change(request, member, "Had a link sent to choose a new password")
                 sent += 1
         sentence = ngettext("%(count)d link is on its way.", "%(count)d links are on their way.", sent)
@@ -165,7 +166,7 @@ class MemberAdmin(StaffViewMixin, UserAdmin):  # type: ignore[type-arg]
             with self._showing_refusal(request, member):
                 is_applicant = member.verification_status == VerificationStatus.PENDING
                 colleague = (decide_application if is_applicant else change_decision)(
-                    actor=cast("User", request.user),
+                    actor=member_of(request),
                     member_id=member.pk,
                     approves=decision == VerificationStatus.APPROVED,
                     reason=request.POST.get("reason", "").strip(),

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from psycopg.errors import UniqueViolation
 
 from carecollective.accounts.letters.staff import queue_for_staff, refuse_disturbing
 from carecollective.accounts.models import User
@@ -61,9 +62,10 @@ def write_to_staff(
         try:
             with transaction.atomic():
                 message.save(force_insert=True)
-        except IntegrityError:
-            if key is None:
+        except IntegrityError as error:
+            if not isinstance(error.__cause__, UniqueViolation):
                 raise
+            # The same form was sent before.
             return
         count_client_use(request=request, limit=MESSAGES_PER_HOUR)
 

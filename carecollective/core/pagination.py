@@ -84,9 +84,3 @@ def beyond(queryset: QuerySet[Any], cursor: Cursor | None, *, field: str) -> Que
     comparison, order = ("gt", (field, "pk")) if cursor.newer else ("lt", (f"-{field}", "-pk"))
     past = Q(**{f"{field}__{comparison}": cursor.at}) | Q(**{field: cursor.at, f"pk__{comparison}": cursor.id})
     return queryset.filter(past).order_by(*order)
-
-
-def beyond_row(queryset: QuerySet[Any], row_id: UUID, *, field: str, newer: bool) -> QuerySet[Any] | None:
-    """Order `queryset` and keep the rows beyond one of its own; None if that row is not in it."""
-    at = queryset.filter(pk=row_id).values_list(field, flat=True).first()
-    return None if at is None else beyond(queryset, Cursor(at, row_id, newer), field=field)

@@ -6,8 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 import messaging_v1.selectors as v1
 import messaging_v2.selectors as v2
 from carecollective.accounts.models import User
@@ -86,9 +84,7 @@ def list_conversations(
         given: dict[str, Any] = {"reader": reader.pk, "limit": limit, "undated": UNDATED}
         if place is not None:
             given |= {"at": place.at, "key": place.id}
-        with connection.cursor() as rows:
-            rows.execute(for_tables_at_hand(LISTS[shown, kind]), given)
-            return [_conversation_row(row) for row in rows.fetchall()]
+        return [_conversation_row(row) for row in fetch_all(for_tables_at_hand(LISTS[shown, kind]), given)]
 
     with acting_as(reader):
         return paginate(fetch, cursor=cursor, size=size, key=lambda row: (row.updated_at or UNDATED, row.id))
@@ -173,11 +169,8 @@ def standing_conversation(*, helper: User, help_request_id: UUID) -> Started | N
 
 def locate(*, reader: User, conversation_id: UUID, mark_read: bool) -> Location:
     """Tell which version a conversation of the member's is. The caller holds `acting_as`. Raises ConversationNotFound."""
-    with connection.cursor() as rows:
-        rows.execute(
-            for_tables_at_hand(LOCATE), {"reader": reader.pk, "conversation": conversation_id, "mark": mark_read}
-        )
-        row = rows.fetchone()
+    asked = {"reader": reader.pk, "conversation": conversation_id, "mark": mark_read}
+    row = fetch_one(for_tables_at_hand(LOCATE), asked)
     if row is None:
         raise ConversationNotFound
     return _location(conversation_id, row)

@@ -1,13 +1,11 @@
 """The rollout's API: which version a member gets, and the control room's tree for staff."""
 
-from typing import cast
-
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from carecollective.accounts.models import User
+from carecollective.accounts.authentication import member_of
 from carecollective.core.errors import NotPermitted
 from carecollective.web.api import ApiView
 from carecollective.web.dataclass_serializers import FIELDS, serializer_of
@@ -32,7 +30,7 @@ class MyRolloutView(ApiView):
         tags=["rollout"],
     )
     def get(self, request: Request) -> Response:
-        decision = decision_for(cast("User", request.user))
+        decision = decision_for(member_of(request))
         return Response(as_plain(decision), headers={"Cache-Control": "private, no-store"})
 
 
@@ -47,7 +45,7 @@ class RolloutStatusView(ApiView):
         tags=["rollout"],
     )
     def get(self, request: Request) -> Response:
-        member = cast("User", request.user)
+        member = member_of(request)
         if not (member.is_staff and member.has_perm("rollout.view")):
             raise NotPermitted
         return Response(as_plain(read_status()), headers={"Cache-Control": "private, no-store"})
