@@ -10,13 +10,14 @@ from carecollective.core.database import acting_as, fetch_all
 from carecollective.help_requests.models import RequestStatus
 from carecollective.inbox.records import MessageRecord, Thread
 from carecollective.inbox.selectors import open_thread
+from carecollective.postgres.backend.prepared import Prepared
 
-_SAID = """
-SELECT id, status, at FROM help_requests_statuschange WHERE help_request_id = %(request)s AND at >= %(since)s
+_SAID = Prepared("""
+SELECT id, status::text, at FROM help_requests_statuschange WHERE help_request_id = %(request)s AND at >= %(since)s
 UNION ALL
 SELECT id, 'thanks', at FROM inbox_thanks WHERE help_request_id = %(request)s AND helper_id = %(helper)s AND at >= %(since)s
 ORDER BY at, id
-"""
+""")
 
 
 def open_thread_with_site_words(
