@@ -265,7 +265,7 @@ MIDDLEWARE = [
     "carecollective.web.middleware.SpeculativeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "carecollective.web.middleware.PolicyMiddleware",
     "carecollective.web.middleware.PrivacyHeadersMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "corsheaders.middleware.CorsMiddleware",

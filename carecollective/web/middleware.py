@@ -3,10 +3,13 @@ import threading
 import time
 from collections.abc import Callable
 
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
+from django.utils.functional import cached_property
 
 from carecollective.core.errors import DatabaseAway, MethodNotAllowed
 from carecollective.observability import request_ids
@@ -122,6 +125,21 @@ class ReservedThreadsMiddleware(Middleware):
         finally:
             self._last_progress = time.monotonic()
             self._free.release()
+
+
+class PolicyMiddleware(CSPMiddleware):
+    """Set the Content-Security-Policy of the settings. django-csp would build it anew for each answer, with a nonce."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Nothing: no page uses a nonce."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        response[HEADER] = self._header
+        return response
+
+    @cached_property
+    def _header(self) -> str:
+        return str(super().process_response(HttpRequest(), HttpResponse())[HEADER])
 
 
 class PrivacyHeadersMiddleware(Middleware):
