@@ -1,8 +1,11 @@
 """Logs as one JSON object a line, with the request's id, without what members wrote or signed in with."""
 
+import json
+import logging
 import re
 import traceback
 from collections.abc import Iterator, MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -120,6 +123,37 @@ PROCESSORS: list[Any] = [
 ]
 
 
+class FinishedLine(str):
+    """A line as it is printed."""
+
+    __slots__ = ()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
+
+def write_line(logger: logging.Logger, level: int, event: str, **fields: Any) -> None:
+    """Log a line of ids, numbers and words of ours: there is nothing to scrub. A field that is None is left out.
+
+    Each request writes one: it costs a tenth of what a line with scrubbing does.
+    """
+    if not logger.isEnabledFor(level):
+        return
+    entry = {
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "log_level": _LEVELS[level],
+        "event": event,
+        "request_id": request_ids.current() or None,
+        **fields,
+        "logger": logger.name,
+    }
+    line = _encode({name: value for name, value in put_in_order(logger, "", entry).items() if value is not None})
+    logger.handle(logger.makeRecord(logger.name, level, "", 0, FinishedLine(line), (), None))
+
+
+_LEVELS = {logging.INFO: "info", logging.WARNING: "warn", logging.ERROR: "error"}
+
+
 class JsonFormatter(structlog.stdlib.ProcessorFormatter):
     """Render records of the standard library and of structlog in the same way."""
 
@@ -133,6 +167,9 @@ class JsonFormatter(structlog.stdlib.ProcessorFormatter):
             # A traceback that a record carries as text is unscrubbed.
             keep_exc_info=False,
         )
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.msg if type(record.msg) is FinishedLine else super().format(record)
 
 
 def configuration() -> dict[str, Any]:

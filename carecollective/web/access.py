@@ -1,11 +1,15 @@
 """The access log and its counters, by route. They hold no address, query, body or member."""
 
-import structlog
+import logging
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-lines = structlog.stdlib.get_logger("carecollective.access")
+from carecollective.observability.logging import scrub, write_line
+
+lines = logging.getLogger("carecollective.access")
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "other"
@@ -48,14 +52,16 @@ def record_answer(request: HttpRequest, status: int, seconds: float) -> None:
     count_answer(method, route, status, seconds)
     if status == 200 and route in LOGGED_ON_FAILURE:
         return
-    more = {"reason": getattr(request, REASON)} if hasattr(request, REASON) else {}
-    lines.info(
+    reason: Any = getattr(request, REASON, None)
+    write_line(
+        lines,
+        logging.INFO,
         "request",
         method=method if method in METHODS else OTHER_METHOD,
         route=route,
         status=status,
         duration_ms=round(seconds * 1000, 1),
-        **more,
+        reason=scrub(str(reason)) if reason is not None else None,
     )
 
 

@@ -16,13 +16,13 @@ from contextvars import ContextVar
 from uuid import UUID
 
 import psycopg
-import structlog
 from django.conf import settings
 from django.db import connection
 
 from carecollective.core.database import Member
 from carecollective.messaging.errors import ConversationExists
 from carecollective.observability import request_ids, sentry
+from carecollective.observability.logging import write_line
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.process_thread import ProcessThread
@@ -34,7 +34,7 @@ from rollout.telemetry.writer import BATCH, MOST_WAITING, EventWriter, insert, w
 FLUSH_AT_EXIT = 2.0
 _COUNTED = "_counted_as_event"
 logger = logging.getLogger(__name__)
-lines = structlog.stdlib.get_logger("rollout.telemetry.events")
+lines = logging.getLogger("rollout.telemetry.events")
 
 
 _writer = ProcessThread(EventWriter)
@@ -175,23 +175,22 @@ def _end(event: Event, error: BaseException | None, *, seconds: float = 0.0) -> 
     return event
 
 
-_PRINTERS = {Outcome.SUCCESS: lines.info, Outcome.REFUSED: lines.warning, Outcome.FAILED: lines.error}
+_LEVELS = {Outcome.SUCCESS: logging.INFO, Outcome.REFUSED: logging.WARNING, Outcome.FAILED: logging.ERROR}
 
 
 def _print_line(event: Event) -> None:
-    ids = {
-        "user_id": event.user_id,
-        "conversation_id": event.conversation_id,
-        "help_request_id": event.help_request_id,
-    }
-    _PRINTERS[event.outcome](
+    write_line(
+        lines,
+        _LEVELS[event.outcome],
         event.event,
         service=event.service,
         method=event.method.value,
+        error_code=event.error_code,
         request_id=event.request_id,
+        user_id=event.user_id,
+        conversation_id=event.conversation_id,
         duration_ms=round(event.duration_ms),
-        **{name: str(value) for name, value in ids.items() if value},
-        **({"error_code": event.error_code} if event.error_code else {}),
-        **({"version": event.version.value} if event.version else {}),
-        **({"stage": event.stage} if event.stage else {}),
+        help_request_id=event.help_request_id,
+        version=event.version.value if event.version else None,
+        stage=event.stage,
     )
