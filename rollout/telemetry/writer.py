@@ -21,26 +21,32 @@ logger = logging.getLogger(__name__)
 APPLICATION_NAME = "carecollective-events"
 MOST_WAITING = 10_000
 BATCH = 500
+# So long the first event of a batch waits for more: writing each for itself cost a tenth of a send.
+GATHER_SECONDS = 0.25
 RETRY_FIRST, RETRY_LAST = 0.1, 2.0
 # On a locked table the writer gives up soon and tries again, so that nobody queues behind it.
 LIMITS = f"SET lock_timeout = '500ms'; SET statement_timeout = '{STATEMENT_TIMEOUT_MS}ms'"
 
-_COLUMNS = (
-    "key, service, method, event, log_level, error_code, version, stage, duration_ms, request_id, user_id, conversation_id,"
-    " help_request_id, connection_error, timestamp"
-)
-_STAGE = "COALESCE(%s, (SELECT stage FROM public.rollout_state), 'disabled')"
-_AGE = "clock_timestamp() - make_interval(secs => %s)"
-INSERT = (
-    f"INSERT INTO public.application_logs ({_COLUMNS})"  # noqa: S608 (names of ours)
-    f" VALUES (%s, %s, %s, %s, %s, %s, %s, {_STAGE}, %s, %s, %s, %s, %s, %s, {_AGE}) ON CONFLICT (key) DO NOTHING"
-)
+# One statement for all of them, of which PostgreSQL reads arrays. Events one by one cost five times as much on both sides.
+_COLUMNS = {
+    "key": "uuid", "service": "text", "method": "text", "event": "text", "log_level": "text", "error_code": "text",
+    "version": "text", "stage": "text", "duration_ms": "float8", "request_id": "text", "user_id": "uuid",
+    "conversation_id": "uuid", "help_request_id": "uuid", "connection_error": "bool",
+}  # fmt: skip
+_STAGE = "coalesce(stage, (SELECT stage FROM public.rollout_state), 'disabled')"
+INSERT = f"""
+INSERT INTO public.application_logs ({", ".join(_COLUMNS)}, timestamp)
+SELECT {", ".join(_STAGE if column == "stage" else column for column in _COLUMNS)},
+       clock_timestamp() - make_interval(secs => age)
+FROM unnest({", ".join(f"%s::{kind}[]" for kind in _COLUMNS.values())}, %s::float8[]) AS waiting ({", ".join(_COLUMNS)}, age)
+ON CONFLICT (key) DO NOTHING
+"""  # noqa: S608 -- our own text
 
 
 def insert(cursor: Any, events: Sequence[Event]) -> None:
     """Write the events with a cursor of Django's or psycopg's, each at the database's clock set back by its age."""
     now = time.monotonic()
-    cursor.executemany(INSERT, [_row(event, now) for event in events])
+    cursor.execute(INSERT, [list(column) for column in zip(*(_row(event, now) for event in events), strict=True)])
 
 
 def _row(event: Event, now: float) -> tuple[Any, ...]:
@@ -71,7 +77,7 @@ def write_now(events: Sequence[Event]) -> None:
 
 
 class EventWriter(threading.Thread):
-    """Writes the waiting events, oldest first, through any outage; drops the oldest beyond 10,000."""
+    """Writes the waiting events in batches, oldest first, through any outage; drops the oldest beyond 10,000."""
 
     def __init__(self) -> None:
         super().__init__(name="rollout-events", daemon=True)
@@ -79,7 +85,7 @@ class EventWriter(threading.Thread):
         self._waiting: deque[Event] = deque()
         self._changed = threading.Condition()
         self._pause, self._reported = RETRY_FIRST, False
-        self._stopping = False
+        self._stopping = self._hurries = False
 
     @property
     def waiting(self) -> int:
@@ -92,13 +98,19 @@ class EventWriter(threading.Thread):
             while len(self._waiting) > MOST_WAITING:
                 self._waiting.popleft()
                 self.dropped += 1
-            self._changed.notify_all()
-        counters.observe_spool(waiting=len(self._waiting), dropped=self.dropped)
+            # Between these the writer would wake up for nothing.
+            if len(self._waiting) in (1, BATCH):
+                self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until everything is written; return False if that takes longer."""
+        """Write everything now; return False if that takes longer."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._waiting, timeout)
+            self._hurries = True
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: not self._waiting, timeout)
+            finally:
+                self._hurries = False
 
     def stop(self) -> None:
         """End the thread; events that still wait are lost."""
@@ -129,8 +141,7 @@ class EventWriter(threading.Thread):
 
     def _write(self, connection: "psycopg.Connection[Any]", batch: list[Event]) -> None:
         try:
-            with connection.transaction():
-                insert(connection.cursor(), batch)
+            insert(connection.cursor(), batch)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # A row that the table never accepts must not hold up the others.
             if len(batch) > 1:
@@ -143,7 +154,13 @@ class EventWriter(threading.Thread):
     def _next_batch(self) -> list[Event]:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
-            return [] if self._stopping else list(islice(self._waiting, BATCH))
+            self._changed.wait_for(self._is_time, GATHER_SECONDS)
+            batch = [] if self._stopping else list(islice(self._waiting, BATCH))
+        self._observe()
+        return batch
+
+    def _is_time(self) -> bool:
+        return self._hurries or self._stopping or len(self._waiting) >= BATCH
 
     def _forget(self, batch: list[Event]) -> None:
         # The oldest of the batch may have been given up in the meantime.
@@ -152,11 +169,15 @@ class EventWriter(threading.Thread):
             while self._waiting and self._waiting[0].key in written:
                 self._waiting.popleft()
             self._changed.notify_all()
+        self._observe()
+
+    def _observe(self) -> None:
         counters.observe_spool(waiting=len(self._waiting), dropped=self.dropped)
 
     def _wait_after(self, error: Exception) -> None:
         if not self._reported:  # an outage is one line, not one a second
             logger.warning("Events cannot be written and wait (%s, %s).", type(error).__name__, self.waiting)
         self._reported = True
+        self._observe()
         time.sleep(self._pause)
         self._pause = min(self._pause * 2, RETRY_LAST)
