@@ -1,10 +1,16 @@
+"""The JSON of the API: what is taken, and how answers are written."""
+
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import IO, Any
+from uuid import UUID
 
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
+from rest_framework.renderers import JSONRenderer
+from rest_framework.utils.encoders import JSONEncoder
 
 MAX_DEPTH = 20
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -23,6 +29,22 @@ class StrictJSONParser(JSONParser):
             return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise ParseError from error
+
+
+class AnswerEncoder(JSONEncoder):
+    """The framework's encoder, which asks for most other types first: answers hold mostly these two."""
+
+    def default(self, obj: Any) -> Any:
+        kind = type(obj)
+        if kind is UUID:
+            return str(obj)
+        if kind is datetime and obj.tzinfo is UTC:
+            return f"{obj.isoformat()[:-6]}Z"
+        return super().default(obj)
+
+
+class AnswerRenderer(JSONRenderer):
+    encoder_class = AnswerEncoder
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
