@@ -48,6 +48,7 @@ secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
 # The application writes the access log, without query strings and addresses of members.
 accesslog = None
+logger_class = "carecollective.serving.gunicorn_worker.ErrorLogger"
 errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
 logconfig_dict = gunicorn_configuration()

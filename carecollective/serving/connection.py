@@ -3,6 +3,7 @@
 import errno
 import select
 import socket
+import threading
 import time
 from enum import Enum
 from ipaddress import ip_address, ip_network
@@ -82,6 +83,10 @@ class Connection:
         # When the state began and when it must end, on the monotonic clock.
         self.since = self.deadline = time.monotonic()
         self.is_timed_as_body = False
+        # The events that the poller waits for; 0 while it does not know the connection. With the lock, the main loop and the
+        # thread that serves agree on who goes on with it.
+        self.polled = 0
+        self.lock = threading.Lock()
 
     @property
     def caller(self) -> str:
@@ -98,8 +103,10 @@ class Connection:
 
     def enter(self, state: State, seconds: float) -> None:
         """Begin a state that lasts at most `seconds`."""
-        self.state, self.since = state, time.monotonic()
+        self.since = time.monotonic()
         self.deadline = self.since + seconds
+        # Last: the main loop may look at any moment.
+        self.state = state
 
 
 def seconds_to_send(size: int) -> float:

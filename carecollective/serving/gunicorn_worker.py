@@ -10,12 +10,13 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
+from gunicorn.glogging import Logger
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -34,18 +35,24 @@ from carecollective.web.server_limits import (
 
 READ_BYTES = 64 * 1024
 SWEEP_SECONDS = 0.5
+NOTIFY_SECONDS = 1.0
 LIVE_PATH = "/api/health/live"
 CHECK_EACH_BYTES = 4 * 1024 * 1024
 
 
+class ErrorLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's logger without an access log, for which it would collect words at each request. The application writes one."""
+
+    access_log_enabled = False
+
+
 class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Reads requests and sends answers in the main loop, and serves in threads."""
+    """Reads requests in the main loop and serves in threads; the main loop sends what a client does not take at once."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The connections that are not in a thread, each registered with the poller.
-        self._waiting: set[Connection] = set()
-        self._sweep_at = 0.0
+        self._open: set[Connection] = set()
+        self._sweep_at = self._notify_at = 0.0
         self._added = 0
         self._refusals: RefusalWriter
 
@@ -62,6 +69,13 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             announce_ready(of=self.cfg.workers)
         else:
             self.log.error("%s is answered %s", LIVE_PATH, status)
+
+    def notify(self) -> None:
+        """Tell the master that the main loop runs, once a second. gunicorn would at each event: a tenth of a request's CPU."""
+        now = time.monotonic()
+        if now >= self._notify_at:
+            self._notify_at = now + NOTIFY_SECONDS
+            super().notify()
 
     # Reading
 
@@ -81,6 +95,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self.nr_conns += 1
         connection = Connection(self.cfg, sock, client, listener.getsockname())
         connection.enter(State.READING, HEAD_SECONDS)
+        self._open.add(connection)
         self._wait(connection, selectors.EVENT_READ)
         # Make room for the next one: at the limit, the main loop stops accepting.
         if self.nr_conns >= self.worker_connections:
@@ -92,6 +107,14 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             return
         try:
             match connection.state:
+                case State.SERVING:
+                    with connection.lock:
+                        is_served = connection.state is not State.SERVING
+                        if not is_served:
+                            # The client sends more, or has gone: that is read after the answer.
+                            self._stop_polling(connection)
+                    if is_served:
+                        self._read(connection)
                 case State.READING:
                     self._read(connection)
                 case State.SENDING:
@@ -134,7 +157,6 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             return
         if connection.request is not None:
             connection.state = State.SERVING
-            self._stop_waiting(connection)
             self.enqueue_req(connection)
             return
         if reader.head is not None and not connection.is_timed_as_body:
@@ -146,8 +168,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def enqueue_req(self, conn: Connection) -> None:
         """Give a request to a thread. Monitors have threads of their own."""
         pool = self._for_monitors if conn.request.path in FOR_MONITORS else self.tpool
-        future = pool.submit(self.handle, conn)
-        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+        pool.submit(self.handle, conn).add_done_callback(partial(self._on_served, conn))
 
     # In a thread
 
@@ -163,10 +184,29 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
             conn.sock.unsent.clear()
             return False
 
+    def _on_served(self, connection: Connection, done: "Future[bool]") -> None:
+        """Send the answer and wait for the next request, if nothing is in the way; the main loop need not wake up for that."""
+        if not self._finishes_at_once(connection, done):
+            self.method_queue.defer(self.finish_request, connection, done)
+
+    def _finishes_at_once(self, connection: Connection, done: "Future[bool]") -> bool:
+        if done.exception() or not done.result() or connection.reader.has_begun:
+            return False
+        try:
+            if not connection.sock.flush():
+                return False
+        except OSError:
+            return False
+        with connection.lock:
+            if connection.polled:
+                connection.request, connection.is_timed_as_body = None, False
+                connection.enter(State.READING, self._idle_seconds())
+            return bool(connection.polled)
+
     # Sending
 
     def finish_request(self, conn: Connection, fs: Future[bool]) -> None:
-        """Send the answer that a thread has written. Called in the main loop."""
+        """Send what is left of the answer that a thread has written. Called in the main loop."""
         try:
             conn.stays_open = fs.result()
         except Exception:
@@ -202,7 +242,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def _send(self, connection: Connection) -> None:
         if not connection.sock.flush():
-            is_new = connection not in self._waiting
+            is_new = connection.polled != selectors.EVENT_WRITE
             self._wait(connection, selectors.EVENT_WRITE)
             if is_new:
                 self._bound_memory(len(connection.sock.unsent))
@@ -230,32 +270,39 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         def call(_fileobj: Any) -> None:
             self._on_event(connection)
 
-        if connection in self._waiting:
-            self.poller.modify(connection.socket, events, call)
-        else:
+        if not connection.polled:
             self.poller.register(connection.socket, events, call)
-            self._waiting.add(connection)
+        elif connection.polled != events:
+            self.poller.modify(connection.socket, events, call)
+        connection.polled = events
 
-    def _stop_waiting(self, connection: Connection) -> None:
-        if connection in self._waiting:
-            self._waiting.remove(connection)
+    def _stop_polling(self, connection: Connection) -> None:
+        if connection.polled:
+            connection.polled = 0
             self.poller.unregister(connection.socket)
+
+    @property
+    def _at_rest(self) -> list[Connection]:
+        """The connections that are in no thread."""
+        return [connection for connection in self._open if connection.state is not State.SERVING]
 
     def _close(self, connection: Connection) -> None:
         if connection.socket.fileno() < 0:
             return
-        self._stop_waiting(connection)
+        self._stop_polling(connection)
+        self._open.discard(connection)
         connection.socket.close()
         self.nr_conns -= 1
 
     def _shed(self, weight: Callable[[Connection], int] = lambda _connection: 1) -> None:
         """Close the oldest waiting connection of the client address with the highest total weight."""
         weights: Counter[str] = Counter()
-        for connection in self._waiting:
+        waiting = self._at_rest
+        for connection in waiting:
             weights[connection.caller] += weight(connection)
         if weights:
             ((heaviest, _weight),) = weights.most_common(1)
-            theirs = (one for one in self._waiting if one.caller == heaviest and weight(one))
+            theirs = (one for one in waiting if one.caller == heaviest and weight(one))
             self._close(min(theirs, key=lambda one: one.since))
 
     def _bound_memory(self, added: int) -> None:
@@ -263,18 +310,18 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self._added += added
         if self._added > CHECK_EACH_BYTES:
             self._added = 0
-            while sum(connection.buffered for connection in self._waiting) > BUFFERED_BYTES:
+            while sum(connection.buffered for connection in self._at_rest) > BUFFERED_BYTES:
                 self._shed(lambda connection: connection.buffered)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close connections past their deadline; with `force`, all. gunicorn calls this in each turn of its loop."""
         now = time.monotonic()
         if force:
-            for connection in list(self._waiting):
+            for connection in self._at_rest:
                 self._close(connection)
         elif now >= self._sweep_at:
             self._sweep_at = now + SWEEP_SECONDS
-            for connection in list(self._overdue(now)):
+            for connection in self._overdue(now):
                 if connection.state is State.READING and connection.reader.has_begun:
                     self._refuse(connection, RequestTimeout(), begin=connection.reader.begin)
                 else:
@@ -283,11 +330,11 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
     def murder_pending(self) -> None:
         """Nothing: gunicorn's list of pending connections stays empty here."""
 
-    def _overdue(self, now: float) -> Iterator[Connection]:
-        return (connection for connection in self._waiting if connection.deadline <= now)
+    def _overdue(self, now: float) -> list[Connection]:
+        return [connection for connection in self._at_rest if connection.deadline <= now]
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Close idle connections while the worker stops. Requests that have begun are still answered."""
-        for connection in self._waiting:
+        for connection in self._at_rest:
             if connection.state is State.READING and not connection.reader.has_begun:
                 connection.deadline = min(connection.deadline, deadline)
