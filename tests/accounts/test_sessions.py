@@ -7,8 +7,9 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from carecollective.accounts.models import MemberSession
-from carecollective.accounts.sign_in.sessions import device_name, list_sessions
+from carecollective.accounts.authentication import LimitedBackend
+from carecollective.accounts.models import MemberSession, User
+from carecollective.accounts.sign_in.sessions import SessionStore, device_name, list_sessions
 from carecollective.accounts.sign_in.tokens import sign_out_everywhere
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
@@ -148,3 +149,18 @@ def test_a_session_of_the_release_before_goes_on_and_is_listed(ada):
 )
 def test_a_device_has_a_coarse_name_of_our_words(user_agent, name):
     assert device_name(user_agent) == name
+
+
+def test_a_session_and_its_member_are_read_as_the_orm_reads_them(ada):
+    key, reader = row_of(sign_in()).session_key, User.objects.get(pk=ada.pk)
+    for found, wanted in (
+        (SessionStore(key)._get_session_from_db(), MemberSession.objects.get(session_key=key)),
+        (LimitedBackend().get_user(reader.pk), User.objects.get(pk=reader.pk)),
+    ):
+        # Reading each column loads those that the statement leaves out.
+        columns = [column.attname for column in wanted._meta.concrete_fields]
+        assert [getattr(found, name) for name in columns] == [getattr(wanted, name) for name in columns]
+    MemberSession.objects.filter(session_key=key).update(expire_date=timezone.now())
+    assert SessionStore(key).load() == {}
+    User.objects.filter(pk=reader.pk).update(is_active=False)
+    assert LimitedBackend().get_user(reader.pk) is None
