@@ -194,24 +194,20 @@ def _started(helper: str) -> Iterator[str]:
     conversation = "md5('started:' || :number::text)::uuid"
     yield sql.ENTER + ";"
     yield sql.STAGE + ";"
-    yield filled(sql.LOCK_REQUEST, (request,)) + r" \gset"
-    yield filled(sql.STANDING, (owner,)) + ";"
+    yield filled(sql.LOCK_REQUEST, {"help_request": request}) + r" \gset"
     yield filled(sql.PAIR, {"help_request": request, "helper": helper}) + ";"
-    opened = {"id": conversation, "help_request": request, "requester": owner, "helper": helper}
-    yield filled(sql.OPEN_CONVERSATION, {**opened, "initial_message": f"'{WORDS}'"}) + ";"
-    yield _noted(sql.OFFER, helper, owner, conversation)
+    opened = {"help_request": request, "requester": owner, "helper": helper, "initial_message": f"'{WORDS}'"}
+    yield filled(sql.OPEN_AND_NOTE, opened | _noted(sql.OFFER, helper, owner, conversation)) + ";"
 
 
 def _sent(helper: str) -> Iterator[str]:
     conversation, other = "md5('conversation:' || :number::text)::uuid", ":requester_id::uuid"
-    yield filled(sql.LOCK_CONVERSATION, {"conversation": conversation, "member": helper}) + r" \gset"
-    yield filled(sql.STANDING, (other,)) + ";"
-    new = {"id": "gen_random_uuid()", "conversation": conversation, "sender": helper, "content": f"'{WORDS}'"}
-    yield filled(sql.SEND_MESSAGE, new) + ";"
-    yield _noted(sql.MESSAGE, helper, other, conversation)
+    yield filled(sql.LOCK_AND_STANDING, {"conversation": conversation, "member": helper}) + r" \gset"
+    new = {"id": "gen_random_uuid()", "sender": helper, "content": f"'{WORDS}'"}
+    yield filled(sql.SEND_AND_NOTE, new | _noted(sql.MESSAGE, helper, other, conversation)) + ";"
 
 
-def _noted(use: sql.Use, member: str, recipient: str, conversation: str) -> str:
+def _noted(use: sql.Use, member: str, recipient: str, conversation: str) -> dict[str, str]:
     used = {"who": f"{member}::text", "what": f"'{use.action}'", "times": "1000", "span": f"'{use.span}'"}
-    note = {"id": "gen_random_uuid()", "recipient": recipient, "conversation": conversation, "version": "'v2'"}
-    return filled(sql.COUNT_AND_NOTE, {**used, **note, "of_client": "false", "kind": f"'{use.kind}'"}) + ";"
+    note = {"note": "gen_random_uuid()", "recipient": recipient, "conversation": conversation, "version": "'v2'"}
+    return {**used, **note, "of_client": "false", "kind": f"'{use.kind}'"}

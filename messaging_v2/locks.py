@@ -6,8 +6,9 @@ from django.db import DEFAULT_DB_ALIAS
 
 from carecollective.core.database import Member, fetch_one
 from carecollective.messaging.errors import ConversationNotFound
+from carecollective.safety.selectors import Standing
 from messaging_v2.models import Conversation
-from messaging_v2.statements import CONVERSATION_COLUMNS, LOCK_CONVERSATION
+from messaging_v2.statements import CONVERSATION_COLUMNS, LOCK_AND_STANDING, LOCK_CONVERSATION
 
 
 def lock_conversation(pk: UUID, *, member: Member) -> Conversation:
@@ -19,3 +20,15 @@ def lock_conversation(pk: UUID, *, member: Member) -> Conversation:
     if row is None:
         raise ConversationNotFound
     return Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, row)
+
+
+def lock_and_read_standing(pk: UUID, *, member: Member) -> tuple[Conversation, Standing]:
+    """Hold the conversation still as `lock_conversation` does, and tell how the member and the other stand.
+
+    Raises ConversationNotFound.
+    """
+    row = fetch_one(LOCK_AND_STANDING, {"conversation": pk, "member": member.pk})
+    if row is None:
+        raise ConversationNotFound
+    width = len(CONVERSATION_COLUMNS)
+    return Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, row[:width]), Standing(*row[width:])

@@ -10,6 +10,7 @@ from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
 from carecollective.core.database import ClockTimestamp, acting_as, fetch_one
 from carecollective.core.errors import ActingAsAnother
+from carecollective.core.rate_limits import Quota, quota_of
 from carecollective.core.text import normalise_message
 from carecollective.messaging.errors import (
     ClosedByAnother,
@@ -18,22 +19,30 @@ from carecollective.messaging.errors import (
     IdempotencyConflict,
 )
 from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
+from carecollective.messaging.statements import News
 from carecollective.safety.models import Closing
-from carecollective.safety.selectors import read_standing
-from messaging_v2.locks import lock_conversation
+from messaging_v2.locks import lock_and_read_standing, lock_conversation
 from messaging_v2.models import Conversation, ConversationStatus, Message
 from messaging_v2.selectors import ConversationThread, conversation_of_pair, read_conversation
-from messaging_v2.statements import MESSAGE_COLUMNS, OPEN_CONVERSATION, SEND_MESSAGE, SENT_BEFORE
+from messaging_v2.statements import (
+    MESSAGE_COLUMNS,
+    OPEN_AND_NOTE,
+    OPEN_CONVERSATION,
+    SEND_AND_NOTE,
+    SEND_MESSAGE,
+    SENT_BEFORE,
+)
 
 VERSION = "v2"
 
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """A stored message, and whether this very call stored it."""
+    """A stored message, whether this very call stored it, and what is left of the limit that it was counted by."""
 
     message: Message
     is_new: bool
+    quota: Quota | None = None
 
 
 def refuse_standing_v2(helper: User, help_request_id: UUID) -> None:
@@ -57,6 +66,27 @@ def create_conversation_atomic(
     """
     if helper_id != actor.pk:
         raise ActingAsAnother
+    conversation, _quota = open_conversation(
+        actor=actor,
+        help_request_id=help_request_id,
+        initial_message=initial_message,
+        refuse_standing=refuse_standing,
+    )
+    return conversation
+
+
+def open_conversation(
+    *,
+    actor: User,
+    help_request_id: UUID,
+    initial_message: Any,
+    refuse_standing: RefuseStanding,
+    news: News | None = None,
+) -> tuple[Conversation, Quota | None]:
+    """Open a conversation as `create_conversation_atomic` does; with `news`, count it and note it for the owner.
+
+    Returns the conversation and what is left of the limit. Raises what `lock_and_check_offer` raises; then RateLimitExceeded.
+    """
     with acting_as(actor):
         request, text = lock_and_check_offer(
             helper=actor,
@@ -67,40 +97,49 @@ def create_conversation_atomic(
         conversation = Conversation(
             help_request=request, requester_id=request.user_id, helper=actor, initial_message=text
         )
-        return _insert(conversation)
+        return conversation, _insert(conversation, news)
 
 
 def send_message_v2(
-    *, actor: User, conversation_id: UUID, sender_id: UUID, content: Any, message_id: UUID | None = None
+    *,
+    actor: User,
+    conversation_id: UUID,
+    sender_id: UUID,
+    content: Any,
+    message_id: UUID | None = None,
+    news: News | None = None,
 ) -> SentMessage:
     """Add a message to an active conversation; with the caller's `message_id`, once however often it is called.
 
-    Raises ActingAsAnother unless the actor is the sender; ConversationNotFound; NotApproved; ValidationRefused naming
-    `content`; IdempotencyConflict when the id names another message; ConversationInactive, also where one of the two
-    has blocked the other or the other is no member any more; Restricted; DailyLimitReached.
+    With `news`, a new message is counted, and noted for the other. Raises ActingAsAnother unless the actor is the sender;
+    ConversationNotFound; NotApproved; ValidationRefused naming `content`; IdempotencyConflict when the id names another message;
+    ConversationInactive, also where one of the two has blocked the other or the other is no member any more; Restricted;
+    DailyLimitReached; RateLimitExceeded.
     """
     if sender_id != actor.pk:
         raise ActingAsAnother
     with acting_as(actor):
-        conversation = lock_conversation(conversation_id, member=actor)
+        conversation, standing = lock_and_read_standing(conversation_id, member=actor)
         require_approved(actor)
         text = normalise_message(content, field="content")
         if message_id is not None:
             sent_before = _message(fetch_one(SENT_BEFORE, {"message": message_id}), conversation)
             if sent_before is not None:
                 return SentMessage(_same_message(sent_before, conversation, actor, text), is_new=False)
-        standing = read_standing(
-            conversation.helper_id if conversation.requester_id == actor.pk else conversation.requester_id
-        )
         if conversation.status != ConversationStatus.ACTIVE or standing.is_apart:
             raise ConversationInactive
         standing.require_may_write()
         new = {"id": message_id or uuid4(), "conversation": conversation.pk, "sender": actor.pk, "content": text}
-        message = _message(fetch_one(SEND_MESSAGE, new), conversation)
-        if message is None:
+        if news is None:
+            row = fetch_one(SEND_MESSAGE, new)
+        else:
+            row = fetch_one(SEND_AND_NOTE, new | _values(news, conversation, member=actor))
+        message = _message(row, conversation)
+        if row is None or message is None:
             # The id names a message that this member may not see.
             raise IdempotencyConflict
-        return SentMessage(message, is_new=True)
+        quota = quota_of(news.limit, row[len(MESSAGE_COLUMNS) :]) if news else None
+        return SentMessage(message, is_new=True, quota=quota)
 
 
 def get_conversation_v2(
@@ -130,24 +169,32 @@ def set_status(*, actor: User, conversation_id: UUID, status: ConversationStatus
             Conversation.objects.filter(pk=conversation.pk).update(status=status, updated_at=ClockTimestamp())
 
 
-def _insert(conversation: Conversation) -> Conversation:
-    row: Any = fetch_one(
-        OPEN_CONVERSATION,
-        {
-            "id": conversation.pk,
-            "help_request": conversation.help_request_id,
-            "requester": conversation.requester_id,
-            "helper": conversation.helper_id,
-            "initial_message": conversation.initial_message,
-        },
-    )
-    conversation.status, conversation.created_at, conversation.updated_at = row
+def _insert(conversation: Conversation, news: News | None) -> Quota | None:
+    new = {
+        "conversation": conversation.pk,
+        "help_request": conversation.help_request_id,
+        "requester": conversation.requester_id,
+        "helper": conversation.helper_id,
+        "initial_message": conversation.initial_message,
+    }
+    row: Any
+    if news is None:
+        row = fetch_one(OPEN_CONVERSATION, new)
+    else:
+        row = fetch_one(OPEN_AND_NOTE, new | _values(news, conversation, member=conversation.helper))
+    conversation.status, conversation.created_at, conversation.updated_at, *counted = row
     conversation._state.adding = False
-    return conversation
+    return quota_of(news.limit, counted) if news else None
+
+
+def _values(news: News, conversation: Conversation, *, member: User) -> dict[str, Any]:
+    """Return the values of the news that the other member of the conversation gets."""
+    other = conversation.helper_id if conversation.requester_id == member.pk else conversation.requester_id
+    return news.values(member=member, recipient_id=other, conversation_id=conversation.pk, version=VERSION)
 
 
 def _message(row: tuple[Any, ...] | None, conversation: Conversation) -> Message | None:
-    message = Message.from_db(DEFAULT_DB_ALIAS, MESSAGE_COLUMNS, row) if row else None
+    message = Message.from_db(DEFAULT_DB_ALIAS, MESSAGE_COLUMNS, row[: len(MESSAGE_COLUMNS)]) if row else None
     if message is not None and message.conversation_id == conversation.pk:
         message.conversation = conversation
     return message

@@ -3,7 +3,9 @@
 An ORM query costs 0.4 to 1.7 ms of CPU, one of these about 0.1 ms. `tests/messaging/test_statements.py` holds the answers equal.
 """
 
+from carecollective.messaging.statements import COUNT_AND_NOTE, COUNTED
 from carecollective.postgres.backend.prepared import Prepared
+from carecollective.safety.statements import STANDING_COLUMNS
 
 CONVERSATION_COLUMNS = (
     "id", "help_request_id", "requester_id", "helper_id", "initial_message", "status", "created_at", "updated_at",
@@ -17,12 +19,26 @@ FROM conversations_v2 c WHERE c.id = %(conversation)s AND %(member)s IN (c.reque
 FOR NO KEY UPDATE
 """)
 
+# The same with how the member and the other stand: one round trip less for each send. The lock is held before the function is
+# called.
+LOCK_AND_STANDING = Prepared(f"""
+SELECT c.*, {STANDING_COLUMNS}
+FROM ({LOCK_CONVERSATION}) c CROSS JOIN LATERAL public.safety_standing(
+  CASE WHEN c.requester_id = %(member)s THEN c.helper_id ELSE c.requester_id END) standing
+""")  # noqa: S608 -- our own text
+
 # Instead of `Conversation.objects.create(help_request=…, requester_id=…, helper=…, initial_message=…)`.
-OPEN_CONVERSATION = Prepared("""
+_OPEN = """
 INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message)
-VALUES (%(id)s, %(help_request)s, %(requester)s, %(helper)s, %(initial_message)s)
+VALUES (%(conversation)s, %(help_request)s, %(requester)s, %(helper)s, %(initial_message)s)
 RETURNING status::text, created_at, updated_at
-""")
+"""
+OPEN_CONVERSATION = Prepared(_OPEN)
+# The same, counted and noted: one round trip less, and 1 ms of CPU.
+OPEN_AND_NOTE = Prepared(f"""
+WITH opened AS ({_OPEN}), {COUNT_AND_NOTE.format(only="opened CROSS JOIN LATERAL")}
+SELECT opened.*, {COUNTED} FROM opened CROSS JOIN counted
+""")  # noqa: S608 -- our own text
 
 # Instead of `Message.objects.filter(pk=…).first()`.
 SENT_BEFORE = Prepared("""
@@ -31,7 +47,7 @@ SELECT id, conversation_id, sender_id, content::text, created_at, updated_at FRO
 
 # Instead of `Message.objects.create(…)` in a savepoint, and `Conversation.objects.filter(pk=…).update(updated_at=…)`. No row
 # comes back where the id names a message already.
-SEND_MESSAGE = Prepared("""
+_SEND = """
 WITH sent AS (
   INSERT INTO messages_v2 (id, conversation_id, sender_id, content)
   VALUES (%(id)s, %(conversation)s, %(sender)s, %(content)s)
@@ -39,9 +55,13 @@ WITH sent AS (
   RETURNING id, conversation_id, sender_id, content::text, created_at, updated_at
 ), touched AS (
   UPDATE conversations_v2 c SET updated_at = sent.created_at FROM sent WHERE c.id = sent.conversation_id
-)
-SELECT * FROM sent
-""")
+)"""
+SEND_MESSAGE = Prepared(f"{_SEND} SELECT * FROM sent")  # noqa: S608 -- our own text
+# The same, counted and noted where a row was written.
+SEND_AND_NOTE = Prepared(f"""
+{_SEND}, {COUNT_AND_NOTE.format(only="sent CROSS JOIN LATERAL")}
+SELECT sent.*, {COUNTED} FROM sent CROSS JOIN counted
+""")  # noqa: S608 -- our own text
 
 # A page of messages as arrays, one for each column: one row holds a conversation and all of them.
 _SAID = """(

@@ -84,37 +84,33 @@ def _answer_member(environ: Environ, reader: UUID) -> Answer:
 
 def _start(helper: UUID, request_id: UUID, words: str) -> dict[str, Any]:
     _run(f"{sql.ENTER};{sql.STAGE}")
-    request = _first(sql.LOCK_REQUEST, (request_id,))
+    request = _first(sql.LOCK_REQUEST, {"help_request": request_id})
     if request[6] not in ("open", "in_progress"):
         raise Refused("404 Not Found", answers.NOT_FOUND)
     owner = request[1]
-    _ask(sql.STANDING, (owner,))
     if _ask(sql.PAIR, {"help_request": request_id, "helper": helper}):
         raise Refused("409 Conflict", answers.NOT_FOUND)
     conversation_id = uuid4()
-    opened = {"id": conversation_id, "help_request": request_id, "requester": owner, "helper": helper}
-    _ask(sql.OPEN_CONVERSATION, {**opened, "initial_message": words})
-    _count_and_note(sql.OFFER, helper, owner, conversation_id)
+    opened = {"help_request": request_id, "requester": owner, "helper": helper, "initial_message": words}
+    _ask(sql.OPEN_AND_NOTE, opened | _counted_and_noted(sql.OFFER, helper, owner, conversation_id))
     return answers.started(conversation_id)
 
 
 def _send(sender: UUID, conversation_id: UUID, words: str) -> dict[str, Any]:
-    found = _first(sql.LOCK_CONVERSATION, {"conversation": conversation_id, "member": sender})
+    found = _first(sql.LOCK_AND_STANDING, {"conversation": conversation_id, "member": sender})
     requester, helper, status = found[2], found[3], found[5]
     if status != "active":
         raise Refused("404 Not Found", answers.NOT_FOUND)
     other = helper if requester == sender else requester
-    _ask(sql.STANDING, (other,))
-    new = {"id": uuid4(), "conversation": conversation_id, "sender": sender, "content": words}
-    stored = _first(sql.SEND_MESSAGE, new)
-    _count_and_note(sql.MESSAGE, sender, other, conversation_id)
-    return answers.sent((stored[0], *stored[2:]))
+    new = {"id": uuid4(), "sender": sender, "content": words}
+    stored = _first(sql.SEND_AND_NOTE, new | _counted_and_noted(sql.MESSAGE, sender, other, conversation_id))
+    return answers.sent((stored[0], *stored[2:6]))
 
 
-def _count_and_note(use: sql.Use, member: UUID, recipient: UUID, conversation_id: UUID) -> None:
+def _counted_and_noted(use: sql.Use, member: UUID, recipient: UUID, conversation_id: UUID) -> dict[str, Any]:
     used = {"who": str(member), "what": use.action, "times": 1000, "span": use.span, "of_client": False}
-    note = {"id": uuid4(), "recipient": recipient, "conversation": conversation_id, "version": "v2", "kind": use.kind}
-    _ask(sql.COUNT_AND_NOTE, {**used, **note})
+    note = {"note": uuid4(), "recipient": recipient, "conversation": conversation_id, "version": "v2", "kind": use.kind}
+    return {**used, **note}
 
 
 def _said(columns: tuple[Any, ...]) -> list[tuple[Any, ...]]:

@@ -7,13 +7,13 @@ these copies equal to the site's own.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from carecollective.core.rate_limits import COUNT
 from carecollective.inbox.queries import LISTS, LOCATED_THREAD, LOCATION_COLUMNS, PAIR, POLL_V2
+from carecollective.messaging.statements import LOCK_REQUEST
 from carecollective.postgres.advisory_locks import V2_STARTS
-from messaging_v2.statements import LOCK_CONVERSATION, OPEN_CONVERSATION, SEND_MESSAGE
+from messaging_v2.statements import LOCK_AND_STANDING, OPEN_AND_NOTE, SEND_AND_NOTE
 
-__all__ = ["LISTS", "LOCATED_THREAD", "LOCATION_COLUMNS", "LOCK_CONVERSATION", "OPEN_CONVERSATION"]
-__all__ += ["PAIR", "POLL_V2", "SEND_MESSAGE"]
+__all__ = ["LISTS", "LOCATED_THREAD", "LOCATION_COLUMNS", "LOCK_AND_STANDING", "LOCK_REQUEST", "OPEN_AND_NOTE"]
+__all__ += ["PAIR", "POLL_V2", "SEND_AND_NOTE"]
 
 FIND_TOKEN = """
 SELECT token.digest::text, token.user_id, token.created, token.expiry,
@@ -25,22 +25,6 @@ ACT = "SELECT set_config('app.user_id', %s, true)"
 ENTER = f"SELECT pg_advisory_xact_lock_shared({V2_STARTS})"
 # The site asks for more: whether a guard watches, and whether the new messaging is installed.
 STAGE = "SELECT stage, v1_writes, version, salt FROM rollout_flag WHERE name = 'messaging_v2'"
-LOCK_REQUEST = """
-SELECT id, user_id, title::text, description::text, category::text, urgency::text, status::text, completed_at, cancelled_at,
-       is_ongoing, expires_at, created_at, updated_at
-FROM help_requests WHERE id = %s FOR NO KEY UPDATE
-"""
-STANDING = """
-SELECT blocked_by_me, blocked_by_other, other_is_member, no_offers_until, no_messages_until, daily_limit, written_today
-FROM public.safety_standing(%s)
-"""
-COUNT_AND_NOTE = f"""
-WITH counted AS ({COUNT}), noted AS (
-  INSERT INTO inbox_notification (id, recipient_id, conversation_id, version, kind)
-  SELECT %(id)s, %(recipient)s, %(conversation)s, %(version)s, %(kind)s FROM counted WHERE hit_id IS NOT NULL
-)
-SELECT hit_id, free_in, uses FROM counted
-"""
 
 
 def filled(statement: str, values: Mapping[str, str] | tuple[str, ...]) -> str:

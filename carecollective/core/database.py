@@ -14,9 +14,12 @@ from django.db.models.functions import JSONObject
 
 from carecollective.postgres import pooling
 from carecollective.postgres.backend.base import DatabaseWrapper
+from carecollective.postgres.backend.prepared import Prepared
 from carecollective.postgres.dsn import database_settings
 
 Model = TypeVar("Model", bound=models.Model)
+Values = Sequence[Any] | Mapping[str, Any] | None
+_ACT = Prepared("SELECT set_config('app.user_id', %s, true)")
 
 
 class Member(Protocol):
@@ -44,9 +47,7 @@ def acting_as(member: Member) -> Iterator[None]:
             _set_actor(str(member.pk))
         else:
             # The id is a UUID, so that nothing else can stand in the statement.
-            cast("DatabaseWrapper", connection).execute_first(
-                f"SELECT set_config('app.user_id', '{UUID(str(member.pk))}', true)"
-            )
+            _wrapper().execute_first(f"SELECT set_config('app.user_id', '{UUID(str(member.pk))}', true)")
         token = _acting.set(member.pk)
         try:
             yield
@@ -65,30 +66,48 @@ def discarding_changes() -> Iterator[None]:
 
 
 def _set_actor(value: str) -> None:
-    execute("SELECT set_config('app.user_id', %s, true)", [value])
+    execute(_ACT, [value])
 
 
-def execute(statement: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> int:
+def execute(statement: str, values: Values = None) -> int:
     """Run a statement on Django's connection; return how many rows it concerned."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)
 
 
-def fetch_all(query: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+def fetch_all(query: str, values: Values = None) -> list[tuple[Any, ...]]:
     """Return every row of a query on Django's connection."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+    return _wrapper().fetch(query, values)
 
 
-def fetch_one(query: str, values: Sequence[Any] | Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
+def fetch_one(query: str, values: Values = None) -> tuple[Any, ...] | None:
     """Return the first row of a query on Django's connection; None when there is none."""
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-        row: tuple[Any, ...] | None = cursor.fetchone()
-    return row
+    rows = _wrapper().fetch(query, values)
+    return rows[0] if rows else None
+
+
+def fetch_second(first: str, first_values: Values, second: str, values: Values = None) -> list[tuple[Any, ...]]:
+    """Run two statements in one round trip, and return every row of the second, which begins when the first has ended."""
+    return _wrapper().fetch_second(first, first_values, second, values)
+
+
+def fetch_all_as(member: Member, query: str, values: Values = None) -> list[tuple[Any, ...]]:
+    """Return every row of one query as `member`: in the transaction of `acting_as`, else in its own, in one round trip."""
+    if not connection.in_atomic_block:
+        return fetch_second(_ACT, [str(member.pk)], query, values)
+    with acting_as(member):
+        return fetch_all(query, values)
+
+
+def fetch_one_as(member: Member, query: str, values: Values = None) -> tuple[Any, ...] | None:
+    """Return the first row of one query as `member`, as `fetch_all_as` does."""
+    rows = fetch_all_as(member, query, values)
+    return rows[0] if rows else None
+
+
+def _wrapper() -> DatabaseWrapper:
+    return cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
 
 
 def row_as_json(*columns: str) -> JSONObject:

@@ -1,5 +1,6 @@
 """Rate limits for members and clients, counted in the database so that all processes share one count."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
@@ -115,7 +116,7 @@ def count_values(limit: Limit, key: str, *, of_client: bool = False) -> dict[str
     return {"who": key, "what": limit.action, "times": limit.times, "span": limit.window, "of_client": of_client}
 
 
-def quota_of(limit: Limit, row: tuple[int | None, float | None, int]) -> Quota:
+def quota_of(limit: Limit, row: Sequence[Any]) -> Quota:
     """Return what is left of a limit by a row of COUNT. Raises RateLimitExceeded if the use was not counted."""
     hit_id, seconds, uses = row
     if hit_id is not None:

@@ -15,23 +15,10 @@ from carecollective.core.pagination import Cursor, Page, beyond, paginate
 from carecollective.core.text import can_be_kept
 from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.models import OTHER, Category, HelpRequest, RequestStatus, Urgency
-from carecollective.postgres.backend.prepared import Prepared
+from carecollective.help_requests.statements import LOCK, LOCK_COLUMNS
 
 SEARCH_MAX = 100
 _KNOWN = {"status": RequestStatus, "category": Category, "urgency": Urgency}
-
-# In the order of the model's fields, as `from_db` wants them.
-_COLUMNS = (
-    "id", "user_id", "title", "description", "category", "urgency", "status", "completed_at", "cancelled_at", "is_ongoing",
-    "expires_at", "created_at", "updated_at",
-)  # fmt: skip
-# Measured: 1 ms of CPU less for each offer than
-# `HelpRequest.objects.select_for_update(of=("self",), no_key=True).filter(pk=pk).first()`, which it replaces.
-_LOCK = Prepared("""
-SELECT id, user_id, title::text, description::text, category::text, urgency::text, status::text, completed_at, cancelled_at,
-       is_ongoing, expires_at, created_at, updated_at
-FROM help_requests WHERE id = %s FOR NO KEY UPDATE
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +92,7 @@ def lock_help_request(pk: UUID) -> HelpRequest:
 
     Locks are taken in the order help request, conversation, message. Raises HelpRequestNotFound.
     """
-    row = fetch_one(_LOCK, [pk])
+    row = fetch_one(LOCK, {"help_request": pk})
     if row is None:
         raise HelpRequestNotFound
-    return HelpRequest.from_db(DEFAULT_DB_ALIAS, _COLUMNS, row)
+    return HelpRequest.from_db(DEFAULT_DB_ALIAS, LOCK_COLUMNS, row)

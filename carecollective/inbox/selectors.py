@@ -9,7 +9,7 @@ from uuid import UUID
 import messaging_v1.selectors as v1
 import messaging_v2.selectors as v2
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as, fetch_all, fetch_one
+from carecollective.core.database import acting_as, fetch_all_as, fetch_one, fetch_one_as
 from carecollective.core.errors import DomainError
 from carecollective.core.pagination import UNDATED, Cursor, Page, paginate
 from carecollective.core.text import normalise_message
@@ -84,16 +84,15 @@ def list_conversations(
         given: dict[str, Any] = {"reader": reader.pk, "limit": limit, "undated": UNDATED}
         if place is not None:
             given |= {"at": place.at, "key": place.id}
-        return [_conversation_row(row) for row in fetch_all(for_tables_at_hand(LISTS[shown, kind]), given)]
+        rows = fetch_all_as(reader, for_tables_at_hand(LISTS[shown, kind]), given)
+        return [_conversation_row(row) for row in rows]
 
-    with acting_as(reader):
-        return paginate(fetch, cursor=cursor, size=size, key=lambda row: (row.updated_at or UNDATED, row.id))
+    return paginate(fetch, cursor=cursor, size=size, key=lambda row: (row.updated_at or UNDATED, row.id))
 
 
 def count_unread(*, reader: User) -> int:
     """Return how many messages wait to be read in the conversations of the member's inbox, 100 at most."""
-    with acting_as(reader):
-        ((unread,),) = fetch_all(for_tables_at_hand(UNREAD), {"reader": reader.pk, "undated": UNDATED})
+    ((unread,),) = fetch_all_as(reader, for_tables_at_hand(UNREAD), {"reader": reader.pk, "undated": UNDATED})
     return int(unread)
 
 
@@ -102,19 +101,27 @@ def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = No
 
     Raises ConversationNotFound, the same for what does not exist and what is others'; MessageNotFound for an unknown `before`.
     """
-    with acting_as(reader):
-        asked = v2.thread_values(reader=reader, conversation_id=conversation_id, before=before)
-        statement = for_tables_at_hand(LOCATED_THREAD[v2.place_of_thread(before)])
-        row = fetch_one(statement, asked | {"mark": mark_read})
-        if row is None:
-            raise ConversationNotFound
-        location = _location(conversation_id, row[:LOCATION_COLUMNS])
-        match location.version:
-            case MessagingVersion.V2:
-                return _thread(v2.thread_of(row[LOCATION_COLUMNS:]), reader, location)
-            case MessagingVersion.V1:  # pragma: no branch
+    if mark_read:
+        # A legacy thread takes a second statement: if that fails, nothing is marked.
+        with acting_as(reader):
+            return _open_thread(reader, conversation_id, before, mark_read=True)
+    return _open_thread(reader, conversation_id, before, mark_read=False)
+
+
+def _open_thread(reader: User, conversation_id: UUID, before: UUID | None, *, mark_read: bool) -> Thread:
+    asked = v2.thread_values(reader=reader, conversation_id=conversation_id, before=before)
+    statement = for_tables_at_hand(LOCATED_THREAD[v2.place_of_thread(before)])
+    row = fetch_one_as(reader, statement, asked | {"mark": mark_read})
+    if row is None:
+        raise ConversationNotFound
+    location = _location(conversation_id, row[:LOCATION_COLUMNS])
+    match location.version:
+        case MessagingVersion.V2:
+            return _thread(v2.thread_of(row[LOCATION_COLUMNS:]), reader, location)
+        case MessagingVersion.V1:  # pragma: no branch
+            with acting_as(reader):
                 legacy = v1.read_conversation(conversation_id=conversation_id, before=before)
-                return _legacy_thread(legacy, reader, location)
+            return _legacy_thread(legacy, reader, location)
 
 
 def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -> NewerMessages:
@@ -123,9 +130,9 @@ def messages_after(*, reader: User, conversation_id: UUID, after: UUID | None) -
     Raises ConversationNotFound; MessageNotFound when `after` is not of this conversation.
     """
     asked_for = POLL_LIMIT + 1
-    with acting_as(reader):
-        found = _poll_v2(reader, conversation_id, after, asked_for) if v2_is_installed() else None
-        if found is None:
+    found = _poll_v2(reader, conversation_id, after, asked_for) if v2_is_installed() else None
+    if found is None:
+        with acting_as(reader):
             location = locate(reader=reader, conversation_id=conversation_id, mark_read=False)
             old = v1.messages_after(conversation_id=conversation_id, after=after, limit=asked_for)
             found = [_as_seen(legacy_message_record(message), location) for message in old]
@@ -183,7 +190,7 @@ def _location(conversation_id: UUID, row: Sequence[Any]) -> Location:
 def _poll_v2(reader: User, conversation_id: UUID, after: UUID | None, limit: int) -> list[MessageRecord] | None:
     """Return what a poll brings of a V2 conversation; None if it is not one of the reader's. Raises MessageNotFound."""
     asked = {"reader": reader.pk, "conversation": conversation_id, "anchor": after, "limit": limit}
-    row = fetch_one(POLL_V2[v2.place_of_poll(after)], asked)
+    row = fetch_one_as(reader, POLL_V2[v2.place_of_poll(after)], asked)
     if row is None:
         return None
     hidden, reported, _key, *rest = row

@@ -1,6 +1,5 @@
 """Starting, answering and going on: the one place that chooses between the two versions."""
 
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +28,9 @@ from carecollective.messaging.errors import (
     MessagingUnavailable,
 )
 from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
+from carecollective.messaging.statements import News
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
-from messaging_v2.services import create_conversation_atomic, refuse_standing_v2, send_message_v2
+from messaging_v2.services import open_conversation, refuse_standing_v2, send_message_v2
 from rollout.promotion.drain import enter_v2_start
 from rollout.stages import ENABLED
 from rollout.targeting import snapshot
@@ -153,18 +153,8 @@ def send_message(
                 message_id = last_sent
         given = {"actor": actor, "conversation_id": conversation_id, "content": content, "message_id": message_id}
         # The lock of the new messaging tells whether the conversation is one of its own.
-        sent, recipient_id = _send_v2(operation, **given) or _send_v1(operation, **given)
-        if not sent.is_new:
-            return sent
-        quota = count_and_notify(
-            member=actor,
-            limit=rate_limits.messages(),
-            recipient_id=recipient_id,
-            conversation_id=conversation_id,
-            version=sent.version,
-            kind=NotificationKind.NEW_MESSAGE,
-        )
-        return replace(sent, quota=quota)
+        news = News(rate_limits.messages(), NotificationKind.NEW_MESSAGE)
+        return _send_v2(operation, news=news, **given) or _send_v1(operation, news, **given)
 
 
 def mark_read(*, actor: User, conversation_id: UUID) -> None:
@@ -173,31 +163,37 @@ def mark_read(*, actor: User, conversation_id: UUID) -> None:
         locate(reader=actor, conversation_id=conversation_id, mark_read=True)
 
 
-def _send_v2(operation: Event, **given: Any) -> tuple[Sent, UUID] | None:
-    """Send in the new messaging; return what was sent and who reads it. None for a conversation that is not in it."""
+def _send_v2(operation: Event, **given: Any) -> Sent | None:
+    """Send in the new messaging, counted and noted. None for a conversation that is not in it."""
     if not v2_is_installed():
         return None
     operation.version = MessagingVersion.V2
-    actor: User = given["actor"]
     try:
-        sent = send_message_v2(sender_id=actor.pk, **given)
+        sent = send_message_v2(sender_id=given["actor"].pk, **given)
     except ConversationNotFound:
         operation.version = None
         return None
-    conversation = sent.message.conversation
-    other_id = conversation.helper_id if conversation.requester_id == actor.pk else conversation.requester_id
-    return Sent(message_record(sent.message), MessagingVersion.V2, sent.is_new), other_id
+    return Sent(message_record(sent.message), MessagingVersion.V2, sent.is_new, sent.quota)
 
 
-def _send_v1(operation: Event, **given: Any) -> tuple[Sent, UUID]:
-    """Send in the legacy messaging; return what was sent and who reads it. Raises ConversationNotFound."""
+def _send_v1(operation: Event, news: News, **given: Any) -> Sent:
+    """Send in the legacy messaging, counted and noted. Raises ConversationNotFound."""
     location = locate(reader=given["actor"], conversation_id=given["conversation_id"], mark_read=False)
     operation.version = location.version
     # A message stored before the freeze is returned again when its sender repeats it.
     sent = send_legacy_message(**given) if v1_writes_are_on() else legacy_message_sent_before(**given)
     if sent is None:
         raise _frozen(given["actor"], given["conversation_id"])
-    return Sent(legacy_message_record(sent.message), MessagingVersion.V1, sent.is_new), sent.message.recipient_id
+    quota = None
+    if sent.is_new:
+        quota = count_and_notify(
+            news,
+            member=given["actor"],
+            recipient_id=sent.message.recipient_id,
+            conversation_id=location.conversation_id,
+            version=location.version,
+        )
+    return Sent(legacy_message_record(sent.message), MessagingVersion.V1, sent.is_new, quota)
 
 
 def _why_paused() -> Any:
@@ -233,21 +229,17 @@ def _open(
         "initial_message": initial_message,
         "refuse_standing": refuse_standing,
     }
-    conversation: Any  # of either version's model
+    news = News(rate_limits.new_conversations(), NotificationKind.NEW_CONVERSATION)
     match version:
         case MessagingVersion.V2:
-            conversation = create_conversation_atomic(actor=actor, helper_id=actor.pk, **offer)
+            conversation, quota = open_conversation(actor=actor, news=news, **offer)
+            return Started(conversation.pk, version, quota)
         case MessagingVersion.V1:
-            conversation = start_legacy_conversation(actor=actor, **offer)
+            legacy = start_legacy_conversation(actor=actor, **offer)
+            owner: Any = legacy.help_request
+            told = {"recipient_id": owner.user_id, "conversation_id": legacy.pk, "version": version}
+            quota = count_and_notify(news, member=actor, **told)
+            return Started(legacy.pk, version, quota)
         case None:  # pragma: no branch
             lock_and_check_offer(helper=actor, **offer)
             raise MessagingUnavailable(_why_paused())
-    quota = count_and_notify(
-        member=actor,
-        limit=rate_limits.new_conversations(),
-        recipient_id=conversation.help_request.user_id,
-        conversation_id=conversation.pk,
-        version=version,
-        kind=NotificationKind.NEW_CONVERSATION,
-    )
-    return Started(conversation.pk, version, quota)

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.db import DEFAULT_DB_ALIAS
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
+from carecollective.core.database import fetch_one
 from carecollective.core.errors import DomainError
 from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
-from carecollective.help_requests.errors import HelpRequestUnavailable, OwnRequest
+from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
 from carecollective.help_requests.models import HelpRequest
-from carecollective.help_requests.selectors import lock_help_request
-from carecollective.safety.selectors import read_standing
+from carecollective.help_requests.statements import LOCK_COLUMNS
+from carecollective.messaging.statements import LOCK_REQUEST
+from carecollective.safety.selectors import Standing, read_standing
 
 # Raises ConversationExists when the helper already has a conversation about the request.
 RefuseStanding = Callable[[User, UUID], None]
@@ -31,9 +34,8 @@ def lock_and_check_offer(
     OwnRequest; ConversationExists; HelpRequestUnavailable unless the request is open or in progress, and where one of the two
     has blocked the other or its owner is no member any more.
     """
-    request = lock_help_request(help_request_id)
+    request, standing = lock_request_and_read_standing(help_request_id)
     require_approved(helper)
-    standing = read_standing(request.user_id)
     standing.require_may_write(offers=True)
     text = normalise_message(initial_message, field="initial_message", minimum=INITIAL_MESSAGE_MIN)
     if request.user_id == helper.pk:
@@ -42,6 +44,18 @@ def lock_and_check_offer(
     if not request.is_available or standing.is_apart:
         raise HelpRequestUnavailable(BLOCKED_BY_YOU if standing.blocked_by_me else None)
     return request, text
+
+
+def lock_request_and_read_standing(help_request_id: UUID) -> tuple[HelpRequest, Standing]:
+    """Lock a help request as `lock_help_request` does, and tell how the acting member and its owner stand.
+
+    Raises HelpRequestNotFound.
+    """
+    row = fetch_one(LOCK_REQUEST, {"help_request": help_request_id})
+    if row is None:
+        raise HelpRequestNotFound
+    width = len(LOCK_COLUMNS)
+    return HelpRequest.from_db(DEFAULT_DB_ALIAS, LOCK_COLUMNS, row[:width]), Standing(*row[width:])
 
 
 def find_refusal(*, owner_id: UUID) -> DomainError | None:

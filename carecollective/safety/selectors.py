@@ -9,18 +9,14 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as, fetch_one
-from carecollective.postgres.backend.prepared import Prepared
 from carecollective.safety.errors import DailyLimitReached, Restricted
 from carecollective.safety.models import Block
+from carecollective.safety.statements import STANDING
 
 OFFERS_PAUSED = _(
     "Your offers of help are paused until %(day)s. Your account page says why; you can still read everything."
 )
 WRITING_PAUSED = _("Your messages are paused until %(day)s. Your account page says why; you can still read everything.")
-_STANDING = Prepared("""
-SELECT blocked_by_me, blocked_by_other, other_is_member, no_offers_until, no_messages_until, daily_limit, written_today
-FROM public.safety_standing(%s)
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class BlockedMember:
 
 def read_standing(other_id: UUID) -> Standing:
     """Return how the acting member and another stand. A block that is being made is waited for. The caller holds `acting_as`."""
-    row = fetch_one(_STANDING, [other_id])
+    row = fetch_one(STANDING, [other_id])
     if row is None:
         raise LookupError("nobody acts")
     return Standing(*row)

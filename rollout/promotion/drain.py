@@ -13,6 +13,7 @@ from psycopg.errors import LockNotAvailable
 from carecollective.accounts.models import User
 from carecollective.core.database import ClockTimestamp, fetch_all
 from carecollective.postgres import advisory_locks
+from carecollective.postgres.backend.prepared import Prepared
 from rollout.errors import NothingToCertify
 from rollout.gates.stays import read_last_rollback
 from rollout.models import DrainCertificate
@@ -22,7 +23,7 @@ from rollout.targeting.cohort import decision_for
 from rollout.versions import MessagingVersion
 
 WAIT_MS = 1000
-_ENTER = f"SELECT pg_advisory_xact_lock_shared({advisory_locks.V2_STARTS})"
+_ENTER = Prepared(f"SELECT pg_advisory_xact_lock_shared({advisory_locks.V2_STARTS})")
 
 HOLDERS = """
 SELECT held.pid, COALESCE(session.application_name, ''), session.xact_start

@@ -16,9 +16,9 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.db import Error as DjangoDatabaseError
-from django.db import connection
 
-from carecollective.core.database import fetch_one
+from carecollective.core.database import fetch_all, fetch_second
+from carecollective.postgres.backend.prepared import Prepared
 from carecollective.postgres.bounded import BoundedConnection
 from rollout.stages import Stage
 from rollout.targeting import propagation
@@ -31,13 +31,13 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "rollout_changed"
 APPLICATION = "carecollective-rollout"
-READ = f"""
-SELECT stage, v1_writes, salt, version,
+READ = Prepared(f"""
+SELECT stage::text, v1_writes, salt::text, version,
   EXISTS (SELECT FROM public.rollout_guard_lease WHERE {IS_WATCHING}) AS guarded,
   to_regclass('public.conversations_v2') IS NOT NULL AND to_regclass('public.messages_v2') IS NOT NULL AS installed,
   public.rollout_testers() AS testers
 FROM public.rollout_state
-"""  # noqa: S608 (a condition of ours)
+""")  # noqa: S608 (a condition of ours)
 STALE_AFTER = 5.0
 POLL_EVERY = 1.0
 FIRST_READ_WITHIN = 1.0
@@ -63,12 +63,8 @@ def read_now(*, after: str = "") -> RolloutState:
     row is read as it is when the lock is held. Unlike `current` it raises database errors: the transaction is broken then, and
     must not go on as V1.
     """
-    if not after:
-        return _state_of(fetch_one(READ))
-    with connection.cursor() as cursor:
-        cursor.execute(f"{after};{READ}")
-        cursor.nextset()
-        return _state_of(cursor.fetchone())
+    rows = fetch_second(after, None, READ) if after else fetch_all(READ)
+    return _state_of(rows[0] if rows else None)
 
 
 def age_seconds() -> float | None:

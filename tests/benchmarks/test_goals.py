@@ -10,9 +10,6 @@ from benchmarks.operations import NAMES
 from benchmarks.peers import site_statements
 from benchmarks.servers import FLOOR, NINJA, OURS, PEERS, SQLALCHEMY, V1
 from carecollective.accounts import authentication
-from carecollective.help_requests import selectors as help_requests
-from carecollective.inbox.notifications import queue
-from carecollective.safety import selectors as safety
 from rollout.promotion import drain
 
 # What each line of the table of goals measures, by words of its figures.
@@ -107,9 +104,6 @@ def test_between_must_and_aim_is_met_without_the_aim():
 def test_the_floor_asks_what_the_site_asks():
     copies = {
         site_statements.FIND_TOKEN: authentication._FIND,
-        site_statements.LOCK_REQUEST: help_requests._LOCK,
-        site_statements.STANDING: safety._STANDING,
-        site_statements.COUNT_AND_NOTE: queue._COUNT_AND_NOTE,
         site_statements.ENTER: drain._ENTER,
     }
     assert list(copies) == [str(own) for own in copies.values()]

@@ -1,3 +1,4 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -6,7 +7,15 @@ from django.conf import settings
 from django.db import connection, connections, transaction
 from django.db.utils import DataError
 
-from carecollective.core.database import ClockTimestamp, acting_as, connected_as, discarding_changes
+from carecollective.core.database import (
+    ClockTimestamp,
+    acting_as,
+    connected_as,
+    discarding_changes,
+    fetch_all_as,
+    fetch_one_as,
+    fetch_second,
+)
 from carecollective.core.models import WorkerHeartbeat
 from carecollective.postgres.dsn import connection_url
 
@@ -38,6 +47,48 @@ def test_the_name_does_not_outlive_the_transaction(committed_db, member):
     with acting_as(ada), pytest.raises(ZeroDivisionError), transaction.atomic():
         1 / 0  # noqa: B018
     assert acting() is None
+
+
+WHO_ACTS = "SELECT public.current_member()"
+
+
+def test_one_query_runs_as_a_member_and_leaves_no_name(committed_db, member):
+    ada, ben = member(), member()
+    for _number in range(3):
+        assert fetch_one_as(ada, WHO_ACTS) == (ada.pk,)
+        assert acting() is None
+    with pytest.raises(DataError):
+        fetch_all_as(ada, "SELECT 1 / 0")
+    assert acting() is None
+    with acting_as(ben):
+        assert fetch_one_as(ada, WHO_ACTS) == (ada.pk,)
+        assert fetch_all_as(ben, WHO_ACTS) == [(ben.pk,)]
+        assert acting() == ben.pk
+    assert not connection.in_atomic_block
+
+
+def test_two_statements_in_one_trip_are_kept_or_lost_together(committed_db, member):
+    rename = "UPDATE profiles SET name = %s WHERE id = %s"
+    ada = member(name="Ada")
+    with pytest.raises(DataError):
+        fetch_second(rename, ["Lost", ada.pk], "SELECT 1 / 0")
+    assert fetch_second(rename, ["Kept", ada.pk], "SELECT name FROM profiles WHERE id = %s", [ada.pk]) == [("Kept",)]
+    assert fetch_one_as(ada, "SELECT name FROM profiles WHERE id = %s", [ada.pk]) == ("Kept",)
+    with transaction.atomic():
+        fetch_second(rename, ["Rolled back", ada.pk], "SELECT 1")
+        transaction.set_rollback(True)
+    assert fetch_one_as(ada, "SELECT name FROM profiles WHERE id = %s", [ada.pk]) == ("Kept",)
+
+
+def test_what_came_while_the_first_statement_waited_is_seen(committed_db, member, connect_as):
+    ada = member(name="Ada")
+    locker = connect_as("superuser")
+    locker.execute("SELECT pg_advisory_xact_lock(4711)")
+    locker.execute("UPDATE profiles SET name = 'Ada L.' WHERE id = %s", [ada.pk])
+    with ThreadPoolExecutor() as pool, transaction.atomic():
+        pool.submit(lambda: (time.sleep(0.3), locker.commit()))
+        read = "SELECT name FROM profiles WHERE id = %s"
+        assert fetch_second("SELECT pg_advisory_xact_lock(4711)", None, read, [ada.pk]) == [("Ada L.",)]
 
 
 def test_a_block_within_a_block_of_the_same_member_changes_nothing(db, member):

@@ -13,6 +13,7 @@ from carecollective.inbox.closing.services import close_conversation
 from carecollective.inbox.records import Sent, Started
 from carecollective.inbox.services import offer_help, send_message
 from carecollective.messaging.errors import ConversationInactive
+from carecollective.safety.selectors import read_standing
 from messaging_v1.models import Conversation
 from tests.races.crowd import TRIALS, TRIALS_OF, trials
 
@@ -91,13 +92,17 @@ def test_the_harness_sees_late_messages_without_locks(crowd, helper, ask, stage,
         opened.set()
         ended.wait(10)
 
+    def read_unlocked(pk):
+        request = HelpRequest.objects.get(pk=pk)
+        return request, read_standing(request.user_id)
+
     def end(request):
         opened.wait(10)
         HelpRequest.objects.filter(pk=request.pk).update(status="cancelled", cancelled_at=ClockTimestamp())
         ended.set()
 
     monkeypatch.setattr(Conversation, "save", add_and_wait)
-    monkeypatch.setattr("carecollective.messaging.offers.lock_help_request", lambda pk: HelpRequest.objects.get(pk=pk))
+    monkeypatch.setattr("carecollective.messaging.offers.lock_request_and_read_standing", read_unlocked)
     stage("disabled")
     request = ask()
     crowd(partial(offer, helper, request), partial(end, request))

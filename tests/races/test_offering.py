@@ -12,6 +12,7 @@ from carecollective.inbox import services
 from carecollective.inbox.records import Started
 from carecollective.inbox.services import offer_help
 from carecollective.messaging.errors import ConversationExists
+from carecollective.safety.selectors import read_standing
 from rollout.targeting.cohort import decision_for
 from rollout.versions import MessagingVersion
 from tests.races.crowd import MOST, TRIALS, TRIALS_OF, trials
@@ -37,7 +38,8 @@ def offer(actor, request):
 
 
 def unlocked(pk):
-    return HelpRequest.objects.get(pk=pk)
+    request = HelpRequest.objects.get(pk=pk)
+    return request, read_standing(request.user_id)
 
 
 @pytest.fixture
@@ -148,7 +150,7 @@ def test_a_limit_holds_against_calls_at_once(crowd, member, ask, stage, settings
 
 
 def test_the_harness_sees_doubled_conversations_without_locks(crowd, helper, ask, stage, rows_of, monkeypatch):
-    monkeypatch.setattr("carecollective.messaging.offers.lock_help_request", unlocked)
+    monkeypatch.setattr("carecollective.messaging.offers.lock_request_and_read_standing", unlocked)
     stage("disabled")
     for _trial in range(20):
         crowd(*[partial(offer, helper, ask())] * MOST)
@@ -158,7 +160,7 @@ def test_the_harness_sees_doubled_conversations_without_locks(crowd, helper, ask
 def test_the_harness_sees_a_pair_in_both_versions_without_locks(
     crowd, helper, ask, each_its_version, rows_of, monkeypatch
 ):
-    monkeypatch.setattr("carecollective.messaging.offers.lock_help_request", unlocked)
+    monkeypatch.setattr("carecollective.messaging.offers.lock_request_and_read_standing", unlocked)
     for _trial in range(20):
         request = ask()
         crowd(*(partial(each_its_version, version, helper, request) for version in ("v1", "v2") * 2))

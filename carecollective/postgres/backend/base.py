@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import psycopg
+from django.db import transaction
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 from psycopg.adapt import AdaptersMap
@@ -36,6 +37,7 @@ def _with_own_times(adapters: AdaptersMap) -> AdaptersMap:
 
 class DatabaseWrapper(base.DatabaseWrapper):
     _deadline = math.inf
+    _kept_cursor: Any = None
 
     def get_connection_params(self) -> dict[str, Any]:
         """Let statements that are marked as `Prepared` be prepared, except behind a pooler: their sessions are shared."""
@@ -83,6 +85,52 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return bool(super().is_usable())
         finally:
             held.answer_seconds = BoundedConnection.answer_seconds
+
+    @property
+    def _is_listened_to(self) -> bool:
+        """Whether somebody wants to see each statement: Django's log of them, or a wrapper around them."""
+        return self.queries_logged or bool(self.execute_wrappers)
+
+    def fetch(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement by hand.
+
+        Django's cursor and psycopg's, made anew for each statement, cost as much as a short statement itself: one is kept.
+        """
+        if self._is_listened_to:
+            with self.cursor() as cursor:
+                cursor.execute(statement, values)
+                rows: list[tuple[Any, ...]] = cursor.fetchall()
+                return rows
+        self.validate_no_broken_transaction()
+        cursor = self._ready_cursor()
+        with self.wrap_database_errors:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+    def fetch_second(self, first: str, first_values: Any, second: str, values: Any) -> list[tuple[Any, ...]]:
+        """Run two statements by hand in one round trip, and return the rows of the second. It sees what the first waited for.
+
+        Outside a transaction these two are one: PostgreSQL makes one of what comes in a pipeline, without BEGIN and COMMIT.
+        """
+        if self._is_listened_to:
+            with transaction.atomic(self.alias):
+                self.fetch(first, first_values)
+                return self.fetch(second, values)
+        self.validate_no_broken_transaction()
+        cursor = self._ready_cursor()
+        with self.wrap_database_errors:
+            with self.connection.pipeline():
+                cursor.execute(first, first_values)
+                last = self.create_cursor()
+                last.execute(second, values)
+            return list(last.fetchall())
+
+    def _ready_cursor(self) -> Any:
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        if self._kept_cursor is None or self._kept_cursor.connection is not self.connection:
+            self._kept_cursor = self.create_cursor()
+        return self._kept_cursor
 
     def execute_first(self, statement: str) -> None:
         """Begin the transaction of the `atomic` block that was just entered with `statement`, which holds no parameters.

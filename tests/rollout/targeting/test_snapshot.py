@@ -96,7 +96,7 @@ def test_without_a_database_a_query_answers_unknown(
     def fail(query: str) -> None:
         raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr(snapshot, "fetch_one", fail)
+    monkeypatch.setattr(snapshot, "fetch_all", fail)
     assert snapshot.current() == UNKNOWN
     assert snapshot.age_seconds() is None
     decision = decision_for(user)

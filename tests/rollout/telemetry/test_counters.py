@@ -260,7 +260,7 @@ def test_the_workers_counters_are_added_up_and_outlive_a_worker(committed_db, co
         assert counted() == asked
         locker.execute("LOCK TABLE application_logs IN ACCESS EXCLUSIVE MODE")
         pids, more = count_in_both(at_least=4)
-        assert waiting() >= more
+        wait_for(lambda: waiting() >= more, seconds=10)
         locker.rollback()
         wait_for(lambda: waiting() == 0, seconds=20)
         asked += more

@@ -63,11 +63,11 @@ def test_a_second_offer_is_a_refusal_with_the_conversations_id(offer, stage, mem
 
 
 def test_a_rolled_back_start_is_counted_all_the_same(offer, stage, monkeypatch):
-    def fail(**given: Any) -> None:
+    def fail(*given: Any) -> None:
         raise DatabaseError("the notification could not be kept")
 
     stage("enabled")
-    monkeypatch.setattr("carecollective.inbox.services.count_and_notify", fail)
+    monkeypatch.setattr("messaging_v2.services.quota_of", fail)
     with pytest.raises(DatabaseError):
         offer()
     assert events.flush()
