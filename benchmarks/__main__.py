@@ -33,7 +33,7 @@ class Plan:
 PLANS: Mapping[str, Plan] = {
     "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 1, 5, 1, 48, (60, 120), 30),
     "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 2, 15, 1, 160, (300, 1_500), 20, servers.JUDGED),
-    "full": Plan(seed.FULL, seed.SMALL, 9, 100, 5, 50, 3, 1_008, (1_000, 100_000), 180),
+    "full": Plan(seed.FULL, seed.SMALL, 7, 100, 5, 50, 3, 1_008, (1_000, 100_000), 100),
 }
 
 

@@ -289,6 +289,9 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
         sender_name=conversation.helper.name,
     )
     first_message = _as_seen(first_message, location, staff)
+    messages = [MessageRecord(*said, sender_name=names.get(said[1])) for said in found.said]
+    if location.hidden or location.reported or staff:
+        messages = [_as_seen(message, location, staff) for message in messages]
     return Thread(
         conversation=ConversationRecord(
             id=conversation.pk,
@@ -301,9 +304,7 @@ def _thread(found: v2.ConversationThread, reader: User, location: Location) -> T
             created_at=conversation.created_at,
             updated_at=conversation.updated_at,
         ),
-        messages=[
-            _as_seen(MessageRecord(*said, sender_name=names.get(said[1])), location, staff) for said in found.said
-        ],
+        messages=messages,
         has_older=found.has_older,
         first_message=first_message,
         help_request=_summary(conversation.help_request),
