@@ -15,12 +15,11 @@ from carecollective.inbox.notifications.queue import count_and_notify, notify
 from carecollective.inbox.records import ReadOnlyReason, Sent, Started, WayOn
 from carecollective.inbox.selectors import (
     is_said_in,
-    legacy_message_record,
     locate,
-    message_record,
     open_thread,
     standing_conversation,
 )
+from carecollective.inbox.shapes import legacy_message_record, message_record
 from carecollective.messaging.errors import (
     ConversationExists,
     ConversationInactive,

@@ -4,7 +4,8 @@ from uuid import UUID
 
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
-from carecollective.inbox.selectors import Location, locate, open_thread
+from carecollective.inbox.selectors import locate, open_thread
+from carecollective.inbox.shapes import Location
 from carecollective.messaging.errors import ClosedByAnother, ConversationNotFound
 from carecollective.safety.services import block_member, unblock_member
 from messaging_v1.services import close_legacy_conversation, reopen_legacy_conversation
