@@ -379,6 +379,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = BODY_BYTES
 WAFFLE_FLAG_MODEL = "rollout.Flag"
 WAFFLE_CREATE_MISSING_FLAGS = False
 
+# In how many of a hundred calls a statement by hand is compared with the ORM.
+SHADOW_COMPARISON = read("SHADOW_COMPARISON", 0, whole_number(0, 100), "a whole number from 0 to 100")
+
 # What leaves the process
 
 LOGGING = logging.configuration()

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS
 
+from carecollective.core import shadow
 from carecollective.core.database import Member, fetch_one
 from carecollective.messaging.errors import ConversationNotFound
 from carecollective.safety.selectors import Standing
@@ -31,4 +32,6 @@ def lock_and_read_standing(pk: UUID, *, member: Member) -> tuple[Conversation, S
     if row is None:
         raise ConversationNotFound
     width = len(CONVERSATION_COLUMNS)
+    wanted = Conversation.objects.visible_to(member).filter(pk=pk)
+    shadow.compare("lock conversation", row[:width], lambda: wanted.values_list(*CONVERSATION_COLUMNS).first())
     return Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, row[:width]), Standing(*row[width:])

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Q
 
 from carecollective.accounts.models import User
-from carecollective.core.database import Member, fetch_one
+from carecollective.core import shadow
+from carecollective.core.database import Member, acting_as, fetch_one
 from carecollective.help_requests.models import HelpRequest
 from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from carecollective.postgres.backend.prepared import Prepared
@@ -59,7 +61,7 @@ def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | N
     )
     if row is None:
         raise ConversationNotFound
-    return thread_of(row)
+    return thread_of(row, reader=reader)
 
 
 def place_of_thread(before: UUID | None) -> str:
@@ -72,12 +74,13 @@ def thread_values(*, reader: Member, conversation_id: UUID, before: UUID | None)
     return {"reader": reader.pk, "conversation": conversation_id, "anchor": before, "limit": THREAD_PAGE + 1}
 
 
-def thread_of(row: Sequence[Any]) -> ConversationThread:
+def thread_of(row: Sequence[Any], *, reader: Member) -> ConversationThread:
     """Return the thread of a row of THREAD. Raises MessageNotFound when it was asked for a message of another conversation."""
     columns, (title, request_status), people = row[:8], row[8:10], row[10:16]
     hidden, is_known, said = row[16], row[17], said_of(row[18:])
     if not is_known:
         raise MessageNotFound
+    _compare_with_orm(reader, columns[0], said)
     conversation = Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, columns)
     request_row = (conversation.help_request_id, title, request_status)
     conversation.help_request = HelpRequest.from_db(DEFAULT_DB_ALIAS, _REQUEST_COLUMNS, request_row)
@@ -106,7 +109,7 @@ def messages_after(*, reader: Member, conversation_id: UUID, after: UUID | None,
     )
     if row is None:
         raise ConversationNotFound
-    return [_message(conversation_id, said) for said in poll_of(row[1:], after)]
+    return [_message(conversation_id, said) for said in poll_of(row, after, reader=reader)]
 
 
 def place_of_poll(after: UUID | None) -> str:
@@ -114,12 +117,30 @@ def place_of_poll(after: UUID | None) -> str:
     return "latest" if after is None else "newer"
 
 
-def poll_of(row: Sequence[Any], after: UUID | None) -> Sequence[Said]:
-    """Return the messages of a row of MESSAGES, without the conversation's id; oldest first. Raises MessageNotFound."""
-    is_known, said = row[0], said_of(row[1:])
+def poll_of(row: Sequence[Any], after: UUID | None, *, reader: Member) -> Sequence[Said]:
+    """Return the messages of a row of MESSAGES, oldest first. Raises MessageNotFound."""
+    conversation_id, is_known, said = row[0], row[1], said_of(row[2:])
     if not is_known:
         raise MessageNotFound
+    newest_first = said[::-1] if after else said
+    _compare_with_orm(reader, conversation_id, newest_first)
     return said if after else said[::-1]
+
+
+def _compare_with_orm(reader: Member, conversation_id: UUID, said: Sequence[Said]) -> None:
+    """Compare messages, the newest first, with as many of the ORM's up to the newest of them: others may come meanwhile."""
+
+    def by_orm() -> Sequence[Said]:
+        key, at = said[0][0], said[0][3]
+        with acting_as(reader):
+            known = Message.objects.filter(
+                Q(created_at__lt=at) | Q(created_at=at, pk__lte=key), conversation=conversation_id
+            )
+            columns = ("id", "sender_id", "content", "created_at", "updated_at")
+            return list(known.order_by("-created_at", "-pk").values_list(*columns)[: len(said)])
+
+    if said:
+        shadow.compare("messages", list(said), by_orm)
 
 
 def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Q
 from django.http import HttpRequest
 from knox import auth
 from knox.crypto import hash_token
@@ -15,7 +16,8 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from carecollective.accounts.models import User
-from carecollective.core.database import fetch_one
+from carecollective.core import shadow
+from carecollective.core.database import ClockTimestamp, fetch_one
 from carecollective.core.errors import RateLimitExceeded
 from carecollective.core.rate_limits import count_client_use, failed_sign_ins, forgive_client_use
 from carecollective.postgres.backend.prepared import Prepared
@@ -106,9 +108,17 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
         row = fetch_one(_FIND, [digest])
         if row is None:
             raise AuthenticationFailed
+        shadow.compare("token", row[: len(_TOKEN_COLUMNS)], lambda: _find_by_orm(digest))
         found = AuthToken.from_db(DEFAULT_DB_ALIAS, _TOKEN_COLUMNS, row[: len(_TOKEN_COLUMNS)])
         found.user = User.from_db(DEFAULT_DB_ALIAS, _USER_COLUMNS, row[len(_TOKEN_COLUMNS) :])
         return found.user, found
+
+
+def _find_by_orm(digest: str) -> tuple[Any, ...] | None:
+    alive = Q(expiry=None) | Q(expiry__gt=ClockTimestamp())
+    found = AuthToken.objects.filter(alive, digest=digest, user__is_active=True)
+    row: tuple[Any, ...] | None = found.values_list(*_TOKEN_COLUMNS).first()
+    return row
 
 
 def member_of(request: HttpRequest | Request) -> User:

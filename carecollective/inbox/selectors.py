@@ -92,7 +92,7 @@ def _open_thread(reader: User, conversation_id: UUID, before: UUID | None, *, ma
     location = _location(conversation_id, row[:LOCATION_COLUMNS])
     match location.version:
         case MessagingVersion.V2:
-            return thread_record(v2.thread_of(row[LOCATION_COLUMNS:]), reader, location)
+            return thread_record(v2.thread_of(row[LOCATION_COLUMNS:], reader=reader), reader, location)
         case MessagingVersion.V1:  # pragma: no branch
             with acting_as(reader):
                 legacy = v1.read_conversation(conversation_id=conversation_id, before=before)
@@ -168,8 +168,8 @@ def _poll_v2(reader: User, conversation_id: UUID, after: UUID | None, limit: int
     row = fetch_one_as(reader, POLL_V2[v2.place_of_poll(after)], asked)
     if row is None:
         return None
-    hidden, reported, _key, *rest = row
-    records = [MessageRecord(*said) for said in v2.poll_of(rest, after)]
+    hidden, reported, *rest = row
+    records = [MessageRecord(*said) for said in v2.poll_of(rest, after, reader=reader)]
     if not (hidden or reported):
         return records
     return [as_shown(record, conversation_id, hidden, reported) for record in records]

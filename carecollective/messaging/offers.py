@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
+from carecollective.core import shadow
 from carecollective.core.database import fetch_one
 from carecollective.core.errors import DomainError
 from carecollective.core.text import INITIAL_MESSAGE_MIN, normalise_message
@@ -55,6 +56,8 @@ def lock_request_and_read_standing(help_request_id: UUID) -> tuple[HelpRequest, 
     if row is None:
         raise HelpRequestNotFound
     width = len(LOCK_COLUMNS)
+    request = HelpRequest.objects.filter(pk=help_request_id)
+    shadow.compare("lock request", row[:width], lambda: request.values_list(*LOCK_COLUMNS).first())
     return HelpRequest.from_db(DEFAULT_DB_ALIAS, LOCK_COLUMNS, row[:width]), Standing(*row[width:])
 
 

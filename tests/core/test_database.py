@@ -85,8 +85,13 @@ def test_what_came_while_the_first_statement_waited_is_seen(committed_db, member
     locker = connect_as("superuser")
     locker.execute("SELECT pg_advisory_xact_lock(4711)")
     locker.execute("UPDATE profiles SET name = 'Ada L.' WHERE id = %s", [ada.pk])
+
+    def commit_later():
+        time.sleep(0.3)
+        locker.commit()
+
     with ThreadPoolExecutor() as pool, transaction.atomic():
-        pool.submit(lambda: (time.sleep(0.3), locker.commit()))
+        pool.submit(commit_later)
         read = "SELECT name FROM profiles WHERE id = %s"
         assert fetch_second("SELECT pg_advisory_xact_lock(4711)", None, read, [ada.pk]) == [("Ada L.",)]
 
