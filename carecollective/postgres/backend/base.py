@@ -126,8 +126,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return list(last.fetchall())
 
     def _ready_cursor(self) -> Any:
-        self.close_if_health_check_failed()
-        self.ensure_connection()
+        if not self.in_atomic_block:
+            self.close_if_health_check_failed()
+            self.ensure_connection()
         if self._kept_cursor is None or self._kept_cursor.connection is not self.connection:
             self._kept_cursor = self.create_cursor()
         return self._kept_cursor
