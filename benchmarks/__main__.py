@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import goals, measure, operations, pages, report, round_trips, seed, servers, throughput, worker
+from benchmarks import goals, measure, operations, pages, plans, report, round_trips, seed, servers, throughput, worker
 from carecollective.postgres.embedded.server import ensure_running, release
 
 
@@ -82,6 +82,8 @@ def run(name: str, plan: Plan, costs: measure.Costs) -> int:
     _say("Counting round trips")
     seed.run_python("manage.py", "collectstatic", "--no-input", "--verbosity", "0", database=size.database)
     results: dict[str, Any] = {"round trips": round_trips.count(size, plan.peers)}
+    _say("Reading plans")
+    results["plans"] = plans.measure_plans(size)
     _say("Measuring growth, pages and sizes")
     with servers.running(servers.OURS, size.database) as server:
         results["growth"] = measure.measure_growth(server, size, **own)

@@ -27,6 +27,8 @@ SIZES = (1.2, 1.05)
 # Of a worker: after many requests against after some, and while sixteen members sign in against before.
 MEMORY, SIGN_INS = (1.1, 1.02), (1.5, 1.2)
 PAGES = (2.0, 1.5)
+# Of each hot statement: rows read for each that must be read, and large tables read from one end to the other.
+PLANS: Mapping[str, Bounds] = {"rows read for each that is needed": (3.0, 1.6), "sequential scans": (0, 0)}
 # At least so much: of pgbench's throughput with the same statements; of the floor's, where fifty helpers want one request.
 THROUGHPUT, HOT = (0.15, 0.25), (1.0, 1.5)
 P95_MILLISECONDS = (100.0, 50.0)
@@ -88,6 +90,8 @@ def _of_the_site(results: Mapping[str, Any]) -> Iterator[Goal]:
         yield Goal(f"inbox, database CPU: {what}", ratio, *bounds)
     for what, ratio in results["sizes"].items():
         yield Goal(what, ratio, *SIZES)
+    for what, bounds in PLANS.items():
+        yield Goal(f"hot statements: {what}", results["plans"][what], *bounds)
     for page, (page_cpu, call_cpu) in results["pages"].items():
         yield Goal(f"page {page}: server CPU against the API call", page_cpu / call_cpu, *PAGES)
     for what, ratio in results["memory"].items():

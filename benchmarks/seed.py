@@ -204,27 +204,32 @@ def _hash_password() -> str:
 
 
 def _fill(size: Size) -> None:
+    with connect(connection_url(DATA_DIR, "superuser", size.database), autocommit=True) as connection:
+        fill(connection, size, password=_hash_password())
+        connection.execute("CHECKPOINT")
+
+
+def fill(connection: Connection, size: Size, *, password: str, fresh: int = FRESH_REQUESTS) -> None:
+    """Fill an empty, migrated database as a superuser; `password` is the hash of every member's."""
     values: dict[str, int | str] = {
-        "password": f"'{_hash_password()}'",
+        "password": f"'{password}'",
         "members": size.members,
         "conversations": size.conversations,
         "long_thread": size.long_thread,
         "many": size.many,
-        "fresh": FRESH_REQUESTS,
+        "fresh": fresh,
     }
-    with connect(connection_url(DATA_DIR, "superuser", size.database), autocommit=True) as connection:
-        with connection.transaction():
-            # Foreign keys and triggers of ours hold by how the rows are made.
-            connection.execute("SET LOCAL session_replication_role = replica")
-            for script in (MEMBERS, CONVERSATIONS):
-                for statement in script.split(";\n"):
-                    if statement.strip():
-                        connection.execute(_filled_in(statement, values))
-            connection.execute("SET LOCAL session_replication_role = origin")
-            connection.execute(LEASE)
-            connection.execute(STAGE)
-        connection.execute("VACUUM ANALYZE")
-        connection.execute("CHECKPOINT")
+    with connection.transaction():
+        # Foreign keys and triggers of ours hold by how the rows are made.
+        connection.execute("SET LOCAL session_replication_role = replica")
+        for script in (MEMBERS, CONVERSATIONS):
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    connection.execute(_filled_in(statement, values))
+        connection.execute("SET LOCAL session_replication_role = origin")
+        connection.execute(LEASE)
+        connection.execute(STAGE)
+    connection.execute("VACUUM ANALYZE")
 
 
 def _filled_in(statement: str, values: Mapping[str, int | str]) -> bytes:

@@ -43,8 +43,9 @@ class Conversation(models.Model):
     class Meta:
         db_table = "conversations_v2"
         indexes = [
-            models.Index(fields=["requester"], name="conversations_v2_requester"),
-            models.Index(fields=["helper"], name="conversations_v2_helper"),
+            # In the order of the inbox.
+            models.Index(fields=["requester", "-updated_at", "-id"], name="conversations_v2_of_requester"),
+            models.Index(fields=["helper", "-updated_at", "-id"], name="conversations_v2_of_helper"),
             models.Index(fields=["created_at"], name="conversations_v2_created_at"),
         ]
         constraints = [

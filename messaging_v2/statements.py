@@ -63,10 +63,11 @@ SEND_AND_NOTE = Prepared(f"""
 SELECT sent.*, {COUNTED} FROM sent CROSS JOIN counted
 """)  # noqa: S608 -- our own text
 
-# A page of messages as arrays, one for each column: one row holds a conversation and all of them.
+# A page of messages as arrays, one for each column: one row holds a conversation and all of them. The conversation's id is given
+# and not c.id: of a value PostgreSQL knows how long the thread is, and so reads no more of a long one than the page.
 _SAID = """(
   SELECT array_agg(m.id), array_agg(m.sender_id), array_agg(m.content::text), array_agg(m.created_at), array_agg(m.updated_at)
-  FROM (SELECT * FROM messages_v2 m WHERE m.conversation_id = c.id {beyond}
+  FROM (SELECT * FROM messages_v2 m WHERE m.conversation_id = %(conversation)s {beyond}
         ORDER BY m.created_at {direction}, m.id {direction} LIMIT %(limit)s) m
 ) said (ids, senders, contents, created, updated)"""
 _ANCHOR = "LEFT JOIN messages_v2 anchor ON anchor.id = %(anchor)s AND anchor.conversation_id = c.id"

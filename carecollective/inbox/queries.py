@@ -23,29 +23,31 @@ def without_v2(statement: str) -> str:
 
 # Both sides in one shape. The policies already show no conversation of others'; the conditions say it again. A legacy
 # conversation without any date was last active at `undated`.
-BOTH = """
+_NEW = """
   SELECT c.id, 'v2' AS version, c.help_request_id, c.requester_id, c.helper_id,
          CASE WHEN c.requester_id = %(reader)s THEN c.helper_id ELSE c.requester_id END AS other_id,
          c.status, c.updated_at AS activity, c.initial_message, c.created_at
   FROM conversations_v2 c
-  WHERE %(reader)s IN (c.requester_id, c.helper_id)
-  UNION ALL
-  SELECT c.id, 'v1', c.help_request_id, NULL, NULL,
+  WHERE {mine}
+"""
+_LEGACY = """
+  SELECT c.id, 'v1' AS version, c.help_request_id, NULL::uuid AS requester_id, NULL::uuid AS helper_id,
          (SELECT p.user_id FROM conversation_participants p
-          WHERE p.conversation_id = c.id AND p.user_id <> %(reader)s ORDER BY p.joined_at, p.user_id LIMIT 1),
-         coalesce(c.status::text, 'active'),
-         coalesce(c.last_message_at, c.updated_at, c.created_at, %(undated)s), NULL, c.created_at
+          WHERE p.conversation_id = c.id AND p.user_id <> %(reader)s ORDER BY p.joined_at, p.user_id LIMIT 1) AS other_id,
+         coalesce(c.status::text, 'active') AS status,
+         coalesce(c.last_message_at, c.updated_at, c.created_at, %(undated)s) AS activity, NULL AS initial_message, c.created_at
   FROM conversations c
   JOIN conversation_participants me ON me.conversation_id = c.id AND me.user_id = %(reader)s AND me.left_at IS NULL
 """
+BOTH = f"{_NEW.format(mine='%(reader)s IN (c.requester_id, c.helper_id)')}UNION ALL{_LEGACY}"
 
-# The same with how each conversation stands in the reader's inbox.
-INBOX = f"""
-  SELECT both_versions.*, pointer.read_to, coalesce(pointer.is_marked_unread, false) AS is_marked_unread,
-         pointer.archived_to
-  FROM ({BOTH}) both_versions
-  LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = both_versions.id
-"""  # noqa: S608 -- our own text
+# Conversations with how each stands in the reader's inbox.
+_INBOX = """
+  SELECT found.*, pointer.read_to, coalesce(pointer.is_marked_unread, false) AS is_marked_unread, pointer.archived_to
+  FROM ({found}) found
+  LEFT JOIN inbox_readpointer pointer ON pointer.member_id = %(reader)s AND pointer.conversation_id = found.id
+"""
+INBOX = _INBOX.format(found=BOTH)
 
 # The ids of the messages that staff have hidden in a conversation. The first message of V2 goes by the conversation's own id.
 _HIDDEN = """ARRAY(
@@ -83,11 +85,23 @@ NEW_MESSAGES = f"""
 
 NOT_ARCHIVED = "(page.archived_to IS NULL OR page.activity > page.archived_to)"
 
+# The newest of each side: as the requester and as a helper, each read from an index in the order of the page, and no further
+# than the page goes; and the legacy ones, all of which are read. The
+# database takes as long for 2,000 conversations as for 20; it was 3.3 times as long when all of them were read and sorted.
+_NEWEST = " UNION ALL ".join(
+    f"(SELECT * FROM ({_INBOX.format(found=side)}) page WHERE {{place}} AND {{shown}}"  # noqa: S608 -- our own text
+    " ORDER BY activity {direction}, id {direction} LIMIT %(limit)s)"
+    for side in (
+        _NEW.format(mine="c.requester_id = %(reader)s"),
+        _NEW.format(mine="c.helper_id = %(reader)s"),
+        _LEGACY,
+    )
+)
+
 # A page of the inbox: the rows first, by key, then what each row shows.
 LIST = f"""
 WITH page AS (
-  SELECT * FROM ({INBOX}) page
-  WHERE {{place}} AND {{shown}}
+  SELECT * FROM ({_NEWEST}) newest
   ORDER BY activity {{direction}}, id {{direction}}
   LIMIT %(limit)s
 )

@@ -79,7 +79,7 @@ def test_its_manifest_lists_policies_grants_and_versions(backed_up: Backup) -> N
         (part.table, part.name, part.words) for part in manifest.grants
     }
     assert {"server", "client", "django"} == set(manifest.versions)
-    assert manifest.migrations["messaging_v2"] == "0005_look_messages_conversation_up"
+    assert manifest.migrations["messaging_v2"] == "0007_read_conversations_in_order"
     assert manifest.started_at < manifest.finished_at
     assert manifest.restore_verified_at is None
 

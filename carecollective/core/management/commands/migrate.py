@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +9,7 @@ from django.db import connections
 from carecollective.postgres import advisory_locks
 
 WAITING = "Another process brings the tables up to date; waiting for it …"
+ASK_AGAIN_SECONDS = 0.2
 
 
 class Command(migrate.Command):
@@ -28,10 +30,17 @@ def _migrating_alone(alias: str, *, say: Callable[[str], object]) -> Iterator[No
     try:
         session.set_autocommit(False)
         with session.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [advisory_locks.MIGRATIONS])
-            if cursor.fetchone() != (True,):
+            if not _try_lock(cursor):
                 say(WAITING)
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.MIGRATIONS])
+                # Whoever waits inside a statement holds a snapshot, and an index that is built concurrently waits for that.
+                while not _try_lock(cursor):
+                    time.sleep(ASK_AGAIN_SECONDS)
         yield
     finally:
         session.close()
+
+
+def _try_lock(cursor: Any) -> bool:
+    # Without parameters, so that no snapshot outlives the statement either.
+    cursor.execute(f"SELECT pg_try_advisory_xact_lock({advisory_locks.MIGRATIONS:d})")
+    return bool(cursor.fetchone() == (True,))
