@@ -290,7 +290,10 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
-            "builtins": ["carecollective.core.templatetags.member_times"],
+            "builtins": [
+                "carecollective.core.templatetags.addresses",
+                "carecollective.core.templatetags.member_times",
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
