@@ -1,5 +1,6 @@
 """Pages about one request, where help is offered, and about conversations of either version."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -111,7 +112,10 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
 def show_latest(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     """Return the latest messages as the thread shows them, for a page that stays open. It marks nothing as read."""
     thread = open_thread_with_site_words(reader=request.user, conversation_id=conversation_id, mark_read=False)
-    return render_part(request, "inbox/messages.html", {"thread": thread}, version=thread.shown)
+    shown = thread.shown
+    return render_part(
+        request, "inbox/messages.html", {"thread": thread, "shown": shown, "first_unread": None}, version=shown
+    )
 
 
 @member_page
@@ -157,11 +161,13 @@ def _render_thread(
         before=before,
         mark_read=before is None and refusal is None and not is_speculative(request),
     )
-    first_unread = _find_first_unread(thread, request.user) if before is None and refusal is None else None
+    shown = thread.shown
+    first_unread = _find_first_unread(thread, shown, request.user) if before is None and refusal is None else None
     if not form.is_bound and not is_speculative(request):
         form.initial["last_sent"] = _sent_lately(request, thread)
     context = {
         "thread": thread,
+        "shown": shown,
         "first_unread": first_unread,
         "before": before,
         "oldest_id": thread.messages[0].id if thread.messages else None,
@@ -190,12 +196,12 @@ def _parse_before(request: HttpRequest) -> UUID | None:
         raise InvalidInput(_("This page link is no longer valid. Please open the conversation again.")) from None
 
 
-def _find_first_unread(thread: Thread, reader: User) -> MessageRecord | None:
+def _find_first_unread(thread: Thread, shown: Sequence[MessageRecord], reader: User) -> MessageRecord | None:
     """Return the oldest message shown that the reader has not seen, if there is one."""
     read_to = thread.read_to
     if read_to is None and thread.conversation.version is MessagingVersion.V1:
         return None  # read on the former site, as far as we know
-    for message in thread.shown:
+    for message in shown:
         is_new = read_to is None or bool(message.created_at and message.created_at > read_to)
         if is_new and message.sender_id != reader.pk and message not in thread.site_words:
             return message
