@@ -1,14 +1,20 @@
-"""How members' pages show times: `{% time at %}`. The page's script puts them in the reader's own time."""
+"""How members' pages show times and long texts: `{% time at %}`, and `{{ text|excerpt:160 }}`.
+
+The page's script puts times in the reader's own time.
+"""
 
 from datetime import UTC, datetime
 from typing import Literal
 
 from django import template
+from django.template.defaultfilters import stringfilter
 from django.utils.safestring import SafeString
 
+from carecollective.core.text import excerpt
 from carecollective.formats.moments import moment
 
 register = template.Library()
+register.filter("excerpt", stringfilter(excerpt))
 
 
 @register.simple_tag(name="time")
@@ -16,5 +22,6 @@ def time_element(at: datetime | None, form: Literal["full", "age"] = "full") -> 
     """Return the time as an HTML element; the script writes an `age` as "2 hours ago". Legacy rows may have no time."""
     if not at:
         return SafeString("no date")
-    # A page of messages has a hundred: nothing in it needs to be escaped.
-    return SafeString(f'<time datetime="{at.astimezone(UTC).isoformat()}" data-format="{form}">{moment(at)}</time>')
+    at = at.astimezone(UTC)
+    # A page of messages has fifty: nothing in it needs to be escaped.
+    return SafeString(f'<time datetime="{at.isoformat()}" data-format="{form}">{moment(at)}</time>')
