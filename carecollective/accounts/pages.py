@@ -6,6 +6,7 @@ from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.middleware import get_user
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -32,6 +33,8 @@ def member_page(
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
             return ask_to_sign_in(request)
+        # The member itself: a template pays for each look through Django's lazy one.
+        request.user = get_user(request)
         return view(cast("MemberRequest", request), *args, **kwargs)
 
     return answer

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.core.database import acting_as
 from carecollective.core.errors import DomainError, InvalidInput
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import find_request
@@ -23,6 +24,7 @@ from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.mine.selectors import list_thanked
 from carecollective.inbox.mine.site_words import open_thread_with_site_words
 from carecollective.inbox.records import MessageRecord, Thread
+from carecollective.inbox.unread.context import describe_unread
 from carecollective.messaging.errors import ConversationExists
 from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.middleware import is_speculative
@@ -78,7 +80,9 @@ def _render_request(
             if offers:
                 context["thanked"] = list_thanked(owner=request.user, help_request_id=help_request.pk)
         else:
-            context["mine"], expected = selectors.before_offering(member=request.user, help_request=help_request)
+            with acting_as(request.user):
+                context["mine"], expected = selectors.before_offering(member=request.user, help_request=help_request)
+                context["unread"] = describe_unread(request.user)
             # Where an offer was just refused, the page says why already.
             context["paused"] = None if refusal else expected
     return render_page(request, "inbox/request.html", context, refusal=refusal)
@@ -155,12 +159,14 @@ def _render_thread(
 ) -> HttpResponse:
     before = _parse_before(request)
     # Older messages or a refusal do not show the new ones, and a prefetch is nobody's visit.
-    thread = open_thread_with_site_words(
-        reader=request.user,
-        conversation_id=conversation_id,
-        before=before,
-        mark_read=before is None and refusal is None and not is_speculative(request),
-    )
+    with acting_as(request.user):
+        thread = open_thread_with_site_words(
+            reader=request.user,
+            conversation_id=conversation_id,
+            before=before,
+            mark_read=before is None and refusal is None and not is_speculative(request),
+        )
+        unread = describe_unread(request.user)
     shown = thread.shown
     first_unread = _find_first_unread(thread, shown, request.user) if before is None and refusal is None else None
     if not form.is_bound and not is_speculative(request):
@@ -172,8 +178,9 @@ def _render_thread(
         "before": before,
         "oldest_id": thread.messages[0].id if thread.messages else None,
         "form": form,
-        "continue_form": continue_form or OfferForm(),
+        "continue_form": continue_form or (OfferForm() if thread.way_on else None),
         "refusal": refusal,
+        "unread": unread,
     }
     return render_page(request, "inbox/thread.html", context, refusal=refusal)
 

@@ -19,7 +19,13 @@ TOKEN = "t" * 64
 
 
 def said(**fields: Any) -> MessageRecord:
-    given: dict[str, Any] = {"id": uuid4(), "sender_id": uuid4(), "content": "Hello", "created_at": AT, "updated_at": AT}
+    given: dict[str, Any] = {
+        "id": uuid4(),
+        "sender_id": uuid4(),
+        "content": "Hello",
+        "created_at": AT,
+        "updated_at": AT,
+    }
     return MessageRecord(**given | {"sender_name": "Ben"} | fields)
 
 
