@@ -31,13 +31,19 @@ def member_page(
     @public_page
     @wraps(view)
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not request.user.is_authenticated:
+        if signed_in_member(request) is None:
             return ask_to_sign_in(request)
-        # The member itself: a template pays for each look through Django's lazy one.
-        request.user = get_user(request)
         return view(cast("MemberRequest", request), *args, **kwargs)
 
     return answer
+
+
+def signed_in_member(request: HttpRequest) -> User | None:
+    """Return who is signed in, and let the templates have the member itself: each look through Django's lazy one costs."""
+    if not request.user.is_authenticated:
+        return None
+    request.user = get_user(request)
+    return cast("User", request.user)
 
 
 def button_page(act: Callable[..., object], back: str) -> Callable[..., HttpResponse]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
-from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.accounts.pages import MemberRequest, member_page, signed_in_member
 from carecollective.core.database import acting_as
 from carecollective.core.errors import DomainError, InvalidInput
 from carecollective.help_requests.models import HelpRequest
@@ -72,17 +72,20 @@ def _render_request(
         "offer_address": _offer_address(help_request.pk),
         "sign_in_address": redirect_to_login(_offer_address(help_request.pk)).url,
     }
-    if isinstance(request.user, User):
-        if help_request.user_id == request.user.pk:
+    member = signed_in_member(request)
+    if member is not None:
+        if help_request.user_id == member.pk:
             context["is_owner"] = True
-            offers = selectors.offers_on(owner=request.user, help_request_id=help_request.pk)
-            context["offers"] = offers
-            if offers:
-                context["thanked"] = list_thanked(owner=request.user, help_request_id=help_request.pk)
+            with acting_as(member):
+                offers = selectors.offers_on(owner=member, help_request_id=help_request.pk)
+                context["offers"] = offers
+                if offers:
+                    context["thanked"] = list_thanked(owner=member, help_request_id=help_request.pk)
+                context["unread"] = describe_unread(member)
         else:
-            with acting_as(request.user):
-                context["mine"], expected = selectors.before_offering(member=request.user, help_request=help_request)
-                context["unread"] = describe_unread(request.user)
+            with acting_as(member):
+                context["mine"], expected = selectors.before_offering(member=member, help_request=help_request)
+                context["unread"] = describe_unread(member)
             # Where an offer was just refused, the page says why already.
             context["paused"] = None if refusal else expected
     return render_page(request, "inbox/request.html", context, refusal=refusal)

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from django import template
-from django.template.defaultfilters import stringfilter
 from django.utils.safestring import SafeString
 
 from carecollective.core.text import excerpt
 from carecollective.formats.moments import moment
 
 register = template.Library()
-register.filter("excerpt", stringfilter(excerpt))
+register.filter(excerpt)
 
 
 @register.simple_tag(name="time")

@@ -1,4 +1,4 @@
-"""Help requests in templates: `{% request_tags help_request %}`. A list has twenty."""
+"""Parts of a help request in a list, which has twenty: `{% request_tags help_request %}`, `{% request_owner help_request reader %}`."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -8,6 +8,7 @@ from django import template
 from django.db.models import TextChoices
 from django.utils.safestring import SafeString
 
+from carecollective.accounts.models import User
 from carecollective.help_requests.models import Category, HelpRequest, RequestStatus, Urgency
 
 register = template.Library()
@@ -24,6 +25,16 @@ def request_tags(request: HelpRequest) -> SafeString:
     if request.status and request.status != RequestStatus.OPEN:
         tags.append(_tag(" status", _label(RequestStatus, request.status)))
     return SafeString("\n".join(tags))
+
+
+@register.simple_tag
+def request_owner(request: HelpRequest, reader: User | None) -> SafeString:
+    """Return who asked, and from where, as a list shows it."""
+    if reader is not None and request.user_id == reader.pk:
+        return SafeString("You")
+    owner = request.user
+    place = f", {escape(owner.location)}" if owner.location else ""
+    return SafeString(f"{escape(owner.get_short_name())}{place}")
 
 
 def _tag(kind: str, label: str) -> str:
