@@ -1,4 +1,4 @@
-"""Parts of a help request in a list, which has twenty: `{% request_tags help_request %}`, `{% request_owner help_request reader %}`."""
+"""Parts of a help request in a list, which has twenty."""
 
 from collections.abc import Mapping
 from functools import cache
