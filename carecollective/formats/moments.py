@@ -24,7 +24,12 @@ def moment(at: datetime, to: Unit = "minute", *, up: bool = False) -> str:
     if up and (at.second or at.microsecond):
         at += MINUTE
     clock = at.isoformat(timespec=_TIMESPECS[to])[11:].removesuffix("+00:00")
-    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}, {clock} UTC"
+    return f"{date_of(at)}, {clock} UTC"
+
+
+def date_of(at: datetime) -> str:
+    """Return the date of a time in UTC as `moment` writes it. `strftime` costs three times as much."""
+    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
 def as_time(at: datetime | None, to: Unit = "second") -> SafeString:

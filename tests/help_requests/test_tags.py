@@ -1,12 +1,14 @@
-"""The parts of a request in a list: what kind, how soon, in which state; unknown legacy values as they are, escaped."""
+"""The card of a request in a list: what kind, how soon, in which state; unknown legacy values as they are, escaped."""
 
 import re
+from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from carecollective.accounts.models import User
 from carecollective.help_requests.models import HelpRequest
-from carecollective.help_requests.templatetags.help_requests import request_owner, request_tags
+from carecollective.help_requests.templatetags.help_requests import request_cards, request_tags
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,14 @@ def test_a_request_says_what_is_needed(fields, expected):
     assert re.findall(r'<span class="([^"]*)">([^<]*)</span>', found) == expected
 
 
+def asked_by(owner: User, **fields: Any) -> HelpRequest:
+    return HelpRequest(user=owner, created_at=timezone.now(), **fields)
+
+
+def card(asked: HelpRequest, reader: User | None = None) -> str:
+    return request_cards([asked], reader)
+
+
 @pytest.mark.parametrize(
     ("name", "location", "expected"),
     [
@@ -41,11 +51,29 @@ def test_a_request_says_what_is_needed(fields, expected):
         ("<b>Ada", '"<b>"', "&lt;b&gt;Ada, &quot;&lt;b&gt;&quot;"),
     ],
 )
-def test_a_list_names_the_owner_and_the_place(name, location, expected):
-    asked = HelpRequest(user=User(name=name, location=location))
-    assert request_owner(asked, None) == request_owner(asked, User()) == expected
+def test_a_card_names_the_owner_and_the_place(name, location, expected):
+    asked = asked_by(User(name=name, location=location))
+    for reader in (None, User()):
+        assert re.search(r'<p class="byline">\s*(.*?)\s*·', card(asked, reader))[1] == expected
 
 
 def test_a_reader_is_told_which_requests_are_their_own():
-    reader = User()
-    assert request_owner(HelpRequest(user=reader), reader) == "You"
+    reader = User(name="Ada")
+    page = card(asked_by(reader), reader)
+    assert re.search(r'<p class="byline">\s*You\s*·', page)
+    assert "Ada" not in page
+
+
+def test_a_card_escapes_whatever_somebody_wrote():
+    evil, escaped = """<i x='"'>&""", "&lt;i x=&#x27;&quot;&#x27;&gt;&amp;"
+    asked = asked_by(User(name="Ada"), title=evil, description=evil, category=evil, urgency=evil)
+    assert evil not in card(asked)
+    assert card(asked).count(escaped) == 6
+
+
+def test_only_an_open_request_shows_its_urgency():
+    asked = asked_by(User(name="Ada"), urgency="urgent")
+    assert 'class="card urgency-urgent"' in card(asked)
+    asked.status = "completed"
+    assert 'class="card"' in card(asked)
+    assert "excerpt" not in card(asked)

@@ -1,7 +1,4 @@
-"""How members' pages show times and long texts: `{% time at %}`, and `{{ text|excerpt:160 }}`.
-
-The page's script puts times in the reader's own time.
-"""
+"""How members' pages show times: `{% time at %}`. The page's script puts them in the reader's own time."""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -9,11 +6,9 @@ from typing import Literal
 from django import template
 from django.utils.safestring import SafeString
 
-from carecollective.core.text import excerpt
-from carecollective.formats.moments import moment
+from carecollective.formats.moments import date_of
 
 register = template.Library()
-register.filter(excerpt)
 
 
 @register.simple_tag(name="time")
@@ -22,5 +17,6 @@ def time_element(at: datetime | None, form: Literal["full", "age"] = "full") -> 
     if not at:
         return SafeString("no date")
     at = at.astimezone(UTC)
-    # A page of messages has fifty: nothing in it needs to be escaped.
-    return SafeString(f'<time datetime="{at.isoformat()}" data-format="{form}">{moment(at)}</time>')
+    iso = at.isoformat()
+    # A page of messages has fifty: nothing in it needs to be escaped, and `moment` would write the clock anew.
+    return SafeString(f'<time datetime="{iso}" data-format="{form}">{date_of(at)}, {iso[11:16]} UTC</time>')
