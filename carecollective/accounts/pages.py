@@ -6,6 +6,7 @@ from typing import Any, Concatenate, ParamSpec, cast
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.middleware import get_user
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -30,11 +31,19 @@ def member_page(
     @public_page
     @wraps(view)
     def answer(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not request.user.is_authenticated:
+        if signed_in_member(request) is None:
             return ask_to_sign_in(request)
         return view(cast("MemberRequest", request), *args, **kwargs)
 
     return answer
+
+
+def signed_in_member(request: HttpRequest) -> User | None:
+    """Return who is signed in, and let the templates have the member itself: each look through Django's lazy one costs."""
+    if not request.user.is_authenticated:
+        return None
+    request.user = get_user(request)
+    return cast("User", request.user)
 
 
 def button_page(act: Callable[..., object], back: str) -> Callable[..., HttpResponse]:

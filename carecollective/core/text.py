@@ -4,6 +4,7 @@ import re
 import unicodedata
 from typing import Any
 
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
@@ -117,3 +118,14 @@ def _balanced(text: str) -> bool:
         if stack:
             return False
     return True
+
+
+def excerpt(text: str, length: int) -> str:
+    """Return the text with an ellipsis in place of what is beyond `length`, as Django's `truncatechars` does.
+
+    That looks at each letter. Most texts are short or have no letter that two characters make.
+    """
+    if text.isascii():
+        return text if len(text) <= length else f"{text[: length - 1]}…"
+    text = unicodedata.normalize("NFC", text)
+    return text if len(text) <= length else str(Truncator(text).chars(length))

@@ -3,6 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.help_requests.models import OTHER, Category, RequestStatus, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
+from carecollective.web.form_renderer import FixedSelect
 from carecollective.web.pages import IdempotentForm, RawForm
 
 
@@ -24,13 +25,13 @@ class HelpRequestForm(IdempotentForm):
         label=_("What kind of help?"),
         help_text=_("We put “Something else”. Please change it if another kind fits."),
         initial=Category.OTHER,
-        widget=forms.Select(choices=Category.choices),
+        widget=FixedSelect(choices=Category.choices),
     )
     urgency = forms.Field(
         label=_("How soon?"),
         help_text=_("We put “Any time”. Please change it if it has to be sooner."),
         initial=Urgency.NORMAL,
-        widget=forms.Select(choices=Urgency.choices),
+        widget=FixedSelect(choices=Urgency.choices),
     )
 
 
@@ -41,15 +42,15 @@ class FiltersForm(RawForm):
     category = forms.Field(
         label=_("Kind of help"),
         required=False,
-        widget=forms.Select(choices=[("", _("All kinds")), *Category.choices]),
+        widget=FixedSelect(choices=[("", _("All kinds")), *Category.choices]),
     )
     urgency = forms.Field(
         label=_("How soon"),
         required=False,
-        widget=forms.Select(choices=[("", _("Any")), *Urgency.choices, (OTHER, _("Other"))]),
+        widget=FixedSelect(choices=[("", _("Any")), *Urgency.choices, (OTHER, _("Other"))]),
     )
     status = forms.Field(
         label=_("Status"),
         required=False,
-        widget=forms.Select(choices=[("", _("All")), *RequestStatus.choices, (OTHER, _("Other"))]),
+        widget=FixedSelect(choices=[("", _("All")), *RequestStatus.choices, (OTHER, _("Other"))]),
     )

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
-from carecollective.accounts.pages import MemberRequest, button_page, member_page
+from carecollective.accounts.pages import MemberRequest, button_page, member_page, signed_in_member
 from carecollective.core.errors import ValidationRefused
 from carecollective.help_requests import selectors, services
 from carecollective.help_requests.forms import FiltersForm, HelpRequestForm
@@ -31,6 +31,7 @@ def list_help_requests(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "page": found,
+        "reader": signed_in_member(request),
         "refusal": refusal,
         "filters": filters,
         "chosen": _chosen(filters),

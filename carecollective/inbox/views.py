@@ -1,5 +1,6 @@
 """Pages about one request, where help is offered, and about conversations of either version."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
-from carecollective.accounts.pages import MemberRequest, member_page
+from carecollective.accounts.pages import MemberRequest, member_page, signed_in_member
+from carecollective.core.database import acting_as
 from carecollective.core.errors import DomainError, InvalidInput
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import find_request
@@ -22,6 +24,7 @@ from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.mine.selectors import list_thanked
 from carecollective.inbox.mine.site_words import open_thread_with_site_words
 from carecollective.inbox.records import MessageRecord, Thread
+from carecollective.inbox.unread.context import describe_unread
 from carecollective.messaging.errors import ConversationExists
 from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.middleware import is_speculative
@@ -69,15 +72,20 @@ def _render_request(
         "offer_address": _offer_address(help_request.pk),
         "sign_in_address": redirect_to_login(_offer_address(help_request.pk)).url,
     }
-    if isinstance(request.user, User):
-        if help_request.user_id == request.user.pk:
+    member = signed_in_member(request)
+    if member is not None:
+        if help_request.user_id == member.pk:
             context["is_owner"] = True
-            offers = selectors.offers_on(owner=request.user, help_request_id=help_request.pk)
-            context["offers"] = offers
-            if offers:
-                context["thanked"] = list_thanked(owner=request.user, help_request_id=help_request.pk)
+            with acting_as(member):
+                offers = selectors.offers_on(owner=member, help_request_id=help_request.pk)
+                context["offers"] = offers
+                if offers:
+                    context["thanked"] = list_thanked(owner=member, help_request_id=help_request.pk)
+                context["unread"] = describe_unread(member)
         else:
-            context["mine"], expected = selectors.before_offering(member=request.user, help_request=help_request)
+            with acting_as(member):
+                context["mine"], expected = selectors.before_offering(member=member, help_request=help_request)
+                context["unread"] = describe_unread(member)
             # Where an offer was just refused, the page says why already.
             context["paused"] = None if refusal else expected
     return render_page(request, "inbox/request.html", context, refusal=refusal)
@@ -111,7 +119,10 @@ def show_thread(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
 def show_latest(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     """Return the latest messages as the thread shows them, for a page that stays open. It marks nothing as read."""
     thread = open_thread_with_site_words(reader=request.user, conversation_id=conversation_id, mark_read=False)
-    return render_part(request, "inbox/messages.html", {"thread": thread}, version=thread.shown)
+    shown = thread.shown
+    return render_part(
+        request, "inbox/messages.html", {"thread": thread, "shown": shown, "first_unread": None}, version=shown
+    )
 
 
 @member_page
@@ -151,23 +162,28 @@ def _render_thread(
 ) -> HttpResponse:
     before = _parse_before(request)
     # Older messages or a refusal do not show the new ones, and a prefetch is nobody's visit.
-    thread = open_thread_with_site_words(
-        reader=request.user,
-        conversation_id=conversation_id,
-        before=before,
-        mark_read=before is None and refusal is None and not is_speculative(request),
-    )
-    first_unread = _find_first_unread(thread, request.user) if before is None and refusal is None else None
+    with acting_as(request.user):
+        thread = open_thread_with_site_words(
+            reader=request.user,
+            conversation_id=conversation_id,
+            before=before,
+            mark_read=before is None and refusal is None and not is_speculative(request),
+        )
+        unread = describe_unread(request.user)
+    shown = thread.shown
+    first_unread = _find_first_unread(thread, shown, request.user) if before is None and refusal is None else None
     if not form.is_bound and not is_speculative(request):
         form.initial["last_sent"] = _sent_lately(request, thread)
     context = {
         "thread": thread,
+        "shown": shown,
         "first_unread": first_unread,
         "before": before,
         "oldest_id": thread.messages[0].id if thread.messages else None,
         "form": form,
-        "continue_form": continue_form or OfferForm(),
+        "continue_form": continue_form or (OfferForm() if thread.way_on else None),
         "refusal": refusal,
+        "unread": unread,
     }
     return render_page(request, "inbox/thread.html", context, refusal=refusal)
 
@@ -190,12 +206,12 @@ def _parse_before(request: HttpRequest) -> UUID | None:
         raise InvalidInput(_("This page link is no longer valid. Please open the conversation again.")) from None
 
 
-def _find_first_unread(thread: Thread, reader: User) -> MessageRecord | None:
+def _find_first_unread(thread: Thread, shown: Sequence[MessageRecord], reader: User) -> MessageRecord | None:
     """Return the oldest message shown that the reader has not seen, if there is one."""
     read_to = thread.read_to
     if read_to is None and thread.conversation.version is MessagingVersion.V1:
         return None  # read on the former site, as far as we know
-    for message in thread.shown:
+    for message in shown:
         is_new = read_to is None or bool(message.created_at and message.created_at > read_to)
         if is_new and message.sender_id != reader.pk and message not in thread.site_words:
             return message

@@ -1,9 +1,10 @@
 import unicodedata
 
 import pytest
+from django.template.defaultfilters import truncatechars
 
 from carecollective.core.errors import ValidationRefused
-from carecollective.core.text import normalise, normalise_message
+from carecollective.core.text import excerpt, normalise, normalise_message
 from carecollective.web.api import status_of
 
 INVISIBLE = {
@@ -129,3 +130,11 @@ def test_anything_that_shows_is_a_message(text):
 def test_text_is_kept_in_the_form_it_was_typed_in():
     decomposed = unicodedata.normalize("NFD", "Zoë Wójcik")
     assert normalise(decomposed, field="name") == decomposed
+
+
+@pytest.mark.parametrize("length", [1, 5, 120])
+@pytest.mark.parametrize(
+    "text", ["", "Milk", "x" * 119, "x" * 120, "x" * 121, "ü" * 121, "e\u0301" * 121, "👩‍🌾" * 50, "\u0958" * 61]
+)
+def test_an_excerpt_is_what_django_would_cut(text, length):
+    assert excerpt(text, length) == truncatechars(text, length)

@@ -6,7 +6,7 @@ from typing import Literal
 from django import template
 from django.utils.safestring import SafeString
 
-from carecollective.formats.moments import moment
+from carecollective.formats.moments import date_of
 
 register = template.Library()
 
@@ -16,5 +16,7 @@ def time_element(at: datetime | None, form: Literal["full", "age"] = "full") -> 
     """Return the time as an HTML element; the script writes an `age` as "2 hours ago". Legacy rows may have no time."""
     if not at:
         return SafeString("no date")
-    # A page of messages has a hundred: nothing in it needs to be escaped.
-    return SafeString(f'<time datetime="{at.astimezone(UTC).isoformat()}" data-format="{form}">{moment(at)}</time>')
+    at = at.astimezone(UTC)
+    iso = at.isoformat()
+    # A page of messages has fifty: nothing in it needs to be escaped, and `moment` would write the clock anew.
+    return SafeString(f'<time datetime="{iso}" data-format="{form}">{date_of(at)}, {iso[11:16]} UTC</time>')
