@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from benchmarks.explain import Explained, explain
-from benchmarks.peers.site_statements import ACT, COUNT_AND_NOTE, LOCK_REQUEST, STANDING
+from benchmarks.peers.site_statements import ACT
 from benchmarks.seed import DATA_DIR, Size, key
 from carecollective.core.pagination import UNDATED
 from carecollective.inbox.queries import LISTS, LOCATED_THREAD, LOCATION_COLUMNS, PAIR, POLL_V2, UNREAD
+from carecollective.messaging.statements import LOCK_REQUEST
 from carecollective.postgres.dsn import connect, connection_url
 from carecollective.postgres.roles import Connection
-from messaging_v2.statements import LOCK_CONVERSATION, OPEN_CONVERSATION, SEND_MESSAGE
+from messaging_v2.statements import LOCK_AND_STANDING, OPEN_AND_NOTE, SEND_AND_NOTE
 
 # Members of whom one thing is known; each has a conversation of the name with a 1 behind it.
 FEW, MANY, LONG = "few", "many", "long"
@@ -89,23 +90,16 @@ def _cases(person: str) -> Iterator[Case]:
     for name, about in (("start: standing pair", request), ("start: no pair yet", fresh)):
         yield Case(name, person, PAIR, {"help_request": about, "helper": me})
     yield Case("start: lock request", person, LOCK_REQUEST, {"help_request": fresh})
-    new = {"id": uuid.uuid4(), "help_request": fresh, "requester": owner, "helper": me}
+    counted = {"who": str(me), "times": 20, "span": timedelta(minutes=1), "of_client": False}
+    noted = counted | {"note": uuid.uuid4(), "recipient": owner, "version": "v2", "kind": "new_message"}
+    new: dict[str, Any] = {"conversation": uuid.uuid4(), "help_request": fresh, "requester": owner, "helper": me}
+    new |= {"initial_message": "I can help you with this.", "what": "start_conversation"}
     # The policy looks up the request.
-    yield Case("start: open", person, OPEN_CONVERSATION, new | {"initial_message": "I can help you with this."})
-    yield Case("send: lock conversation", person, LOCK_CONVERSATION, {"conversation": conversation, "member": me})
+    yield Case("start: open", person, OPEN_AND_NOTE, noted | new)
+    yield Case("send: lock conversation", person, LOCK_AND_STANDING, {"conversation": conversation, "member": me})
     sent = {"id": uuid.uuid4(), "conversation": conversation, "sender": me, "content": "Tomorrow at two?"}
     # The conversation: to update it, and for the policies of writing the message and of returning it.
-    yield Case("send", person, SEND_MESSAGE, sent, lambda rows: 3 * len(rows))
-    yield Case("send: standing", person, STANDING, {"other": owner})
-    counted = {"who": str(me), "what": "send_message", "times": 20, "span": timedelta(minutes=1), "of_client": False}
-    noted = {
-        "id": uuid.uuid4(),
-        "recipient": owner,
-        "conversation": conversation,
-        "version": "v2",
-        "kind": "new_message",
-    }
-    yield Case("send: count and note", person, COUNT_AND_NOTE, counted | noted)
+    yield Case("send", person, SEND_AND_NOTE, noted | sent | {"what": "send_message"}, lambda rows: 3 * len(rows))
     yield Case("inbox", person, LISTS["inbox", "first"], reader | {"limit": INBOX_PAGE}, _of_a_page)
     yield Case("unread", person, UNREAD, reader, _of_unread)
     for place, anchor in (("latest", None), ("older", key("message", f"{person}1/20"))):

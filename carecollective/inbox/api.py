@@ -15,6 +15,7 @@ from rest_framework.utils.urls import replace_query_param
 from carecollective.accounts.authentication import member_of
 from carecollective.accounts.services import NotApproved
 from carecollective.core import errors
+from carecollective.core.addresses import address_with_id
 from carecollective.help_requests.errors import HelpRequestNotFound, HelpRequestUnavailable, OwnRequest
 from carecollective.inbox.records import NewerMessages, Started, WayOn
 from carecollective.inbox.selectors import list_conversations, messages_after, open_thread
@@ -321,7 +322,7 @@ def answer_started(request: Request, started: Started) -> Response:
         "version": started.version,
         "message": "Conversation created successfully",
     }
-    location = request.build_absolute_uri(reverse("api-conversation", args=[started.conversation_id]))
+    location = request.build_absolute_uri(address_with_id("api-conversation", started.conversation_id))
     quota = started.quota.headers() if started.quota else {}
     return Response(body, status=201, headers={"Location": location} | quota)
 
