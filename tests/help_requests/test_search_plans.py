@@ -29,7 +29,7 @@ FINDS_NOTHING = (
 
 @pytest.fixture
 def many_requests(db, beyond_policies):
-    owner = UserFactory()
+    owner = UserFactory.create()
     with beyond_policies() as superuser:
         superuser.execute(FILL, [owner.pk, REQUESTS])
         superuser.execute("ANALYZE help_requests")
