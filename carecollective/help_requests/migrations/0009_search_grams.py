@@ -5,7 +5,8 @@ from carecollective.core.sql_functions import load_function
 FUNCTIONS = ("search_grams", "search_grams_of_word")
 # Whoever writes a request computes what the index holds of it, the legacy system's roles too.
 GRANT = """
-GRANT EXECUTE ON FUNCTION public.fold_for_search(text), public.search_grams(text), public.search_grams_of_word(text) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION public.fold_for_search(text), public.search_grams(text), public.search_grams_of_word(text)
+  TO PUBLIC, carecollective_web;
 """
 
 
