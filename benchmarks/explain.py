@@ -69,6 +69,11 @@ def explain(connection: Connection, statement: str, values: Mapping[str, Any], *
     return Explained(returned, tuple(_accesses(plan[0]["Plan"], _large_tables(connection))))
 
 
+def rows_of(plan: Mapping[str, Any], table: str) -> int:
+    """Return how many rows of a table a plan has read."""
+    return sum(access.rows for access in _accesses(plan, frozenset()) if access.table == table)
+
+
 def _large_tables(connection: Connection) -> frozenset[str]:
     large = "SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples >= %s"
     return frozenset(name for (name,) in connection.execute(large, [LARGE_TABLE_ROWS]).fetchall())

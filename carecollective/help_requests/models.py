@@ -2,11 +2,13 @@ import uuid
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import ClockTimestamp
+from carecollective.help_requests.search import grams_of_request
 
 
 class Category(models.TextChoices):
@@ -64,6 +66,10 @@ class HelpRequest(models.Model):
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="help_requests_newest"),
             models.Index(fields=["status", "-created_at", "-id"], name="help_requests_by_status"),
+            models.Index(fields=["category", "-created_at", "-id"], name="help_requests_by_category"),
+            models.Index(fields=["urgency", "-created_at", "-id"], name="help_requests_by_urgency"),
+            # Requests are written seldom: a list of what is not in the index yet would slow down every search.
+            GinIndex(grams_of_request(), name="help_requests_search", fastupdate=False),
         ]
 
     def __str__(self) -> str:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import F, Func, Q, TextField, Value
-from django.db.models.lookups import Contains
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import fetch_one
@@ -15,6 +14,7 @@ from carecollective.core.pagination import Cursor, Page, beyond, paginate
 from carecollective.core.text import can_be_kept
 from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.models import OTHER, Category, HelpRequest, RequestStatus, Urgency
+from carecollective.help_requests.search import contains_word
 from carecollective.help_requests.statements import LOCK, LOCK_COLUMNS
 
 SEARCH_MAX = 100
@@ -47,15 +47,18 @@ class RequestFilters:
         return cls(given.get("status", ""), given.get("category", ""), given.get("urgency", ""), search.strip())
 
 
-class _Folded(Func):
-    """A text without case and accents. The database folds both sides of a search, so that they agree."""
-
-    function = "public.fold_for_search"
-    output_field = TextField()
-
-
 def list_requests(*, filters: RequestFilters, cursor: Cursor | None = None, size: int = 20) -> Page[HelpRequest]:
-    """Return one page of requests with their owners, newest first. Each word of a search must be found.
+    """Return one page of requests with their owners, newest first. Each word of a search must be found."""
+    chosen = matching(filters)
+
+    def fetch(place: Cursor | None, limit: int) -> Sequence[HelpRequest]:
+        return list(beyond(chosen, place, field="created_at")[:limit])
+
+    return paginate(fetch, cursor=cursor, size=size, key=lambda request: (request.created_at, request.pk))
+
+
+def matching(filters: RequestFilters) -> QuerySet[HelpRequest]:
+    """Return the requests that the filters let through, with their owners.
 
     Requests of somebody who is no member at the moment are not among them; they come back with their owner.
     """
@@ -68,15 +71,8 @@ def list_requests(*, filters: RequestFilters, cursor: Cursor | None = None, size
         elif value:
             chosen = chosen.filter(**{name: value})
     for word in filters.q.split():
-        wanted = _Folded(Value(word))
-        chosen = chosen.filter(
-            Q(Contains(_Folded(F("title")), wanted)) | Q(Contains(_Folded(F("description")), wanted))
-        )
-
-    def fetch(place: Cursor | None, limit: int) -> Sequence[HelpRequest]:
-        return list(beyond(chosen, place, field="created_at")[:limit])
-
-    return paginate(fetch, cursor=cursor, size=size, key=lambda request: (request.created_at, request.pk))
+        chosen = chosen.filter(contains_word(word))
+    return chosen
 
 
 def find_request(help_request_id: UUID) -> HelpRequest:

@@ -86,8 +86,8 @@ NEW_MESSAGES = f"""
 NOT_ARCHIVED = "(page.archived_to IS NULL OR page.activity > page.archived_to)"
 
 # The newest of each side: as the requester and as a helper, each read from an index in the order of the page, and no further
-# than the page goes; and the legacy ones, all of which are read. The
-# database takes as long for 2,000 conversations as for 20; it was 3.3 times as long when all of them were read and sorted.
+# than the page goes; and the legacy ones, all of which are read. Measured: 2,000 conversations cost the database what 20 do, and
+# 3.3 times that where all were read and sorted.
 _NEWEST = " UNION ALL ".join(
     f"(SELECT * FROM ({_INBOX.format(found=side)}) page WHERE {{place}} AND {{shown}}"  # noqa: S608 -- our own text
     " ORDER BY activity {direction}, id {direction} LIMIT %(limit)s)"
