@@ -292,6 +292,7 @@ TEMPLATES = [
         "OPTIONS": {
             "builtins": [
                 "carecollective.core.templatetags.addresses",
+                "carecollective.core.templatetags.includes",
                 "carecollective.core.templatetags.member_times",
             ],
             "context_processors": [
