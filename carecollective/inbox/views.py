@@ -191,11 +191,13 @@ def _render_thread(
 def _sent_lately(request: MemberRequest, thread: Thread) -> UUID | None:
     """Return the reader's newest message, unless it is old or was sent by the form that led here."""
     just_sent = {said.message for said in messages.get_messages(request) if JUST_SENT in said.tags.split()}
-    mine = [message for message in thread.messages if message.sender_id == request.user.pk and not message.is_system]
-    said_at = mine[-1].created_at if mine else None
-    if said_at is None or str(mine[-1].id) in just_sent or timezone.now() - said_at > SAME_WITHIN:
+    reader = request.user.pk
+    mine = (message for message in reversed(thread.messages) if message.sender_id == reader and not message.is_system)
+    newest = next(mine, None)
+    said_at = newest.created_at if newest else None
+    if newest is None or said_at is None or str(newest.id) in just_sent or timezone.now() - said_at > SAME_WITHIN:
         return None
-    return mine[-1].id
+    return newest.id
 
 
 def _parse_before(request: HttpRequest) -> UUID | None:
