@@ -195,8 +195,8 @@ def _count_unread(reader: User, refusal: DomainError | None) -> dict[str, str]:
 def _sent_lately(request: MemberRequest, thread: Thread) -> UUID | None:
     """Return the reader's newest message, unless it is old or was sent by the form that led here."""
     just_sent = {said.message for said in messages.get_messages(request) if JUST_SENT in said.tags.split()}
-    reader = request.user.pk
-    mine = (message for message in reversed(thread.messages) if message.sender_id == reader and not message.is_system)
+    my_id = request.user.pk
+    mine = (message for message in reversed(thread.messages) if message.sender_id == my_id and not message.is_system)
     newest = next(mine, None)
     said_at = newest.created_at if newest else None
     if newest is None or said_at is None or str(newest.id) in just_sent or timezone.now() - said_at > SAME_WITHIN:
