@@ -44,6 +44,12 @@ from carecollective.postgres.dsn import (
 )
 from carecollective.postgres.embedded.credentials import secret_key
 from carecollective.web.api_settings import REST_FRAMEWORK, REST_KNOX, SPECTACULAR_SETTINGS  # noqa: F401 -- Django reads them
+from carecollective.web.page_settings import (  # noqa: F401 -- Django reads them
+    CONTEXT_PROCESSORS,
+    FORM_RENDERER,
+    TEMPLATE_BUILTINS,
+    USE_I18N,
+)
 from carecollective.web.server_limits import BODY_BYTES
 from rollout.stages import Stage
 
@@ -289,28 +295,11 @@ TEMPLATES = [
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
         "APP_DIRS": True,
-        "OPTIONS": {
-            "builtins": [
-                "carecollective.core.templatetags.addresses",
-                "carecollective.core.templatetags.member_times",
-            ],
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.contrib.auth.context_processors.auth",
-                "carecollective.inbox.unread.context.unread",
-                "carecollective.staff.context.staff_waiting",
-                "django.contrib.messages.context_processors.messages",
-                "carecollective.accounts.pages.mail_folder",
-            ],
-        },
+        "OPTIONS": {"builtins": TEMPLATE_BUILTINS, "context_processors": CONTEXT_PROCESSORS},
     }
 ]
 
-FORM_RENDERER = "carecollective.web.form_renderer.PlainWidgets"
-
 LANGUAGE_CODE = "en"
-# There is one language. Looking each text up took a fifth of the CPU of the list of requests.
-USE_I18N = False
 FORMAT_MODULE_PATH = "carecollective.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -81,11 +81,11 @@ def _render_request(
                 context["offers"] = offers
                 if offers:
                     context["thanked"] = list_thanked(owner=member, help_request_id=help_request.pk)
-                context["unread"] = describe_unread(member)
+                context |= _count_unread(member, refusal)
         else:
             with acting_as(member):
                 context["mine"], expected = selectors.before_offering(member=member, help_request=help_request)
-                context["unread"] = describe_unread(member)
+                context |= _count_unread(member, refusal)
             # Where an offer was just refused, the page says why already.
             context["paused"] = None if refusal else expected
     return render_page(request, "inbox/request.html", context, refusal=refusal)
@@ -169,7 +169,7 @@ def _render_thread(
             before=before,
             mark_read=before is None and refusal is None and not is_speculative(request),
         )
-        unread = describe_unread(request.user)
+        counted = _count_unread(request.user, refusal)
     shown = thread.shown
     first_unread = _find_first_unread(thread, shown, request.user) if before is None and refusal is None else None
     if not form.is_bound and not is_speculative(request):
@@ -183,19 +183,25 @@ def _render_thread(
         "form": form,
         "continue_form": continue_form or (OfferForm() if thread.way_on else None),
         "refusal": refusal,
-        "unread": unread,
     }
-    return render_page(request, "inbox/thread.html", context, refusal=refusal)
+    return render_page(request, "inbox/thread.html", context | counted, refusal=refusal)
+
+
+def _count_unread(reader: User, refusal: DomainError | None) -> dict[str, str]:
+    """Count in the transaction of the page. With a refusal the header asks later: what was typed matters more."""
+    return {} if refusal else {"unread": describe_unread(reader)}
 
 
 def _sent_lately(request: MemberRequest, thread: Thread) -> UUID | None:
     """Return the reader's newest message, unless it is old or was sent by the form that led here."""
     just_sent = {said.message for said in messages.get_messages(request) if JUST_SENT in said.tags.split()}
-    mine = [message for message in thread.messages if message.sender_id == request.user.pk and not message.is_system]
-    said_at = mine[-1].created_at if mine else None
-    if said_at is None or str(mine[-1].id) in just_sent or timezone.now() - said_at > SAME_WITHIN:
+    my_id = request.user.pk
+    mine = (message for message in reversed(thread.messages) if message.sender_id == my_id and not message.is_system)
+    newest = next(mine, None)
+    said_at = newest.created_at if newest else None
+    if newest is None or said_at is None or str(newest.id) in just_sent or timezone.now() - said_at > SAME_WITHIN:
         return None
-    return mine[-1].id
+    return newest.id
 
 
 def _parse_before(request: HttpRequest) -> UUID | None:

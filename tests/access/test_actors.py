@@ -28,14 +28,16 @@ OTHER_NAMES = {"user_id", "member_id"}
 SIGNED_IN = {
     "request.user",
     "member_of(request)",
+    "signed_in_member(request)",
     "cast('User', request.user)",
     "actor",
     "member",
     "staff",
     "reader",
 }
-# The contact page is for visitors too; signing in makes the member; staff choose one in the admin's list, and act as themselves.
-MADE_OTHERWISE = ("_writer(request)", "None if too_long else authenticate(", "chosen[0]")
+# The contact page is for visitors too; signing in makes the member, and Django's `get_user` reads it out of the session; staff
+# choose one in the admin's list, and act as themselves.
+MADE_OTHERWISE = ("_writer(request)", "get_user(request)", "None if too_long else authenticate(", "chosen[0]")
 # What says something about a member, and does nothing for them.
 ABOUT_A_MEMBER = {"fingerprint_of", "_name_of"}
 # What is handed on whole: the times to be quiet, a link with its account, and what a wrapper was called with.

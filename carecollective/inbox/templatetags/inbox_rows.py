@@ -35,20 +35,21 @@ def message_bubbles(
 ) -> SafeString:
     """Return the messages of a thread, with a mark above the first unread one."""
     report = address_with_id("thread-report", conversation)
+    names = {name: escape(name) if name else "" for name in {message.sender_name for message in shown}}
     bubbles = []
     for message in shown:
         if message is first_unread:
             bubbles.append('<li class="unread-mark" id="latest">New messages</li>')
-        bubbles.append(_bubble(message, reader=reader, report=report))
+        bubbles.append(_bubble(message, names[message.sender_name], reader=reader, report=report))
     return SafeString("\n".join(bubbles))
 
 
-def _bubble(message: MessageRecord, *, reader: UUID, report: str) -> str:
+def _bubble(message: MessageRecord, name: str, *, reader: UUID, report: str) -> str:
     is_mine = message.sender_id == reader
     kind = " system" if message.is_system else " mine" if is_mine else ""
     withheld = " withheld" if message.is_withheld else ""
-    identity = f'data-id="{message.id}"' if message.id else ""
-    name = escape(message.sender_name) if message.sender_name else ""
+    key = str(message.id) if message.id else ""
+    identity = f'data-id="{key}"' if key else ""
     who = "Care Collective" if message.is_system else name or "A former member"
     tag = _AUTOMATIC if message.is_system else _STAFF if message.is_staff else ""
     when = time_element(message.created_at)
@@ -57,7 +58,7 @@ def _bubble(message: MessageRecord, *, reader: UUID, report: str) -> str:
     elif is_mine or message.is_system or message.is_withheld or message.sender_name == FORMER_MEMBER:
         link = ""
     else:
-        address = f"{report}?message={message.id}" if message.id else report
+        address = f"{report}?message={key}" if key else report
         link = f"""<a class="report" href="{address}">
           Report<span class="unseen"> the message of {name or "a former member"},
             {when}</span>
