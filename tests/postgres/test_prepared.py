@@ -8,10 +8,12 @@ import pytest
 from django.conf import settings
 from django.db import Error, connection
 from django.test.utils import CaptureQueriesContext
+from psycopg import _queries
 
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as, connected_as, fetch_all, fetch_one
-from carecollective.postgres.backend.prepared import Prepared
+from carecollective.inbox.queries import LISTS
+from carecollective.postgres.backend.prepared import LONGEST_READ_ONCE, Prepared
 from carecollective.postgres.dsn import connection_url
 from tests import databases
 
@@ -113,3 +115,14 @@ def test_nobody_acts_on_after_an_error_at_the_beginning(as_web: None) -> None:
     with pytest.raises(Error), acting_as(User(pk=MEMBER)):
         fetch_all("SELECT 1 / 0")
     assert fetch_all("SELECT public.current_member()") == [(None,)]
+
+
+def test_a_long_statement_is_read_once(as_web: None) -> None:
+    longest = max((statement for statement in LISTS.values()), key=len)
+    assert 4_096 < len(longest) < LONGEST_READ_ONCE
+    read = _queries._query2pg.cache_info
+    statement = Prepared(f"SELECT %s -- {'x' * 5_000}")
+    for _number in range(3):
+        before = read().hits
+        assert fetch_one(statement, [1]) == (1,)
+    assert read().hits == before + 1

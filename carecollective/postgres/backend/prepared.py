@@ -3,9 +3,15 @@
 from typing import Any
 
 from django.db.backends.postgresql.base import ServerBindingCursor
+from psycopg import _queries
 
 # psycopg's own threshold, by which it would prepare everything that is asked often: never.
 ONLY_WHAT_IS_MARKED = 2**31
+
+# psycopg reads the placeholders of a longer statement anew at each call, as most of those are made for one. Ours are few, and the
+# inbox's are twice as long. `tests/postgres/test_prepared.py` sees it when this name of psycopg's own is gone.
+LONGEST_READ_ONCE = 16_384
+_queries.MAX_CACHED_STATEMENT_LENGTH = LONGEST_READ_ONCE
 
 
 class Prepared(str):
