@@ -15,7 +15,6 @@ from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
 from carecollective.accounts.pages import MemberRequest, member_page, signed_in_member
-from carecollective.core.database import acting_as
 from carecollective.core.errors import DomainError, InvalidInput
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import find_request
@@ -24,7 +23,6 @@ from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.mine.selectors import list_thanked
 from carecollective.inbox.mine.site_words import open_thread_with_site_words
 from carecollective.inbox.records import MessageRecord, Thread
-from carecollective.inbox.unread.context import describe_unread
 from carecollective.messaging.errors import ConversationExists
 from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.middleware import is_speculative
@@ -76,16 +74,12 @@ def _render_request(
     if member is not None:
         if help_request.user_id == member.pk:
             context["is_owner"] = True
-            with acting_as(member):
-                offers = selectors.offers_on(owner=member, help_request_id=help_request.pk)
-                context["offers"] = offers
-                if offers:
-                    context["thanked"] = list_thanked(owner=member, help_request_id=help_request.pk)
-                context |= _count_unread(member, refusal)
+            offers = selectors.offers_on(owner=member, help_request_id=help_request.pk)
+            context["offers"] = offers
+            if offers:
+                context["thanked"] = list_thanked(owner=member, help_request_id=help_request.pk)
         else:
-            with acting_as(member):
-                context["mine"], expected = selectors.before_offering(member=member, help_request=help_request)
-                context |= _count_unread(member, refusal)
+            context["mine"], expected = selectors.before_offering(member=member, help_request=help_request)
             # Where an offer was just refused, the page says why already.
             context["paused"] = None if refusal else expected
     return render_page(request, "inbox/request.html", context, refusal=refusal)
@@ -162,14 +156,12 @@ def _render_thread(
 ) -> HttpResponse:
     before = _parse_before(request)
     # Older messages or a refusal do not show the new ones, and a prefetch is nobody's visit.
-    with acting_as(request.user):
-        thread = open_thread_with_site_words(
-            reader=request.user,
-            conversation_id=conversation_id,
-            before=before,
-            mark_read=before is None and refusal is None and not is_speculative(request),
-        )
-        counted = _count_unread(request.user, refusal)
+    thread = open_thread_with_site_words(
+        reader=request.user,
+        conversation_id=conversation_id,
+        before=before,
+        mark_read=before is None and refusal is None and not is_speculative(request),
+    )
     shown = thread.shown
     first_unread = _find_first_unread(thread, shown, request.user) if before is None and refusal is None else None
     if not form.is_bound and not is_speculative(request):
@@ -184,12 +176,7 @@ def _render_thread(
         "continue_form": continue_form or (OfferForm() if thread.way_on else None),
         "refusal": refusal,
     }
-    return render_page(request, "inbox/thread.html", context | counted, refusal=refusal)
-
-
-def _count_unread(reader: User, refusal: DomainError | None) -> dict[str, str]:
-    """Count in the transaction of the page. With a refusal the header asks later: what was typed matters more."""
-    return {} if refusal else {"unread": describe_unread(reader)}
+    return render_page(request, "inbox/thread.html", context, refusal=refusal)
 
 
 def _sent_lately(request: MemberRequest, thread: Thread) -> UUID | None:

@@ -4,7 +4,6 @@ from django.db import Error
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from carecollective.accounts.models import User
 from carecollective.core.errors import as_domain_error
 from carecollective.inbox.queries import MOST_COUNTED
 from carecollective.inbox.selectors import count_unread
@@ -21,14 +20,9 @@ def _describe(request: HttpRequest) -> str:
     if not request.user.is_authenticated:
         return ""
     try:
-        return describe_unread(request.user)
+        found = count_unread(reader=request.user)
     except Error as error:
         if as_domain_error(error) is None:
             raise
         return ""  # the page itself matters more, with what was typed in it
-
-
-def describe_unread(reader: User) -> str:
-    """Return the number as the header shows it. A view that has a transaction asks in that: another costs 0.3 ms."""
-    found = count_unread(reader=reader)
     return f"{MOST}+" if found > MOST else str(found or "")

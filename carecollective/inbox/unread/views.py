@@ -8,11 +8,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from carecollective.accounts.pages import MemberRequest, member_page
-from carecollective.core.database import acting_as
 from carecollective.inbox import selectors
 from carecollective.inbox.records import Shown
 from carecollective.inbox.unread import services
-from carecollective.inbox.unread.context import describe_unread
 from carecollective.web.api import read_cursor
 from carecollective.web.pages import render_page, render_part
 
@@ -22,16 +20,14 @@ SHOWN = {shown.value: shown for shown in (Shown.INBOX, Shown.UNREAD, Shown.ARCHI
 @member_page
 def list_conversations(request: MemberRequest) -> HttpResponse:
     """Show the member's conversations of both versions, newest activity first."""
-    with acting_as(request.user):
-        context = _list(request) | {"unread": describe_unread(request.user)}
-    return render_page(request, "inbox/list.html", context | {"done": request.GET.get("done", "")})
+    return render_page(request, "inbox/list.html", _list(request) | {"done": request.GET.get("done", "")})
 
 
 @member_page
 def show_latest_list(request: MemberRequest) -> HttpResponse:
     """Return the conversations as the list shows them, for a page that stays open."""
-    with acting_as(request.user):
-        context = _list(request) | {"number": selectors.count_unread(reader=request.user)}
+    context = _list(request)
+    context["number"] = selectors.count_unread(reader=request.user)
     return render_part(request, "inbox/conversations.html", context, version=(context["page"], context["number"]))
 
 
