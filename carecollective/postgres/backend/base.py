@@ -128,6 +128,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _ready_cursor(self) -> Any:
         if not self.in_atomic_block:
             self.close_if_health_check_failed()
+        if self.connection is None:
             self.ensure_connection()
         if self._kept_cursor is None or self._kept_cursor.connection is not self.connection:
             self._kept_cursor = self.create_cursor()
