@@ -28,9 +28,9 @@ INDEXES = {
     "conversations_v2": [
         "(created_at)",
         "(help_request_id, helper_id)",
-        "(helper_id)",
+        "(helper_id, updated_at DESC, id DESC)",
         "(id)",
-        "(requester_id)",
+        "(requester_id, updated_at DESC, id DESC)",
     ],
     "messages_v2": ["(conversation_id, created_at, id)", "(id)", "(sender_id)"],
 }

@@ -22,7 +22,7 @@ from carecollective.inbox.services import offer_help
 from carecollective.messaging.errors import MessagingUnavailable
 from carecollective.postgres import advisory_locks
 from carecollective.web.api import status_of
-from messaging_v2.services import create_conversation_atomic
+from messaging_v2.services import open_conversation
 from rollout.dashboard.status import read_status
 from rollout.errors import NothingToCertify
 from rollout.models import DrainCertificate, Flag, Source
@@ -120,7 +120,7 @@ def test_a_real_offer_in_the_middle_of_its_start_is_waited_for(
 ) -> None:
     helper, request = member(), help_request()
     stage("enabled")
-    inside, go_on, create = threading.Event(), threading.Event(), create_conversation_atomic
+    inside, go_on, create = threading.Event(), threading.Event(), open_conversation
 
     def pause(**asked: Any) -> Any:
         inside.set()
@@ -133,7 +133,7 @@ def test_a_real_offer_in_the_middle_of_its_start_is_waited_for(
         finally:
             connections.close_all()
 
-    monkeypatch.setattr(inbox, "create_conversation_atomic", pause)
+    monkeypatch.setattr(inbox, "open_conversation", pause)
     with ThreadPoolExecutor(1) as threads:
         started = threads.submit(offer)
         assert inside.wait(5)
