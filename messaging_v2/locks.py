@@ -32,6 +32,9 @@ def lock_and_read_standing(pk: UUID, *, member: Member) -> tuple[Conversation, S
     if row is None:
         raise ConversationNotFound
     width = len(CONVERSATION_COLUMNS)
-    wanted = Conversation.objects.visible_to(member).filter(pk=pk)
-    shadow.compare("lock conversation", row[:width], lambda: wanted.values_list(*CONVERSATION_COLUMNS).first())
+    shadow.compare(
+        "lock conversation",
+        row[:width],
+        lambda: Conversation.objects.visible_to(member).filter(pk=pk).values_list(*CONVERSATION_COLUMNS).first(),
+    )
     return Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, row[:width]), Standing(*row[width:])

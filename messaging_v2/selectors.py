@@ -140,7 +140,7 @@ def _compare_with_orm(reader: Member, conversation_id: UUID, said: Sequence[Said
             return list(known.order_by("-created_at", "-pk").values_list(*columns)[: len(said)])
 
     if said:
-        shadow.compare("messages", list(said), by_orm)
+        shadow.compare("messages", said, by_orm)
 
 
 def is_said(*, sender: Member, message_id: UUID, words: str) -> bool:

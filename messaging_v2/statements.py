@@ -34,7 +34,7 @@ VALUES (%(conversation)s, %(help_request)s, %(requester)s, %(helper)s, %(initial
 RETURNING status::text, created_at, updated_at
 """
 OPEN_CONVERSATION = Prepared(_OPEN)
-# The same, counted and noted: one round trip less, and 1 ms of CPU.
+# The same, counted and noted: one round trip less.
 OPEN_AND_NOTE = Prepared(f"""
 WITH opened AS ({_OPEN}), {COUNT_AND_NOTE.format(only="opened CROSS JOIN LATERAL")}
 SELECT opened.*, {COUNTED} FROM opened CROSS JOIN counted

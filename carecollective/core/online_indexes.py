@@ -8,49 +8,42 @@ from typing import Any
 
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db.migrations import AddIndex, RemoveIndex
-from django.db.migrations.operations.base import Operation
 
 
-class AddIndexOnline(AddIndexConcurrently):
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if _is_there(self, app_label, schema_editor, to_state):
-            how = _ordinary_or(schema_editor, AddIndex, AddIndexConcurrently)
-            how.database_forwards(self, app_label, schema_editor, from_state, to_state)
+class _Online:
+    ordinary: Any
+    concurrent: Any
 
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if _is_there(self, app_label, schema_editor, from_state):
-            how = _ordinary_or(schema_editor, AddIndex, AddIndexConcurrently)
-            how.database_backwards(self, app_label, schema_editor, from_state, to_state)
+    def database_forwards(self, *given: Any) -> None:
+        self._run("database_forwards", *given)
 
+    def database_backwards(self, *given: Any) -> None:
+        self._run("database_backwards", *given)
 
-class RemoveIndexOnline(RemoveIndexConcurrently):
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if _is_there(self, app_label, schema_editor, from_state):
-            how = _ordinary_or(schema_editor, RemoveIndex, RemoveIndexConcurrently)
-            how.database_forwards(self, app_label, schema_editor, from_state, to_state)
+    def _run(self, direction: str, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        if not schema_editor.collect_sql and not self._is_ready(app_label, schema_editor.connection, to_state):
+            return
+        how = self.ordinary if schema_editor.connection.in_atomic_block else self.concurrent
+        getattr(how, direction)(self, app_label, schema_editor, from_state, to_state)
 
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        if _is_there(self, app_label, schema_editor, to_state):
-            how = _ordinary_or(schema_editor, RemoveIndex, RemoveIndexConcurrently)
-            how.database_backwards(self, app_label, schema_editor, from_state, to_state)
-
-
-def _ordinary_or(schema_editor: Any, ordinary: Any, concurrent: Any) -> Any:
-    return ordinary if schema_editor.connection.in_atomic_block else concurrent
-
-
-def _is_there(operation: Operation, app_label: str, schema_editor: Any, state: Any) -> bool:
-    """Tell whether the table is there; drop what an interrupted run left, which would have the name of the new index."""
-    if schema_editor.collect_sql:
+    def _is_ready(self, app_label: str, connection: Any, state: Any) -> bool:
+        """Tell whether the table is there; drop what an interrupted run left under the index's name."""
+        operation: Any = self
+        table = state.apps.get_model(app_label, operation.model_name)._meta.db_table
+        name = operation.index.name if isinstance(self, AddIndex) else operation.name
+        with connection.cursor() as cursor:
+            if table not in connection.introspection.table_names(cursor):
+                return False
+            unfinished = "SELECT FROM pg_index WHERE indexrelid = to_regclass(quote_ident(%s)) AND NOT indisvalid"
+            cursor.execute(unfinished, [name])
+            if cursor.fetchone() is not None:
+                cursor.execute(f"DROP INDEX {connection.ops.quote_name(name)}")
         return True
-    connection = schema_editor.connection
-    table = state.apps.get_model(app_label, operation.model_name)._meta.db_table  # type: ignore[attr-defined]
-    with connection.cursor() as cursor:
-        if table not in connection.introspection.table_names(cursor):
-            return False
-        cursor.execute(
-            "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid AND indrelid = %s::regclass", [table]
-        )
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"DROP INDEX {name}")
-    return True
+
+
+class AddIndexOnline(_Online, AddIndexConcurrently):
+    ordinary, concurrent = AddIndex, AddIndexConcurrently
+
+
+class RemoveIndexOnline(_Online, RemoveIndexConcurrently):
+    ordinary, concurrent = RemoveIndex, RemoveIndexConcurrently

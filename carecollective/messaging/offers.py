@@ -56,8 +56,11 @@ def lock_request_and_read_standing(help_request_id: UUID) -> tuple[HelpRequest, 
     if row is None:
         raise HelpRequestNotFound
     width = len(LOCK_COLUMNS)
-    request = HelpRequest.objects.filter(pk=help_request_id)
-    shadow.compare("lock request", row[:width], lambda: request.values_list(*LOCK_COLUMNS).first())
+    shadow.compare(
+        "lock request",
+        row[:width],
+        lambda: HelpRequest.objects.filter(pk=help_request_id).values_list(*LOCK_COLUMNS).first(),
+    )
     return HelpRequest.from_db(DEFAULT_DB_ALIAS, LOCK_COLUMNS, row[:width]), Standing(*row[width:])
 
 

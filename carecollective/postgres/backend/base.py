@@ -94,7 +94,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def fetch(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a statement by hand.
 
-        Django's cursor and psycopg's, made anew for each statement, cost as much as a short statement itself: one is kept.
+        One cursor is kept: making Django's and psycopg's for each statement is a good part of what it costs.
         """
         if self._is_listened_to:
             with self.cursor() as cursor:
