@@ -44,7 +44,7 @@ from carecollective.postgres.dsn import (
 )
 from carecollective.postgres.embedded.credentials import secret_key
 from carecollective.web.api_settings import REST_FRAMEWORK, REST_KNOX, SPECTACULAR_SETTINGS  # noqa: F401 -- Django reads them
-from carecollective.web.page_settings import (  # noqa: F401 -- Django reads them
+from carecollective.web.rendering.page_settings import (  # noqa: F401 -- Django reads them
     CONTEXT_PROCESSORS,
     FORM_RENDERER,
     TEMPLATE_BUILTINS,
@@ -142,7 +142,7 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "carecollective.web.static_storage.HashedModulesStorage"},
+    "staticfiles": {"BACKEND": "carecollective.web.rendering.static_storage.HashedModulesStorage"},
 }
 
 # What the product does

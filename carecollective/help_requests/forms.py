@@ -3,8 +3,8 @@ from django.utils.translation import gettext_lazy as _
 
 from carecollective.help_requests.models import OTHER, Category, RequestStatus, Urgency
 from carecollective.help_requests.services import DESCRIPTION_MAX, TITLE_MAX
-from carecollective.web.form_renderer import FixedSelect
 from carecollective.web.pages import IdempotentForm, RawForm
+from carecollective.web.rendering.form_renderer import FixedSelect
 
 
 class HelpRequestForm(IdempotentForm):

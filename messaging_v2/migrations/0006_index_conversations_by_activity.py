@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from carecollective.core.online_indexes import AddIndexOnline, RemoveIndexOnline
+from carecollective.postgres.online_indexes import AddIndexOnline, RemoveIndexOnline
 
 
 class Migration(migrations.Migration):

@@ -5,7 +5,7 @@ from django import forms
 from django.forms.renderers import DjangoTemplates
 from django.utils.safestring import SafeString
 
-from carecollective.web.form_renderer import FixedSelect, PlainWidgets
+from carecollective.web.rendering.form_renderer import FixedSelect, PlainWidgets
 
 EVIL = """'"><script>&\n"""
 CHOICES = [("", "All"), ("a", EVIL), (EVIL, "b"), (3, 4), ("Group <", [("c", "C"), ("d", "D & D")])]

@@ -2,7 +2,7 @@ import django.contrib.postgres.indexes
 from django.db import migrations, models
 
 import carecollective.help_requests.search
-from carecollective.core.online_indexes import AddIndexOnline
+from carecollective.postgres.online_indexes import AddIndexOnline
 
 
 class Migration(migrations.Migration):

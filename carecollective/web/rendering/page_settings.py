@@ -1,6 +1,6 @@
 """How pages are made from templates: settings that Django reads."""
 
-FORM_RENDERER = "carecollective.web.form_renderer.PlainWidgets"
+FORM_RENDERER = "carecollective.web.rendering.form_renderer.PlainWidgets"
 # There is one language. Looking each text up took a fifth of the CPU of the list of requests.
 USE_I18N = False
 # Tags that every template has without loading them.
