@@ -81,6 +81,8 @@ def recreate(data_dir: Path, database: str, template: str) -> None:
     """Replace a database by a fresh copy of the template, whoever is connected to it."""
     with psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+        # The copy waits five seconds for them, then fails.
+        server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [template])
         server.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
                 sql.Identifier(database), sql.Identifier(template), sql.Identifier(OWNER)

@@ -38,6 +38,7 @@ class TaskThread(threading.Thread):
         self.task: Callable[[], int] = import_string(path)
         self.leading = leading
         self.stopping = stopping
+        self.took_up_at: float | None = None
         self.started_at: float | None = None
         self.has_lost_database = False
 
@@ -57,9 +58,11 @@ class TaskThread(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             if self.leading.is_set():
+                self.took_up_at = self.took_up_at or time.monotonic()
                 self.run_task()
                 self.stopping.wait(self.seconds)
             else:
+                self.took_up_at = None
                 self.stopping.wait(TICK_SECONDS)
         connections.close_all()
 
@@ -82,6 +85,13 @@ class TaskThread(threading.Thread):
             if connection.in_atomic_block or self.seconds > KEEPS_CONNECTION_SECONDS:
                 connections.close_all()
             close_old_connections()
+
+
+def seconds_at_work() -> float:
+    """Return how many seconds ago the worker that runs this task took up its work; infinity outside a worker."""
+    thread = threading.current_thread()
+    took_up_at = thread.took_up_at if isinstance(thread, TaskThread) else None
+    return float("inf") if took_up_at is None else time.monotonic() - took_up_at
 
 
 class Worker:

@@ -1,12 +1,15 @@
 """Alerts while mail to members does not go out, and when some was given up."""
 
 from carecollective.mail.selectors import QueueState, read_queue
+from carecollective.serving import worker
 from rollout.alerts import lifecycle
 from rollout.formatting import count
 from rollout.targeting import snapshot
 
 FAILURES_IN_A_ROW = 3
 WAITED_SECONDS = 900.0
+# After a night without a worker everything is overdue; it is given this long to begin.
+STARTING_SECONDS = 60.0
 
 
 def check_mail() -> int:
@@ -26,7 +29,7 @@ def _describe_failing(queue: QueueState) -> str:
         mails, minutes = count(queue.failing, "mail has", "mails have"), round(queue.failing_for / 60)
         first = f"{minutes} min ago" if minutes else "just now"
         return f"{mails} failed and none went out since; the first was tried {first}. {queue.reason}"
-    if queue.overdue:
+    if queue.overdue and worker.seconds_at_work() > STARTING_SECONDS:
         mails = count(queue.overdue, "mail has", "mails have")
         return f"{mails} been due for over 15 min, and nothing tries to send them."
     return ""

@@ -8,6 +8,7 @@ from django.utils import timezone
 from carecollective.mail.delivery import send_waiting
 from carecollective.mail.models import MailState, OutgoingMail
 from carecollective.mail.queue import queue_mail, try_again
+from carecollective.serving import worker
 from rollout.alerts import lifecycle
 from rollout.guard.mail_watch import check_mail
 from tests.mail.conftest import KIND
@@ -72,6 +73,14 @@ def test_what_is_due_and_not_tried_is_an_alert(queued):
         OutgoingMail.objects.update(next_try_at=timezone.now() - timedelta(minutes=minutes))
         assert kinds() == expected
     assert "nothing tries to send" in lifecycle.open_alerts()[0].words
+
+
+def test_a_worker_that_has_just_begun_is_given_a_minute(queued, monkeypatch):
+    queued(ADA)
+    OutgoingMail.objects.update(next_try_at=timezone.now() - timedelta(hours=9))
+    for seconds, expected in ((1, []), (59, []), (61, ["mail_failing"])):
+        monkeypatch.setattr(worker, "seconds_at_work", lambda seconds=seconds: seconds)
+        assert kinds() == expected
 
 
 def test_a_dead_letter_alerts_for_a_day_or_until_tried_again(queued, server):

@@ -15,6 +15,7 @@ from tests.waiting import wait_for
 HERE = __name__
 released = threading.Event()
 runs: list[str] = []
+times: list[float] = []
 
 
 def hang() -> int:
@@ -39,10 +40,16 @@ def ask_database() -> int:
     return 0
 
 
+def look_how_long() -> int:
+    times.append(worker.seconds_at_work())
+    return 0
+
+
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     released.clear()
     runs.clear()
+    times.clear()
     yield
     released.set()
 
@@ -70,6 +77,13 @@ def working(committed_db: None) -> Iterator[Callable[..., Worker]]:
 def test_a_task_that_hangs_holds_up_no_other(working):
     working("hang", "tick")
     wait_for(lambda: len(runs) >= 5, seconds=10)
+
+
+def test_a_task_knows_how_long_its_worker_has_been_at_work(working):
+    assert worker.seconds_at_work() == float("inf")
+    working("look_how_long")
+    wait_for(lambda: len(times) >= 3, seconds=10)
+    assert 0 <= times[0] < times[1] < times[2] < 60
 
 
 def test_a_task_that_fails_is_tried_again_and_fails_alone(working, caplog):
