@@ -124,6 +124,8 @@ class Worker:
             if thread.is_alive():
                 logger.warning("worker task %s did not end within %.0f s", thread.path, STOP_SECONDS)
         self.lock.release()
+        # Django opened one to look types up when the lock's connected.
+        connections.close_all()
 
     def stop(self) -> None:
         self.stopping.set()
