@@ -41,6 +41,18 @@ ENDS_SOON = timedelta(days=7)
 OTHER = "other"
 
 
+def is_other(field: str, choices: type[models.TextChoices]) -> models.Q:
+    """Return the condition for what is "other": nothing, that word itself, or a word that is none of the choices."""
+    named = [known for known in choices.values if known != OTHER]
+    return models.Q(**{field: None}) | ~models.Q(**{f"{field}__in": named})
+
+
+def _index_of_others(field: str, choices: type[models.TextChoices]) -> models.Index:
+    return models.Index(
+        fields=["-created_at", "-id"], name=f"help_requests_other_{field}", condition=is_other(field, choices)
+    )
+
+
 class HelpRequest(models.Model):
     """A help request, in the legacy system's table. A trigger of the table sets `expires_at`.
 
@@ -68,6 +80,9 @@ class HelpRequest(models.Model):
             models.Index(fields=["status", "-created_at", "-id"], name="help_requests_by_status"),
             models.Index(fields=["category", "-created_at", "-id"], name="help_requests_by_category"),
             models.Index(fields=["urgency", "-created_at", "-id"], name="help_requests_by_urgency"),
+            _index_of_others("status", RequestStatus),
+            _index_of_others("category", Category),
+            _index_of_others("urgency", Urgency),
             # Requests are written seldom: a list of what is not in the index yet would slow down every search.
             GinIndex(grams_of_request(), name="help_requests_search", fastupdate=False),
         ]

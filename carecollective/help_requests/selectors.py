@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet, TextChoices
 from django.utils.translation import gettext_lazy as _
 
 from carecollective.core.database import fetch_one
@@ -13,12 +13,12 @@ from carecollective.core.errors import ValidationRefused
 from carecollective.core.pagination import Cursor, Page, beyond, paginate
 from carecollective.core.text import can_be_kept
 from carecollective.help_requests.errors import HelpRequestNotFound
-from carecollective.help_requests.models import OTHER, Category, HelpRequest, RequestStatus, Urgency
+from carecollective.help_requests.models import OTHER, Category, HelpRequest, RequestStatus, Urgency, is_other
 from carecollective.help_requests.search import contains_word
 from carecollective.help_requests.statements import LOCK, LOCK_COLUMNS
 
 SEARCH_MAX = 100
-_KNOWN = {"status": RequestStatus, "category": Category, "urgency": Urgency}
+_KNOWN: dict[str, type[TextChoices]] = {"status": RequestStatus, "category": Category, "urgency": Urgency}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,7 @@ def matching(filters: RequestFilters) -> QuerySet[HelpRequest]:
     for name, choices in _KNOWN.items():
         value = getattr(filters, name)
         if value == OTHER:
-            named = [known for known in choices.values if known != OTHER]
-            chosen = chosen.filter(Q(**{name: None}) | ~Q(**{f"{name}__in": named}))
+            chosen = chosen.filter(is_other(name, choices))
         elif value:
             chosen = chosen.filter(**{name: value})
     for word in filters.q.split():

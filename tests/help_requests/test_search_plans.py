@@ -22,6 +22,9 @@ FINDS_NOTHING = (
     {"category": "household-yard"},
     {"urgency": "critical"},
     {"status": "cancelled"},
+    {"status": "other"},
+    {"urgency": "other"},
+    {"status": "open", "urgency": "other"},
     {"status": "open", "urgency": "critical"},
     {"category": "other", "q": "xylophone"},
 )
@@ -43,6 +46,17 @@ def rows_read(filters):
 
 def test_what_finds_nothing_reads_an_index(many_requests):
     assert {str(filters): rows for filters in FINDS_NOTHING if (rows := rows_read(filters)) > 21} == {}
+
+
+def test_what_is_other_is_found_by_index(many_requests, beyond_policies):
+    with beyond_policies() as superuser:
+        superuser.execute(
+            "UPDATE help_requests SET category = 'household-yard', urgency = NULL WHERE title = 'Request 77'"
+        )
+        superuser.execute("UPDATE help_requests SET category = 'household-yard' WHERE title <> 'Request 77'")
+        superuser.execute("ANALYZE help_requests")
+    assert rows_read({"category": "other"}) == 0
+    assert rows_read({"urgency": "other"}) == 1
 
 
 def test_what_many_have_is_read_no_further_than_the_page(many_requests):

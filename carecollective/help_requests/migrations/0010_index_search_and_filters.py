@@ -8,7 +8,7 @@ from carecollective.postgres.online_indexes import AddIndexOnline
 class Migration(migrations.Migration):
     """A search or a filter that finds nothing reads an index, and not every request.
 
-    The table is the legacy system's, and its own writes keep these indexes too: 0.1 ms for a request.
+    The table is the legacy system's, and its own writes keep these indexes too.
     """
 
     atomic = False
