@@ -81,7 +81,7 @@ def recreate(data_dir: Path, database: str, template: str) -> None:
     """Replace a database by a fresh copy of the template, whoever is connected to it."""
     with psycopg.connect(superuser_url(data_dir), autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
-        # The copy waits five seconds for them, then fails.
+        # A database with sessions is not copied: PostgreSQL waits five seconds for them to end, then fails.
         server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [template])
         server.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(

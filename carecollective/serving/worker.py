@@ -124,7 +124,7 @@ class Worker:
             if thread.is_alive():
                 logger.warning("worker task %s did not end within %.0f s", thread.path, STOP_SECONDS)
         self.lock.release()
-        # Django opened one to look types up when the lock's connected.
+        # When the lock connects, Django opens another connection, to look types up.
         connections.close_all()
 
     def stop(self) -> None:

@@ -79,7 +79,7 @@ def decide(*, state: RolloutState, member: MemberFacts, override: Stage | None) 
     Members who are in at one stage are in at every higher one.
     """
     place = bucket(member_id=member.id, salt=state.salt)
-    if override is not None and override == DISABLED:
+    if override == DISABLED:
         stage, reason = DISABLED, Reason.DISABLED_BY_ENVIRONMENT
     else:
         stage, reason = state.stage, _reason(state, member, place)

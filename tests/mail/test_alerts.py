@@ -83,6 +83,24 @@ def test_a_worker_that_has_just_begun_is_given_a_minute(queued, monkeypatch):
         assert kinds() == expected
 
 
+def test_an_open_alert_is_not_resolved_because_a_worker_begins(queued, monkeypatch):
+    queued(ADA)
+    OutgoingMail.objects.update(next_try_at=timezone.now() - timedelta(hours=9))
+    assert kinds() == ["mail_failing"]
+    monkeypatch.setattr(worker, "seconds_at_work", lambda: 1)
+    assert kinds() == ["mail_failing"]
+
+
+def test_failing_mail_is_an_alert_as_soon_as_a_worker_begins(queued, use_server, make_due, monkeypatch):
+    monkeypatch.setattr(worker, "seconds_at_work", lambda: 1)
+    use_server(f"smtp://127.0.0.1:{free_port()}")
+    queued(ADA, BEN, CHIDI, DORA)
+    for _round in range(3):
+        send_waiting()
+    OutgoingMail.objects.filter(recipient__email=DORA).update(next_try_at=timezone.now() - timedelta(hours=9))
+    assert kinds() == ["mail_failing"]
+
+
 def test_a_dead_letter_alerts_for_a_day_or_until_tried_again(queued, server):
     queued(ADA, BEN)
     server.answer_rcpt = lambda address: "550 no"
