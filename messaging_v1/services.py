@@ -14,16 +14,15 @@ from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.text import normalise_message
 from carecollective.messaging.errors import (
     ClosedByAnother,
-    ConversationExists,
     ConversationInactive,
     ConversationNotFound,
     IdempotencyConflict,
 )
-from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
+from carecollective.messaging.offers import lock_and_check_offer
 from carecollective.safety.models import Closing
 from carecollective.safety.selectors import read_standing
 from messaging_v1.models import Conversation, ConversationStatus, Message, Participant
-from messaging_v1.selectors import conversation_of_pair
+from messaging_v1.statements import PAIR_V1
 
 VERSION = "v1"
 
@@ -36,19 +35,12 @@ class SentLegacyMessage:
     is_new: bool
 
 
-def refuse_standing_v1(helper: User, help_request_id: UUID) -> None:
-    """Raise ConversationExists when the helper has a V1 conversation about the request."""
-    standing = conversation_of_pair(help_request_id=help_request_id, helper=helper)
-    if standing is not None:
-        raise ConversationExists(conversation_id=standing.pk, version=VERSION)
-
-
 def start_legacy_conversation(
     *,
     actor: User,
     help_request_id: UUID,
     initial_message: Any,
-    refuse_standing: RefuseStanding = refuse_standing_v1,
+    pair: str = PAIR_V1,
 ) -> Conversation:
     """Write conversation, both participants and first message the legacy way, but in one transaction: no orphan is left.
 
@@ -59,7 +51,7 @@ def start_legacy_conversation(
             helper=actor,
             help_request_id=help_request_id,
             initial_message=initial_message,
-            refuse_standing=refuse_standing,
+            pair=pair,
         )
         now = _clock()
         conversation = Conversation(

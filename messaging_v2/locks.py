@@ -2,10 +2,8 @@
 
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS
-
 from carecollective.core import shadow
-from carecollective.core.database import Member, fetch_one
+from carecollective.core.database import Member, fetch_one, model_from_row
 from carecollective.messaging.errors import ConversationNotFound
 from carecollective.safety.selectors import Standing
 from messaging_v2.models import Conversation
@@ -20,7 +18,7 @@ def lock_conversation(pk: UUID, *, member: Member) -> Conversation:
     row = fetch_one(LOCK_CONVERSATION, {"conversation": pk, "member": member.pk})
     if row is None:
         raise ConversationNotFound
-    return Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, row)
+    return model_from_row(Conversation, CONVERSATION_COLUMNS, row)
 
 
 def lock_and_read_standing(pk: UUID, *, member: Member) -> tuple[Conversation, Standing]:
@@ -37,4 +35,4 @@ def lock_and_read_standing(pk: UUID, *, member: Member) -> tuple[Conversation, S
         row[:width],
         lambda: Conversation.objects.visible_to(member).filter(pk=pk).values_list(*CONVERSATION_COLUMNS).first(),
     )
-    return Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, row[:width]), Standing(*row[width:])
+    return model_from_row(Conversation, CONVERSATION_COLUMNS, row[:width]), Standing(*row[width:])

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q
 
 from carecollective.accounts.models import User
 from carecollective.core import shadow
-from carecollective.core.database import Member, acting_as, fetch_one
+from carecollective.core.database import Member, acting_as, fetch_one, model_from_row
 from carecollective.help_requests.models import HelpRequest
 from carecollective.messaging.errors import ConversationNotFound, MessageNotFound
 from carecollective.postgres.backend.prepared import Prepared
@@ -42,11 +41,6 @@ class ConversationThread:
     def messages(self) -> Sequence[Message]:
         """The same as models."""
         return [_message(self.conversation.pk, said) for said in self.said]
-
-
-def conversation_of_pair(*, help_request_id: UUID, helper: Member) -> Conversation | None:
-    """Return the helper's conversation about the request, if there is one."""
-    return Conversation.objects.filter(help_request=help_request_id, helper=helper.pk).first()
 
 
 def read_conversation(*, reader: Member, conversation_id: UUID, before: UUID | None) -> ConversationThread:
@@ -81,11 +75,11 @@ def thread_of(row: Sequence[Any], *, reader: Member) -> ConversationThread:
     if not is_known:
         raise MessageNotFound
     _compare_with_orm(reader, columns[0], said)
-    conversation = Conversation.from_db(DEFAULT_DB_ALIAS, CONVERSATION_COLUMNS, columns)
+    conversation = model_from_row(Conversation, CONVERSATION_COLUMNS, columns)
     request_row = (conversation.help_request_id, title, request_status)
-    conversation.help_request = HelpRequest.from_db(DEFAULT_DB_ALIAS, _REQUEST_COLUMNS, request_row)
-    conversation.requester = User.from_db(DEFAULT_DB_ALIAS, _PERSON_COLUMNS, (conversation.requester_id, *people[:3]))
-    conversation.helper = User.from_db(DEFAULT_DB_ALIAS, _PERSON_COLUMNS, (conversation.helper_id, *people[3:]))
+    conversation.help_request = model_from_row(HelpRequest, _REQUEST_COLUMNS, request_row)
+    conversation.requester = model_from_row(User, _PERSON_COLUMNS, (conversation.requester_id, *people[:3]))
+    conversation.helper = model_from_row(User, _PERSON_COLUMNS, (conversation.helper_id, *people[3:]))
     if hidden:
         if conversation.pk in hidden:
             conversation.initial_message = str(HIDDEN_PLACEHOLDER)
@@ -160,4 +154,4 @@ def conversations_about(*, help_request_id: UUID) -> Sequence[Conversation]:
 def _message(conversation_id: UUID, said: Said) -> Message:
     key, sender_id, content, created_at, updated_at = said
     values = (key, conversation_id, sender_id, content, created_at, updated_at)
-    return Message.from_db(DEFAULT_DB_ALIAS, MESSAGE_COLUMNS, values)
+    return model_from_row(Message, MESSAGE_COLUMNS, values)

@@ -1,33 +1,33 @@
 """The operations of the new messaging: open, send, read, close. Each acts for one member, whom the database checks too."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import DEFAULT_DB_ALIAS
-
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
-from carecollective.core.database import ClockTimestamp, acting_as, fetch_one
+from carecollective.core.database import ClockTimestamp, acting_as, fetch_last, fetch_one, model_from_row
 from carecollective.core.errors import ActingAsAnother
 from carecollective.core.rate_limits import Quota, quota_of
 from carecollective.core.text import normalise_message
 from carecollective.messaging.errors import (
     ClosedByAnother,
-    ConversationExists,
     ConversationInactive,
     IdempotencyConflict,
 )
-from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
+from carecollective.messaging.offers import lock_and_check_offer
 from carecollective.messaging.statements import News
 from carecollective.safety.models import Closing
 from messaging_v2.locks import lock_and_read_standing, lock_conversation
 from messaging_v2.models import Conversation, ConversationStatus, Message
-from messaging_v2.selectors import ConversationThread, conversation_of_pair, read_conversation
+from messaging_v2.selectors import ConversationThread, read_conversation
 from messaging_v2.statements import (
+    CONVERSATION_COLUMNS,
     MESSAGE_COLUMNS,
     OPEN_AND_NOTE,
     OPEN_CONVERSATION,
+    PAIR_V2,
     SEND_AND_NOTE,
     SEND_MESSAGE,
     SENT_BEFORE,
@@ -45,20 +45,13 @@ class SentMessage:
     quota: Quota | None = None
 
 
-def refuse_standing_v2(helper: User, help_request_id: UUID) -> None:
-    """Raise ConversationExists when the helper has a V2 conversation about the request."""
-    standing = conversation_of_pair(help_request_id=help_request_id, helper=helper)
-    if standing is not None:
-        raise ConversationExists(conversation_id=standing.pk, version=VERSION)
-
-
 def create_conversation_atomic(
     *,
     actor: User,
     help_request_id: UUID,
     helper_id: UUID,
     initial_message: Any,
-    refuse_standing: RefuseStanding = refuse_standing_v2,
+    pair: str = PAIR_V2,
 ) -> Conversation:
     """Open a conversation together with its first message, or neither.
 
@@ -70,7 +63,7 @@ def create_conversation_atomic(
         actor=actor,
         help_request_id=help_request_id,
         initial_message=initial_message,
-        refuse_standing=refuse_standing,
+        pair=pair,
     )
     return conversation
 
@@ -80,11 +73,13 @@ def open_conversation(
     actor: User,
     help_request_id: UUID,
     initial_message: Any,
-    refuse_standing: RefuseStanding,
+    pair: str,
     news: News | None = None,
+    confirm: Callable[[], None] | None = None,
 ) -> tuple[Conversation, Quota | None]:
     """Open a conversation as `create_conversation_atomic` does; with `news`, count it and note it for the owner.
 
+    `confirm` is called under the lock, before anything is written; it may raise.
     Returns the conversation and what is left of the limit. Raises what `lock_and_check_offer` raises; then RateLimitExceeded.
     """
     with acting_as(actor):
@@ -92,12 +87,28 @@ def open_conversation(
             helper=actor,
             help_request_id=help_request_id,
             initial_message=initial_message,
-            refuse_standing=refuse_standing,
+            pair=pair,
         )
-        conversation = Conversation(
-            help_request=request, requester_id=request.user_id, helper=actor, initial_message=text
-        )
-        return conversation, _insert(conversation, news)
+        if confirm is not None:
+            confirm()
+        key = uuid4()
+        new = {
+            "conversation": key,
+            "help_request": request.pk,
+            "requester": request.user_id,
+            "helper": actor.pk,
+            "initial_message": text,
+        }
+        row: Any
+        if news is None:
+            row = fetch_one(OPEN_CONVERSATION, new)
+        else:
+            noted = news.values(member=actor, recipient_id=request.user_id, conversation_id=key, version=VERSION)
+            row = fetch_last(OPEN_AND_NOTE, new | noted)
+        status, created_at, updated_at, *counted = row
+        quota = quota_of(news.limit, counted) if news else None
+        columns = (*new.values(), status, created_at, updated_at)
+        return model_from_row(Conversation, CONVERSATION_COLUMNS, columns), quota
 
 
 def send_message_v2(
@@ -130,15 +141,19 @@ def send_message_v2(
             raise ConversationInactive
         standing.require_may_write()
         new = {"id": message_id or uuid4(), "conversation": conversation.pk, "sender": actor.pk, "content": text}
+        row: Any
+        quota = None
         if news is None:
             row = fetch_one(SEND_MESSAGE, new)
         else:
-            row = fetch_one(SEND_AND_NOTE, new | _values(news, conversation, member=actor))
+            # A message may exist that has the caller's id: then nothing is kept, not even the count.
+            write = fetch_last if message_id is None else fetch_one
+            row = write(SEND_AND_NOTE, new | _values(news, conversation, member=actor))
+            quota = quota_of(news.limit, row[len(MESSAGE_COLUMNS) :])
         message = _message(row, conversation)
-        if row is None or message is None:
+        if message is None:
             # The id names a message that this member may not see.
             raise IdempotencyConflict
-        quota = quota_of(news.limit, row[len(MESSAGE_COLUMNS) :]) if news else None
         return SentMessage(message, is_new=True, quota=quota)
 
 
@@ -169,24 +184,6 @@ def set_status(*, actor: User, conversation_id: UUID, status: ConversationStatus
             Conversation.objects.filter(pk=conversation.pk).update(status=status, updated_at=ClockTimestamp())
 
 
-def _insert(conversation: Conversation, news: News | None) -> Quota | None:
-    new = {
-        "conversation": conversation.pk,
-        "help_request": conversation.help_request_id,
-        "requester": conversation.requester_id,
-        "helper": conversation.helper_id,
-        "initial_message": conversation.initial_message,
-    }
-    row: Any
-    if news is None:
-        row = fetch_one(OPEN_CONVERSATION, new)
-    else:
-        row = fetch_one(OPEN_AND_NOTE, new | _values(news, conversation, member=conversation.helper))
-    conversation.status, conversation.created_at, conversation.updated_at, *counted = row
-    conversation._state.adding = False
-    return quota_of(news.limit, counted) if news else None
-
-
 def _values(news: News, conversation: Conversation, *, member: User) -> dict[str, Any]:
     """Return the values of the news that the other member of the conversation gets."""
     other = conversation.helper_id if conversation.requester_id == member.pk else conversation.requester_id
@@ -194,8 +191,10 @@ def _values(news: News, conversation: Conversation, *, member: User) -> dict[str
 
 
 def _message(row: tuple[Any, ...] | None, conversation: Conversation) -> Message | None:
-    message = Message.from_db(DEFAULT_DB_ALIAS, MESSAGE_COLUMNS, row[: len(MESSAGE_COLUMNS)]) if row else None
-    if message is not None and message.conversation_id == conversation.pk:
+    if row is None or row[0] is None:
+        return None
+    message = model_from_row(Message, MESSAGE_COLUMNS, row[: len(MESSAGE_COLUMNS)])
+    if message.conversation_id == conversation.pk:
         message.conversation = conversation
     return message
 

@@ -3,7 +3,7 @@
 An ORM query costs 0.4 to 1.7 ms of CPU, one of these about 0.1 ms. `tests/messaging/test_statements.py` holds the answers equal.
 """
 
-from carecollective.messaging.statements import COUNT_AND_NOTE, COUNTED
+from carecollective.messaging.statements import COUNT_FIRST, COUNTED, IF_COUNTED, NOTE
 from carecollective.postgres.backend.prepared import Prepared
 from carecollective.safety.statements import STANDING_COLUMNS
 
@@ -27,17 +27,24 @@ FROM ({LOCK_CONVERSATION}) c CROSS JOIN LATERAL public.safety_standing(
   CASE WHEN c.requester_id = %(member)s THEN c.helper_id ELSE c.requester_id END) standing
 """)  # noqa: S608 -- our own text
 
+# The helper's conversation about a request. Instead of `Conversation.objects.filter(help_request=…, helper=…).first()`.
+PAIR = """
+SELECT c.id, 'v2' AS version, NULL::timestamptz AS last_message_at FROM conversations_v2 c
+WHERE c.help_request_id = %(help_request)s AND c.helper_id = %(helper)s
+"""
+PAIR_V2 = Prepared(f"SELECT id, version FROM ({PAIR}) pair")  # noqa: S608 -- our own text
+
 # Instead of `Conversation.objects.create(help_request=…, requester_id=…, helper=…, initial_message=…)`.
 _OPEN = """
 INSERT INTO conversations_v2 (id, help_request_id, requester_id, helper_id, initial_message)
-VALUES (%(conversation)s, %(help_request)s, %(requester)s, %(helper)s, %(initial_message)s)
+SELECT %(conversation)s, %(help_request)s, %(requester)s, %(helper)s, %(initial_message)s {source}
 RETURNING status::text, created_at, updated_at
 """
-OPEN_CONVERSATION = Prepared(_OPEN)
-# The same, counted and noted: one round trip less.
+OPEN_CONVERSATION = Prepared(_OPEN.format(source=""))
+# The same, counted and noted: one round trip less. Where the limit is reached, its columns are NULL.
 OPEN_AND_NOTE = Prepared(f"""
-WITH opened AS ({_OPEN}), {COUNT_AND_NOTE.format(only="opened CROSS JOIN LATERAL")}
-SELECT opened.*, {COUNTED} FROM opened CROSS JOIN counted
+{COUNT_FIRST}, opened AS ({_OPEN.format(source=f"FROM {IF_COUNTED}")}), noted AS ({NOTE.format(of="opened")})
+SELECT opened.*, {COUNTED} FROM counted LEFT JOIN opened ON true
 """)  # noqa: S608 -- our own text
 
 # Instead of `Message.objects.filter(pk=…).first()`.
@@ -48,19 +55,19 @@ SELECT id, conversation_id, sender_id, content::text, created_at, updated_at FRO
 # Instead of `Message.objects.create(…)` in a savepoint, and `Conversation.objects.filter(pk=…).update(updated_at=…)`. No row
 # comes back where the id names a message already.
 _SEND = """
-WITH sent AS (
+sent AS (
   INSERT INTO messages_v2 (id, conversation_id, sender_id, content)
-  VALUES (%(id)s, %(conversation)s, %(sender)s, %(content)s)
+  SELECT %(id)s, %(conversation)s, %(sender)s, %(content)s {source}
   ON CONFLICT (id) DO NOTHING
   RETURNING id, conversation_id, sender_id, content::text, created_at, updated_at
 ), touched AS (
   UPDATE conversations_v2 c SET updated_at = sent.created_at FROM sent WHERE c.id = sent.conversation_id
 )"""
-SEND_MESSAGE = Prepared(f"{_SEND} SELECT * FROM sent")  # noqa: S608 -- our own text
-# The same, counted and noted where a row was written.
+SEND_MESSAGE = Prepared(f"WITH {_SEND.format(source='')} SELECT * FROM sent")  # noqa: S608 -- our own text
+# The same, counted and noted. Where the limit is reached, or the id names a message already, its columns are NULL.
 SEND_AND_NOTE = Prepared(f"""
-{_SEND}, {COUNT_AND_NOTE.format(only="sent CROSS JOIN LATERAL")}
-SELECT sent.*, {COUNTED} FROM sent CROSS JOIN counted
+{COUNT_FIRST}, {_SEND.format(source=f"FROM {IF_COUNTED}")}, noted AS ({NOTE.format(of="sent")})
+SELECT sent.*, {COUNTED} FROM counted LEFT JOIN sent ON true
 """)  # noqa: S608 -- our own text
 
 # A page of messages as arrays, one for each column: one row holds a conversation and all of them. The conversation's id is given

@@ -1,6 +1,6 @@
 """The database connection: as which member, as which role, directly, and its clock."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -10,16 +10,15 @@ from uuid import UUID
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.base import ModelState
 from django.db.models.functions import JSONObject
 
 from carecollective.postgres import pooling
-from carecollective.postgres.backend.base import DatabaseWrapper
-from carecollective.postgres.backend.prepared import Prepared
+from carecollective.postgres.backend.base import ACT, DatabaseWrapper
 from carecollective.postgres.dsn import database_settings
 
 Model = TypeVar("Model", bound=models.Model)
 Values = Sequence[Any] | Mapping[str, Any] | None
-_ACT = Prepared("SELECT set_config('app.user_id', %s, true)")
 
 
 class Member(Protocol):
@@ -31,23 +30,24 @@ _acting: ContextVar[UUID | None] = ContextVar("acting_member", default=None)
 
 
 @contextmanager
-def acting_as(member: Member) -> Iterator[None]:
+def acting_as(member: Member, *, commits_with_last: bool = False) -> Iterator[None]:
     """Run one transaction as `member`: row-level security shows and allows what this member may.
 
     The setting ends with the transaction (`set_config(…, true)`), so no later request on the connection inherits it. Nested
-    for the same member, it does nothing.
+    for the same member, it does nothing. With `commits_with_last`, `fetch_last` commits what this block has done: the block asks
+    the database nothing after it.
     """
-    if _acting.get() == member.pk and connection.in_atomic_block:
+    wrapper = _wrapper()
+    within = wrapper.in_atomic_block
+    before = _acting.get()
+    if within and before == member.pk:
         yield
         return
-    within = connection.in_atomic_block
-    before = _acting.get()
     with transaction.atomic():
         if within:
             _set_actor(str(member.pk))
         else:
-            # The id is a UUID, so that nothing else can stand in the statement.
-            _wrapper().execute_first(f"SELECT set_config('app.user_id', '{UUID(str(member.pk))}', true)")
+            wrapper.begin_as(str(member.pk), commits_with_last=commits_with_last)
         token = _acting.set(member.pk)
         try:
             yield
@@ -66,7 +66,7 @@ def discarding_changes() -> Iterator[None]:
 
 
 def _set_actor(value: str) -> None:
-    execute(_ACT, [value])
+    fetch_one(ACT, [value])
 
 
 def execute(statement: str, values: Values = None) -> int:
@@ -87,15 +87,33 @@ def fetch_one(query: str, values: Values = None) -> tuple[Any, ...] | None:
     return rows[0] if rows else None
 
 
-def fetch_second(first: str, first_values: Values, second: str, values: Values = None) -> list[tuple[Any, ...]]:
-    """Run two statements in one round trip, and return every row of the second, which begins when the first has ended."""
-    return _wrapper().fetch_second(first, first_values, second, values)
+def fetch_last(query: str, values: Values = None) -> tuple[Any, ...] | None:
+    """Return the first row of a transaction's last statement. Where `acting_as` allows it, this commits in the same round trip.
+
+    So where the caller refuses because of what the row says, the statement must have written nothing.
+    """
+    rows = _wrapper().fetch_last(query, values)
+    return rows[0] if rows else None
+
+
+def fetch_each(*asked: tuple[str, Values]) -> list[list[tuple[Any, ...]]]:
+    """Run statements in one round trip, and return the rows of each. A statement begins when the one before it has ended."""
+    return _wrapper().fetch_each(*asked)
+
+
+def fetch_ahead(*asked: tuple[str, Values]) -> Callable[[], list[list[tuple[Any, ...]]]]:
+    """Let statements go ahead of the next one of the transaction, in its round trip.
+
+    Returns a function that returns the rows of each; called before another statement, it runs them itself.
+    """
+    return _wrapper().fetch_ahead(*asked)
 
 
 def fetch_all_as(member: Member, query: str, values: Values = None) -> list[tuple[Any, ...]]:
     """Return every row of one query as `member`: in the transaction of `acting_as`, else in its own, in one round trip."""
-    if not connection.in_atomic_block:
-        return fetch_second(_ACT, [str(member.pk)], query, values)
+    wrapper = _wrapper()
+    if not wrapper.in_atomic_block:
+        return wrapper.fetch_each((ACT, [str(member.pk)]), (query, values))[1]
     with acting_as(member):
         return fetch_all(query, values)
 
@@ -119,6 +137,18 @@ def model_from_json(model: type[Model], row: Mapping[str, Any]) -> Model:
     """Return the model that a row in JSON stands for."""
     fields = {field.attname: field for field in model._meta.concrete_fields}
     return model(**{column: fields[column].to_python(value) for column, value in row.items()})
+
+
+def model_from_row(model: type[Model], columns: Sequence[str], row: Sequence[Any]) -> Model:
+    """Return a row of a statement by hand as a model, as `Model.from_db` does. Fields that are not in it are deferred.
+
+    It costs a fifth of `from_db`, which calls listeners of `pre_init` and `post_init` and sets field by field.
+    """
+    made = model.__new__(model)
+    made.__dict__.update(zip(columns, row, strict=True))
+    made._state = ModelState()
+    made._state.adding, made._state.db = False, DEFAULT_DB_ALIAS
+    return made
 
 
 @contextmanager

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS
 from django.db.models import QuerySet, TextChoices
 from django.utils.translation import gettext_lazy as _
 
-from carecollective.core.database import fetch_one
+from carecollective.core.database import fetch_one, model_from_row
 from carecollective.core.errors import ValidationRefused
 from carecollective.core.pagination import Cursor, Page, beyond, paginate
 from carecollective.core.text import can_be_kept
@@ -90,4 +89,4 @@ def lock_help_request(pk: UUID) -> HelpRequest:
     row = fetch_one(LOCK, {"help_request": pk})
     if row is None:
         raise HelpRequestNotFound
-    return HelpRequest.from_db(DEFAULT_DB_ALIAS, LOCK_COLUMNS, row)
+    return model_from_row(HelpRequest, LOCK_COLUMNS, row)

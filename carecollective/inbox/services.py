@@ -1,5 +1,6 @@
 """Starting, answering and going on: the one place that chooses between the two versions."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +13,13 @@ from carecollective.core.database import acting_as
 from carecollective.core.errors import InvalidInput
 from carecollective.inbox.models import ContinuationRequest, NotificationKind
 from carecollective.inbox.notifications.queue import count_and_notify, notify
+from carecollective.inbox.queries import PAIR
 from carecollective.inbox.records import ReadOnlyReason, Sent, Started, WayOn
 from carecollective.inbox.selectors import (
+    for_tables_at_hand,
     is_said_in,
     locate,
     open_thread,
-    standing_conversation,
 )
 from carecollective.inbox.shapes import legacy_message_record, message_record
 from carecollective.messaging.errors import (
@@ -26,10 +28,11 @@ from carecollective.messaging.errors import (
     ConversationNotFound,
     MessagingUnavailable,
 )
-from carecollective.messaging.offers import RefuseStanding, lock_and_check_offer
+from carecollective.messaging.offers import lock_and_check_offer
 from carecollective.messaging.statements import News
 from messaging_v1.services import legacy_message_sent_before, send_legacy_message, start_legacy_conversation
-from messaging_v2.services import open_conversation, refuse_standing_v2, send_message_v2
+from messaging_v2.services import open_conversation, send_message_v2
+from messaging_v2.statements import PAIR_V2
 from rollout.promotion.drain import enter_v2_start
 from rollout.stages import ENABLED
 from rollout.targeting import snapshot
@@ -59,6 +62,13 @@ class ThreadFrozen(MessagingUnavailable):
         super().__init__(retry_after=300 if may_thaw and way_on is None else 0)
 
 
+class _LeftV2(Exception):
+    """V2 was turned off after the version of a start was decided."""
+
+    def __init__(self, version: MessagingVersion | None) -> None:
+        self.version = version
+
+
 class CannotContinue(InvalidInput):
     message = _("This conversation cannot be continued in the new messaging.")
 
@@ -71,11 +81,17 @@ def offer_help(*, actor: User, help_request_id: UUID, initial_message: Any) -> S
     """
     with measured(method=Method.START, member=actor, help_request_id=help_request_id) as operation:
         operation.version = decision_for(actor).version
-        with acting_as(actor):
-            version = operation.version
-            if version is MessagingVersion.V2:
-                version = enter_v2_start(member=actor)
-            started = _open(actor, help_request_id, initial_message, version, _refuse_standing)
+        with acting_as(actor, commits_with_last=True):
+            offer = {
+                "help_request_id": help_request_id,
+                "initial_message": initial_message,
+                "pair": for_tables_at_hand(PAIR),
+            }
+            entered = enter_v2_start(member=actor) if operation.version is MessagingVersion.V2 else None
+            try:
+                started = _open(actor, operation.version, entered, **offer)
+            except _LeftV2 as left:
+                started = _open(actor, left.version, **offer)
         operation.version, operation.conversation_id = started.version, started.conversation_id
         return started
 
@@ -96,10 +112,11 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
             if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
                 raise CannotContinue
             # V2 may be turned off between `decision_for` and `enter_v2_start`.
-            in_v2 = operation.version is MessagingVersion.V2 and enter_v2_start(member=actor) is MessagingVersion.V2
+            in_v2 = operation.version is MessagingVersion.V2 and enter_v2_start(member=actor)() is MessagingVersion.V2
             if not in_v2:
                 raise MessagingUnavailable(_why_paused())
-            started = _open(actor, thread.help_request.id, initial_message, MessagingVersion.V2, refuse_standing_v2)
+            offer = {"help_request_id": thread.help_request.id, "initial_message": initial_message, "pair": PAIR_V2}
+            started = _open(actor, MessagingVersion.V2, **offer)
         operation.conversation_id = started.conversation_id
         return started
 
@@ -145,7 +162,7 @@ def send_message(
     RateLimitExceeded; MessagingUnavailable for a legacy conversation while V1 writes are off.
     """
     measurement = measured(method=Method.SEND, member=actor, conversation_id=conversation_id)
-    with measurement as operation, acting_as(actor):
+    with measurement as operation, acting_as(actor, commits_with_last=True):
         if last_sent:
             location = locate(reader=actor, conversation_id=conversation_id, mark_read=False)
             if is_said_in(location, sender=actor, message_id=last_sent, content=content):
@@ -210,28 +227,22 @@ def _frozen(actor: User, conversation_id: UUID) -> MessagingUnavailable | Conver
     )
 
 
-def _refuse_standing(helper: User, help_request_id: UUID) -> None:
-    standing = standing_conversation(helper=helper, help_request_id=help_request_id)
-    if standing is not None:
-        raise ConversationExists(conversation_id=standing.conversation_id, version=standing.version)
-
-
 def _open(
     actor: User,
-    help_request_id: UUID,
-    initial_message: Any,
     version: MessagingVersion | None,
-    refuse_standing: RefuseStanding,
+    entered: Callable[[], MessagingVersion | None] | None = None,
+    **offer: Any,
 ) -> Started:
-    offer: dict[str, Any] = {
-        "help_request_id": help_request_id,
-        "initial_message": initial_message,
-        "refuse_standing": refuse_standing,
-    }
+    """Open a conversation in this version. Raises _LeftV2, before anything is written, where `entered` tells another."""
+
+    def stay_in_v2() -> None:
+        if entered is not None and (now := entered()) is not MessagingVersion.V2:
+            raise _LeftV2(now)
+
     news = News(rate_limits.new_conversations(), NotificationKind.NEW_CONVERSATION)
     match version:
         case MessagingVersion.V2:
-            conversation, quota = open_conversation(actor=actor, news=news, **offer)
+            conversation, quota = open_conversation(actor=actor, news=news, confirm=stay_in_v2, **offer)
             return Started(conversation.pk, version, quota)
         case MessagingVersion.V1:
             legacy = start_legacy_conversation(actor=actor, **offer)

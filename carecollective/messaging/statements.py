@@ -17,13 +17,14 @@ SELECT request.*, {STANDING_COLUMNS}
 FROM ({LOCK}) request CROSS JOIN LATERAL public.safety_standing(request.user_id) standing
 """)  # noqa: S608 -- our own text
 
-# What a start or send does beside its own rows: count a use of the member's, and note that the other should hear of it. It goes
-# into the statement that writes, where `{only}` lets it run for a row that was written.
-COUNT_AND_NOTE = f"""
-counted AS (SELECT use.* FROM {{only}} ({COUNT}) use), noted AS (
-  INSERT INTO inbox_notification (id, recipient_id, conversation_id, version, kind)
-  SELECT %(note)s, %(recipient)s, %(conversation)s, %(version)s, %(kind)s FROM counted WHERE hit_id IS NOT NULL
-)"""  # noqa: S608 -- our own text
+# What a start or send does beside its own rows, in the statement that writes: it counts a use of the member's first, and notes at
+# the end that the other should hear of it. `{of}` is what was written. Where the limit is reached, nothing is. LIMIT tells
+# PostgreSQL that one row comes: it expects a thousand of a function, and would read all of a member's conversations.
+COUNT_FIRST = f"WITH counted AS MATERIALIZED ({COUNT} LIMIT 1)"
+IF_COUNTED = "counted WHERE counted.hit_id IS NOT NULL"
+NOTE = """
+INSERT INTO inbox_notification (id, recipient_id, conversation_id, version, kind)
+SELECT %(note)s, %(recipient)s, %(conversation)s, %(version)s, %(kind)s FROM {of}"""
 COUNTED = "counted.hit_id, counted.free_in, counted.uses"
 
 
@@ -35,6 +36,6 @@ class News:
     kind: str
 
     def values(self, *, member: Member, recipient_id: UUID, conversation_id: UUID, version: str) -> dict[str, Any]:
-        """Return the values of COUNT_AND_NOTE."""
+        """Return the values of COUNT_FIRST and NOTE."""
         note = {"note": uuid4(), "recipient": recipient_id, "conversation": conversation_id, "version": version}
         return count_values(self.limit, str(member.pk)) | note | {"kind": self.kind}

@@ -7,9 +7,8 @@ import time
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import generators
 from psycopg.abc import PQGen
-from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 
 from carecollective.postgres.dsn import CONNECT_SECONDS
 
@@ -52,6 +51,12 @@ class BoundedConnection(psycopg.Connection[Any]):
         self.answered_at = time.monotonic()
         return answer
 
+    def set_autocommit(self, value: bool) -> None:
+        """Set whether each statement is a transaction of its own. psycopg would wait here, though nothing is asked."""
+        if self.pgconn.transaction_status != TransactionStatus.IDLE:
+            super().set_autocommit(value)
+        self._autocommit = value
+
     def has_just_answered(self) -> bool:
         """Tell whether the last answer came a moment ago, and nothing since: a server that ends says so, or closes.
 
@@ -62,24 +67,6 @@ class BoundedConnection(psycopg.Connection[Any]):
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)
         return not poll.poll(0)
-
-    def begin_with(self, statement: str) -> bool:
-        """Begin a transaction with a first statement, in one round trip. Do nothing and return False if one has begun.
-
-        psycopg itself would send `BEGIN` alone. The statement goes as text: it holds nothing that a person typed.
-        """
-        if self.autocommit or self.info.transaction_status != TransactionStatus.IDLE:
-            return False
-        with self.lock:
-            self.wait(self._begin(self._get_tx_start_command() + b"; " + statement.encode()))
-        return True
-
-    def _begin(self, statements: bytes) -> PQGen[None]:
-        self._check_connection_ok()
-        self.pgconn.send_query(statements)
-        for result in (yield from generators.execute(self.pgconn)):
-            if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
-                raise psycopg.errors.error_from_result(result)
 
 
 class CircuitBreaker:

@@ -4,6 +4,7 @@ A V2 start takes a shared advisory lock until its transaction ends, and reads th
 is committed and this lock was taken exclusively, every start has ended or will read `disabled`.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
 from carecollective.accounts.models import User
-from carecollective.core.database import ClockTimestamp, fetch_all
+from carecollective.core.database import ClockTimestamp, fetch_ahead, fetch_all
 from carecollective.postgres import advisory_locks
 from carecollective.postgres.backend.prepared import Prepared
 from rollout.errors import NothingToCertify
@@ -35,12 +36,14 @@ ORDER BY session.xact_start, held.pid
 """
 
 
-def enter_v2_start(*, member: User) -> MessagingVersion | None:
-    """Begin a V2 start inside the caller's transaction, and return the version that it must use.
+def enter_v2_start(*, member: User) -> Callable[[], MessagingVersion | None]:
+    """Begin a V2 start inside the caller's transaction, with its next statement.
 
-    This is no longer V2 if the rollout was rolled back since the caller decided.
+    Returns a function that returns the version it must use. Ask it before anything is written: this is no longer V2 if the
+    rollout was rolled back since the caller decided. The flag is read once the lock is held, by a statement of its own.
     """
-    return decision_for(member, snapshot.read_now(after=_ENTER)).version
+    rows = fetch_ahead((_ENTER, None), (snapshot.READ, None))
+    return lambda: decision_for(member, snapshot.state_of(rows()[1])).version
 
 
 def certify(*, flag_version: int) -> DrainCertificate:

@@ -10,6 +10,7 @@ listening for a while and polls.
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +18,7 @@ import psycopg
 from django.conf import settings
 from django.db import Error as DjangoDatabaseError
 
-from carecollective.core.database import fetch_all, fetch_second
+from carecollective.core.database import fetch_all
 from carecollective.postgres.backend.prepared import Prepared
 from carecollective.postgres.bounded import BoundedConnection
 from rollout.stages import Stage
@@ -56,15 +57,12 @@ def current() -> RolloutState:
     return _query()
 
 
-def read_now(*, after: str = "") -> RolloutState:
+def read_now() -> RolloutState:
     """Read the row itself, on Django's connection and in the caller's transaction.
 
-    With `after`, in one round trip with a statement without parameters that waits for a lock. They are two statements, so the
-    row is read as it is when the lock is held. Unlike `current` it raises database errors: the transaction is broken then, and
-    must not go on as V1.
+    Unlike `current` it raises database errors: the transaction is broken then, and must not go on as V1.
     """
-    rows = fetch_second(after, None, READ) if after else fetch_all(READ)
-    return _state_of(rows[0] if rows else None)
+    return state_of(fetch_all(READ))
 
 
 def age_seconds() -> float | None:
@@ -149,7 +147,7 @@ class Follower(threading.Thread):
     def _read(self, connection: "psycopg.Connection[Any]") -> None:
         # Take the time before the query, so that the copy is never older than it claims.
         self._asked_at = time.monotonic()
-        state = _state_of(connection.execute(READ).fetchone())
+        state = state_of(connection.execute(READ).fetchall())
         self.remember(state, read_at=self._asked_at)
         propagation.acknowledge(connection, version=state.version)
 
@@ -180,10 +178,11 @@ def _query() -> RolloutState:
         return UNKNOWN
 
 
-def _state_of(row: tuple[Any, ...] | None) -> RolloutState:
-    if row is None:
+def state_of(rows: Sequence[tuple[Any, ...]]) -> RolloutState:
+    """Return the state that the rows of READ hold."""
+    if not rows:
         return MISSING
-    stage, v1_writes, salt, version, guarded, installed, testers = row
+    ((stage, v1_writes, salt, version, guarded, installed, testers),) = rows
     return RolloutState(
         Stage.parse(stage),
         v1_writes,

@@ -13,8 +13,8 @@ from carecollective.core.database import (
     connected_as,
     discarding_changes,
     fetch_all_as,
+    fetch_each,
     fetch_one_as,
-    fetch_second,
 )
 from carecollective.core.models import WorkerHeartbeat
 from carecollective.postgres.dsn import connection_url
@@ -71,11 +71,13 @@ def test_two_statements_in_one_trip_are_kept_or_lost_together(committed_db, memb
     rename = "UPDATE profiles SET name = %s WHERE id = %s"
     ada = member(name="Ada")
     with pytest.raises(DataError):
-        fetch_second(rename, ["Lost", ada.pk], "SELECT 1 / 0")
-    assert fetch_second(rename, ["Kept", ada.pk], "SELECT name FROM profiles WHERE id = %s", [ada.pk]) == [("Kept",)]
+        fetch_each((rename, ["Lost", ada.pk]), ("SELECT 1 / 0", None))
+    assert fetch_each((rename, ["Kept", ada.pk]), ("SELECT name FROM profiles WHERE id = %s", [ada.pk]))[1] == [
+        ("Kept",)
+    ]
     assert fetch_one_as(ada, "SELECT name FROM profiles WHERE id = %s", [ada.pk]) == ("Kept",)
     with transaction.atomic():
-        fetch_second(rename, ["Rolled back", ada.pk], "SELECT 1")
+        fetch_each((rename, ["Rolled back", ada.pk]), ("SELECT 1", None))
         transaction.set_rollback(True)
     assert fetch_one_as(ada, "SELECT name FROM profiles WHERE id = %s", [ada.pk]) == ("Kept",)
 
@@ -93,7 +95,7 @@ def test_what_came_while_the_first_statement_waited_is_seen(committed_db, member
     with ThreadPoolExecutor() as pool, transaction.atomic():
         pool.submit(commit_later)
         read = "SELECT name FROM profiles WHERE id = %s"
-        assert fetch_second("SELECT pg_advisory_xact_lock(4711)", None, read, [ada.pk]) == [("Ada L.",)]
+        assert fetch_each(("SELECT pg_advisory_xact_lock(4711)", None), (read, [ada.pk]))[1] == [("Ada L.",)]
 
 
 def test_a_block_within_a_block_of_the_same_member_changes_nothing(db, member):

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 import messaging_v1.selectors as v1
 import messaging_v2.selectors as v2
-from carecollective.core.database import acting_as
+from carecollective.core.database import acting_as, fetch_one
 from carecollective.help_requests.models import HelpRequest
 from carecollective.help_requests.selectors import lock_help_request
 from carecollective.inbox.selectors import standing_conversation
+from messaging_v1.statements import PAIR_V1
 from messaging_v2.locks import lock_conversation
 from messaging_v2.models import Conversation, Message
 from messaging_v2.services import create_conversation_atomic, send_message_v2
+from messaging_v2.statements import PAIR_V2
 
 PEOPLE, REQUESTS = range(4), range(3)
 # With all that a statement could trip over.
@@ -94,6 +96,11 @@ def _compare_reads(people: Sequence[Any], requests: Sequence[Any]) -> None:
                 _compare_thread(reader, conversation)
             for request in requests:
                 pair = {"help_request_id": request.pk, "helper": reader}
-                standing = v2.conversation_of_pair(**pair) or v1.conversation_of_pair(**pair)
+                new = Conversation.objects.filter(help_request=request, helper=reader).first()
+                old = v1.conversation_of_pair(**pair)
                 found = standing_conversation(**pair)
+                standing = new or old
                 assert (found and found.conversation_id) == (standing and standing.pk)
+                asked = {"help_request": request.pk, "helper": reader.pk}
+                assert fetch_one(PAIR_V2, asked) == ((new.pk, "v2") if new else None)
+                assert fetch_one(PAIR_V1, asked) == ((old.pk, "v1") if old else None)

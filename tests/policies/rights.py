@@ -5,7 +5,7 @@ every recorded statement is planned again as the web role: EXPLAIN checks all ri
 policies too. A right that no statement misses is not used.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from carecollective.postgres.backend.prepared import StatementRunner
 from tests.policies.probe import DENIED
 
 Parameters = Any
@@ -28,8 +29,26 @@ class Recording:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Record what every connection of this process executes within the block, Django's and others'."""
-        with _patched("execute", self._note), _patched("executemany", self._note_many):
+        with _patched("execute", self._note), _patched("executemany", self._note_many), self._by_hand():
             yield
+
+    @contextmanager
+    def _by_hand(self) -> Iterator[None]:
+        """Record what the runner of statements by hand executes, without cursors."""
+        run = StatementRunner.run
+
+        def noted(runner: StatementRunner, asked: Sequence[tuple[str, Any]]) -> Any:
+            for statement, values in asked:
+                # EXPLAIN takes neither.
+                if not statement.startswith(("BEGIN", "COMMIT")):
+                    self._note(statement, values)
+            return run(runner, asked)
+
+        StatementRunner.run = noted  # type: ignore[method-assign,assignment]
+        try:
+            yield
+        finally:
+            StatementRunner.run = run  # type: ignore[method-assign]
 
     def _note(self, query: Any, values: Parameters = None) -> None:
         text = query.decode() if isinstance(query, bytes) else query

@@ -67,8 +67,9 @@ def test_an_inner_rollback_leaves_the_member_acting(db: None, member: Make) -> N
 
 def test_nothing_of_the_member_stays_on_a_kept_connection(committed_db: None, member: Make) -> None:
     ada = member()
-    with acting_as(ada):
-        pass
+    with acting_as(ada), connection.cursor() as cursor:
+        cursor.execute("SELECT public.current_member()")
+        assert cursor.fetchone() == (ada.pk,)
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('app.user_id', true), public.current_member()")
         assert cursor.fetchone() == ("", None)

@@ -92,9 +92,9 @@ def test_the_harness_sees_late_messages_without_locks(crowd, helper, ask, stage,
         opened.set()
         ended.wait(10)
 
-    def read_unlocked(pk):
+    def read_unlocked(pk, **_given):
         request = HelpRequest.objects.get(pk=pk)
-        return request, read_standing(request.user_id)
+        return request, read_standing(request.user_id), None
 
     def end(request):
         opened.wait(10)
@@ -102,7 +102,7 @@ def test_the_harness_sees_late_messages_without_locks(crowd, helper, ask, stage,
         ended.set()
 
     monkeypatch.setattr(Conversation, "save", add_and_wait)
-    monkeypatch.setattr("carecollective.messaging.offers.lock_request_and_read_standing", read_unlocked)
+    monkeypatch.setattr("carecollective.messaging.offers.lock_and_read_request", read_unlocked)
     stage("disabled")
     request = ask()
     crowd(partial(offer, helper, request), partial(end, request))

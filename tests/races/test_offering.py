@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from carecollective.core.database import fetch_one
 from carecollective.core.errors import RateLimitExceeded
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services
@@ -37,9 +38,9 @@ def offer(actor, request):
     return offer_help(actor=actor, help_request_id=request.pk, initial_message=OFFER)
 
 
-def unlocked(pk):
+def unlocked(pk, *, helper, pair):
     request = HelpRequest.objects.get(pk=pk)
-    return request, read_standing(request.user_id)
+    return request, read_standing(request.user_id), fetch_one(pair, {"help_request": pk, "helper": helper.pk})
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_a_limit_holds_against_calls_at_once(crowd, member, ask, stage, settings
 
 
 def test_the_harness_sees_doubled_conversations_without_locks(crowd, helper, ask, stage, rows_of, monkeypatch):
-    monkeypatch.setattr("carecollective.messaging.offers.lock_request_and_read_standing", unlocked)
+    monkeypatch.setattr("carecollective.messaging.offers.lock_and_read_request", unlocked)
     stage("disabled")
     for _trial in range(20):
         crowd(*[partial(offer, helper, ask())] * MOST)
@@ -160,7 +161,7 @@ def test_the_harness_sees_doubled_conversations_without_locks(crowd, helper, ask
 def test_the_harness_sees_a_pair_in_both_versions_without_locks(
     crowd, helper, ask, each_its_version, rows_of, monkeypatch
 ):
-    monkeypatch.setattr("carecollective.messaging.offers.lock_request_and_read_standing", unlocked)
+    monkeypatch.setattr("carecollective.messaging.offers.lock_and_read_request", unlocked)
     for _trial in range(20):
         request = ask()
         crowd(*(partial(each_its_version, version, helper, request) for version in ("v1", "v2") * 2))

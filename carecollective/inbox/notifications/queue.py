@@ -19,7 +19,7 @@ from carecollective.core.rate_limits import Quota, quota_of
 from carecollective.core.retention import MAIL_KEPT
 from carecollective.inbox.models import Notification, NotificationKind
 from carecollective.mail.queue import queue_mail
-from carecollective.messaging.statements import COUNT_AND_NOTE, COUNTED, News
+from carecollective.messaging.statements import COUNT_FIRST, COUNTED, IF_COUNTED, NOTE, News
 from carecollective.postgres.backend.prepared import Prepared
 from rollout.versions import MessagingVersion
 
@@ -53,7 +53,7 @@ HAVING min(n.created_at) <= clock_timestamp() - %(delay)s
 ORDER BY min(n.created_at), n.recipient_id, n.conversation_id
 """
 # Instead of `count_use(…)` and `notify(…)`, for the legacy messaging. The new one does it in the statement that writes.
-_COUNT_AND_NOTE = Prepared(f"WITH {COUNT_AND_NOTE.format(only='')} SELECT {COUNTED} FROM counted")  # noqa: S608 -- our own text
+_COUNT_AND_NOTE = Prepared(f"{COUNT_FIRST}, noted AS ({NOTE.format(of=IF_COUNTED)}) SELECT {COUNTED} FROM counted")  # noqa: S608 -- our own text
 
 
 @dataclass(frozen=True, slots=True)

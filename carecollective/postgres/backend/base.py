@@ -1,8 +1,9 @@
 """Django's PostgreSQL backend, with a time limit on the client's side for the web and guard roles."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -11,9 +12,10 @@ from django.db import transaction
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 from psycopg.adapt import AdaptersMap
+from psycopg.pq import TransactionStatus
 from psycopg.types.datetime import TimestamptzLoader
 
-from carecollective.postgres.backend.prepared import ONLY_WHAT_IS_MARKED, PreparingCursor
+from carecollective.postgres.backend.prepared import Prepared, Row, StatementRunner, Values
 from carecollective.postgres.bounded import BoundedConnection, CircuitBreaker
 from carecollective.postgres.dsn import ROLE_NAMES
 from carecollective.postgres.roles import LIMITED_ROLES
@@ -21,6 +23,8 @@ from carecollective.postgres.roles import LIMITED_ROLES
 # For the check of a kept connection before it is used: enough for a busy server, with time left to open another.
 CHECK_SECONDS = 1.5
 circuit_breaker = CircuitBreaker()
+_COMMIT = Prepared("COMMIT")
+ACT = Prepared("SELECT set_config('app.user_id', %s, true)")
 BOUNDED = frozenset(ROLE_NAMES[role] for role in LIMITED_ROLES)
 
 
@@ -35,19 +39,33 @@ def _with_own_times(adapters: AdaptersMap) -> AdaptersMap:
     return ours
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """A statement that goes with the next one, and what it found."""
+
+    statement: str
+    values: Values
+    rows: list[Row] = field(default_factory=list)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     _deadline = math.inf
-    _kept_cursor: Any = None
+    _runner: StatementRunner | None = None
+    # What goes with the next statement, in its round trip.
+    _ahead: Sequence[_Waiting] = ()
+    # Whether `fetch_last` commits the transaction, and whether it has.
+    _commits_with_last = False
+    _is_over = False
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Let statements that are marked as `Prepared` be prepared, except behind a pooler: their sessions are shared."""
         parameters: dict[str, Any] = super().get_connection_params()
-        is_pooled = self.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS", False)
-        if parameters["cursor_factory"] is base.ServerBindingCursor and not is_pooled:
-            parameters |= {"cursor_factory": PreparingCursor, "prepare_threshold": ONLY_WHAT_IS_MARKED}
         if self._is_in_utc:
             parameters["context"] = _with_own_times(parameters["context"])
         return parameters
+
+    @property
+    def _is_pooled(self) -> bool:
+        return bool(self.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS", False))
 
     @property
     def _is_in_utc(self) -> bool:
@@ -55,6 +73,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def create_cursor(self, name: str | None = None) -> Any:
         """Return a cursor. Django's own would look for its loader of times, and register it for each cursor."""
+        if self._ahead or self._is_over:
+            self._run()
         if not self._is_in_utc:
             return super().create_cursor(name)
         if name:
@@ -91,60 +111,96 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Whether somebody wants to see each statement: Django's log of them, or a wrapper around them."""
         return self.queries_logged or bool(self.execute_wrappers)
 
-    def fetch(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement by hand.
+    def begin_as(self, actor: str, *, commits_with_last: bool) -> None:
+        """Let the transaction of the `atomic` block that was just entered begin as `actor`, a member's id.
 
-        One cursor is kept: making Django's and psycopg's for each statement is a good part of what it costs.
+        It begins with its first statement, in the same round trip.
         """
+        self._ahead, self._commits_with_last = [_Waiting(ACT, [actor])], commits_with_last
+
+    def _end(self) -> None:
+        self._ahead, self._commits_with_last, self._is_over = (), False, False
+
+    def _commit(self) -> None:
+        self._end()
+        super()._commit()  # type: ignore[misc]  # not in the stubs
+
+    def _rollback(self) -> None:
+        self._end()
+        super()._rollback()  # type: ignore[misc]  # not in the stubs
+
+    def _close(self) -> None:
+        self._end()
+        super()._close()  # type: ignore[misc]  # not in the stubs
+
+    def fetch(self, statement: str, values: Values) -> list[Row]:
+        """Return the rows of a statement by hand."""
         if self._is_listened_to:
             with self.cursor() as cursor:
                 cursor.execute(statement, values)
-                rows: list[tuple[Any, ...]] = cursor.fetchall()
+                rows: list[Row] = cursor.fetchall()
                 return rows
-        self.validate_no_broken_transaction()
-        cursor = self._ready_cursor()
-        with self.wrap_database_errors:
-            cursor.execute(statement, values)
-            return list(cursor.fetchall())
+        return self._run((statement, values))[0]
 
-    def fetch_second(self, first: str, first_values: Any, second: str, values: Any) -> list[tuple[Any, ...]]:
-        """Run two statements by hand in one round trip, and return the rows of the second. It sees what the first waited for.
+    def fetch_last(self, statement: str, values: Values) -> list[Row]:
+        """Return the rows of a statement, and commit the transaction in the same round trip if it was begun for that.
 
-        Outside a transaction these two are one: PostgreSQL makes one of what comes in a pipeline, without BEGIN and COMMIT.
+        Where the statement fails, nothing is committed. Raises what COMMIT raises.
+        """
+        if not self._commits_with_last or self.savepoint_ids or self._is_listened_to:
+            return self.fetch(statement, values)
+        rows, _none = self._run((statement, values), (_COMMIT, None))
+        self._is_over = True
+        return rows
+
+    def fetch_each(self, *asked: tuple[str, Values]) -> list[list[Row]]:
+        """Run statements by hand in one round trip, and return the rows of each. Each sees what those before it waited for.
+
+        Outside a transaction they are one: PostgreSQL makes one of what comes in a pipeline, without BEGIN and COMMIT.
         """
         if self._is_listened_to:
             with transaction.atomic(self.alias):
-                self.fetch(first, first_values)
-                return self.fetch(second, values)
-        self.validate_no_broken_transaction()
-        cursor = self._ready_cursor()
-        with self.wrap_database_errors:
-            with self.connection.pipeline():
-                cursor.execute(first, first_values)
-                last = self.create_cursor()
-                last.execute(second, values)
-            return list(last.fetchall())
+                return [self.fetch(statement, values) for statement, values in asked]
+        return self._run(*asked)
 
-    def _ready_cursor(self) -> Any:
+    def fetch_ahead(self, *asked: tuple[str, Values]) -> Callable[[], list[list[Row]]]:
+        """Let statements go ahead of the next one of this transaction, in its round trip.
+
+        Returns a function that returns the rows of each; it runs them where no other statement has.
+        """
+        if self._is_listened_to:
+            found = self.fetch_each(*asked)
+            return lambda: found
+        waiting = [_Waiting(statement, values) for statement, values in asked]
+        self._ahead = [*self._ahead, *waiting]
+
+        def rows() -> list[list[Row]]:
+            if self._ahead:
+                self._run()
+            return [one.rows for one in waiting]
+
+        return rows
+
+    def _run(self, *asked: tuple[str, Values]) -> list[list[Row]]:
+        """Run statements by hand, after what goes ahead of them and, first of all, the beginning of the transaction."""
+        self.validate_no_broken_transaction()
+        if self._is_over:
+            raise transaction.TransactionManagementError("This transaction was committed with its last statement.")
         if not self.in_atomic_block:
             self.close_if_health_check_failed()
         if self.connection is None:
             self.ensure_connection()
-        if self._kept_cursor is None or self._kept_cursor.connection is not self.connection:
-            self._kept_cursor = self.create_cursor()
-        return self._kept_cursor
-
-    def execute_first(self, statement: str) -> None:
-        """Begin the transaction of the `atomic` block that was just entered with `statement`, which holds no parameters.
-
-        Where that is possible, both go in one round trip. The statement is in no log of Django's then.
-        """
-        if isinstance(self.connection, BoundedConnection):
-            with self.wrap_database_errors:
-                if self.connection.begin_with(statement):
-                    return
-        with self.cursor() as cursor:
-            cursor.execute(statement)
+        if self._runner is None or self._runner.connection is not self.connection:
+            self._runner = StatementRunner(self.connection, prepares=not self._is_pooled)
+        ahead = self._ahead
+        if not self.connection.autocommit and self.connection.pgconn.transaction_status == TransactionStatus.IDLE:
+            ahead = [_Waiting(Prepared(self.connection._get_tx_start_command().decode()), None), *ahead]
+        with self.wrap_database_errors:
+            rows = self._runner.run([*((one.statement, one.values) for one in ahead), *asked])
+        self._ahead = ()
+        for one, found in zip(ahead, rows, strict=False):
+            one.rows = found
+        return rows[len(ahead) :]
 
     @contextmanager
     def answering_until(self, deadline: float) -> Iterator[None]:

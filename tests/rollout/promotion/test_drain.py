@@ -13,6 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, connections
 
+import messaging_v2.services
 from carecollective.accounts.models import User
 from carecollective.core.database import acting_as
 from carecollective.core.errors import DomainError, as_domain_error
@@ -20,9 +21,9 @@ from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services as inbox
 from carecollective.inbox.services import offer_help
 from carecollective.messaging.errors import MessagingUnavailable
+from carecollective.messaging.offers import lock_and_check_offer
 from carecollective.postgres import advisory_locks
 from carecollective.web.api import status_of
-from messaging_v2.services import open_conversation
 from rollout.dashboard.status import read_status
 from rollout.errors import NothingToCertify
 from rollout.models import DrainCertificate, Flag, Source
@@ -120,12 +121,13 @@ def test_a_real_offer_in_the_middle_of_its_start_is_waited_for(
 ) -> None:
     helper, request = member(), help_request()
     stage("enabled")
-    inside, go_on, create = threading.Event(), threading.Event(), open_conversation
+    inside, go_on = threading.Event(), threading.Event()
 
     def pause(**asked: Any) -> Any:
+        checked = lock_and_check_offer(**asked)
         inside.set()
         go_on.wait(10)
-        return create(**asked)
+        return checked
 
     def offer() -> str:
         try:
@@ -133,7 +135,7 @@ def test_a_real_offer_in_the_middle_of_its_start_is_waited_for(
         finally:
             connections.close_all()
 
-    monkeypatch.setattr(inbox, "open_conversation", pause)
+    monkeypatch.setattr(messaging_v2.services, "lock_and_check_offer", pause)
     with ThreadPoolExecutor(1) as threads:
         started = threads.submit(offer)
         assert inside.wait(5)
@@ -239,8 +241,8 @@ def test_continuing_in_v2_has_to_wait_after_a_rollback(
         assert decision.version is MessagingVersion.V2
         return decision
 
-    def enter(*, member: User) -> MessagingVersion | None:
-        return MessagingVersion.V1
+    def enter(*, member: User) -> Callable[[], MessagingVersion | None]:
+        return lambda: MessagingVersion.V1
 
     monkeypatch.setattr(inbox, "decision_for", decide)
     monkeypatch.setattr(inbox, "enter_v2_start", enter)
@@ -263,7 +265,7 @@ def test_a_start_looks_at_the_row_and_not_at_the_processes_copy(
     monkeypatch.setattr(snapshot, "current", lambda: stale)
     assert decision_for(helper).version is MessagingVersion.V2
     with acting_as(helper):
-        assert drain.enter_v2_start(member=helper) is MessagingVersion.V1
+        assert drain.enter_v2_start(member=helper)() is MessagingVersion.V1
 
 
 def test_a_start_that_cannot_read_the_flag_is_refused_not_moved(

@@ -1,0 +1,143 @@
+"""How often each call waits for the database, in a process that serves: as the web role, by token, once all is prepared."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.conf import settings
+from knox.models import AuthToken
+
+from carecollective.accounts.models import User
+from carecollective.core.database import connected_as
+from carecollective.help_requests.models import HelpRequest
+from carecollective.inbox.services import send_message
+from carecollective.postgres.bounded import BoundedConnection
+from carecollective.postgres.dsn import connection_url
+from rollout.targeting import snapshot
+from tests.api.conftest import Make, MakeMember
+from tests.api.documented import DocumentedClient
+from tests.waiting import wait_for
+
+LIST = "/api/messaging/conversations"
+WORDS = "Hello, I can help you with this."
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows whenever somebody waits for an answer of the database."""
+    seen: list[str] = []
+    wait = BoundedConnection.wait
+
+    def watched(gen: Any) -> Any:
+        try:
+            wanted = gen.send(None)
+            seen.append("a round trip")
+            while True:
+                ready = yield wanted
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    monkeypatch.setattr(
+        BoundedConnection, "wait", lambda self, gen, *rest, **named: wait(self, watched(gen), *rest, **named)
+    )
+    return seen
+
+
+def signed_in(member: User) -> DocumentedClient:
+    client = DocumentedClient()
+    _stored, token = AuthToken.objects.create(user=member)
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+    return client
+
+
+@contextmanager
+def serving() -> Iterator[None]:
+    """Serve this thread as a worker serves: as the web role, with the rollout and the events in threads of their own."""
+    url = connection_url(settings.DATA_DIR, "web", settings.DATABASES["default"]["NAME"])
+    with connected_as(url), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "ROLLOUT_SNAPSHOT", "thread")
+        patch.setattr(settings, "ROLLOUT_EVENTS", "memory")
+        wait_for(lambda: snapshot.current().fresh, seconds=10)
+        try:
+            yield
+        finally:
+            snapshot.stop()
+
+
+def test_how_often_each_call_waits_for_the_database(
+    committed_db: None,
+    member: MakeMember,
+    help_request: Make,
+    stage: Any,
+    waits: list[str],
+) -> None:
+    stage("enabled")
+    owner, helper = member(name="Ada"), member(name="Ben")
+    client = signed_in(helper)
+    requests: list[HelpRequest] = [help_request(user=owner, title=f"Request {number}") for number in range(4)]
+    counted: dict[str, int] = {}
+
+    def ask(what: str, method: str, path: str, *body: Any) -> Any:
+        waits.clear()
+        answer = getattr(client, method)(path, *body, format="json") if body else getattr(client, method)(path)
+        assert answer.status_code in (200, 201), answer.content
+        counted[what] = len(waits)
+        return answer.json()
+
+    with serving():
+        for request in requests:
+            path = f"/api/messaging/help-requests/{request.pk}/start-conversation"
+            thread = f"{LIST}/{ask('start', 'post', path, {'initial_message': WORDS})['conversation_id']}"
+            ask("send", "post", f"{thread}/messages", {"content": "More"})
+            first = ask("send", "post", f"{thread}/messages", {"content": "Still more"})["message_id"]
+            ask("inbox", "get", LIST)
+            ask("thread", "get", thread)
+            ask("poll", "get", f"{thread}/messages?after={first}")
+    assert counted == {"start": 3, "send": 3, "inbox": 2, "thread": 2, "poll": 2}
+
+
+def test_a_start_or_send_commits_with_what_it_writes(
+    committed_db: None,
+    member: MakeMember,
+    help_request: Make,
+    stage: Any,
+    waits: list[str],
+    rows_of: Any,
+) -> None:
+    """A refusal by the limit, which is counted in the statement that writes, leaves nothing behind."""
+    stage("enabled")
+    owner: User = member(name="Ada")
+    helper: User = member(name="Ben")
+    client = signed_in(helper)
+    settings_of_limits = {"start": 1, "send": 2}
+    requests = [help_request(user=owner) for _number in range(3)]
+    with pytest.MonkeyPatch.context() as patch, serving():
+        patch.setattr(settings, "CONVERSATIONS_PER_HOUR", settings_of_limits["start"])
+        patch.setattr(settings, "MESSAGES_PER_MINUTE", settings_of_limits["send"])
+        answers = [
+            client.post(
+                f"/api/messaging/help-requests/{request.pk}/start-conversation",
+                {"initial_message": WORDS},
+                format="json",
+            )
+            for request in requests
+        ]
+        assert [answer.status_code for answer in answers] == [201, 429, 429]
+        conversation_id = answers[0].json()["conversation_id"]
+        sent = [
+            client.post(f"{LIST}/{conversation_id}/messages", {"content": "More"}, format="json")
+            for _number in range(4)
+        ]
+        assert [answer.status_code for answer in sent] == [201, 201, 429, 429]
+        assert "More" not in sent[-1].content.decode()
+        send_message(actor=owner, conversation_id=conversation_id, content="An answer")
+
+    assert rows_of("SELECT count(*) FROM conversations_v2") == [(1,)]
+    assert rows_of("SELECT content FROM messages_v2 ORDER BY created_at") == [("More",), ("More",), ("An answer",)]
+    assert rows_of("SELECT action, count(*) FROM core_ratelimithit GROUP BY 1 ORDER BY 1") == [
+        ("send_message", 3),
+        ("start_conversation", 1),
+    ]
+    assert rows_of("SELECT count(*) FROM inbox_notification") == [(4,)]
