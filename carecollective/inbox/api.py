@@ -322,7 +322,8 @@ def answer_started(request: Request, started: Started) -> Response:
         "version": started.version,
         "message": "Conversation created successfully",
     }
-    location = request.build_absolute_uri(address_with_id("api-conversation", started.conversation_id))
+    address = address_with_id("api-conversation", started.conversation_id)
+    location = f"{request.scheme}://{request.get_host()}{address}"
     quota = started.quota.headers() if started.quota else {}
     return Response(body, status=201, headers={"Location": location} | quota)
 

@@ -1,6 +1,7 @@
 """What crosses from the inbox to pages and API: one shape for both versions.
 
 A date that the legacy system did not keep is None, and so is a sender. What has no date is older than all that has one.
+The records of which a page holds many are not frozen: that would make each of them cost five times as much. Nothing changes them.
 """
 
 from collections.abc import Sequence
@@ -20,20 +21,20 @@ LegacyDate = Annotated[datetime | None, {"help_text": "Null where the legacy sys
 LegacySender = Annotated[UUID | None, {"help_text": "Null where the legacy system kept no sender."}]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Person:
     id: UUID
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestSummary:
     id: UUID
     title: str
     status: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LastMessage:
     """The newest message of a conversation; `id` is None for a V2 conversation's first one, which lives in the conversation.
 
@@ -49,7 +50,7 @@ class LastMessage:
     third: Annotated[str | None, PAGE_ONLY] = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConversationRow:
     """One line of the inbox. `last_message` is None where the first message never arrived (legacy only)."""
 
@@ -71,7 +72,7 @@ class ConversationRow:
     has_new: Annotated[bool, PAGE_ONLY] = False  # else it counts as unread because it was marked so
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MessageRecord:
     """One message; for one that was deleted or moderated, `content` is the sentence shown in its place.
 

@@ -31,6 +31,7 @@ from rollout.versions import MessagingVersion
 
 HELD_CLOSED = (ReadOnlyReason.CLOSED, ReadOnlyReason.BLOCKED_BY_YOU)
 
+_VERSIONS = {version.value: version for version in MessagingVersion}
 Names = Mapping[UUID | None, str]
 
 
@@ -102,7 +103,7 @@ def conversation_row(row: tuple[Any, ...]) -> ConversationRow:
     content = content_for_readers(content, is_deleted=is_deleted, moderation_status=moderation_status)
     return ConversationRow(
         id=key,
-        version=MessagingVersion(version),
+        version=_VERSIONS[version],
         help_request=RequestSummary(request_id, title, request_status) if request_id else None,
         other_participant=Person(other_id, other_name) if other_id else None,
         status=status,
@@ -128,7 +129,9 @@ def thread_record(found: v2.ConversationThread, reader: User, location: Location
         sender_name=conversation.helper.name,
     )
     first_message = as_seen(first_message, location, staff)
-    messages = [MessageRecord(*said, sender_name=names.get(said[1])) for said in found.said]
+    # By the number of an id: comparing ids themselves takes as long as making the record.
+    by_number = {key.int: name for key, name in names.items() if key}
+    messages = [MessageRecord(*said, by_number.get(said[1].int)) for said in found.said]
     if location.hidden or location.reported or staff:
         messages = [as_seen(message, location, staff) for message in messages]
     return Thread(

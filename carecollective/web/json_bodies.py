@@ -22,8 +22,12 @@ class StrictJSONParser(JSONParser):
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
+        return self.parse_bytes(stream.read())
+
+    def parse_bytes(self, body: bytes) -> Any:
+        """Return what a body says. Raises ParseError."""
         try:
-            text = stream.read().decode("utf-8")
+            text = body.decode("utf-8")
             if _depth(text) > MAX_DEPTH:
                 raise ValueError("nested too deeply")
             return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
@@ -37,14 +41,24 @@ class AnswerEncoder(JSONEncoder):
     def default(self, obj: Any) -> Any:
         kind = type(obj)
         if kind is UUID:
-            return str(obj)
+            digits = "%032x" % obj.int  # noqa: UP031 -- a fifth faster
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
         if kind is datetime and obj.tzinfo is UTC:
             return f"{obj.isoformat()[:-6]}Z"
         return super().default(obj)
 
 
 class AnswerRenderer(JSONRenderer):
+    """The framework's JSON, by an encoder that is made once. No answer holds itself, so that is not looked for."""
+
     encoder_class = AnswerEncoder
+    _encoder = AnswerEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        if data is None:
+            return b""
+        # These two end a line in JavaScript, and not in JSON.
+        return self._encoder.encode(data).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
