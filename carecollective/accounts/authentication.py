@@ -5,19 +5,17 @@ from uuid import UUID
 
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
-from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Q
 from django.http import HttpRequest
 from knox import auth
 from knox.crypto import hash_token
 from knox.models import AuthToken
-from rest_framework.authentication import get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from carecollective.accounts.models import User
 from carecollective.core import shadow
-from carecollective.core.database import ClockTimestamp, fetch_one
+from carecollective.core.database import ClockTimestamp, fetch_one, model_from_row
 from carecollective.core.errors import RateLimitExceeded
 from carecollective.core.rate_limits import count_client_use, failed_sign_ins, forgive_client_use
 from carecollective.postgres.backend.prepared import Prepared
@@ -63,7 +61,7 @@ class LimitedBackend(ModelBackend):
     def get_user(self, user_id: UUID) -> User | None:
         """Return the member of a session, if they may sign in."""
         row = fetch_one(_MEMBER, [user_id])
-        member = User.from_db(DEFAULT_DB_ALIAS, _MEMBER_COLUMNS, row) if row else None
+        member = model_from_row(User, _MEMBER_COLUMNS, row) if row else None
         return member if member and self.user_can_authenticate(member) else None
 
 
@@ -85,6 +83,12 @@ WHERE token.digest = %s AND (token.expiry IS NULL OR token.expiry > clock_timest
 """)
 
 
+def names_token(authorization: str) -> bool:
+    """Tell whether an `Authorization` header names a token, valid or not."""
+    scheme, *_given = authorization.split(maxsplit=1) or [""]
+    return scheme.lower() in ("token", "bearer")
+
+
 class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
     """Knox's tokens, looked up by hash together with their member in one query.
 
@@ -93,9 +97,11 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
 
     def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
         """Accept `Authorization: Token <key>` and `Bearer <key>`."""
-        scheme, *given = get_authorization_header(request).split() or [b""]
-        if scheme.lower() not in (b"token", b"bearer"):
+        # Not the framework's `get_authorization_header`: it makes an index of all headers for this one.
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not names_token(header):
             return None
+        _scheme, *given = header.encode("latin-1").split()
         if len(given) != 1:
             raise AuthenticationFailed
         return self.authenticate_credentials(given[0])
@@ -109,8 +115,8 @@ class TokenAuthentication(auth.TokenAuthentication):  # type: ignore[misc]
         if row is None:
             raise AuthenticationFailed
         shadow.compare("token", row[: len(_TOKEN_COLUMNS)], lambda: _find_by_orm(digest))
-        found = AuthToken.from_db(DEFAULT_DB_ALIAS, _TOKEN_COLUMNS, row[: len(_TOKEN_COLUMNS)])
-        found.user = User.from_db(DEFAULT_DB_ALIAS, _USER_COLUMNS, row[len(_TOKEN_COLUMNS) :])
+        found = model_from_row(AuthToken, _TOKEN_COLUMNS, row[: len(_TOKEN_COLUMNS)])
+        found.user = model_from_row(User, _USER_COLUMNS, row[len(_TOKEN_COLUMNS) :])
         return found.user, found
 
 

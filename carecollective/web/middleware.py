@@ -2,13 +2,16 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from typing import cast
 
+from corsheaders import middleware as cors
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
+from django.utils.cache import patch_vary_headers
 from django.utils.functional import cached_property
 
 from carecollective.core.errors import DatabaseAway, MethodNotAllowed
@@ -31,7 +34,7 @@ class RequestIdMiddleware(Middleware):
     """Give every answer an X-Request-ID, the caller's own where it is well formed."""
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request_id = request_ids.adopt(request.headers.get("X-Request-ID"))
+        request_id = request_ids.adopt(request.META.get("HTTP_X_REQUEST_ID"))
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
@@ -49,9 +52,12 @@ class AccessMiddleware(Middleware):
         return response
 
 
+_PURPOSES = {"HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ"}
+
+
 def is_speculative(request: HttpRequest) -> bool:
     """Tell whether nobody reads the answer yet: a HEAD request, or a browser that prefetches."""
-    purposes = (request.headers.get(name, "").lower() for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
+    purposes = (request.META[name].lower() for name in _PURPOSES & request.META.keys())
     return _is_head(request) or any(
         word in purpose for purpose in purposes for word in ("prefetch", "prerender", "preview")
     )
@@ -85,6 +91,18 @@ class SpeculativeMiddleware(Middleware):
                 response.streaming_content = []
             elif isinstance(response, HttpResponse):
                 response.content = b""
+        return response
+
+
+class CorsMiddleware(cors.CorsMiddleware):
+    """Tell browsers which other origins may read an answer. A call that names no origin gets `Vary: origin` alone."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if "HTTP_ORIGIN" in request.META:
+            return cast("HttpResponseBase", super().__call__(request))
+        response = cast("HttpResponseBase", self.get_response(request))
+        if self.is_enabled(request):
+            patch_vary_headers(response, ("origin",))
         return response
 
 

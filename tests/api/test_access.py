@@ -1,16 +1,23 @@
 """Who is let in: tokens, sessions with CSRF, and the order in which refusals come."""
 
+import gc
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import OperationalError, connection
+from django.test import RequestFactory
 from django.utils import timezone
 from knox.models import AuthToken
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from carecollective.accounts.models import User
+from carecollective.accounts.sign_in.sessions import SessionStore
 from carecollective.help_requests.models import HelpRequest
+from messaging_v2.services import create_conversation_atomic
 from tests.api.conftest import Block, Caller, MakeMember
 from tests.api.documented import DocumentedClient
 from tests.roles import as_role
@@ -237,3 +244,51 @@ def test_every_answer_carries_a_request_id(anyone: DocumentedClient) -> None:
     assert anyone.get(LIST, HTTP_X_REQUEST_ID="abc-12345678")["X-Request-ID"] == "abc-12345678"
     for bad in ("short", "with spaces in it", "x" * 200, "line\nbreak-1234"):
         assert anyone.get(LIST, HTTP_X_REQUEST_ID=bad)["X-Request-ID"] != bad
+
+
+@pytest.fixture
+def conversation(helper: User, groceries: HelpRequest) -> UUID:
+    return create_conversation_atomic(
+        actor=helper, helper_id=helper.pk, help_request_id=groceries.pk, initial_message="Hello, I can help!"
+    ).pk
+
+
+def test_a_token_alone_says_who_calls(caller: Caller, helper: User, owner: User, conversation: UUID) -> None:
+    """A call about messages by token looks at no session: neither whose it is, nor whether there is one."""
+    client = caller(helper)
+    client.force_login(owner)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SessionStore, "load", lambda self: pytest.fail("A session was looked up."))
+        answer = client.get(LIST)
+        assert answer.json()["results"][0]["other_participant"]["id"] == str(owner.pk)
+        assert "Cookie" not in answer.get("Vary", "")
+        client.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
+        assert client.get(LIST).status_code == 401
+    # Whatever is no token is nobody's, and the session says who it is.
+    for scheme in ("Basic abc", "Tokens abc", "Tokenabc", "", "token"):
+        client.credentials(HTTP_AUTHORIZATION=scheme)
+        assert client.get(LIST).status_code == (401 if scheme == "token" else 200), scheme
+
+
+def test_a_call_leaves_nothing_to_the_garbage_collector(helper: User, conversation: UUID) -> None:
+    _stored, token = AuthToken.objects.create(user=helper)
+    # The test client would add cycles of its own.
+    handler, requests = WSGIHandler(), RequestFactory(HTTP_AUTHORIZATION=f"Token {token}")
+    thread, said = f"{LIST}/{conversation}", {"content": "Hello"}
+    for make in (
+        lambda: requests.get(LIST),
+        lambda: requests.get(thread),
+        lambda: requests.get(f"{thread}/messages"),
+        lambda: requests.post(f"{thread}/messages", said, content_type="application/json"),
+    ):
+        assert handler.get_response(make()).status_code in (200, 201)
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            handler.get_response(make())
+            gc.collect()
+            left = {type(one) for one in gc.garbage}
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+        assert not left & {Request, Response, WSGIRequest}

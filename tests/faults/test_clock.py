@@ -32,6 +32,7 @@ PRODUCT = ("carecollective", "messaging_v1", "messaging_v2", "rollout")
 ALLOWED = {
     "carecollective/accounts/migrations/0012_know_whose_sessions.py timezone.now": "skips sessions that are over, once",
     "carecollective/accounts/sign_in/codes.py time.time": "a wrong clock only makes a mailed code work for longer or not at all",
+    "carecollective/accounts/sign_in/middleware.py timezone.now": "as the next",
     "carecollective/accounts/sign_in/sessions.py timezone.now": "as Django's own sessions do: a wrong clock only ends them sooner",
     "carecollective/contact/migrations/0001_contact_messages.py timezone.now": "the same default",
     "carecollective/contact/models.py timezone.now": "the writer may not read the row, so not what the database put there either",

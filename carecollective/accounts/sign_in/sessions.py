@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -10,13 +10,10 @@ from typing import Any, cast
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends import db
-from django.db import DEFAULT_DB_ALIAS
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from carecollective.accounts.models import MemberSession, User
-from carecollective.core.database import fetch_one
+from carecollective.core.database import fetch_one, model_from_row
 from carecollective.core.errors import DomainNotFound
 from carecollective.postgres.backend.prepared import Prepared
 
@@ -67,31 +64,11 @@ class SessionStore(db.SessionStore):
         row = fetch_one(_READ, [self.session_key, timezone.now()])
         if row is None:
             self._session_key = None
-        self.row = MemberSession.from_db(DEFAULT_DB_ALIAS, _COLUMNS, row) if row else None
+        self.row = model_from_row(MemberSession, _COLUMNS, row) if row else None
         return self.row
 
     def _validate_session_key(self, key: Any) -> bool:
         return isinstance(key, str) and _WELL_FORMED.fullmatch(key) is not None
-
-
-class SlidingSessionMiddleware:
-    """Prolong a member's session while it is used: for 30 days, or 12 hours on the staff's."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        session: Any = request.session
-        # Where nobody asked who it is, nothing is looked up.
-        if not session.accessed or SESSION_KEY not in session or not request.user.is_authenticated:
-            return response
-        session.is_staffs = bool(getattr(request.user, "is_staff", False))
-        session.device = device_name(request.headers.get("User-Agent", ""))
-        seen_at = session.row.seen_at if session.row is not None else None
-        if seen_at is None or timezone.now() - seen_at > SLIDES_AFTER:
-            session.modified = True
-        return response
 
 
 @dataclass(frozen=True, slots=True)
