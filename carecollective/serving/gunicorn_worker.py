@@ -6,6 +6,7 @@ deadline. See `docs/decisions/0025-buffered-requests.md`.
 """
 
 import errno
+import gc
 import selectors
 import socket
 import time
@@ -24,6 +25,7 @@ from carecollective.serving.connection import Connection, State, seconds_to_send
 from carecollective.serving.http_reader import BodyTooLarge, MissingHost
 from carecollective.serving.readiness import announce_ready
 from carecollective.serving.refusals import RefusalWriter, RequestTimeout, ask
+from carecollective.serving.thread_pool import WarmThreadPool
 from carecollective.web.server_limits import (
     BODY_SECONDS,
     BUFFERED_BYTES,
@@ -60,11 +62,17 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
         self._for_monitors = ThreadPoolExecutor(MONITOR_THREADS, thread_name_prefix="monitors")
         super().init_process()
 
+    def get_thread_pool(self) -> WarmThreadPool:
+        return WarmThreadPool(self.cfg.threads)
+
     def load_wsgi(self) -> None:
         super().load_wsgi()
         self._refusals = RefusalWriter(self.wsgi)
         # Asked from within: from outside, another process on the same socket might answer.
         status, _headers, _body = ask(self.wsgi, {"PATH_INFO": LIVE_PATH})
+        # What is loaded by now stays. The garbage collector would look at all of it again and again, 50 ms each time.
+        gc.collect()
+        gc.freeze()
         if status.startswith("200 "):
             announce_ready(of=self.cfg.workers)
         else:
