@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from carecollective.accounts.models import User
 from carecollective.accounts.services import require_approved
-from carecollective.core.database import ClockTimestamp, acting_as, fetch_last, fetch_one, model_from_row
+from carecollective.core.database import ClockTimestamp, acting_as, fetch_all, fetch_last, fetch_one, model_from_row
 from carecollective.core.errors import ActingAsAnother
 from carecollective.core.rate_limits import Quota, quota_of
 from carecollective.core.text import normalise_message
@@ -104,7 +104,7 @@ def open_conversation(
             row = fetch_one(OPEN_CONVERSATION, new)
         else:
             noted = news.values(member=actor, recipient_id=request.user_id, conversation_id=key, version=VERSION)
-            row = fetch_last(OPEN_AND_NOTE, new | noted)
+            (row,) = fetch_last(OPEN_AND_NOTE, new | noted)
         status, created_at, updated_at, *counted = row
         quota = quota_of(news.limit, counted) if news else None
         columns = (*new.values(), status, created_at, updated_at)
@@ -147,8 +147,8 @@ def send_message_v2(
             row = fetch_one(SEND_MESSAGE, new)
         else:
             # A message may exist that has the caller's id: then nothing is kept, not even the count.
-            write = fetch_last if message_id is None else fetch_one
-            row = write(SEND_AND_NOTE, new | _values(news, conversation, member=actor))
+            write = fetch_last if message_id is None else fetch_all
+            (row,) = write(SEND_AND_NOTE, new | _values(news, conversation, member=actor))
             quota = quota_of(news.limit, row[len(MESSAGE_COLUMNS) :])
         message = _message(row, conversation)
         if message is None:

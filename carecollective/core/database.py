@@ -87,13 +87,12 @@ def fetch_one(query: str, values: Values = None) -> tuple[Any, ...] | None:
     return rows[0] if rows else None
 
 
-def fetch_last(query: str, values: Values = None) -> tuple[Any, ...] | None:
-    """Return the first row of a transaction's last statement. Where `acting_as` allows it, this commits in the same round trip.
+def fetch_last(query: str, values: Values = None) -> list[tuple[Any, ...]]:
+    """Return every row of a transaction's last statement. Where `acting_as` allows it, this commits in the same round trip.
 
-    So where the caller refuses because of what the row says, the statement must have written nothing.
+    So where the caller refuses because of what the rows say, the statement must have written nothing.
     """
-    rows = _wrapper().fetch_last(query, values)
-    return rows[0] if rows else None
+    return _wrapper().fetch_last(query, values)
 
 
 def fetch_each(*asked: tuple[str, Values]) -> list[list[tuple[Any, ...]]]:

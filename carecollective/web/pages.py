@@ -16,6 +16,8 @@ from django.forms.utils import ErrorDict
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
+from django.template.context import make_context
+from django.template.loader import get_template
 from django.utils.cache import get_conditional_response
 
 from carecollective.core.errors import (
@@ -41,7 +43,11 @@ def render_page(
     if status >= 500:
         # The database may be away: what was typed is shown again without asking it for the counts in the header.
         context = context | {"unread": "", "staff_waiting": ""}
-    response = render(request, template, context, status=status)
+    found = get_template(template)
+    given = make_context(context, request)
+    response = HttpResponse(found.template.render(given), status=status)  # type: ignore[attr-defined]  # Django's own backend
+    # What the page showed, and the page, hold each other: the garbage collector would have to find all of it.
+    given.dicts.clear()
     if refusal:
         for name, value in answer_headers(refusal).items():
             response[name] = value

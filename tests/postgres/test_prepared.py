@@ -276,7 +276,7 @@ def test_the_last_statement_commits_in_its_own_round_trip(shoes: Prepared) -> No
     with acting_as(User(pk=MEMBER), commits_with_last=True):
         fetch_one(shoes, {"id": 1, "pair": 1})
         assert stored() == []
-        assert fetch_last(shoes, {"id": 2, "pair": 1}) == (2,)
+        assert fetch_last(shoes, {"id": 2, "pair": 1}) == [(2,)]
         assert stored() == [1, 2]
         with pytest.raises(TransactionManagementError):
             fetch_one("SELECT 1")
@@ -284,7 +284,7 @@ def test_the_last_statement_commits_in_its_own_round_trip(shoes: Prepared) -> No
             User.objects.exists()
     assert fetch_one("SELECT public.current_member()") == (None,)
     with transaction.atomic():
-        assert fetch_last(shoes, {"id": 3, "pair": 1}) == (3,)
+        assert fetch_last(shoes, {"id": 3, "pair": 1}) == [(3,)]
         assert stored() == [1, 2]
 
 

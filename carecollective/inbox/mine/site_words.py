@@ -6,7 +6,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as, fetch_all
+from carecollective.core.database import acting_as, fetch_last
 from carecollective.help_requests.models import RequestStatus
 from carecollective.inbox.records import MessageRecord, Thread
 from carecollective.inbox.selectors import open_thread
@@ -24,13 +24,13 @@ def open_thread_with_site_words(
     *, reader: User, conversation_id: UUID, before: UUID | None = None, mark_read: bool
 ) -> Thread:
     """Return what `open_thread` returns, with what the site says since the first message shown. Raises what that raises."""
-    with acting_as(reader):
+    with acting_as(reader, commits_with_last=True):
         thread = open_thread(reader=reader, conversation_id=conversation_id, before=before, mark_read=mark_read)
         dates = [message.created_at for message in thread.shown if message.created_at]
         if thread.help_request is None or not dates:
             return thread
         given = {"request": thread.help_request.id, "helper": thread.conversation.helper_id, "since": dates[0]}
-        said = fetch_all(_SAID, given)
+        said = fetch_last(_SAID, given)
     is_owner = reader.pk == thread.conversation.requester_id
     words = [
         MessageRecord(key, None, _sentence(kind, is_owner=is_owner), at, at, is_system=True) for key, kind, at in said
