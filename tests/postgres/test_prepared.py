@@ -159,7 +159,7 @@ def test_statements_in_one_trip_are_prepared_once(as_web: None) -> None:
 def test_a_refused_statement_leaves_the_connection_usable(as_web: None) -> None:
     held = fetch_all("SELECT pg_backend_pid()")
     broken = Prepared("SELECT nothing FROM nowhere WHERE id = %s")
-    for refused in (("SELECT 1 / 0", None), (broken, [1]), (Prepared("SELECT 1 / %s"), [0]), ("SELEKT", None)):
+    for refused in (("SELECT 1 / 0", None), (broken, [1]), (Prepared("SELECT 1 / %s"), [0]), ("NONSENSE", None)):
         for place in range(3):
             asked: list[tuple[str, Any]] = [(NAMES, [MEMBER]), ("SELECT 1", None)]
             asked.insert(place, refused)
@@ -303,7 +303,7 @@ def test_a_block_within_another_commits_nothing_early(shoes: Prepared) -> None:
         assert stored() == []
 
 
-def test_what_fails_in_the_last_statement_or_at_its_commit_is_not_kept(shoes: Prepared) -> None:
+def test_what_fails_in_the_last_statement_or_its_commit_is_lost(shoes: Prepared) -> None:
     member = User(pk=MEMBER)
     for wrong in ({"id": 1, "pair": 99}, {"id": 2, "pair": 2}):
         with pytest.raises(IntegrityError), acting_as(member, commits_with_last=True):
