@@ -51,7 +51,6 @@ def create_conversation_atomic(
     help_request_id: UUID,
     helper_id: UUID,
     initial_message: Any,
-    pair: str = PAIR_V2,
 ) -> Conversation:
     """Open a conversation together with its first message, or neither.
 
@@ -63,7 +62,7 @@ def create_conversation_atomic(
         actor=actor,
         help_request_id=help_request_id,
         initial_message=initial_message,
-        pair=pair,
+        pair=PAIR_V2,
     )
     return conversation
 

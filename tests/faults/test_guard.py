@@ -141,7 +141,7 @@ def test_without_web_connections_staff_roll_back_in_the_browser(site, seats, new
     )  # fmt: skip
     staff = Visitor(site)
     assert staff.post("/admin/login/", {"username": email, "password": password}) == 200
-    for number in range(40):  # a site that is in use: its threads have their connections
+    for number in range(40):  # a site that is in use: a thread of each worker has its connection
         assert site.send(new_seat, f"Before the crowd {number}").status == 201
     with everybody_in_v2(site), ExitStack() as held:
         take_all_connections(site, held)
