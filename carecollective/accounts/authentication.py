@@ -14,23 +14,12 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from carecollective.accounts.models import User
+from carecollective.accounts.sign_in.sessions import member_of_session
 from carecollective.core import shadow
 from carecollective.core.database import ClockTimestamp, fetch_one, model_from_row
 from carecollective.core.errors import RateLimitExceeded
 from carecollective.core.rate_limits import count_client_use, failed_sign_ins, forgive_client_use
 from carecollective.postgres.backend.prepared import Prepared
-
-# Each page reads it. Instead of `User.objects.get(pk=…)`, in the order of the model's fields.
-_MEMBER_COLUMNS = (
-    "password", "last_login", "is_superuser", "id", "email", "name", "location", "is_staff", "is_beta_tester", "is_active",
-    "verification_status", "rejection_reason", "approved_at", "created_at", "wanted_path", "signed_out_at", "unseen_notice_at",
-)  # fmt: skip
-_MEMBER = Prepared("""
-SELECT password::text, last_login, is_superuser, id, email::text, name::text, location::text, is_admin, is_beta_tester,
-       is_active, verification_status::text, rejection_reason::text, approved_at, created_at, wanted_path::text, signed_out_at,
-       unseen_notice_at
-FROM profiles WHERE id = %s
-""")
 
 
 class LimitedBackend(ModelBackend):
@@ -60,8 +49,7 @@ class LimitedBackend(ModelBackend):
 
     def get_user(self, user_id: UUID) -> User | None:
         """Return the member of a session, if they may sign in."""
-        row = fetch_one(_MEMBER, [user_id])
-        member = model_from_row(User, _MEMBER_COLUMNS, row) if row else None
+        member = member_of_session(user_id)
         return member if member and self.user_can_authenticate(member) else None
 
 

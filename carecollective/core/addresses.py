@@ -7,6 +7,8 @@ from uuid import UUID
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.signals import setting_changed
 from django.urls import reverse
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString
 
 _SAMPLE = UUID(int=0)
 
@@ -30,9 +32,9 @@ def _around_id(name: str) -> tuple[str, str]:
 
 
 @cache
-def static_address(path: str) -> str:
-    """Return the address of a static file."""
-    return str(staticfiles_storage.url(path))
+def static_address(path: str) -> SafeString:
+    """Return the address of a static file, as HTML writes it."""
+    return conditional_escape(staticfiles_storage.url(path))
 
 
 def _forget(*, setting: str, **_kwargs: Any) -> None:

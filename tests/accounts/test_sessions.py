@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from carecollective.accounts.authentication import LimitedBackend
@@ -153,8 +154,10 @@ def test_a_device_has_a_coarse_name_of_our_words(user_agent, name):
 
 def test_a_session_and_its_member_are_read_as_the_orm_reads_them(ada):
     key, reader = row_of(sign_in()).session_key, User.objects.get(pk=ada.pk)
+    store = SessionStore(key)
     for found, wanted in (
-        (SessionStore(key)._get_session_from_db(), MemberSession.objects.get(session_key=key)),
+        (store._get_session_from_db(), MemberSession.objects.get(session_key=key)),
+        (store.member, User.objects.get(pk=reader.pk)),
         (LimitedBackend().get_user(reader.pk), User.objects.get(pk=reader.pk)),
     ):
         # Reading each column loads those that the statement leaves out.
@@ -164,3 +167,21 @@ def test_a_session_and_its_member_are_read_as_the_orm_reads_them(ada):
     assert SessionStore(key).load() == {}
     User.objects.filter(pk=reader.pk).update(is_active=False)
     assert LimitedBackend().get_user(reader.pk) is None
+
+
+def test_a_page_reads_a_session_with_its_member(ada):
+    browser = sign_in()
+    with CaptureQueriesContext(connection) as asked:
+        assert browser.get("/account").status_code == 200
+    about_members = [one["sql"] for one in asked if "member.password" in one["sql"]]
+    assert len(about_members) == 1
+    assert "django_session" in about_members[0]
+
+
+def test_the_member_is_whom_the_session_says_whatever_its_row_says(ada, member):
+    browser, other = sign_in(), member(name="Ben", email="ben@example.org")
+    MemberSession.objects.update(member_id=other.pk)
+    assert browser.get("/account").context["user"] == ada
+    # What was read with a session counts while Django asks for its member, and no longer.
+    User.objects.filter(pk=ada.pk).update(is_active=False)
+    assert LimitedBackend().get_user(ada.pk) is None

@@ -1,5 +1,6 @@
 """Who is signed in by a session. API calls about messages by token do without."""
 
+from functools import partial
 from typing import Any, cast
 
 from django.contrib.auth import SESSION_KEY
@@ -10,9 +11,10 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import SimpleLazyObject
 
 from carecollective.accounts.authentication import names_token
-from carecollective.accounts.sign_in.sessions import SLIDES_AFTER, device_name
+from carecollective.accounts.sign_in.sessions import SLIDES_AFTER, asking_for_member, device_name
 
 MESSAGING_API = "/api/messaging/"
 
@@ -35,7 +37,12 @@ class SessionMiddleware(ForBrowsers, sessions.SessionMiddleware):
 
 
 class AuthenticationMiddleware(ForBrowsers, auth.AuthenticationMiddleware):
-    pass
+    """Django's; the member that it asks for is read with the session, in one statement."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        ask = partial(asking_for_member, request.session, partial(auth.get_user, request))
+        request.user = SimpleLazyObject(ask)
 
 
 class MessageMiddleware(ForBrowsers, messages.MessageMiddleware):

@@ -2,10 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -24,13 +26,24 @@ SLIDES_AFTER = timedelta(minutes=15)
 _SYSTEMS = ("iPhone", "iPad", "Android", "Windows", "Mac", "CrOS", "Linux")
 _BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("FxiOS", "Firefox"), ("Chrome", "Chrome"))
 _MORE_BROWSERS = (("CriOS", "Chrome"), ("Safari", "Safari"))
-# Each page reads it. Instead of `MemberSession.objects.get(session_key=…, expire_date__gt=…)`.
-# In the order of the model's fields, as `from_db` wants them.
 _COLUMNS = ("session_key", "session_data", "expire_date", "member_id", "created_at", "seen_at", "device")
-_READ = Prepared("""
-SELECT session_key::text, session_data::text, expire_date, member_id, created_at, seen_at, device::text
-FROM django_session WHERE session_key = %s AND expire_date > %s
-""")
+_MEMBER_COLUMNS = (
+    "password", "last_login", "is_superuser", "id", "email", "name", "location", "is_staff", "is_beta_tester", "is_active",
+    "verification_status", "rejection_reason", "approved_at", "created_at", "wanted_path", "signed_out_at", "unseen_notice_at",
+)  # fmt: skip
+_MEMBER = """
+member.password::text, member.last_login, member.is_superuser, member.id, member.email::text, member.name::text,
+member.location::text, member.is_admin, member.is_beta_tester, member.is_active, member.verification_status::text,
+member.rejection_reason::text, member.approved_at, member.created_at, member.wanted_path::text, member.signed_out_at,
+member.unseen_notice_at
+"""
+# Each page reads both. Instead of `MemberSession.objects.get(session_key=…, expire_date__gt=…)` and `User.objects.get(pk=…)`.
+_READ = Prepared(f"""
+SELECT session_key::text, session_data::text, expire_date, member_id, session.created_at, seen_at, device::text, {_MEMBER}
+FROM django_session session LEFT JOIN profiles member ON member.id = session.member_id
+WHERE session_key = %s AND expire_date > %s
+""")  # noqa: S608 -- our own text
+_READ_MEMBER = Prepared(f"SELECT {_MEMBER} FROM profiles member WHERE member.id = %s")  # noqa: S608 -- our own text
 
 
 class SessionStore(db.SessionStore):
@@ -40,6 +53,8 @@ class SessionStore(db.SessionStore):
     """
 
     row: MemberSession | None = None
+    # Whom the row names, read together with it.
+    member: User | None = None
     device = ""
     is_staffs = False
 
@@ -62,13 +77,44 @@ class SessionStore(db.SessionStore):
 
     def _get_session_from_db(self) -> MemberSession | None:
         row = fetch_one(_READ, [self.session_key, timezone.now()])
+        self.row = self.member = None
         if row is None:
             self._session_key = None
-        self.row = model_from_row(MemberSession, _COLUMNS, row) if row else None
+            return None
+        self.row = model_from_row(MemberSession, _COLUMNS, row[: len(_COLUMNS)])
+        self.member = _member_from(row[len(_COLUMNS) :])
         return self.row
 
     def _validate_session_key(self, key: Any) -> bool:
         return isinstance(key, str) and _WELL_FORMED.fullmatch(key) is not None
+
+
+# The session whose member Django is asking for.
+_asked: ContextVar[SessionStore | None] = ContextVar("session_asked", default=None)
+
+
+def asking_for_member(session: SessionStore, ask: Callable[[], Any]) -> Any:
+    """Call `ask`, in which `member_of_session` need not read anew whom this session names."""
+    token = _asked.set(session)
+    try:
+        return ask()
+    finally:
+        _asked.reset(token)
+
+
+def member_of_session(member_id: UUID) -> User | None:
+    """Return the member that a session names, as it was read with the session, or by itself."""
+    session = _asked.get()
+    if session is not None and session.member is not None and session.member.pk == member_id:
+        return session.member
+    row = fetch_one(_READ_MEMBER, [member_id])
+    return _member_from(row) if row else None
+
+
+def _member_from(row: Sequence[Any]) -> User | None:
+    member = model_from_row(User, _MEMBER_COLUMNS, row)
+    # The outer join gives a row without a member.
+    return member if member.pk else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from django.template.context import Context
 from django.template.defaulttags import URLNode
 from django.template.defaulttags import url as django_url
 from django.templatetags.static import StaticNode, do_static
-from django.utils.html import conditional_escape
 from django.utils.safestring import SafeString
 
 from carecollective.core.addresses import address, address_with_id, static_address
@@ -66,4 +65,4 @@ class StaticFile(Node):
         self.path = path
 
     def render(self, context: Context) -> SafeString:
-        return conditional_escape(static_address(self.path))
+        return static_address(self.path)

@@ -1,6 +1,7 @@
 """The widgets of forms, written in Python as Django's templates write them: the filters of a list were two hundred nodes."""
 
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
 
 from django import forms
@@ -39,7 +40,8 @@ class FixedSelect(forms.Select):
 
 
 def _escape(value: Any) -> str:
-    return conditional_escape(value if isinstance(value, str) else str(value))
+    # What Django's function does with plain text, without looking what else it might be.
+    return escape(value) if type(value) is str else conditional_escape(value if isinstance(value, str) else str(value))
 
 
 def _attributes(widget: Widget) -> str:

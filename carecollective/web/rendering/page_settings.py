@@ -6,6 +6,7 @@ USE_I18N = False
 # Tags that every template has without loading them.
 TEMPLATE_BUILTINS = [
     "carecollective.core.templatetags.addresses",
+    "carecollective.core.templatetags.forms",
     "carecollective.core.templatetags.includes",
     "carecollective.core.templatetags.member_times",
 ]
