@@ -95,6 +95,17 @@ def fetch_last(query: str, values: Values = None) -> list[tuple[Any, ...]]:
     return _wrapper().fetch_last(query, values)
 
 
+def fetch_last_and_next(
+    last: tuple[str, Values], member: Member, query: str, values: Values = None
+) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]] | None]:
+    """Return every row of a transaction's last statement, as `fetch_last` does, and of one query as `member` after it.
+
+    None for the query where it fails, or where nothing is committed here: then ask it by itself.
+    """
+    rows, found = _wrapper().fetch_last_and_next(last, (ACT, [str(member.pk)]), (query, values))
+    return rows, found[1] if found else None
+
+
 def fetch_each(*asked: tuple[str, Values]) -> list[list[tuple[Any, ...]]]:
     """Run statements in one round trip, and return the rows of each. A statement begins when the one before it has ended."""
     return _wrapper().fetch_each(*asked)

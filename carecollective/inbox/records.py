@@ -178,6 +178,7 @@ class Thread:
     may_reopen: bool = False
     writing_paused_until: datetime | None = None  # by staff, and only known when somebody visits the thread
     site_words: Sequence[MessageRecord] = ()  # only pages ask for them
+    unread: int | None = None  # in the whole inbox, after a visit; None where nobody has counted
 
     @property
     def shown(self) -> Sequence[MessageRecord]:

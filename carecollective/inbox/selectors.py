@@ -67,8 +67,13 @@ def list_conversations(
 
 def count_unread(*, reader: User) -> int:
     """Return how many messages wait to be read in the conversations of the member's inbox, 100 at most."""
-    ((unread,),) = fetch_all_as(reader, for_tables_at_hand(UNREAD), {"reader": reader.pk, "undated": UNDATED})
+    ((unread,),) = fetch_all_as(reader, *unread_asked(reader))
     return int(unread)
+
+
+def unread_asked(reader: User) -> tuple[str, dict[str, Any]]:
+    """Return the statement that counts as `count_unread` does, with its values."""
+    return for_tables_at_hand(UNREAD), {"reader": reader.pk, "undated": UNDATED}
 
 
 def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = None, mark_read: bool) -> Thread:

@@ -23,6 +23,7 @@ from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.mine.selectors import list_thanked
 from carecollective.inbox.mine.site_words import open_thread_with_site_words
 from carecollective.inbox.records import MessageRecord, Thread
+from carecollective.inbox.unread.context import describe_count
 from carecollective.messaging.errors import ConversationExists
 from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.middleware import is_speculative
@@ -115,7 +116,10 @@ def show_latest(request: MemberRequest, conversation_id: UUID) -> HttpResponse:
     thread = open_thread_with_site_words(reader=request.user, conversation_id=conversation_id, mark_read=False)
     shown = thread.shown
     return render_part(
-        request, "inbox/messages.html", {"thread": thread, "shown": shown, "first_unread": None}, version=shown
+        request,
+        "inbox/messages.html",
+        {"conversation_id": conversation_id, "shown": shown, "first_unread": None},
+        version=shown,
     )
 
 
@@ -167,6 +171,7 @@ def _render_thread(
     if not form.is_bound and not is_speculative(request):
         form.initial["last_sent"] = _sent_lately(request, thread)
     context = {
+        "conversation_id": conversation_id,
         "thread": thread,
         "shown": shown,
         "first_unread": first_unread,
@@ -176,6 +181,8 @@ def _render_thread(
         "continue_form": continue_form or (OfferForm() if thread.way_on else None),
         "refusal": refusal,
     }
+    if thread.unread is not None:
+        context["unread"] = describe_count(thread.unread)
     return render_page(request, "inbox/thread.html", context, refusal=refusal)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -22,6 +23,7 @@ from carecollective.core.database import (
     fetch_all,
     fetch_each,
     fetch_last,
+    fetch_last_and_next,
     fetch_one,
     model_from_row,
 )
@@ -311,6 +313,33 @@ def test_what_fails_in_the_last_statement_or_its_commit_is_lost(shoes: Prepared)
             fetch_last(shoes, wrong)
         assert stored() == []
     assert fetch_one("SELECT public.current_member()") == (None,)
+
+
+def test_what_goes_with_the_commit_is_a_transaction_of_its_own(shoes: Prepared) -> None:
+    member, other = User(pk=MEMBER), User(pk=UUID(int=2))
+    who = Prepared("SELECT public.current_member()::text, count(*) FROM shoes")
+    last = (shoes, {"id": 1, "pair": 1})
+    with acting_as(member, commits_with_last=True):
+        assert fetch_last_and_next(last, other, who) == ([(1,)], [(str(other.pk), 1)])
+        assert stored() == [1]
+    assert fetch_one("SELECT public.current_member()") == (None,)
+    with acting_as(member, commits_with_last=True), transaction.atomic():
+        assert fetch_last_and_next((shoes, {"id": 2, "pair": 1}), other, who) == ([(2,)], None)
+        assert stored() == [1]
+
+
+@pytest.mark.parametrize("failing", ["SELECT 1 / 0", "SELECT no_such_column FROM shoes"])
+@pytest.mark.parametrize("kind", [str, Prepared])
+def test_what_goes_with_the_commit_may_fail(shoes: Prepared, failing: str, kind: type[str]) -> None:
+    member = User(pk=MEMBER)
+    for number in (1, 2, 3):
+        with acting_as(member, commits_with_last=True):
+            found = fetch_last_and_next((shoes, {"id": number, "pair": 1}), member, kind(failing))
+            assert found == ([(number,)], None)
+        assert fetch_one("SELECT count(*) FROM shoes") == (number,)
+    with pytest.raises(IntegrityError), acting_as(member, commits_with_last=True):
+        fetch_last_and_next((shoes, {"id": 4, "pair": 99}), member, "SELECT 1")
+    assert stored() == [1, 2, 3]
 
 
 def test_a_model_of_a_row_is_as_the_orm_reads_it(as_web: None) -> None:

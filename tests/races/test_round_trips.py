@@ -1,17 +1,20 @@
 """How often each call waits for the database, in a process that serves: as the web role, by token, once all is prepared."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.test import Client
 from knox.models import AuthToken
 
 from carecollective.accounts.models import User
 from carecollective.core.database import connected_as
 from carecollective.help_requests.models import HelpRequest
-from carecollective.inbox.services import send_message
+from carecollective.inbox.mine import site_words
+from carecollective.inbox.services import offer_help, send_message
 from carecollective.postgres.bounded import BoundedConnection
 from carecollective.postgres.dsn import connection_url
 from rollout.targeting import snapshot
@@ -141,3 +144,38 @@ def test_a_start_or_send_commits_with_what_it_writes(
         ("start_conversation", 1),
     ]
     assert rows_of("SELECT count(*) FROM inbox_notification") == [(4,)]
+
+
+def visit_as_owner(conversation_id: Any, owner: User, waits: list[str]) -> tuple[int, str]:
+    """Visit the thread until everything is prepared; return how often the last visit waits, and what the menu shows as unread."""
+    browser = Client()
+    browser.force_login(owner, backend="carecollective.accounts.authentication.LimitedBackend")
+    for _number in range(3):
+        browser.post(f"/messages/{conversation_id}/unread")
+        waits.clear()
+        page = browser.get(f"/messages/{conversation_id}")
+        assert page.status_code == 200
+    count = re.search(r"<span data-number>(.*?)</span>", page.content.decode())
+    return len(waits), count[1] if count else "none"
+
+
+def test_how_often_the_page_of_a_thread_waits_for_the_database(
+    committed_db: None,
+    member: MakeMember,
+    help_request: Make,
+    stage: Any,
+    waits: list[str],
+) -> None:
+    """The session with its member; the thread; and, with the commit of the visit, what else is unread."""
+    stage("enabled")
+    owner, helper = member(name="Ada"), member(name="Ben")
+    begun = [
+        offer_help(actor=helper, help_request_id=help_request(user=owner).pk, initial_message=WORDS) for _number in "12"
+    ]
+    with serving():
+        assert visit_as_owner(begun[0].conversation_id, owner, waits) == (3, "1")
+        with pytest.MonkeyPatch.context() as patch:
+            # It fails when it goes with the commit, and is asked again by itself.
+            patch.setattr(site_words, "unread_asked", lambda _reader: ("SELECT 1 / 0", {}))
+            assert visit_as_owner(begun[0].conversation_id, owner, waits) == (4, "1")
+        assert visit_as_owner(begun[1].conversation_id, owner, waits) == (3, "")

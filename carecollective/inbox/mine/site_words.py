@@ -6,10 +6,10 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as, fetch_last
+from carecollective.core.database import acting_as, fetch_last, fetch_last_and_next
 from carecollective.help_requests.models import RequestStatus
 from carecollective.inbox.records import MessageRecord, Thread
-from carecollective.inbox.selectors import open_thread
+from carecollective.inbox.selectors import open_thread, unread_asked
 from carecollective.postgres.backend.prepared import Prepared
 
 _SAID = Prepared("""
@@ -23,19 +23,26 @@ ORDER BY at, id
 def open_thread_with_site_words(
     *, reader: User, conversation_id: UUID, before: UUID | None = None, mark_read: bool
 ) -> Thread:
-    """Return what `open_thread` returns, with what the site says since the first message shown. Raises what that raises."""
+    """Return what `open_thread` returns, with what the site says since the first message shown. Raises what that raises.
+
+    With `mark_read`, also how much is unread afterwards.
+    """
     with acting_as(reader, commits_with_last=True):
         thread = open_thread(reader=reader, conversation_id=conversation_id, before=before, mark_read=mark_read)
         dates = [message.created_at for message in thread.shown if message.created_at]
         if thread.help_request is None or not dates:
             return thread
         given = {"request": thread.help_request.id, "helper": thread.conversation.helper_id, "since": dates[0]}
-        said = fetch_last(_SAID, given)
+        unread = None
+        if mark_read:
+            said, unread = fetch_last_and_next((_SAID, given), reader, *unread_asked(reader))
+        else:
+            said = fetch_last(_SAID, given)
     is_owner = reader.pk == thread.conversation.requester_id
     words = [
         MessageRecord(key, None, _sentence(kind, is_owner=is_owner), at, at, is_system=True) for key, kind, at in said
     ]
-    return replace(thread, site_words=words)
+    return replace(thread, site_words=words, unread=unread[0][0] if unread else None)
 
 
 def _sentence(kind: str, *, is_owner: bool) -> str:

@@ -20,9 +20,13 @@ def _describe(request: HttpRequest) -> str:
     if not request.user.is_authenticated:
         return ""
     try:
-        found = count_unread(reader=request.user)
+        return describe_count(count_unread(reader=request.user))
     except Error as error:
         if as_domain_error(error) is None:
             raise
         return ""  # the page itself matters more, with what was typed in it
+
+
+def describe_count(found: int) -> str:
+    """Return the number of unread messages as pages show it."""
     return f"{MOST}+" if found > MOST else str(found or "")

@@ -147,11 +147,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         Where the statement fails, nothing is committed. Raises what COMMIT raises.
         """
+        return self.fetch_last_and_next((statement, values))[0]
+
+    def fetch_last_and_next(
+        self, last: tuple[str, Values], *following: tuple[str, Values]
+    ) -> tuple[list[Row], list[list[Row]] | None]:
+        """Return what `fetch_last` returns, and the rows of a next transaction that goes with it in the same round trip.
+
+        None for these where that fails, or where nothing is committed here: then ask again.
+        """
         if not self._commits_with_last or self.savepoint_ids or self._is_listened_to:
-            return self.fetch(statement, values)
-        rows, _none = self._run((statement, values), (_COMMIT, None))
+            return self.fetch(*last), None
+        rows, _none, *found = self._run(last, (_COMMIT, None), *following, may_fail=len(following))
         self._is_over = True
-        return rows
+        return rows, found or None
 
     def fetch_each(self, *asked: tuple[str, Values]) -> list[list[Row]]:
         """Run statements by hand in one round trip, and return the rows of each. Each sees what those before it waited for.
@@ -181,8 +190,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         return rows
 
-    def _run(self, *asked: tuple[str, Values]) -> list[list[Row]]:
-        """Run statements by hand, after what goes ahead of them and, first of all, the beginning of the transaction."""
+    def _run(self, *asked: tuple[str, Values], may_fail: int = 0) -> list[list[Row]]:
+        """Run statements by hand, after what goes ahead of them and, first of all, the beginning of the transaction.
+
+        Where one of the last `may_fail` statements fails, none of these has rows.
+        """
         self.validate_no_broken_transaction()
         if self._is_over:
             raise transaction.TransactionManagementError("This transaction was committed with its last statement.")
@@ -196,7 +208,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if not self.connection.autocommit and self.connection.pgconn.transaction_status == TransactionStatus.IDLE:
             ahead = [_Waiting(Prepared(self.connection._get_tx_start_command().decode()), None), *ahead]
         with self.wrap_database_errors:
-            rows = self._runner.run([*((one.statement, one.values) for one in ahead), *asked])
+            rows = self._runner.run([*((one.statement, one.values) for one in ahead), *asked], may_fail=may_fail)
         self._ahead = ()
         for one, found in zip(ahead, rows, strict=False):
             one.rows = found

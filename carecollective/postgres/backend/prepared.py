@@ -96,15 +96,22 @@ class StatementRunner:
         self._known: dict[tuple[str, Sequence[int]], _Statement] = {}
         self._names = count(1)
 
-    def run(self, asked: Sequence[tuple[str, Values]]) -> list[list[Row]]:
+    def run(self, asked: Sequence[tuple[str, Values]], *, may_fail: int = 0) -> list[list[Row]]:
         """Run statements in one round trip and return the rows of each. Each sees what was committed before it began.
 
-        Outside a transaction all are one: PostgreSQL makes one of what comes in a pipeline. Raises psycopg.Error.
+        Outside a transaction all are one: PostgreSQL makes one of what comes in a pipeline. Raises psycopg.Error; where one of the
+        last `may_fail` statements fails, none of these has rows.
         """
         calls = [self._call(statement, values) for statement, values in asked]
         with self.connection.lock:
             results = self.connection.wait(self._exchange(calls))
-        return [call.statement.rows(result) for call, result in zip(calls, results, strict=True)]
+        needed = len(calls) - may_fail
+        for result in results[:needed]:
+            if result.status not in _DONE:
+                raise error_from_result(result)
+        if any(result.status not in _DONE for result in results[needed:]):
+            results = results[:needed]
+        return [call.statement.rows(result) for call, result in zip(calls, results, strict=False)]
 
     def _call(self, statement: str, values: Values) -> _Call:
         given = formats = None
@@ -124,16 +131,10 @@ class StatementRunner:
         return _Call(known, given, formats, b"by_hand_%d" % next(self._names) if is_kept and not known.name else b"")
 
     def _exchange(self, calls: Sequence[_Call]) -> PQGen[list[PGresult]]:
-        results: list[PGresult]
         if len(calls) == 1 and not calls[0].new_name:
             calls[0].send(self.connection.pgconn)
-            results = yield from generators.execute(self.connection.pgconn)
-        else:
-            results = yield from self._exchange_at_once(calls)
-        for result in results:
-            if result.status not in _DONE:
-                raise error_from_result(result)
-        return results
+            return (yield from generators.execute(self.connection.pgconn))
+        return (yield from self._exchange_at_once(calls))
 
     def _exchange_at_once(self, calls: Sequence[_Call]) -> PQGen[list[PGresult]]:
         pgconn = self.connection.pgconn
