@@ -23,6 +23,7 @@ _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs", "Mn", "Me"})
 # Never assigned, or reserved for ignorable characters. Other unassigned ones may be emoji newer than Python's tables.
 _UNASSIGNED_BLANK = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\ufffe\uffff\U000e0000-\U000e0fff]")
+_UNKEPT = re.compile("[\0\ud800-\udfff]")
 _OPENS_EMBEDDING = frozenset("\u202a\u202b\u202d\u202e")
 _CLOSES_EMBEDDING = "\u202c"
 _OPENS_ISOLATE = frozenset("\u2066\u2067\u2068")
@@ -59,7 +60,7 @@ def read_text(value: Any, *, field: str, longest: int, refused: dict[str, list[A
 
 def can_be_kept(text: str) -> bool:
     """Tell whether the database can store the text: it has neither NUL nor a lone surrogate."""
-    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text)
+    return _UNKEPT.search(text) is None
 
 
 def one_line(text: str) -> str:
@@ -106,6 +107,8 @@ def _is_visible(character: str) -> bool:
 
 def _balanced(text: str) -> bool:
     """Tell whether every direction control is closed in its line, where the bidirectional algorithm ends it."""
+    if text.isascii():
+        return True
     for line in text.split("\n"):
         stack: list[str] = []
         for character in line:

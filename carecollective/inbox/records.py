@@ -184,6 +184,8 @@ class Thread:
     def shown(self) -> Sequence[MessageRecord]:
         """What a page shows, oldest first: `first_message` where no others lie between, `messages`, and `site_words`."""
         opening = [] if self.has_older or self.first_message is None else [self.first_message]
+        if not self.site_words:
+            return [*opening, *self.messages]
         return sorted([*opening, *self.messages, *self.site_words], key=lambda said: said.created_at or UNDATED)
 
 

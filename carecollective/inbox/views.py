@@ -171,8 +171,11 @@ def _render_thread(
     if not form.is_bound and not is_speculative(request):
         form.initial["last_sent"] = _sent_lately(request, thread)
     context = {
-        "conversation_id": conversation_id,
         "thread": thread,
+        # Of what a template asks again and again, each dot costs.
+        "conversation_id": conversation_id,
+        "help_request": thread.help_request,
+        "other": thread.other_participant,
         "shown": shown,
         "first_unread": first_unread,
         "before": before,

@@ -96,7 +96,7 @@ class RequestReader:
         if any("chunked" in value for value in values.get("TE", [])):
             raise InvalidHeader("TE", req=head)
         # Each proxy in a row adds to this header. The first value is that of the proxy nearest to the client.
-        if head._peer_is_trusted_proxy() and "X-FORWARDED-PROTO" in values:
+        if "X-FORWARDED-PROTO" in values and head._peer_is_trusted_proxy():
             outermost = values["X-FORWARDED-PROTO"][0].split(",")[0].strip()
             head.scheme = "https" if outermost == "https" else "http"
 

@@ -1,6 +1,7 @@
 """The access log and its counters, by route. They hold no address, query, body or member."""
 
 import logging
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -41,8 +42,14 @@ def give_reason(request: HttpRequest, reason: str) -> None:
 
 def count_answer(method: str, route: str, status: int, seconds: float) -> None:
     """Count one answer. `route` is a pattern from urls.py, never an address that a client sent."""
-    REQUESTS.labels(method if method in METHODS else OTHER_METHOD, route, str(status)).inc()
-    DURATION.labels(route, f"{status // 100}xx").observe(seconds)
+    answers, durations = _series(method if method in METHODS else OTHER_METHOD, route, status)
+    answers.inc()
+    durations.observe(seconds)
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, str(status)), DURATION.labels(route, f"{status // 100}xx")
 
 
 def record_answer(request: HttpRequest, status: int, seconds: float) -> None:

@@ -1,5 +1,7 @@
 """Counters of starts and sends, in every process of the site."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from carecollective.web.access import DURATION_BUCKETS, counted
@@ -41,10 +43,16 @@ DROPPED = Gauge(
 def observe(event: Event) -> None:
     """Count one event in this process."""
     version = event.version.value if event.version else NO_VERSION
-    OPERATIONS.labels(version, event.method.value, event.outcome.value, event.error_code or "").inc()
-    DURATION.labels(version, event.method.value, event.outcome.value).observe(event.duration_ms / 1000)
+    operations, durations = _series(version, event.method.value, event.outcome.value, event.error_code or "")
+    operations.inc()
+    durations.observe(event.duration_ms / 1000)
     if event.connection_error:
         CONNECTION_ERRORS.inc()
+
+
+@cache
+def _series(version: str, method: str, outcome: str, code: str) -> tuple[Counter, Histogram]:
+    return OPERATIONS.labels(version, method, outcome, code), DURATION.labels(version, method, outcome)
 
 
 def observe_spool(*, waiting: int, dropped: int) -> None:

@@ -106,11 +106,12 @@ class StatementRunner:
         with self.connection.lock:
             results = self.connection.wait(self._exchange(calls))
         needed = len(calls) - may_fail
-        for result in results[:needed]:
+        for place, result in enumerate(results):
             if result.status not in _DONE:
-                raise error_from_result(result)
-        if any(result.status not in _DONE for result in results[needed:]):
-            results = results[:needed]
+                if place < needed:
+                    raise error_from_result(result)
+                results = results[:needed]
+                break
         return [call.statement.rows(result) for call, result in zip(calls, results, strict=False)]
 
     def _call(self, statement: str, values: Values) -> _Call:
