@@ -45,6 +45,19 @@ class Cost:
 
 
 Costs = Mapping[str, Mapping[str, Cost]]
+MOST_TIMES = 3
+
+
+def counted_rounds(rounds: int, *, seconds: float) -> Iterator[int]:
+    """Yield the numbers of rounds: at least so many, and up to three times as many while these seconds are not over.
+
+    Each more makes the medians surer, and a slow machine ends in time.
+    """
+    until = time.monotonic() + seconds
+    for number in range(rounds * MOST_TIMES):
+        if number >= rounds and time.monotonic() >= until:
+            return
+        yield number
 
 
 @contextmanager
@@ -54,14 +67,14 @@ def all_serving(peers: Sequence[Peer], size: Size) -> Iterator[Sequence[Client]]
         yield [Client(stack.enter_context(servers.running(peer, size.database)), size) for peer in peers]
 
 
-def measure_peers(clients: Sequence[Client], *, rounds: int, requests: int) -> Costs:
+def measure_peers(clients: Sequence[Client], *, rounds: int, requests: int, seconds: float) -> Costs:
     """Return the cost of each operation, by peer's name and operation."""
     figures: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
     with ExitStack() as stack:
         meters = [Meter(client.server) for client in clients]
         for meter in meters:
             stack.callback(meter.close)
-        for number in range(rounds + 1):  # the first round warms up and counts for nothing
+        for number in counted_rounds(rounds + 1, seconds=seconds):  # the first round warms up and counts for nothing
             seed.clear_writes(clients[0].size.database)
             for place, client in enumerate(clients):
                 # Each has requests of its own to start about.
@@ -89,7 +102,7 @@ def measure(client: Client, meter: Meter, requests: int, run: Callable[[], Any])
     return (after[0] - before[0]) / requests, (after[1] - before[1]) / requests
 
 
-def measure_growth(server: Server, size: Size, *, rounds: int, requests: int) -> Mapping[str, float]:
+def measure_growth(server: Server, size: Size, *, rounds: int, requests: int, seconds: float) -> Mapping[str, float]:
     """Return the inbox's database CPU of members of whom one thing differs, as ratios to their likes."""
     pairs = {
         f"{size.many:,} conversations against 20": ("many", "few"),
@@ -99,7 +112,7 @@ def measure_growth(server: Server, size: Size, *, rounds: int, requests: int) ->
     people = sorted({person for pair in pairs.values() for person in pair})
     found: dict[str, list[float]] = {person: [] for person in people}
     client, meter = Client(server, size), Meter(server)
-    for _number in range(rounds):
+    for _number in counted_rounds(rounds, seconds=seconds):
         for person in people:
             ask = _asking(client, person)
             ask()
@@ -109,7 +122,7 @@ def measure_growth(server: Server, size: Size, *, rounds: int, requests: int) ->
     return {what: medians[one] / medians[other] for what, (one, other) in pairs.items()}
 
 
-def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int) -> Mapping[str, float]:
+def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int, seconds: float) -> Mapping[str, float]:
     """Return what each operation costs (server and database) on a large database, as ratios to a small one."""
     found: dict[tuple[str, str], list[float]] = {}
     with ExitStack() as stack:
@@ -117,7 +130,7 @@ def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int) -> Ma
             Client(stack.enter_context(servers.running(servers.OURS, size.database)), size) for size in (small, large)
         ]
         meters = [Meter(client.server) for client in clients]
-        for number in range(rounds + 1):
+        for number in counted_rounds(rounds + 1, seconds=seconds):
             for client, meter in zip(clients, meters, strict=True):
                 seed.clear_writes(client.size.database)
                 for operation in GROWING:

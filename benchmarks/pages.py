@@ -57,12 +57,14 @@ class Browser:
         return answer.status, answer.read().decode()
 
 
-def measure_pages(server: Server, size: Size, *, rounds: int, requests: int) -> Mapping[str, tuple[float, float]]:
+def measure_pages(
+    server: Server, size: Size, *, rounds: int, requests: int, seconds: float
+) -> Mapping[str, tuple[float, float]]:
     """Return the server's CPU in microseconds for each page, and for the call of the same data."""
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in PAGES}
     browser, client, meter = Browser(server.port), Client(server, size), Meter(server)
     browser.sign_in(READER)
-    for number in range(rounds + 1):
+    for number in measure.counted_rounds(rounds + 1, seconds=seconds):
         for name, (page, call) in PAGES.items():
             for figures, run in zip(found[name], (_visiting(browser, page), _calling(client, call)), strict=True):
                 browser.connection.close()

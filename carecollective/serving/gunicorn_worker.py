@@ -60,7 +60,7 @@ class BufferingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no ty
 
     def init_process(self) -> None:
         # gunicorn looks each setting up by a search, some thirty for a request. They do not change any more.
-        vars(self.cfg).update({name: setting.get() for name, setting in self.cfg.settings.items()})
+        self.cfg.__dict__.update({name: setting.get() for name, setting in self.cfg.settings.items()})
         self._for_monitors = ThreadPoolExecutor(MONITOR_THREADS, thread_name_prefix="monitors")
         super().init_process()
 

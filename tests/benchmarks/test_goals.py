@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks import goals, report
-from benchmarks.measure import Cost
+from benchmarks.measure import Cost, counted_rounds
 from benchmarks.operations import NAMES
 from benchmarks.peers import site_statements
 from benchmarks.servers import FLOOR, NINJA, OURS, PEERS, SQLALCHEMY, V1
@@ -131,3 +131,8 @@ def test_the_document_is_written_from_the_results(tmp_path, monkeypatch):
     assert written.endswith("After.\n")
     assert "old" not in written
     assert "| send: server CPU against the floor | 0.30 | ≤ 3 | ≤ 2 | aim met |" in written
+
+
+def test_rounds_go_on_while_there_is_time_and_never_are_too_few():
+    assert list(counted_rounds(3, seconds=0)) == [0, 1, 2]
+    assert list(counted_rounds(3, seconds=60)) == list(range(9))

@@ -14,7 +14,8 @@ from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
 from carecollective.accounts.authentication import names_token
-from carecollective.accounts.sign_in.sessions import SLIDES_AFTER, asking_for_member, device_name
+from carecollective.accounts.models import User
+from carecollective.accounts.sign_in.sessions import SLIDES_AFTER, SessionStore, asking_for_member, device_name
 
 MESSAGING_API = "/api/messaging/"
 
@@ -41,8 +42,9 @@ class AuthenticationMiddleware(ForBrowsers, auth.AuthenticationMiddleware):
 
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
-        ask = partial(asking_for_member, request.session, partial(auth.get_user, request))
-        request.user = SimpleLazyObject(ask)
+        session = cast("SessionStore", request.session)
+        ask = partial(asking_for_member, session, partial(auth.get_user, request))
+        request.user = cast("User", SimpleLazyObject(ask))
 
 
 class MessageMiddleware(ForBrowsers, messages.MessageMiddleware):

@@ -30,7 +30,8 @@ class KeptField(CsrfTokenNode):
         kept = context.dicts[0]
         if _KEPT_AS not in kept:
             kept[_KEPT_AS] = super().render(context)
-        return kept[_KEPT_AS]
+        field: SafeString = kept[_KEPT_AS]
+        return field
 
 
 _MOST_KEPT = 200
@@ -57,4 +58,4 @@ def field(bound: BoundField, *, unmarked: bool = False) -> SafeString:
 
 
 def _written(bound: BoundField, *, unmarked: bool) -> SafeString:
-    return get_template("parts/field.html").render({"field": bound, "unmarked": unmarked})
+    return SafeString(get_template("parts/field.html").render({"field": bound, "unmarked": unmarked}))

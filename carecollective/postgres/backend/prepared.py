@@ -99,8 +99,8 @@ class StatementRunner:
     def run(self, asked: Sequence[tuple[str, Values]], *, may_fail: int = 0) -> list[list[Row]]:
         """Run statements in one round trip and return the rows of each. Each sees what was committed before it began.
 
-        Outside a transaction all are one: PostgreSQL makes one of what comes in a pipeline. Raises psycopg.Error; where one of the
-        last `may_fail` statements fails, none of these has rows.
+        Outside a transaction all are one: PostgreSQL makes one of what comes in a pipeline. Raises psycopg.Error. Where one of
+        the last `may_fail` statements fails, none of these has rows.
         """
         calls = [self._call(statement, values) for statement, values in asked]
         with self.connection.lock:
@@ -134,7 +134,8 @@ class StatementRunner:
     def _exchange(self, calls: Sequence[_Call]) -> PQGen[list[PGresult]]:
         if len(calls) == 1 and not calls[0].new_name:
             calls[0].send(self.connection.pgconn)
-            return (yield from generators.execute(self.connection.pgconn))
+            results: list[PGresult] = yield from generators.execute(self.connection.pgconn)
+            return results
         return (yield from self._exchange_at_once(calls))
 
     def _exchange_at_once(self, calls: Sequence[_Call]) -> PQGen[list[PGresult]]:
