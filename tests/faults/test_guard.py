@@ -106,7 +106,8 @@ def take_all_connections(site: Site, held: ExitStack) -> int:
             if "remaining connection slots are reserved" not in str(refusal):
                 raise
             time.sleep(0.1)
-    raise AssertionError("The web role's limit was never reached.")
+    sessions = site.rows("SELECT usename, backend_type, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC")
+    raise AssertionError(f"The web role's limit was never reached: {taken} taken, and these sessions: {sessions}.")
 
 
 def test_without_web_connections_guard_and_rollback_work(site, seats, new_seat, figure):
