@@ -36,6 +36,7 @@ ALLOWED = {
     "carecollective/accounts/sign_in/sessions.py timezone.now": "as Django's own sessions do: a wrong clock only ends them sooner",
     "carecollective/contact/migrations/0001_contact_messages.py timezone.now": "the same default",
     "carecollective/contact/models.py timezone.now": "the writer may not read the row, so not what the database put there either",
+    "carecollective/core/templatetags/member_times.py timezone.now": "only the age that a page shows is taken from it",
     "carecollective/help_requests/models.py timezone.now": "a wrong clock only offers sooner or later to keep a request open",
     "carecollective/inbox/replies/addresses.py time.time": "counts the days that an address for replies works",
     "carecollective/safety/errors.py timezone.localtime": "words a date that is given",

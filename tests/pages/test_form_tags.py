@@ -57,7 +57,7 @@ def test_a_field_that_was_changed_for_this_page_is_written_anew():
     renamed.fields["name"].label = "Their name"
     assert "Their name" in shown(renamed)
     chosen = Asking()
-    chosen.fields["colour"].choices = [("blue", "Blue")]
+    chosen.fields["colour"] = forms.ChoiceField(choices=[("blue", "Blue")])
     assert "Red" in shown(Asking(), "colour")
     assert "Blue" in shown(chosen, "colour")
     assert shown(Asking()) == empty

@@ -37,12 +37,12 @@ class Recording:
         """Record what the runner of statements by hand executes, without cursors."""
         run = StatementRunner.run
 
-        def noted(runner: StatementRunner, asked: Sequence[tuple[str, Any]]) -> Any:
+        def noted(runner: StatementRunner, asked: Sequence[tuple[str, Any]], **more: Any) -> Any:
             for statement, values in asked:
                 # EXPLAIN takes neither.
                 if not statement.startswith(("BEGIN", "COMMIT")):
                     self._note(statement, values)
-            return run(runner, asked)
+            return run(runner, asked, **more)
 
         StatementRunner.run = noted  # type: ignore[method-assign,assignment]
         try:
