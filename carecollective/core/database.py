@@ -128,6 +128,20 @@ def fetch_all_as(member: Member, query: str, values: Values = None) -> list[tupl
         return fetch_all(query, values)
 
 
+def fetch_one_as_and_next(
+    member: Member, first: tuple[str, Values], query: str, values: Values = None
+) -> tuple[tuple[Any, ...] | None, list[tuple[Any, ...]] | None]:
+    """Return the first row of one query as `member`, and every row of another, in one round trip.
+
+    None for the other where it fails, or inside a transaction: then ask it by itself.
+    """
+    wrapper = _wrapper()
+    if wrapper.in_atomic_block:
+        return fetch_one_as(member, *first), None
+    _none, rows, *found = wrapper.fetch_each((ACT, [str(member.pk)]), first, (query, values), may_fail=1)
+    return rows[0] if rows else None, found[0] if found else None
+
+
 def fetch_one_as(member: Member, query: str, values: Values = None) -> tuple[Any, ...] | None:
     """Return the first row of one query as `member`, as `fetch_all_as` does."""
     rows = fetch_all_as(member, query, values)

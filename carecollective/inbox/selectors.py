@@ -7,7 +7,7 @@ from uuid import UUID
 import messaging_v1.selectors as v1
 import messaging_v2.selectors as v2
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as, fetch_all_as, fetch_one, fetch_one_as
+from carecollective.core.database import acting_as, fetch_all_as, fetch_one, fetch_one_as, fetch_one_as_and_next
 from carecollective.core.errors import DomainError
 from carecollective.core.pagination import UNDATED, Cursor, Page, paginate
 from carecollective.core.text import normalise_message
@@ -140,17 +140,32 @@ def conversation_about(*, member: User, help_request_id: UUID) -> Started | None
         return standing_conversation(helper=member, help_request_id=help_request_id)
 
 
-def before_offering(*, member: User, help_request: HelpRequest) -> tuple[Started | None, DomainError | None]:
-    """Return the member's own conversation about a request; where there is none, why an offer would be refused now."""
-    with acting_as(member):
-        standing = standing_conversation(helper=member, help_request_id=help_request.pk)
-        may_offer = standing is None and help_request.takes_offers and member.is_approved
-        return standing, find_refusal(owner_id=help_request.user_id) if may_offer else None
+def before_offering(
+    *, member: User, help_request: HelpRequest
+) -> tuple[Started | None, DomainError | None, int | None]:
+    """Return the member's own conversation about a request; where there is none, why an offer would be refused now.
+
+    Further, how much they have to read, as `count_unread` counts it: None where that was not found on the way.
+    """
+    asked = _pair_asked(helper=member, help_request_id=help_request.pk)
+    row, unread = fetch_one_as_and_next(member, asked, *unread_asked(member))
+    refusal = None
+    if row is None and help_request.takes_offers and member.is_approved:
+        with acting_as(member):
+            refusal = find_refusal(owner_id=help_request.user_id)
+    return _standing(row), refusal, unread[0][0] if unread else None
 
 
 def standing_conversation(*, helper: User, help_request_id: UUID) -> Started | None:
     """Return the pair's conversation of either version, the new messaging first. The caller holds `acting_as`."""
-    row = fetch_one(for_tables_at_hand(PAIR), {"help_request": help_request_id, "helper": helper.pk})
+    return _standing(fetch_one(*_pair_asked(helper=helper, help_request_id=help_request_id)))
+
+
+def _pair_asked(*, helper: User, help_request_id: UUID) -> tuple[str, dict[str, Any]]:
+    return for_tables_at_hand(PAIR), {"help_request": help_request_id, "helper": helper.pk}
+
+
+def _standing(row: Sequence[Any] | None) -> Started | None:
     return Started(row[0], MessagingVersion(row[1])) if row else None
 
 

@@ -80,14 +80,15 @@ def offer_help(*, actor: User, help_request_id: UUID, initial_message: Any) -> S
     MessagingUnavailable when neither version takes new conversations of this member; then RateLimitExceeded.
     """
     with measured(method=Method.START, member=actor, help_request_id=help_request_id) as operation:
-        operation.version = decision_for(actor).version
+        known = snapshot.current()
+        operation.version = decision_for(actor, known).version
         with acting_as(actor, commits_with_last=True):
             offer = {
                 "help_request_id": help_request_id,
                 "initial_message": initial_message,
                 "pair": for_tables_at_hand(PAIR),
             }
-            entered = enter_v2_start(member=actor) if operation.version is MessagingVersion.V2 else None
+            entered = enter_v2_start(member=actor, known=known) if operation.version is MessagingVersion.V2 else None
             try:
                 started = _open(actor, operation.version, entered, **offer)
             except _LeftV2 as left:
@@ -103,7 +104,8 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
     ConversationExists once continued; MessagingUnavailable while the helper is outside the cohort; and what offering raises.
     """
     with measured(method=Method.START, member=actor) as operation:
-        operation.version = decision_for(actor).version
+        known = snapshot.current()
+        operation.version = decision_for(actor, known).version
         with acting_as(actor):
             thread = open_thread(reader=actor, conversation_id=conversation_id, mark_read=False)
             operation.help_request_id = thread.help_request.id if thread.help_request else None
@@ -112,7 +114,10 @@ def continue_in_v2(*, actor: User, conversation_id: UUID, initial_message: Any) 
             if thread.way_on is not WayOn.CONTINUE or thread.help_request is None:
                 raise CannotContinue
             # V2 may be turned off between `decision_for` and `enter_v2_start`.
-            in_v2 = operation.version is MessagingVersion.V2 and enter_v2_start(member=actor)() is MessagingVersion.V2
+            in_v2 = (
+                operation.version is MessagingVersion.V2
+                and enter_v2_start(member=actor, known=known)() is MessagingVersion.V2
+            )
             if not in_v2:
                 raise MessagingUnavailable(_why_paused())
             offer = {"help_request_id": thread.help_request.id, "initial_message": initial_message, "pair": PAIR_V2}

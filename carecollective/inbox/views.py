@@ -80,7 +80,9 @@ def _render_request(
             if offers:
                 context["thanked"] = list_thanked(owner=member, help_request_id=help_request.pk)
         else:
-            context["mine"], expected = selectors.before_offering(member=member, help_request=help_request)
+            context["mine"], expected, found = selectors.before_offering(member=member, help_request=help_request)
+            if found is not None:
+                context["unread"] = describe_count(found)
             # Where an offer was just refused, the page says why already.
             context["paused"] = None if refusal else expected
     return render_page(request, "inbox/request.html", context, refusal=refusal)

@@ -136,7 +136,7 @@ class FinishedLine(str):
     __slots__ = ()
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=str).encode
 
 
 def write_line(logger: logging.Logger, level: int, event: str, **fields: Any) -> None:

@@ -190,10 +190,9 @@ def read_fields(request: Request, shape: type[serializers.Serializer[Any]]) -> d
     body = _body_of_call(request)
     if not isinstance(body, dict):
         raise errors.ValidationRefused({"body": [MALFORMED]})
-    caller = str(request.user.pk)
-    for name in ACTOR_FIELDS:
-        if request.user.is_authenticated and body.get(name) is not None and str(body[name]).lower() != caller:
-            raise errors.ActingAsAnother
+    named = [str(body[name]).lower() for name in ACTOR_FIELDS if body.get(name) is not None]
+    if named and request.user.is_authenticated and set(named) != {str(request.user.pk)}:
+        raise errors.ActingAsAnother
     return dict(_reader_of(shape).run_validation(body))
 
 

@@ -21,6 +21,7 @@ from rollout.models import DrainCertificate
 from rollout.stages import DISABLED
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import decision_for
+from rollout.targeting.state import RolloutState
 from rollout.versions import MessagingVersion
 
 WAIT_MS = 1000
@@ -36,14 +37,14 @@ ORDER BY session.xact_start, held.pid
 """
 
 
-def enter_v2_start(*, member: User) -> Callable[[], MessagingVersion | None]:
-    """Begin a V2 start inside the caller's transaction, with its next statement.
+def enter_v2_start(*, member: User, known: RolloutState) -> Callable[[], MessagingVersion | None]:
+    """Begin a V2 start inside the caller's transaction, with its next statement. `known` is the state by which it is one.
 
     Returns a function that returns the version it must use. Ask it before anything is written: this is no longer V2 if the
     rollout was rolled back since the caller decided. The flag is read once the lock is held, by a statement of its own.
     """
-    rows = fetch_ahead((_ENTER, None), (snapshot.READ, None))
-    return lambda: decision_for(member, snapshot.state_of(rows()[1])).version
+    rows = fetch_ahead((_ENTER, None), (snapshot.READ_AGAIN, None))
+    return lambda: decision_for(member, snapshot.state_again(rows()[1], known)).version
 
 
 def certify(*, flag_version: int) -> DrainCertificate:

@@ -48,8 +48,8 @@ def each_its_version(monkeypatch, stage):
     """Let a call decide as if the flag had just moved: `offer_in("v1", helper, request)`."""
     deciding = local()
 
-    def decide(member):
-        decision = decision_for(member)
+    def decide(member, known):
+        decision = decision_for(member, known)
         return type(decision)(deciding.version, decision.reason, decision.stage, decision.bucket)
 
     def offer_in(version, actor, request):

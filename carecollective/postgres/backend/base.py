@@ -29,6 +29,11 @@ BOUNDED = frozenset(ROLE_NAMES[role] for role in LIMITED_ROLES)
 
 
 @cache
+def _prepared(statement: bytes) -> Prepared:
+    return Prepared(statement.decode())
+
+
+@cache
 def _with_own_times(adapters: AdaptersMap) -> AdaptersMap:
     """Let psycopg's own loader, in C, read times: in UTC it gives what Django's gives, which is written in Python.
 
@@ -122,8 +127,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._ahead, self._commits_with_last, self._is_over = (), False, False
 
     def _commit(self) -> None:
+        is_over = self._is_over
         self._end()
-        super()._commit()  # type: ignore[misc]  # not in the stubs
+        if not is_over:
+            super()._commit()  # type: ignore[misc]  # not in the stubs
 
     def _rollback(self) -> None:
         self._end()
@@ -162,15 +169,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._is_over = True
         return rows, found or None
 
-    def fetch_each(self, *asked: tuple[str, Values]) -> list[list[Row]]:
+    def fetch_each(self, *asked: tuple[str, Values], may_fail: int = 0) -> list[list[Row]]:
         """Run statements by hand in one round trip, and return the rows of each. Each sees what those before it waited for.
 
-        Outside a transaction they are one: PostgreSQL makes one of what comes in a pipeline, without BEGIN and COMMIT.
+        Outside a transaction they are one: PostgreSQL makes one of what comes in a pipeline, without BEGIN and COMMIT. There the
+        last `may_fail` statements, which only read, may be without rows: where one of them fails, or somebody listens.
         """
         if self._is_listened_to:
             with transaction.atomic(self.alias):
-                return [self.fetch(statement, values) for statement, values in asked]
-        return self._run(*asked)
+                return [self.fetch(statement, values) for statement, values in asked[: len(asked) - may_fail]]
+        return self._run(*asked, may_fail=may_fail)
 
     def fetch_ahead(self, *asked: tuple[str, Values]) -> Callable[[], list[list[Row]]]:
         """Let statements go ahead of the next one of this transaction, in its round trip.
@@ -206,7 +214,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._runner = StatementRunner(self.connection, prepares=not self._is_pooled)
         ahead = self._ahead
         if not self.connection.autocommit and self.connection.pgconn.transaction_status == TransactionStatus.IDLE:
-            ahead = [_Waiting(Prepared(self.connection._get_tx_start_command().decode()), None), *ahead]
+            ahead = [_Waiting(_prepared(self.connection._get_tx_start_command()), None), *ahead]
         with self.wrap_database_errors:
             rows = self._runner.run([*((one.statement, one.values) for one in ahead), *asked], may_fail=may_fail)
         self._ahead = ()

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -15,7 +16,7 @@ from django.db import OperationalError, connection, connections
 
 import messaging_v2.services
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as
+from carecollective.core.database import acting_as, fetch_all
 from carecollective.core.errors import DomainError, as_domain_error
 from carecollective.help_requests.models import HelpRequest
 from carecollective.inbox import services as inbox
@@ -31,7 +32,7 @@ from rollout.promotion import drain
 from rollout.promotion.services import roll_back
 from rollout.targeting import snapshot
 from rollout.targeting.cohort import decision_for
-from rollout.targeting.state import RolloutState
+from rollout.targeting.state import MISSING, RolloutState
 from rollout.versions import MessagingVersion
 from tests.waiting import wait_for
 
@@ -208,8 +209,8 @@ def decided_before(monkeypatch: pytest.MonkeyPatch, committed_db: None, stage: A
     """Let offers decide as if the rollback had come right after their decision."""
     stage("enabled")
 
-    def decide(member: User) -> Any:
-        decision = decision_for(member)
+    def decide(member: User, known: RolloutState) -> Any:
+        decision = decision_for(member, known)
         back()
         return decision
 
@@ -236,12 +237,12 @@ def test_continuing_in_v2_has_to_wait_after_a_rollback(
     legacy = offer_help(actor=helper, help_request_id=request.pk, initial_message=OFFER)
     stage("enabled")
 
-    def decide(found: User) -> Any:
-        decision = decision_for(found)
+    def decide(found: User, known: RolloutState) -> Any:
+        decision = decision_for(found, known)
         assert decision.version is MessagingVersion.V2
         return decision
 
-    def enter(*, member: User) -> Callable[[], MessagingVersion | None]:
+    def enter(*, member: User, known: RolloutState) -> Callable[[], MessagingVersion | None]:
         return lambda: MessagingVersion.V1
 
     monkeypatch.setattr(inbox, "decision_for", decide)
@@ -254,10 +255,6 @@ def test_continuing_in_v2_has_to_wait_after_a_rollback(
 def test_a_start_looks_at_the_row_and_not_at_the_processes_copy(
     member: Callable[..., User], stage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from rollout.targeting import snapshot
-
     helper = member()
     stage("disabled")
     now = snapshot.current()
@@ -265,7 +262,7 @@ def test_a_start_looks_at_the_row_and_not_at_the_processes_copy(
     monkeypatch.setattr(snapshot, "current", lambda: stale)
     assert decision_for(helper).version is MessagingVersion.V2
     with acting_as(helper):
-        assert drain.enter_v2_start(member=helper)() is MessagingVersion.V1
+        assert drain.enter_v2_start(member=helper, known=stale)() is MessagingVersion.V1
 
 
 def test_a_start_that_cannot_read_the_flag_is_refused_not_moved(
@@ -365,3 +362,14 @@ def test_an_attempt_that_the_server_breaks_off_is_no_certificate(
     with pytest.raises(OperationalError):
         drain.certify(flag_version=change.flag_version)
     assert DrainCertificate.objects.count() == issued
+
+
+@pytest.mark.django_db
+def test_a_start_asks_for_all_of_the_state_but_the_testers(member: Callable[..., User], stage: Any) -> None:
+    stage("internal")
+    now = snapshot.current()
+    known = replace(
+        now, stage=type(now.stage).parse("enabled"), salt="other", version=0, testers=frozenset({member().pk})
+    )
+    assert snapshot.state_again(fetch_all(snapshot.READ_AGAIN), known) == replace(now, testers=known.testers)
+    assert snapshot.state_again([], known) == MISSING
