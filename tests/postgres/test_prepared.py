@@ -25,6 +25,7 @@ from carecollective.core.database import (
     fetch_last,
     fetch_last_and_next,
     fetch_one,
+    fetch_one_as_and_next,
     model_from_row,
 )
 from carecollective.postgres.backend.prepared import Prepared
@@ -340,6 +341,22 @@ def test_what_goes_with_the_commit_may_fail(shoes: Prepared, failing: str, kind:
     with pytest.raises(IntegrityError), acting_as(member, commits_with_last=True):
         fetch_last_and_next((shoes, {"id": 4, "pair": 99}), member, "SELECT 1")
     assert stored() == [1, 2, 3]
+
+
+def test_a_query_may_take_another_along_that_may_fail(shoes: Prepared) -> None:
+    member = User(pk=MEMBER)
+    who = Prepared("SELECT public.current_member()::text")
+    for _number in range(3):
+        assert fetch_one_as_and_next(member, (who, None), who) == ((MEMBER,), [(MEMBER,)])
+        assert fetch_one_as_and_next(member, (who, None), "SELECT 1 / 0") == ((MEMBER,), None)
+        assert fetch_one_as_and_next(member, ("SELECT 1 WHERE false", None), who) == (None, [(MEMBER,)])
+        assert fetch_one("SELECT public.current_member()") == (None,)
+    with pytest.raises(DataError):
+        fetch_one_as_and_next(member, ("SELECT 1 / 0", None), who)
+    with acting_as(member):
+        assert fetch_one_as_and_next(member, (who, None), who) == ((MEMBER,), None)
+    with CaptureQueriesContext(connection):
+        assert fetch_one_as_and_next(member, (who, None), who) == ((MEMBER,), None)
 
 
 def test_a_model_of_a_row_is_as_the_orm_reads_it(as_web: None) -> None:

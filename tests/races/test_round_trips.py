@@ -146,14 +146,14 @@ def test_a_start_or_send_commits_with_what_it_writes(
     assert rows_of("SELECT count(*) FROM inbox_notification") == [(4,)]
 
 
-def visit_as_owner(conversation_id: Any, owner: User, waits: list[str]) -> tuple[int, str]:
-    """Visit the thread until everything is prepared; return how often the last visit waits, and what the menu shows as unread."""
+def visit(path: str, member: User, waits: list[str]) -> tuple[int, str]:
+    """Visit a page until everything is prepared; return how often the last visit waits, and what the menu shows as unread."""
     browser = Client()
-    browser.force_login(owner, backend="carecollective.accounts.authentication.LimitedBackend")
+    browser.force_login(member, backend="carecollective.accounts.authentication.LimitedBackend")
     for _number in range(3):
-        browser.post(f"/messages/{conversation_id}/unread")
+        browser.post(f"{path}/unread")  # of a thread alone
         waits.clear()
-        page = browser.get(f"/messages/{conversation_id}")
+        page = browser.get(path)
         assert page.status_code == 200
     count = re.search(r"<span data-number>(.*?)</span>", page.content.decode())
     return len(waits), count[1] if count else "none"
@@ -172,10 +172,30 @@ def test_how_often_the_page_of_a_thread_waits_for_the_database(
     begun = [
         offer_help(actor=helper, help_request_id=help_request(user=owner).pk, initial_message=WORDS) for _number in "12"
     ]
+    threads = [f"/messages/{one.conversation_id}" for one in begun]
     with serving():
-        assert visit_as_owner(begun[0].conversation_id, owner, waits) == (3, "1")
+        assert visit(threads[0], owner, waits) == (3, "1")
         with pytest.MonkeyPatch.context() as patch:
             # It fails when it goes with the commit, and is asked again by itself.
             patch.setattr(site_words, "unread_asked", lambda _reader: ("SELECT 1 / 0", {}))
-            assert visit_as_owner(begun[0].conversation_id, owner, waits) == (4, "1")
-        assert visit_as_owner(begun[1].conversation_id, owner, waits) == (3, "")
+            assert visit(threads[0], owner, waits) == (4, "1")
+        assert visit(threads[1], owner, waits) == (3, "")
+
+
+def test_how_often_the_page_of_a_request_waits_for_the_database(
+    committed_db: None,
+    member: MakeMember,
+    help_request: Make,
+    stage: Any,
+    waits: list[str],
+) -> None:
+    """The request; the session with its member; and the visitor's own conversation about it, with what is unread."""
+    stage("enabled")
+    owner, helper, other = member(name="Ada"), member(name="Ben"), member(name="Cleo")
+    request = help_request(user=owner)
+    begun = offer_help(actor=helper, help_request_id=request.pk, initial_message=WORDS)
+    send_message(actor=owner, conversation_id=begun.conversation_id, content="An answer")
+    with serving():
+        assert visit(f"/requests/{request.pk}", helper, waits) == (3, "1")
+        # Without a conversation, also why an offer would be refused: in a transaction of its own.
+        assert visit(f"/requests/{request.pk}", other, waits) == (5, "")
