@@ -35,7 +35,7 @@ class Plan:
 PLANS: Mapping[str, Plan] = {
     "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 0, 1, 5, 0, 1, 48, (60, 120), 30),
     "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 0, 2, 15, 0, 1, 160, (300, 1_500), 20, servers.JUDGED),
-    "full": Plan(seed.FULL, seed.SMALL, 7, 100, 200, 5, 50, 60, 3, 1_008, (1_000, 100_000), 100),
+    "full": Plan(seed.FULL, seed.SMALL, 5, 150, 200, 3, 100, 60, 3, 1_008, (1_000, 100_000), 100),
 }
 
 

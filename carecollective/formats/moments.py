@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 
 from django.utils.html import format_html, format_html_join
@@ -24,12 +25,14 @@ def moment(at: datetime, to: Unit = "minute", *, up: bool = False) -> str:
     if up and (at.second or at.microsecond):
         at += MINUTE
     clock = at.isoformat(timespec=_TIMESPECS[to])[11:].removesuffix("+00:00")
-    return f"{date_of(at)}, {clock} UTC"
+    return f"{date_of(at.isoformat()[:10])}, {clock} UTC"
 
 
-def date_of(at: datetime) -> str:
-    """Return the date of a time in UTC as `moment` writes it. `strftime` costs three times as much."""
-    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
+@lru_cache(maxsize=1024)
+def date_of(iso: str) -> str:
+    """Return an ISO date as `moment` writes it. A page names few days, each of them many times."""
+    year, month, day = iso.split("-")
+    return f"{int(day)} {_MONTHS[int(month) - 1]} {int(year)}"
 
 
 def as_time(at: datetime | None, to: Unit = "second") -> SafeString:

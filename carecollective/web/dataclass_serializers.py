@@ -48,12 +48,10 @@ def _serializer(shape: type, prefix: str) -> type[serializers.Serializer[Any]]:
 
 def body_of(record: Any) -> Any:
     """Return a record as its serializer describes it, in a tenth of the time that the serializer takes."""
-    if isinstance(record, list | tuple):
-        return [body_of(item) for item in record]
     kind: type = type(record)
     parts = _parts(kind)
     if parts is None:
-        return record
+        return [body_of(item) for item in record] if isinstance(record, (list, tuple)) else record
     body = dict(zip(parts.names, parts.values(record), strict=True))
     for name in parts.made_of_others:
         body[name] = body_of(body[name])

@@ -26,4 +26,4 @@ def time_element(at: datetime | None, form: Literal["full", "age"] = "full") -> 
     at = at.astimezone(UTC)
     iso = at.isoformat()
     # A page of messages has fifty: nothing in it needs to be escaped, and `moment` would write the clock anew.
-    return SafeString(f'<time datetime="{iso}" data-format="{form}">{date_of(at)}, {iso[11:16]} UTC</time>')
+    return SafeString(f'<time datetime="{iso}" data-format="{form}">{date_of(iso[:10])}, {iso[11:16]} UTC</time>')
