@@ -81,7 +81,7 @@ def check(clients: Sequence[operations.Client]) -> None:
 def run(name: str, plan: Plan, costs: measure.Costs) -> int:
     """Measure the rest, print and write everything; return the exit status."""
     size = plan.size
-    own: Any = {"rounds": plan.own_rounds, "requests": plan.own_requests, "seconds": plan.own_seconds}
+    own: dict[str, Any] = {"rounds": plan.own_rounds, "requests": plan.own_requests, "seconds": plan.own_seconds}
     _say("Counting round trips")
     seed.run_python("manage.py", "collectstatic", "--no-input", "--verbosity", "0", database=size.database)
     results: dict[str, Any] = {"round trips": round_trips.count(size, plan.peers)}

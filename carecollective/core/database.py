@@ -96,7 +96,7 @@ def fetch_last(query: str, values: Values = None) -> list[tuple[Any, ...]]:
 
 
 def fetch_last_and_next(
-    last: tuple[str, Values], member: Member, query: str, values: Values = None
+    member: Member, last: tuple[str, Values], query: str, values: Values = None
 ) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]] | None]:
     """Return every row of a transaction's last statement, as `fetch_last` does, and of one query as `member` after it.
 

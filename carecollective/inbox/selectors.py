@@ -72,8 +72,13 @@ def count_unread(*, reader: User) -> int:
 
 
 def unread_asked(reader: User) -> tuple[str, dict[str, Any]]:
-    """Return the statement that counts as `count_unread` does, with its values."""
+    """Return the statement that counts as `count_unread` does, with its values, to be asked along with another."""
     return for_tables_at_hand(UNREAD), {"reader": reader.pk, "undated": UNDATED}
+
+
+def unread_found(rows: Sequence[tuple[Any, ...]] | None) -> int | None:
+    """Return what that statement has counted; None where it failed."""
+    return rows[0][0] if rows else None
 
 
 def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = None, mark_read: bool) -> Thread:
@@ -153,7 +158,7 @@ def before_offering(
     if row is None and help_request.takes_offers and member.is_approved:
         with acting_as(member):
             refusal = find_refusal(owner_id=help_request.user_id)
-    return _standing(row), refusal, unread[0][0] if unread else None
+    return _standing(row), refusal, unread_found(unread)
 
 
 def standing_conversation(*, helper: User, help_request_id: UUID) -> Started | None:

@@ -23,7 +23,7 @@ from carecollective.inbox.forms import MessageForm, OfferForm
 from carecollective.inbox.mine.selectors import list_thanked
 from carecollective.inbox.mine.site_words import open_thread_with_site_words
 from carecollective.inbox.records import MessageRecord, Thread
-from carecollective.inbox.unread.context import describe_count
+from carecollective.inbox.unread.context import counted
 from carecollective.messaging.errors import ConversationExists
 from carecollective.web.api import parse_uuid, status_of
 from carecollective.web.middleware import is_speculative
@@ -80,9 +80,8 @@ def _render_request(
             if offers:
                 context["thanked"] = list_thanked(owner=member, help_request_id=help_request.pk)
         else:
-            context["mine"], expected, found = selectors.before_offering(member=member, help_request=help_request)
-            if found is not None:
-                context["unread"] = describe_count(found)
+            context["mine"], expected, unread = selectors.before_offering(member=member, help_request=help_request)
+            context |= counted(unread)
             # Where an offer was just refused, the page says why already.
             context["paused"] = None if refusal else expected
     return render_page(request, "inbox/request.html", context, refusal=refusal)
@@ -174,7 +173,7 @@ def _render_thread(
         form.initial["last_sent"] = _sent_lately(request, thread)
     context = {
         "thread": thread,
-        # Of what a template asks again and again, each dot costs.
+        # The templates ask for these three often, and each dot in a name costs.
         "conversation_id": conversation_id,
         "help_request": thread.help_request,
         "other": thread.other_participant,
@@ -186,9 +185,7 @@ def _render_thread(
         "continue_form": continue_form or (OfferForm() if thread.way_on else None),
         "refusal": refusal,
     }
-    if thread.unread is not None:
-        context["unread"] = describe_count(thread.unread)
-    return render_page(request, "inbox/thread.html", context, refusal=refusal)
+    return render_page(request, "inbox/thread.html", context | counted(thread.unread), refusal=refusal)
 
 
 def _sent_lately(request: MemberRequest, thread: Thread) -> UUID | None:

@@ -321,11 +321,11 @@ def test_what_goes_with_the_commit_is_a_transaction_of_its_own(shoes: Prepared) 
     who = Prepared("SELECT public.current_member()::text, count(*) FROM shoes")
     last = (shoes, {"id": 1, "pair": 1})
     with acting_as(member, commits_with_last=True):
-        assert fetch_last_and_next(last, other, who) == ([(1,)], [(str(other.pk), 1)])
+        assert fetch_last_and_next(other, last, who) == ([(1,)], [(str(other.pk), 1)])
         assert stored() == [1]
     assert fetch_one("SELECT public.current_member()") == (None,)
     with acting_as(member, commits_with_last=True), transaction.atomic():
-        assert fetch_last_and_next((shoes, {"id": 2, "pair": 1}), other, who) == ([(2,)], None)
+        assert fetch_last_and_next(other, (shoes, {"id": 2, "pair": 1}), who) == ([(2,)], None)
         assert stored() == [1]
 
 
@@ -335,11 +335,11 @@ def test_what_goes_with_the_commit_may_fail(shoes: Prepared, failing: str, kind:
     member = User(pk=MEMBER)
     for number in (1, 2, 3):
         with acting_as(member, commits_with_last=True):
-            found = fetch_last_and_next((shoes, {"id": number, "pair": 1}), member, kind(failing))
+            found = fetch_last_and_next(member, (shoes, {"id": number, "pair": 1}), kind(failing))
             assert found == ([(number,)], None)
         assert fetch_one("SELECT count(*) FROM shoes") == (number,)
     with pytest.raises(IntegrityError), acting_as(member, commits_with_last=True):
-        fetch_last_and_next((shoes, {"id": 4, "pair": 99}), member, "SELECT 1")
+        fetch_last_and_next(member, (shoes, {"id": 4, "pair": 99}), "SELECT 1")
     assert stored() == [1, 2, 3]
 
 

@@ -48,6 +48,13 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
+@pytest.fixture
+def pair(committed_db: None, member: MakeMember, stage: Any) -> tuple[User, User]:
+    """Who asks for help and who gives it, while everybody uses V2."""
+    stage("enabled")
+    return member(name="Ada"), member(name="Ben")
+
+
 def signed_in(member: User) -> DocumentedClient:
     client = DocumentedClient()
     _stored, token = AuthToken.objects.create(user=member)
@@ -70,14 +77,11 @@ def serving() -> Iterator[None]:
 
 
 def test_how_often_each_call_waits_for_the_database(
-    committed_db: None,
-    member: MakeMember,
+    pair: tuple[User, User],
     help_request: Make,
-    stage: Any,
     waits: list[str],
 ) -> None:
-    stage("enabled")
-    owner, helper = member(name="Ada"), member(name="Ben")
+    owner, helper = pair
     client = signed_in(helper)
     requests: list[HelpRequest] = [help_request(user=owner, title=f"Request {number}") for number in range(4)]
     counted: dict[str, int] = {}
@@ -102,17 +106,13 @@ def test_how_often_each_call_waits_for_the_database(
 
 
 def test_a_start_or_send_commits_with_what_it_writes(
-    committed_db: None,
-    member: MakeMember,
+    pair: tuple[User, User],
     help_request: Make,
-    stage: Any,
     waits: list[str],
     rows_of: Any,
 ) -> None:
     """A refusal by the limit, which is counted in the statement that writes, leaves nothing behind."""
-    stage("enabled")
-    owner: User = member(name="Ada")
-    helper: User = member(name="Ben")
+    owner, helper = pair
     client = signed_in(helper)
     settings_of_limits = {"start": 1, "send": 2}
     requests = [help_request(user=owner) for _number in range(3)]
@@ -160,15 +160,12 @@ def visit(path: str, member: User, waits: list[str]) -> tuple[int, str]:
 
 
 def test_how_often_the_page_of_a_thread_waits_for_the_database(
-    committed_db: None,
-    member: MakeMember,
+    pair: tuple[User, User],
     help_request: Make,
-    stage: Any,
     waits: list[str],
 ) -> None:
     """The session with its member; the thread; and, with the commit of the visit, what else is unread."""
-    stage("enabled")
-    owner, helper = member(name="Ada"), member(name="Ben")
+    owner, helper = pair
     begun = [
         offer_help(actor=helper, help_request_id=help_request(user=owner).pk, initial_message=WORDS) for _number in "12"
     ]
@@ -183,15 +180,14 @@ def test_how_often_the_page_of_a_thread_waits_for_the_database(
 
 
 def test_how_often_the_page_of_a_request_waits_for_the_database(
-    committed_db: None,
+    pair: tuple[User, User],
     member: MakeMember,
     help_request: Make,
-    stage: Any,
     waits: list[str],
 ) -> None:
     """The request; the session with its member; and the visitor's own conversation about it, with what is unread."""
-    stage("enabled")
-    owner, helper, other = member(name="Ada"), member(name="Ben"), member(name="Cleo")
+    owner, helper = pair
+    other = member(name="Cleo")
     request = help_request(user=owner)
     begun = offer_help(actor=helper, help_request_id=request.pk, initial_message=WORDS)
     send_message(actor=owner, conversation_id=begun.conversation_id, content="An answer")

@@ -16,12 +16,12 @@ _KEPT_AS = "csrf_field"
 
 
 @register.tag
-def csrf_token(parser: Parser, token: Token) -> "KeptField":
-    return KeptField()
+def csrf_token(parser: Parser, token: Token) -> "CsrfField":
+    return CsrfField()
 
 
-class KeptField(CsrfTokenNode):
-    """The field, kept in the first of the context's dictionaries: a page's forms share it, and no other page does.
+class CsrfField(CsrfTokenNode):
+    """The field with the CSRF token, kept in the first of the context's dictionaries: the forms of one page share it.
 
     A thread has five forms.
     """
@@ -30,8 +30,8 @@ class KeptField(CsrfTokenNode):
         kept = context.dicts[0]
         if _KEPT_AS not in kept:
             kept[_KEPT_AS] = super().render(context)
-        field: SafeString = kept[_KEPT_AS]
-        return field
+        written: SafeString = kept[_KEPT_AS]
+        return written
 
 
 _MOST_KEPT = 200
@@ -42,7 +42,8 @@ _empty_fields: dict[tuple[Any, ...], str] = {}
 def field(bound: BoundField, *, unmarked: bool = False) -> SafeString:
     """Return a field of a form with its label, hint and errors; `unmarked` does not say that it is optional.
 
-    One that nobody has filled in is the same on each page, and is written once: Django's forms took a tenth of a thread's page.
+    One that nobody has filled in is the same on each page, and is written once: it took a tenth of a thread's page. All that it
+    shows is part of its key.
     """
     form, asked = bound.form, bound.field
     if form.is_bound or bound.errors or hasattr(asked, "choices") or bound.value() not in (None, ""):

@@ -9,7 +9,7 @@ from carecollective.accounts.models import User
 from carecollective.core.database import acting_as, fetch_last, fetch_last_and_next
 from carecollective.help_requests.models import RequestStatus
 from carecollective.inbox.records import MessageRecord, Thread
-from carecollective.inbox.selectors import open_thread, unread_asked
+from carecollective.inbox.selectors import open_thread, unread_asked, unread_found
 from carecollective.postgres.backend.prepared import Prepared
 
 _SAID = Prepared("""
@@ -35,14 +35,14 @@ def open_thread_with_site_words(
         given = {"request": thread.help_request.id, "helper": thread.conversation.helper_id, "since": dates[0]}
         unread = None
         if mark_read:
-            said, unread = fetch_last_and_next((_SAID, given), reader, *unread_asked(reader))
+            said, unread = fetch_last_and_next(reader, (_SAID, given), *unread_asked(reader))
         else:
             said = fetch_last(_SAID, given)
     is_owner = reader.pk == thread.conversation.requester_id
     words = [
         MessageRecord(key, None, _sentence(kind, is_owner=is_owner), at, at, is_system=True) for key, kind, at in said
     ]
-    return replace(thread, site_words=words, unread=unread[0][0] if unread else None)
+    return replace(thread, site_words=words, unread=unread_found(unread))
 
 
 def _sentence(kind: str, *, is_owner: bool) -> str:

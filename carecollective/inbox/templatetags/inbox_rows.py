@@ -12,7 +12,7 @@ from django.template.context import RequestContext
 from django.utils.safestring import SafeString
 
 from carecollective.core.addresses import address_with_id
-from carecollective.core.templatetags.forms import KeptField
+from carecollective.core.templatetags.forms import CsrfField
 from carecollective.core.templatetags.member_times import time_element
 from carecollective.core.text import excerpt
 from carecollective.inbox.records import ConversationRow, LastMessage, MessageRecord, Shown
@@ -79,7 +79,7 @@ def _bubble(message: MessageRecord, name: str, *, reader: UUID, report: str) -> 
 def conversation_cards(context: RequestContext, rows: Sequence[ConversationRow]) -> SafeString:
     """Return the conversations of a list as cards, each with its menu."""
     reader, is_archive = context["user"].pk, context.get("shown") == Shown.ARCHIVED
-    token = KeptField().render(context)
+    token = CsrfField().render(context)
     return SafeString("\n".join(_card(row, reader=reader, is_archive=is_archive, token=token) for row in rows))
 
 

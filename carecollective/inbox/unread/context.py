@@ -20,13 +20,17 @@ def _describe(request: HttpRequest) -> str:
     if not request.user.is_authenticated:
         return ""
     try:
-        return describe_count(count_unread(reader=request.user))
+        return _as_shown(count_unread(reader=request.user))
     except Error as error:
         if as_domain_error(error) is None:
             raise
         return ""  # the page itself matters more, with what was typed in it
 
 
-def describe_count(found: int) -> str:
-    """Return the number of unread messages as pages show it."""
+def counted(found: int | None) -> dict[str, str]:
+    """Return `unread` for a page whose view has counted on its way. Where it has not, the page asks by itself."""
+    return {} if found is None else {"unread": _as_shown(found)}
+
+
+def _as_shown(found: int) -> str:
     return f"{MOST}+" if found > MOST else str(found or "")
