@@ -23,8 +23,8 @@ def take_snapshot(data_dir: Path) -> DatabaseSnapshot:
     """Migrate an empty database and the legacy one, and tell what the migrations make in both from the rest."""
     from tests.migrations import legacy
 
-    born_empty = _read(data_dir, databases.prepare_template(data_dir)).facts
-    taken_over = _read(data_dir, legacy.prepare_taken_over_template(data_dir)).facts
+    born_empty = read_copy(data_dir, databases.prepare_template(data_dir)).facts
+    taken_over = read_copy(data_dir, legacy.prepare_taken_over_template(data_dir)).facts
     with _legacy_database(data_dir) as name:
         before = _read(data_dir, name).facts
     ours: dict[str, dict[str, str]] = {}
@@ -43,6 +43,16 @@ def _is_required(part: str, name: str) -> bool:
     if part == "Grants":
         return name.endswith(OUR_ROLES)
     return part in REQUIRED_OF_LEGACY
+
+
+def read_copy(data_dir: Path, template: str) -> LiveCatalog:
+    """Read a copy of the template: sessions on the template itself are ended by whoever copies it next."""
+    name = f"test_{os.getpid()}_snapshot"
+    databases.recreate(data_dir, name, template)
+    try:
+        return _read(data_dir, name)
+    finally:
+        databases.drop(data_dir, name)
 
 
 def _read(data_dir: Path, database: str) -> LiveCatalog:

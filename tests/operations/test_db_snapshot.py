@@ -11,8 +11,7 @@ from django.conf import settings
 from carecollective.core.catalog.comparison import find_catalog_differences
 from carecollective.core.catalog.reader import read_live_catalog
 from carecollective.core.catalog.snapshot import PATH, write_snapshot
-from tests import databases
-from tests.db_snapshot import take_snapshot
+from tests.db_snapshot import read_copy, take_snapshot
 from tests.migrations.legacy import prepare_taken_over_template
 
 Connect = Callable[..., psycopg.Connection[Any]]
@@ -34,9 +33,7 @@ def test_every_role_reads_the_same(connect_as: Connect, role: str) -> None:
 
 
 def test_a_database_that_was_taken_over_is_as_agreed(template_database: str) -> None:
-    name = prepare_taken_over_template(settings.DATA_DIR)
-    with psycopg.connect(databases.superuser_url(settings.DATA_DIR, name)) as session:
-        live = read_live_catalog(session.cursor())
+    live = read_copy(settings.DATA_DIR, prepare_taken_over_template(settings.DATA_DIR))
     assert not live.made_here
     assert list(find_catalog_differences(live)) == []
 
