@@ -185,3 +185,27 @@ def test_the_member_is_whom_the_session_says_whatever_its_row_says(ada, member):
     # What was read with a session counts while Django asks for its member, and no longer.
     User.objects.filter(pk=ada.pk).update(is_active=False)
     assert LimitedBackend().get_user(ada.pk) is None
+
+
+@pytest.mark.parametrize("at", [0, 20, -1])
+def test_a_session_with_a_false_signature_is_none(ada, at):
+    browser = sign_in()
+    assert browser.get("/account").status_code == 200
+    row = row_of(browser)
+    letters = list(row.session_data)
+    letters[at] = "x" if letters[at] != "x" else "y"
+    MemberSession.objects.filter(pk=row.pk).update(session_data="".join(letters))
+    assert browser.get("/account").url.startswith("/login"), "though it was good a moment ago"
+    MemberSession.objects.filter(pk=row.pk).update(session_data=row.session_data)
+    assert browser.get("/account").status_code == 200
+
+
+def test_what_one_request_makes_of_a_session_is_not_seen_by_another(ada):
+    key = row_of(sign_in()).session_key
+    store = SessionStore(key)
+    before = dict(store.items())
+    for value in store.values():
+        if isinstance(value, list):
+            value.append("changed, and not saved")
+    assert any(isinstance(value, list) for value in before.values())
+    assert dict(SessionStore(key).items()) == dict(SessionStore(key).items()) != dict(store.items())
