@@ -35,7 +35,7 @@ class Plan:
 PLANS: Mapping[str, Plan] = {
     "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 0, 1, 5, 0, 1, 48, (60, 120), 30),
     "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 0, 2, 15, 0, 1, 160, (300, 1_500), 20, servers.JUDGED),
-    "full": Plan(seed.FULL, seed.SMALL, 5, 150, 200, 3, 100, 60, 3, 1_008, (1_000, 100_000), 100),
+    "full": Plan(seed.FULL, seed.SMALL, 6, 100, 200, 4, 80, 60, 3, 1_008, (1_000, 100_000), 100),
 }
 
 
@@ -55,6 +55,7 @@ def main() -> int:
     plan = PLANS[options.size]
     ensure_running(seed.DATA_DIR)
     try:
+        seed.ensure_memory()
         for size in (plan.smaller, plan.size):
             seed.ensure_seeded(size)
         with measure.all_serving(plan.peers, plan.size) as clients:

@@ -1,4 +1,7 @@
-"""CPU for each request: the peers take turns, round after round, so that what else the machine does meets all of them."""
+"""CPU for each request: the peers take turns, round after round, so that what else the machine does meets all of them.
+
+They take turns at one operation before the next one, so that few seconds lie between the figures of a ratio.
+"""
 
 import statistics
 import time
@@ -13,7 +16,8 @@ from benchmarks.operations import Client, expect
 from benchmarks.seed import Size
 from benchmarks.servers import Peer, Server
 
-WARM_UP = 30
+# At the beginning of each turn, and counted for nothing: until then the caches hold what the others worked with.
+WARM_UP = 20
 GROWING = ("start", "send", "thread", "inbox")
 # The site writes its events a moment later: they are part of what its requests cost.
 BACKGROUND_SECONDS = 0.5
@@ -74,25 +78,26 @@ def measure_peers(clients: Sequence[Client], *, rounds: int, requests: int, seco
         meters = [Meter(client.server) for client in clients]
         for meter in meters:
             stack.callback(meter.close)
-        for number in counted_rounds(rounds + 1, seconds=seconds):  # the first round warms up and counts for nothing
+        for number in counted_rounds(rounds, seconds=seconds):
             seed.clear_writes(clients[0].size.database)
             for place, client in enumerate(clients):
                 # Each has requests of its own to start about.
-                client.turn = (place + number * len(clients)) * max(requests, WARM_UP) * len(operations.NAMES)
-                for operation in _operations(client.server.peer):
-                    cost = measure(client, meters[place], requests if number else WARM_UP, _running(client, operation))
-                    if number:
-                        server, database = figures.setdefault(client.server.peer.name, {}).setdefault(
-                            operation, ([], [])
-                        )
-                        server.append(cost[0])
-                        database.append(cost[1])
+                client.turn = (place + number * len(clients)) * (WARM_UP + requests) * len(operations.NAMES)
+            for operation in operations.NAMES:
+                for client, meter in zip(clients, meters, strict=True):
+                    if operation in _operations(client.server.peer):
+                        cost = measure(client, meter, requests, _running(client, operation))
+                        of_peer = figures.setdefault(client.server.peer.name, {})
+                        for found, figure in zip(of_peer.setdefault(operation, ([], [])), cost, strict=True):
+                            found.append(figure)
     return {peer: {operation: Cost(*both) for operation, both in of_peer.items()} for peer, of_peer in figures.items()}
 
 
 def measure(client: Client, meter: Meter, requests: int, run: Callable[[], Any]) -> tuple[float, float]:
-    """Run something many times; return the CPU of server and database for each time."""
+    """Run something so many times, once warm; return the CPU of server and database for each time."""
     client.connection.close()  # while others had their turn, the server may have closed its side
+    for _number in range(WARM_UP):
+        run()
     before = meter.read()
     for _number in range(requests):
         run()
@@ -114,9 +119,7 @@ def measure_growth(server: Server, size: Size, *, rounds: int, requests: int, se
     client, meter = Client(server, size), Meter(server)
     for _number in counted_rounds(rounds, seconds=seconds):
         for person in people:
-            ask = _asking(client, person)
-            ask()
-            found[person].append(measure(client, meter, requests, ask)[1])
+            found[person].append(measure(client, meter, requests, _asking(client, person))[1])
     meter.close()
     medians = {person: statistics.median(figures) for person, figures in found.items()}
     return {what: medians[one] / medians[other] for what, (one, other) in pairs.items()}
@@ -130,14 +133,13 @@ def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int, secon
             Client(stack.enter_context(servers.running(servers.OURS, size.database)), size) for size in (small, large)
         ]
         meters = [Meter(client.server) for client in clients]
-        for number in counted_rounds(rounds + 1, seconds=seconds):
-            for client, meter in zip(clients, meters, strict=True):
+        for _number in counted_rounds(rounds, seconds=seconds):
+            for client in clients:
                 seed.clear_writes(client.size.database)
-                for operation in GROWING:
-                    run = _running(client, operation)
-                    cost = sum(measure(client, meter, requests if number else WARM_UP, run))
-                    if number:
-                        found.setdefault((client.size.database, operation), []).append(cost)
+            for operation in GROWING:
+                for client, meter in zip(clients, meters, strict=True):
+                    cost = sum(measure(client, meter, requests, _running(client, operation)))
+                    found.setdefault((client.size.database, operation), []).append(cost)
         for meter in meters:
             meter.close()
     against = f"{large.conversations * 10:,} messages against {small.conversations * 10:,}"

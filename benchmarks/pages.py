@@ -64,13 +64,12 @@ def measure_pages(
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in PAGES}
     browser, client, meter = Browser(server.port), Client(server, size), Meter(server)
     browser.sign_in(READER)
-    for number in measure.counted_rounds(rounds + 1, seconds=seconds):
+    for _number in measure.counted_rounds(rounds, seconds=seconds):
         for name, (page, call) in PAGES.items():
             for figures, run in zip(found[name], (_visiting(browser, page), _calling(client, call)), strict=True):
                 browser.connection.close()
-                server_cpu, _database = measure.measure(client, meter, requests if number else 3, run)
-                if number:
-                    figures.append(server_cpu)
+                server_cpu, _database = measure.measure(client, meter, requests, run)
+                figures.append(server_cpu)
     meter.close()
     return {name: (statistics.median(page), statistics.median(call)) for name, (page, call) in found.items()}
 
