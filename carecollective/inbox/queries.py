@@ -64,10 +64,12 @@ _TO_READ = f"m.id <> ALL ({HIDDEN['page']}) AND m.content <> public.privacy_eras
 # What is unread is counted up to here: a page shows "99+".
 MOST_COUNTED = 100
 
-# One row for each message in `page`, a row of INBOX, that is new to the reader. The CASE keeps the comparison an index condition.
+# One row for each message in `page`, a row of INBOX, that is new to the reader. In a conversation of the new messaging none is
+# looked at where there was no activity since it was read. The CASE keeps the comparison an index condition.
 NEW_MESSAGES = f"""
   SELECT 1 FROM messages_v2 m
-  WHERE page.version = 'v2' AND m.conversation_id = page.id AND m.sender_id <> %(reader)s
+  WHERE page.version = 'v2' AND (page.read_to IS NULL OR page.activity > page.read_to)
+    AND m.conversation_id = page.id AND m.sender_id <> %(reader)s
     AND m.created_at > CASE WHEN page.read_to IS NULL THEN '-infinity' ELSE page.read_to END AND {_TO_READ}
   UNION ALL
   SELECT 1 FROM (SELECT page.id, page.initial_message AS content) m
@@ -117,7 +119,11 @@ SELECT page.id, page.version,
        last.id, last.sender_id, last.content::text, last.created_at, last.deleted,
        CASE WHEN coalesce(last.id, page.id) = ANY ({HIDDEN["page"]})
             THEN 'hidden' ELSE last.moderation_status END,
-       last.is_system, third.name::text, unread.messages, page.is_marked_unread
+       last.is_system,
+       -- A legacy conversation may have a third participant.
+       (SELECT third.name::text FROM profiles third
+        WHERE page.version = 'v1' AND third.id = last.sender_id AND last.sender_id NOT IN (%(reader)s, page.other_id)),
+       unread.messages, page.is_marked_unread
 FROM page
 LEFT JOIN help_requests request ON request.id = page.help_request_id
 LEFT JOIN profiles other ON other.id = page.other_id
@@ -140,8 +146,6 @@ LEFT JOIN LATERAL (
      ORDER BY m.id DESC LIMIT 1)
   ) newest ORDER BY created_at DESC NULLS LAST LIMIT 1
 ) last ON true
--- A legacy conversation may have a third participant.
-LEFT JOIN profiles third ON third.id = last.sender_id AND last.sender_id NOT IN (%(reader)s, page.other_id)
 CROSS JOIN LATERAL (
   SELECT count(*) AS messages FROM (SELECT FROM ({NEW_MESSAGES}) new_messages LIMIT {MOST_COUNTED}) first_ones
 ) unread
