@@ -44,7 +44,12 @@ def enter_v2_start(*, member: User, known: RolloutState) -> Callable[[], Messagi
     rollout was rolled back since the caller decided. The flag is read once the lock is held, by a statement of its own.
     """
     rows = fetch_ahead((_ENTER, None), (snapshot.READ_AGAIN, None))
-    return lambda: decision_for(member, snapshot.state_again(rows()[1], known)).version
+
+    def version() -> MessagingVersion | None:
+        state = snapshot.state_again(rows()[1], known)
+        return MessagingVersion.V2 if state is known else decision_for(member, state).version
+
+    return version
 
 
 def certify(*, flag_version: int) -> DrainCertificate:

@@ -189,10 +189,20 @@ def state_of(rows: Sequence[tuple[Any, ...]]) -> RolloutState:
 
 
 def state_again(rows: Sequence[tuple[Any, ...]], known: RolloutState) -> RolloutState:
-    """Return the state that the rows of READ_AGAIN hold. Who the testers are is taken from the state that was known."""
+    """Return the state that the rows of READ_AGAIN hold: `known` itself while nothing has changed.
+
+    Who the testers are is taken from it in any case.
+    """
     if not rows:
         return MISSING
-    return _state(rows[0], known.testers)
+    (columns,) = rows
+    if known.fresh and columns == _columns(known):
+        return known
+    return _state(columns, known.testers)
+
+
+def _columns(state: RolloutState) -> tuple[Any, ...]:
+    return str(state.stage), state.v1_writes, state.salt, state.version, state.guarded, state.installed
 
 
 def _state(columns: Sequence[Any], testers: frozenset[UUID]) -> RolloutState:

@@ -48,7 +48,7 @@ WHERE session_key = %s AND expire_date > %s
 _READ_MEMBER = Prepared(f"SELECT {_MEMBER} FROM profiles member WHERE member.id = %s")  # noqa: S608 -- our own text
 
 
-class _AsItIs:
+class _AsItIs(signing.JSONSerializer):
     """A serializer that leaves the bytes as they are."""
 
     def loads(self, data: bytes) -> bytes:
@@ -91,10 +91,10 @@ class SessionStore(db.SessionStore):
         session.device = self.device or (before.device if before else "")
         return session
 
-    def decode(self, session_data: str) -> dict[str, Any]:
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
         """Return what the session holds; nothing where its signature is false. To verify it is most of the work."""
         try:
-            data: dict[str, Any] = self.serializer().loads(_verified(session_data, self.key_salt))
+            data: dict[str, Any] = self.serializer().loads(_verified(str(session_data), self.key_salt))
         except (signing.BadSignature, ValueError):
             # Django's own says what is wrong.
             data = super().decode(session_data)

@@ -373,3 +373,16 @@ def test_a_start_asks_for_all_of_the_state_but_the_testers(member: Callable[...,
     )
     assert snapshot.state_again(fetch_all(snapshot.READ_AGAIN), known) == replace(now, testers=known.testers)
     assert snapshot.state_again([], known) == MISSING
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "other", [{}, {"version": 0}, {"guarded": False}, {"installed": False}, {"fresh": False}], ids=str
+)
+def test_a_state_that_stands_is_known_again(stage: Any, other: dict[str, Any]) -> None:
+    stage("enabled")
+    now = snapshot.current()
+    known = replace(now, **other)
+    again = snapshot.state_again(fetch_all(snapshot.READ_AGAIN), known)
+    assert again == now
+    assert (again is known) == (not other)

@@ -80,16 +80,16 @@ def test_versions_are_acknowledged_at_once_and_every_ten_seconds(
     committed_db: None, follower: "psycopg.Connection[Any]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acknowledge(follower, version=7)
-    first = Process.objects.get()
+    first = Process.objects.get(key=process_key())
     acknowledge(follower, version=7)
-    assert Process.objects.get().seen_at == first.seen_at
+    assert Process.objects.get(key=process_key()).seen_at == first.seen_at
     acknowledge(follower, version=8)
-    second = Process.objects.get()
+    second = Process.objects.get(key=process_key())
     assert (second.key, second.flag_version) == (process_key(), 8)
     assert second.switched_at > first.switched_at
     monkeypatch.setattr(propagation, "HEARTBEAT_SECONDS", 0.0)
     acknowledge(follower, version=8)
-    third = Process.objects.get()
+    third = Process.objects.get(key=process_key())
     assert third.switched_at == second.switched_at
     assert third.seen_at > second.seen_at
 
@@ -104,7 +104,7 @@ def test_a_locked_table_holds_a_follower_up_for_a_moment_only(
         # A fifth of a second, and no more than a busy machine takes besides.
         assert time.monotonic() - began < 2
     acknowledge(follower, version=7)
-    assert Process.objects.get().flag_version == 7
+    assert Process.objects.get(key=process_key()).flag_version == 7
 
 
 def test_a_follower_survives_missing_tables_and_lost_connections(connect_as: Connect, django_db_setup: None) -> None:
