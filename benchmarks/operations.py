@@ -47,7 +47,9 @@ class Client:
 
     def start(self, turn: int) -> tuple[int, Any]:
         path = f"/api/messaging/help-requests/{key('fresh', turn % FRESH_REQUESTS)}/start-conversation"
-        return self.ask("POST", path, turn % self.size.members, {"initial_message": WORDS})
+        return self.ask(
+            "POST", path, f"{self.server.peer.people}{turn % self.size.members}", {"initial_message": WORDS}
+        )
 
     def send(self, turn: int) -> tuple[int, Any]:
         number = turn * 7 % self.size.conversations

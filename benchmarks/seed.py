@@ -67,10 +67,11 @@ def thread_of(number: int) -> tuple[UUID, int]:
     return key("conversation", number * 11), number * 11
 
 
-# Members 0 to N-1, and those of whom one thing is known: few and many conversations, a long thread, read or not.
+# Members 0 to N-1, as many who use the legacy messaging, and those of whom one thing is known: few and many conversations, a long
+# thread, read or not.
 MEMBERS = """
 CREATE TEMPORARY TABLE people AS
-  SELECT n::text AS number FROM generate_series(0, %(members)s - 1) n
+  SELECT who || n AS number FROM unnest(ARRAY['', 'legacy-']) who, generate_series(0, %(members)s - 1) n
   UNION ALL SELECT unnest(ARRAY['owner', 'few', 'many', 'long', 'long-read', 'short', 'short-read']);
 INSERT INTO profiles (id, name, email, password, verification_status, is_active, is_admin, approved_at)
   SELECT md5('member:' || number)::uuid, 'Member ' || number, 'member-' || number || '@bench.example', %(password)s,
@@ -111,6 +112,23 @@ INSERT INTO messages_v2 (id, conversation_id, sender_id, content, created_at, up
 INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
   SELECT md5('member:' || helper)::uuid, md5('conversation:' || number)::uuid, at + messages * interval '1 minute' FROM pairs
   WHERE helper LIKE '%%-read' OR helper ~ '[02468]$';
+"""
+# As many in the legacy tables, for the V1 flow: on empty ones it would be measured as no site has it.
+LEGACY = """
+CREATE TEMPORARY TABLE legacy_pairs AS
+  SELECT md5('legacy:' || n)::uuid AS id, md5('request:' || n)::uuid AS request,
+         md5('member:legacy-' || n %% %(members)s)::uuid AS helper, md5('member:legacy-' || (n + 7) %% %(members)s)::uuid AS owner,
+         CASE WHEN n %% 11 = 0 THEN 60 ELSE 5 END AS messages, now() - interval '400 days' + n * interval '1 second' AS at
+  FROM generate_series(0, %(conversations)s - 1) n;
+INSERT INTO conversations (id, help_request_id, created_by, created_at, updated_at, last_message_at)
+  SELECT id, request, helper, at, at + messages * interval '1 minute', at + messages * interval '1 minute' FROM legacy_pairs;
+INSERT INTO conversation_participants (conversation_id, user_id, joined_at)
+  SELECT id, unnest(ARRAY[helper, owner]), at FROM legacy_pairs;
+INSERT INTO messages (conversation_id, sender_id, recipient_id, content, read_at, created_at, updated_at)
+  SELECT id, CASE m %% 2 WHEN 0 THEN helper ELSE owner END, CASE m %% 2 WHEN 0 THEN owner ELSE helper END,
+         'Message ' || m || ': would tomorrow at two suit you as well?', CASE m %% 2 WHEN 0 THEN at END,
+         at + m * interval '1 minute', at + m * interval '1 minute'
+  FROM legacy_pairs, generate_series(1, messages) m;
 """
 # V1 writes stay on, so that the same database serves the V1 flow.
 STAGE = "UPDATE rollout_flag SET stage = 'enabled', v1_writes = true WHERE name = 'messaging_v2'"
@@ -182,7 +200,13 @@ def clear_writes(database: str) -> None:
         connection.execute("DELETE FROM knox_authtoken WHERE expiry < now() + interval '1 year'")
         connection.execute("TRUNCATE core_ratelimithit, inbox_notification")
         connection.execute("DELETE FROM conversations_v2 WHERE created_at > now() - interval '1 day'")
-        connection.execute("TRUNCATE messages, conversation_participants, conversations CASCADE")
+        begun = "(SELECT id FROM conversations WHERE updated_at > now() - interval '1 day')"
+        for table, column in (
+            ("messages", "conversation_id"),
+            ("conversation_participants", "conversation_id"),
+            ("conversations", "id"),
+        ):
+            connection.execute(f"DELETE FROM {table} WHERE {column} IN {begun}")  # noqa: S608 -- our own text
 
 
 def _content(size: str) -> str:
@@ -223,12 +247,15 @@ def _hash_password() -> str:
 
 def _fill(size: Size) -> None:
     with connect(connection_url(DATA_DIR, "superuser", size.database), autocommit=True) as connection:
-        fill(connection, size, password=_hash_password())
+        fill(connection, size, MEMBERS, CONVERSATIONS, LEGACY, password=_hash_password())
         connection.execute("CHECKPOINT")
 
 
-def fill(connection: Connection, size: Size, *, password: str, fresh: int = FRESH_REQUESTS) -> None:
-    """Fill an empty, migrated database as a superuser; `password` is the hash of every member's."""
+def fill(connection: Connection, size: Size, *scripts: str, password: str, fresh: int = FRESH_REQUESTS) -> None:
+    """Fill an empty, migrated database as a superuser; `password` is the hash of every member's.
+
+    Without `scripts`, with members and what they say in the new messaging.
+    """
     values: dict[str, int | str] = {
         "password": f"'{password}'",
         "members": size.members,
@@ -240,7 +267,7 @@ def fill(connection: Connection, size: Size, *, password: str, fresh: int = FRES
     with connection.transaction():
         # Foreign keys and triggers of ours hold by how the rows are made.
         connection.execute("SET LOCAL session_replication_role = replica")
-        for script in (MEMBERS, CONVERSATIONS):
+        for script in scripts or (MEMBERS, CONVERSATIONS):
             for statement in script.split(";\n"):
                 if statement.strip():
                     connection.execute(_filled_in(statement, values))

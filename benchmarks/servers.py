@@ -28,6 +28,7 @@ class Peer:
     environment: tuple[tuple[str, str], ...] = ()
     is_ours: bool = False
     starts_only: bool = False
+    people: str = ""  # how the names of those begin who ask it
 
 
 def _gunicorn(application: str) -> tuple[str, ...]:
@@ -49,7 +50,7 @@ ASYNCPG = Peer("FastAPI + asyncpg", (*_UVICORN, "benchmarks.peers.fastapi_asyncp
 SQLALCHEMY = Peer("FastAPI + SQLAlchemy", (*_UVICORN, "benchmarks.peers.fastapi_sqlalchemy:app"))
 NINJA = Peer("django-ninja", _gunicorn(_DJANGO_APPLICATION), _django("django_ninja"))
 DRF = Peer("DRF nested", _gunicorn(_DJANGO_APPLICATION), _django("drf"))
-V1 = Peer("V1 flow", _OURS, (("MESSAGING_V2_ROLLOUT", "disabled"),), is_ours=True, starts_only=True)
+V1 = Peer("V1 flow", _OURS, (("MESSAGING_V2_ROLLOUT", "disabled"),), is_ours=True, starts_only=True, people="legacy-")
 PEERS = (OURS, FLOOR, ASYNCPG, SQLALCHEMY, NINJA, DRF, V1)
 JUDGED = (OURS, FLOOR, SQLALCHEMY, NINJA, V1)  # what the goals compare
 
