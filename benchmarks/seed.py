@@ -117,7 +117,8 @@ INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
 LEGACY = """
 CREATE TEMPORARY TABLE legacy_pairs AS
   SELECT md5('legacy:' || n)::uuid AS id, md5('request:' || n)::uuid AS request,
-         md5('member:legacy-' || n %% %(members)s)::uuid AS helper, md5('member:legacy-' || (n + 7) %% %(members)s)::uuid AS owner,
+         md5('member:legacy-' || n %% %(members)s)::uuid AS helper,
+         md5('member:legacy-' || (n + 7) %% %(members)s)::uuid AS owner,
          CASE WHEN n %% 11 = 0 THEN 60 ELSE 5 END AS messages, now() - interval '400 days' + n * interval '1 second' AS at
   FROM generate_series(0, %(conversations)s - 1) n;
 INSERT INTO conversations (id, help_request_id, created_by, created_at, updated_at, last_message_at)
@@ -206,7 +207,7 @@ def clear_writes(database: str) -> None:
             ("conversation_participants", "conversation_id"),
             ("conversations", "id"),
         ):
-            connection.execute(f"DELETE FROM {table} WHERE {column} IN {begun}")  # noqa: S608 -- our own text
+            connection.execute(f"DELETE FROM {table} WHERE {column} IN {begun}")
 
 
 def _content(size: str) -> str:
