@@ -1,6 +1,7 @@
 """Roles on the operator's own server: DATABASE_URL names the owner, the other roles are made beside it."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import psycopg
 from psycopg import sql
@@ -33,15 +34,15 @@ def prepare_server(database_url: str, *, secret_key: str, take_over: bool = Fals
         database, owner = connection.info.dbname, connection.info.user
         if owner in (ROLE_NAMES[role] for role in SERVICE_ROLES):
             raise PostgresError(f"DATABASE_URL must name the role that owns the database, not {owner}.")
-        _refuse_other_site(connection, database_url, secret_key, take_over=take_over)
+        check = partial(_refuse_other_site, connection, database_url, secret_key, take_over=take_over)
+        check()
         mark = mark_of(database, secret_key)
         try:
             try:
-                roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark)
+                roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark, check=check)
             except (psycopg.errors.UniqueViolation, psycopg.errors.InternalError_):
                 # Another site started at the same moment: an advisory lock holds in one database, but roles belong to the server.
-                _refuse_other_site(connection, database_url, secret_key, take_over=take_over)
-                roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark)
+                roles.create_roles(connection, passwords=passwords, owner=owner, mark=mark, check=check)
         except psycopg.errors.InsufficientPrivilege:
             if not all(_is_in_order(connection, database_url, role, secret_key) for role in SERVICE_ROLES):
                 raise PostgresError(_request_to_administrator(connection, passwords, database, owner, mark)) from None

@@ -3,7 +3,7 @@
 The migration that makes a table grants web and guard their rights on it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, LiteralString
 
 import psycopg
@@ -42,16 +42,27 @@ RESERVED_CONNECTIONS = 12
 Connection = psycopg.Connection[Any]
 
 
-def create_roles(connection: Connection, *, passwords: Mapping[str, str], owner: str, mark: str = "") -> None:
+def create_roles(
+    connection: Connection,
+    *,
+    passwords: Mapping[str, str],
+    owner: str,
+    mark: str = "",
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Create the roles named in `passwords`, or change existing ones to what they must be.
 
-    `mark` becomes the comment on each role: it says which site it belongs to. Safe to repeat, and to run twice at once.
+    `mark` becomes the comment on each role: it says which site it belongs to. `check` may refuse by raising: it is called
+    once the first role is changed, so that nobody else can change it any more. Safe to repeat, and to run twice at once.
     Raises InsufficientPrivilege.
     """
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_locks.ROLES])
-        for statement in role_statements(connection, passwords=passwords, owner=owner, mark=mark):
-            connection.execute(statement)
+        for place, (role, password) in enumerate(passwords.items()):
+            for statement in role_statements(connection, passwords={role: password}, owner=owner, mark=mark):
+                connection.execute(statement)
+            if place == 0:
+                check()
 
 
 def role_statements(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from carecollective.postgres.dsn import build_url, connection_url, derived_url, parse_url
 from carecollective.postgres.errors import PostgresError
 from carecollective.postgres.external_server import prepare_server
+from carecollective.postgres.ownership import find_other_site
 from tests.figures import Figure
 from tests.postgres.support import MAY_MAKE_ROLES, User, ask, is_running
 from tests.waiting import wait_for
@@ -145,3 +147,21 @@ def test_without_createrole_nobody_is_shown_how_to_take_over(server: Path, urls:
     finally:
         ask(server, "ALTER DATABASE neighbour OWNER TO operator", role="superuser")
     assert signs_in(first, KEY)
+
+
+def test_roles_that_come_between_a_look_and_a_change_are_not_taken(
+    urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = find_other_site
+
+    def look_and_be_overtaken(*arguments: Any, **named: Any) -> str | None:
+        monkeypatch.undo()
+        found = look(*arguments, **named)
+        prepare_server(urls[0], secret_key=KEY)
+        return found
+
+    monkeypatch.setattr("carecollective.postgres.external_server.find_other_site", look_and_be_overtaken)
+    with pytest.raises(PostgresError, match=TAKE_OVER):
+        prepare_server(urls[1], secret_key=OTHER_KEY)
+    assert signs_in(urls[0], KEY)
+    assert not signs_in(urls[1], OTHER_KEY)
