@@ -67,12 +67,7 @@ def thread_of(number: int) -> tuple[UUID, int]:
     return key("conversation", number * 11), number * 11
 
 
-# Members 0 to N-1, as many who use the legacy messaging, and those of whom one thing is known: few and many conversations, a long
-# thread, read or not.
-MEMBERS = """
-CREATE TEMPORARY TABLE people AS
-  SELECT who || n AS number FROM unnest(ARRAY['', 'legacy-']) who, generate_series(0, %(members)s - 1) n
-  UNION ALL SELECT unnest(ARRAY['owner', 'few', 'many', 'long', 'long-read', 'short', 'short-read']);
+_PEOPLE = """
 INSERT INTO profiles (id, name, email, password, verification_status, is_active, is_admin, approved_at)
   SELECT md5('member:' || number)::uuid, 'Member ' || number, 'member-' || number || '@bench.example', %(password)s,
          'approved', true, false, now()
@@ -82,6 +77,12 @@ INSERT INTO knox_authtoken (digest, token_key, user_id, created, expiry)
          left(md5('token:' || number), 15), md5('member:' || number)::uuid, now(), now() + interval '10 years'
   FROM people;
 """
+# Members 0 to N-1, and those of whom one thing is known: few and many conversations, a long thread, read or not.
+MEMBERS = f"""
+CREATE TEMPORARY TABLE people AS
+  SELECT n::text AS number FROM generate_series(0, %(members)s - 1) n
+  UNION ALL SELECT unnest(ARRAY['owner', 'few', 'many', 'long', 'long-read', 'short', 'short-read']);
+{_PEOPLE}"""
 # Conversation n is about request n, by helper n modulo N, with the next member but six as its owner.
 CONVERSATIONS = """
 CREATE TEMPORARY TABLE pairs AS
@@ -113,8 +114,11 @@ INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
   SELECT md5('member:' || helper)::uuid, md5('conversation:' || number)::uuid, at + messages * interval '1 minute' FROM pairs
   WHERE helper LIKE '%%-read' OR helper ~ '[02468]$';
 """
-# As many in the legacy tables, for the V1 flow: on empty ones it would be measured as no site has it.
-LEGACY = """
+# As many members and conversations of the legacy messaging. On empty tables the V1 flow would be measured as no site has it.
+LEGACY = f"""
+TRUNCATE people;
+INSERT INTO people SELECT 'legacy-' || n FROM generate_series(0, %(members)s - 1) n;
+{_PEOPLE}
 CREATE TEMPORARY TABLE legacy_pairs AS
   SELECT md5('legacy:' || n)::uuid AS id, md5('request:' || n)::uuid AS request,
          md5('member:legacy-' || n %% %(members)s)::uuid AS helper,
