@@ -70,17 +70,16 @@ def exit_status(goals: Iterable[Goal]) -> int:
 def _against_peers(costs: Costs) -> Iterator[Goal]:
     ours = costs[OURS.name]
     for operation, (must, aim) in AGAINST_FLOOR.items():
-        ratio = ours[operation].medians[0] / costs[FLOOR.name][operation].medians[0]
+        ratio = ours[operation].ratio_to(costs[FLOOR.name][operation], server_only=True)
         yield Goal(f"{operation}: server CPU against the floor", ratio, must, aim)
     for operation, (must, aim) in AGAINST_SQLALCHEMY.items():
-        ratio = ours[operation].both / costs[SQLALCHEMY.name][operation].both
+        ratio = ours[operation].ratio_to(costs[SQLALCHEMY.name][operation])
         yield Goal(f"{operation}: server and database against FastAPI + SQLAlchemy", ratio, must, aim)
     for operation in NAMES:
-        ratio = ours[operation].both / costs[NINJA.name][operation].both
+        ratio = ours[operation].ratio_to(costs[NINJA.name][operation])
         yield Goal(f"{operation}: server and database against django-ninja", ratio, *AGAINST_NINJA)
-    yield Goal(
-        "start: server and database against the V1 flow", ours["start"].both / costs[V1.name]["start"].both, *AGAINST_V1
-    )
+    ratio = ours["start"].ratio_to(costs[V1.name]["start"])
+    yield Goal("start: server and database against the V1 flow", ratio, *AGAINST_V1)
 
 
 def _of_the_site(results: Mapping[str, Any]) -> Iterator[Goal]:
@@ -92,8 +91,8 @@ def _of_the_site(results: Mapping[str, Any]) -> Iterator[Goal]:
         yield Goal(what, ratio, *SIZES)
     for what, bounds in PLANS.items():
         yield Goal(f"hot statements: {what}", results["plans"][what], *bounds)
-    for page, (page_cpu, call_cpu) in results["pages"].items():
-        yield Goal(f"page {page}: server CPU against the API call", page_cpu / call_cpu, *PAGES)
+    for page, ratio in results["pages"].items():
+        yield Goal(f"page {page}: server CPU against the API call", ratio, *PAGES)
     for what, ratio in results["memory"].items():
         yield Goal(f"memory of a worker: {what}", ratio, *MEMORY)
     for stage, (microseconds, statements) in results["decisions"].items():

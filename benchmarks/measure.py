@@ -38,6 +38,14 @@ class Cost:
     def both(self) -> float:
         return sum(self.medians)
 
+    def ratio_to(self, other: "Cost", *, server_only: bool = False) -> float:
+        """Return the median of the rounds' ratios: what a busy moment adds to both is in each of them."""
+        one, another = (
+            cost.server if server_only else [sum(pair) for pair in zip(cost.server, cost.database, strict=True)]
+            for cost in (self, other)
+        )
+        return median_ratio(one, another)
+
     @property
     def spread(self) -> float:
         """The distance of the quartiles of server and database together, as a share of their median."""
@@ -46,6 +54,11 @@ class Cost:
             return (max(sums) - min(sums)) / statistics.median(sums)
         low, middle, high = statistics.quantiles(sums, n=4)
         return (high - low) / middle
+
+
+def median_ratio(ones: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median of the ratios of two figures of the same round."""
+    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
 
 
 Costs = Mapping[str, Mapping[str, Cost]]
@@ -121,8 +134,7 @@ def measure_growth(server: Server, size: Size, *, rounds: int, requests: int, se
         for person in people:
             found[person].append(measure(client, meter, requests, _asking(client, person))[1])
     meter.close()
-    medians = {person: statistics.median(figures) for person, figures in found.items()}
-    return {what: medians[one] / medians[other] for what, (one, other) in pairs.items()}
+    return {what: median_ratio(found[one], found[other]) for what, (one, other) in pairs.items()}
 
 
 def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int, seconds: float) -> Mapping[str, float]:
@@ -144,8 +156,7 @@ def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int, secon
             meter.close()
     against = f"{large.conversations * 10:,} messages against {small.conversations * 10:,}"
     return {
-        f"{operation}: {against}": statistics.median(found[large.database, operation])
-        / statistics.median(found[small.database, operation])
+        f"{operation}: {against}": median_ratio(found[large.database, operation], found[small.database, operation])
         for operation in GROWING
     }
 

@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
@@ -57,10 +56,8 @@ class Browser:
         return answer.status, answer.read().decode()
 
 
-def measure_pages(
-    server: Server, size: Size, *, rounds: int, requests: int, seconds: float
-) -> Mapping[str, tuple[float, float]]:
-    """Return the server's CPU in microseconds for each page, and for the call of the same data."""
+def measure_pages(server: Server, size: Size, *, rounds: int, requests: int, seconds: float) -> Mapping[str, float]:
+    """Return the server's CPU for each page as a ratio to that for the call of the same data."""
     found: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in PAGES}
     browser, client, meter = Browser(server.port), Client(server, size), Meter(server)
     browser.sign_in(READER)
@@ -71,7 +68,7 @@ def measure_pages(
                 server_cpu, _database = measure.measure(client, meter, requests, run)
                 figures.append(server_cpu)
     meter.close()
-    return {name: (statistics.median(page), statistics.median(call)) for name, (page, call) in found.items()}
+    return {name: measure.median_ratio(page, call) for name, (page, call) in found.items()}
 
 
 def _visiting(browser: Browser, path: str) -> Callable[[], None]:
