@@ -38,18 +38,19 @@ class Cost:
     def both(self) -> float:
         return sum(self.medians)
 
+    @property
+    def sums(self) -> Sequence[float]:
+        """Server and database together, of each round."""
+        return [one + other for one, other in zip(self.server, self.database, strict=True)]
+
     def ratio_to(self, other: "Cost", *, server_only: bool = False) -> float:
-        """Return the median of the rounds' ratios: what a busy moment adds to both is in each of them."""
-        one, another = (
-            cost.server if server_only else [sum(pair) for pair in zip(cost.server, cost.database, strict=True)]
-            for cost in (self, other)
-        )
-        return median_ratio(one, another)
+        """Return the median of the rounds' ratios: a busy moment makes both figures of a round dearer, and not their ratio."""
+        return median_ratio(self.server, other.server) if server_only else median_ratio(self.sums, other.sums)
 
     @property
     def spread(self) -> float:
         """The distance of the quartiles of server and database together, as a share of their median."""
-        sums = [one + other for one, other in zip(self.server, self.database, strict=True)]
+        sums = self.sums
         if len(sums) < 4:
             return (max(sums) - min(sums)) / statistics.median(sums)
         low, middle, high = statistics.quantiles(sums, n=4)

@@ -252,14 +252,16 @@ def _hash_password() -> str:
 
 def _fill(size: Size) -> None:
     with connect(connection_url(DATA_DIR, "superuser", size.database), autocommit=True) as connection:
-        fill(connection, size, MEMBERS, CONVERSATIONS, LEGACY, password=_hash_password())
+        fill(connection, size, password=_hash_password(), legacy=True)
         connection.execute("CHECKPOINT")
 
 
-def fill(connection: Connection, size: Size, *scripts: str, password: str, fresh: int = FRESH_REQUESTS) -> None:
-    """Fill an empty, migrated database as a superuser; `password` is the hash of every member's.
+def fill(
+    connection: Connection, size: Size, *, password: str, fresh: int = FRESH_REQUESTS, legacy: bool = False
+) -> None:
+    """Fill an empty, migrated database as a superuser; with `legacy`, the legacy tables as well.
 
-    Without `scripts`, with members and what they say in the new messaging.
+    `password` is the hash of every member's.
     """
     values: dict[str, int | str] = {
         "password": f"'{password}'",
@@ -272,7 +274,7 @@ def fill(connection: Connection, size: Size, *scripts: str, password: str, fresh
     with connection.transaction():
         # Foreign keys and triggers of ours hold by how the rows are made.
         connection.execute("SET LOCAL session_replication_role = replica")
-        for script in scripts or (MEMBERS, CONVERSATIONS):
+        for script in (MEMBERS, CONVERSATIONS, LEGACY) if legacy else (MEMBERS, CONVERSATIONS):
             for statement in script.split(";\n"):
                 if statement.strip():
                     connection.execute(_filled_in(statement, values))

@@ -57,7 +57,7 @@ class _AsItIs(signing.JSONSerializer):
 
 @lru_cache(maxsize=1_000)
 def _verified(session_data: str, salt: str) -> bytes:
-    """Return what was signed. Raises BadSignature. A member's pages have the same words signed for a quarter of an hour."""
+    """Return what was signed. Raises BadSignature. A session is signed anew when it changes, or after SLIDES_AFTER."""
     signed: bytes = signing.loads(session_data, salt=salt, serializer=_AsItIs)
     return signed
 
@@ -92,7 +92,7 @@ class SessionStore(db.SessionStore):
         return session
 
     def decode(self, session_data: bytes | str) -> dict[str, Any]:
-        """Return what the session holds; nothing where its signature is false. To verify it is most of the work."""
+        """Return what the session holds, or nothing where its signature is false. Verifying takes longest, and is done once."""
         try:
             data: dict[str, Any] = self.serializer().loads(_verified(str(session_data), self.key_salt))
         except (signing.BadSignature, ValueError):
