@@ -232,7 +232,7 @@ _FOUND = """
 # as new.
 _MOVED = """
   INSERT INTO inbox_readpointer (member_id, conversation_id, read_to)
-  SELECT %(reader)s, id, latest FROM found WHERE %(mark)s
+  SELECT %(reader)s, id, latest FROM found WHERE %(mark)s {and_where}
   ON CONFLICT (member_id, conversation_id) DO UPDATE
   SET read_to = greatest(inbox_readpointer.read_to, excluded.read_to), is_marked_unread = false
   WHERE inbox_readpointer.read_to IS NULL OR inbox_readpointer.read_to < excluded.read_to
@@ -253,16 +253,17 @@ _LOCATION = f"""version, continued_as, asked, blocked_by_me,
          WHERE notice.restriction = 'no_messages' AND notice.undone_at IS NULL AND notice.until > clock_timestamp()) END"""  # noqa: S608 -- our own text
 
 LOCATE = Prepared(f"""
-WITH found AS ({_FOUND}), moved AS ({_MOVED})
+WITH found AS ({_FOUND}), moved AS ({_MOVED.format(and_where="")})
 SELECT {_LOCATION}
 FROM found
 """)  # noqa: S608 -- our own text
 LOCATION_COLUMNS = 9
 
-# The same with the thread itself, where it is one of the new messaging: one round trip for all that its page shows.
+# The same with the thread itself, where it is one of the new messaging: one round trip for all that its page shows. A legacy one
+# is not marked, as it is not read here.
 LOCATED_THREAD = {
     place: Prepared(f"""
-WITH found AS ({_FOUND}), moved AS ({_MOVED})
+WITH found AS ({_FOUND}), moved AS ({_MOVED.format(and_where="AND version = 'v2'")})
 SELECT {_LOCATION}, thread.*
 FROM found LEFT JOIN ({thread}) thread ON true
 """)  # noqa: S608 -- our own text

@@ -86,17 +86,31 @@ def open_thread(*, reader: User, conversation_id: UUID, before: UUID | None = No
 
     Raises ConversationNotFound, the same for what does not exist and what is others'; MessageNotFound for an unknown `before`.
     """
-    if mark_read:
-        # A legacy thread takes a second statement: if that fails, nothing is marked.
-        with acting_as(reader):
-            return _open_thread(reader, conversation_id, before, mark_read=True)
-    return _open_thread(reader, conversation_id, before, mark_read=False)
+    asked = thread_asked(reader=reader, conversation_id=conversation_id, before=before, mark_read=mark_read)
+    row = fetch_one_as(reader, *asked)
+    return thread_found(row, reader=reader, conversation_id=conversation_id, before=before, mark_read=mark_read)
 
 
-def _open_thread(reader: User, conversation_id: UUID, before: UUID | None, *, mark_read: bool) -> Thread:
+def thread_asked(
+    *, reader: User, conversation_id: UUID, before: UUID | None, mark_read: bool
+) -> tuple[str, dict[str, Any]]:
+    """Return the statement that reads a thread of the new messaging and locates a legacy one, with its values."""
     asked = v2.thread_values(reader=reader, conversation_id=conversation_id, before=before)
-    statement = for_tables_at_hand(LOCATED_THREAD[v2.place_of_thread(before)])
-    row = fetch_one_as(reader, statement, asked | {"mark": mark_read})
+    return for_tables_at_hand(LOCATED_THREAD[v2.place_of_thread(before)]), asked | {"mark": mark_read}
+
+
+def is_legacy_thread(row: Sequence[Any] | None) -> bool:
+    """Tell whether that statement has located a legacy thread: `thread_found` reads it then."""
+    return row is not None and row[0] == MessagingVersion.V1
+
+
+def thread_found(
+    row: Sequence[Any] | None, *, reader: User, conversation_id: UUID, before: UUID | None, mark_read: bool
+) -> Thread:
+    """Return the thread of that statement's row. A legacy one is read here, and marked with it, or neither.
+
+    Raises ConversationNotFound; MessageNotFound for an unknown `before`.
+    """
     if row is None:
         raise ConversationNotFound
     location = _location(conversation_id, row[:LOCATION_COLUMNS])
@@ -105,6 +119,8 @@ def _open_thread(reader: User, conversation_id: UUID, before: UUID | None, *, ma
             return thread_record(v2.thread_of(row[LOCATION_COLUMNS:], reader=reader), reader, location)
         case MessagingVersion.V1:  # pragma: no branch
             with acting_as(reader):
+                if mark_read:
+                    locate(reader=reader, conversation_id=conversation_id, mark_read=True)
                 legacy = v1.read_conversation(conversation_id=conversation_id, before=before)
             return legacy_thread_record(legacy, reader, location)
 

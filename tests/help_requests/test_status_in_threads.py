@@ -1,15 +1,19 @@
 """What happens to a request is told in its conversations, and its owner says who helped."""
 
-import pytest
-from django.db import ProgrammingError
+from functools import partial
 
+import pytest
+from django.db import DatabaseError, ProgrammingError, transaction
+
+import messaging_v1.selectors
 from carecollective.core.database import acting_as
 from carecollective.help_requests.errors import HelpRequestNotFound
 from carecollective.help_requests.services import cancel_request, complete_request, reopen_request
+from carecollective.inbox.mine import site_words
 from carecollective.inbox.mine.services import CannotThank, thank_helper
 from carecollective.inbox.mine.site_words import open_thread_with_site_words
 from carecollective.inbox.models import Thanks
-from carecollective.inbox.selectors import open_thread
+from carecollective.inbox.selectors import count_unread, open_thread
 from carecollective.inbox.services import offer_help, send_message
 from carecollective.messaging.errors import ConversationNotFound
 from tests.roles import as_role
@@ -47,6 +51,34 @@ def test_each_change_stands_in_the_thread_where_it_happened(talk):
     assert said(key, wanted.user)[1] == "You marked this request as completed."
     # The API gives messages alone.
     assert len(open_thread(reader=helper, conversation_id=key, mark_read=False).shown) == 2
+
+
+def test_what_happened_before_a_thread_is_not_told_in_it(talk, member):
+    key, helper, wanted = talk
+    complete_request(actor=wanted.user, help_request_id=wanted.pk)
+    reopen_request(actor=wanted.user, help_request_id=wanted.pk)
+    later = member(name="Cleo")
+    begun = offer_help(actor=later, help_request_id=wanted.pk, initial_message="I can help as well.")
+    assert said(begun.conversation_id, later) == ["I can help as well."]
+    assert len(said(key, helper)) == 3
+
+
+def test_a_visit_marks_what_it_shows_or_nothing(talk, monkeypatch):
+    key, _helper, wanted = talk
+    visit = partial(open_thread_with_site_words, reader=wanted.user, conversation_id=key, mark_read=True)
+    assert count_unread(reader=wanted.user) == 1
+
+    def fail(**_asked):
+        raise DatabaseError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(messaging_v1.selectors, "read_conversation", fail)
+        patch.setattr(site_words, "_SAID", "SELECT 1 / 0")
+        with pytest.raises(DatabaseError), transaction.atomic():
+            visit()
+    assert count_unread(reader=wanted.user) == 1
+    assert visit().unread in (0, None)  # None: in a test's transaction nothing is committed
+    assert count_unread(reader=wanted.user) == 0
 
 
 def test_a_refused_change_says_nothing(talk, member):

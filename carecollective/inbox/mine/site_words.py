@@ -1,21 +1,38 @@
 """What the site says in a thread: the request was completed, taken back or opened again, and the owner's thanks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
 
 from carecollective.accounts.models import User
-from carecollective.core.database import acting_as, fetch_last, fetch_last_and_next
+from carecollective.core.database import acting_as, fetch_ahead, fetch_last, fetch_last_and_next
 from carecollective.help_requests.models import RequestStatus
 from carecollective.inbox.records import MessageRecord, Thread
-from carecollective.inbox.selectors import open_thread, unread_asked, unread_found
+from carecollective.inbox.selectors import (
+    for_tables_at_hand,
+    is_legacy_thread,
+    thread_asked,
+    thread_found,
+    unread_asked,
+    unread_found,
+)
 from carecollective.postgres.backend.prepared import Prepared
 
+# Of a new conversation, or of a legacy one's request and helper. All that was ever said of a request: that is little, and so it
+# can be asked for before the thread's first message is known.
 _SAID = Prepared("""
-SELECT id, status::text, at FROM help_requests_statuschange WHERE help_request_id = %(request)s AND at >= %(since)s
+WITH thread AS (
+  SELECT help_request_id, helper_id FROM conversations_v2 WHERE id = %(conversation)s
+  UNION ALL SELECT %(request)s, %(helper)s
+)
+SELECT change.id, change.status::text, change.at
+FROM thread JOIN help_requests_statuschange change ON change.help_request_id = thread.help_request_id
 UNION ALL
-SELECT id, 'thanks', at FROM inbox_thanks WHERE help_request_id = %(request)s AND helper_id = %(helper)s AND at >= %(since)s
+SELECT thanks.id, 'thanks', thanks.at
+FROM thread JOIN inbox_thanks thanks ON thanks.help_request_id = thread.help_request_id AND thanks.helper_id = thread.helper_id
 ORDER BY at, id
 """)
 
@@ -25,24 +42,46 @@ def open_thread_with_site_words(
 ) -> Thread:
     """Return what `open_thread` returns, with what the site says since the first message shown. Raises what that raises.
 
-    With `mark_read`, also how much is unread afterwards.
+    With `mark_read`, also how much is unread afterwards. A thread of the new messaging takes one round trip.
     """
+    which: dict[str, Any] = {
+        "reader": reader,
+        "conversation_id": conversation_id,
+        "before": before,
+        "mark_read": mark_read,
+    }
     with acting_as(reader, commits_with_last=True):
-        thread = open_thread(reader=reader, conversation_id=conversation_id, before=before, mark_read=mark_read)
-        dates = [message.created_at for message in thread.shown if message.created_at]
-        if thread.help_request is None or not dates:
-            return thread
-        given = {"request": thread.help_request.id, "helper": thread.conversation.helper_id, "since": dates[0]}
-        unread = None
-        if mark_read:
-            said, unread = fetch_last_and_next(reader, (_SAID, given), *unread_asked(reader))
-        else:
-            said = fetch_last(_SAID, given)
+        rows = fetch_ahead(thread_asked(**which))
+        said, unread = _ask(reader, counts=mark_read, conversation=conversation_id)
+    row = next(iter(rows()[0]), None)
+    if is_legacy_thread(row):
+        with acting_as(reader, commits_with_last=True):
+            thread = thread_found(row, **which)
+            request_id = thread.help_request.id if thread.help_request else None
+            said, unread = _ask(reader, counts=mark_read, request=request_id, helper=thread.conversation.helper_id)
+    else:
+        thread = thread_found(row, **which)
+    since = next((message.created_at for message in thread.shown if message.created_at), None)
     is_owner = reader.pk == thread.conversation.requester_id
     words = [
-        MessageRecord(key, None, _sentence(kind, is_owner=is_owner), at, at, is_system=True) for key, kind, at in said
+        MessageRecord(key, None, _sentence(kind, is_owner=is_owner), at, at, is_system=True)
+        for key, kind, at in said
+        if since and at >= since
     ]
     return replace(thread, site_words=words, unread=unread_found(unread))
+
+
+def _ask(
+    reader: User,
+    *,
+    counts: bool,
+    conversation: UUID | None = None,
+    request: UUID | None = None,
+    helper: UUID | None = None,
+) -> tuple[Sequence[tuple[Any, ...]], Sequence[tuple[Any, ...]] | None]:
+    """Return the rows of _SAID, and where it `counts` those of what is unread, as the last of the transaction."""
+    asked = for_tables_at_hand(_SAID), {"conversation": conversation, "request": request, "helper": helper}
+    return fetch_last_and_next(reader, asked, *unread_asked(reader)) if counts else (fetch_last(*asked), None)
 
 
 def _sentence(kind: str, *, is_owner: bool) -> str:

@@ -176,7 +176,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         last `may_fail` statements, which only read, may be without rows: where one of them fails, or somebody listens.
         """
         if self._is_listened_to:
-            with transaction.atomic(self.alias):
+            with transaction.atomic(self.alias, savepoint=False):
                 return [self.fetch(statement, values) for statement, values in asked[: len(asked) - may_fail]]
         return self._run(*asked, may_fail=may_fail)
 
