@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -110,7 +111,8 @@ def test_policies_read_the_acting_member_once_per_statement(connect_as: Connect)
 def test_the_functions_look_nothing_up_in_the_callers_schemas(connect_as: Connect) -> None:
     query = (
         "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
-        " AND (prosecdef OR proname = 'current_member')"
+        # One with a parsed body has looked everything up when it was made.
+        " AND (prosecdef OR proname = 'current_member') AND prosqlbody IS NULL"
         " AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=\"\"']"
     )
     # They write to legacy tables, or to allauth's from such a table: triggers there may name a table without its schema.
@@ -118,6 +120,24 @@ def test_the_functions_look_nothing_up_in_the_callers_schemas(connect_as: Connec
     assert {name for (name,) in ask(connect_as, query)} == names
     query = "SELECT DISTINCT proconfig FROM pg_proc WHERE proname IN ('accounts_keep_address', 'privacy_scrub_member')"
     assert ask(connect_as, query) == [(["search_path=pg_catalog, public, pg_temp"],)]
+
+
+def test_a_callers_schema_does_not_change_who_acts(connect_as: Connect) -> None:
+    with connect_as("superuser") as connection, connection.transaction(force_rollback=True):
+        connection.execute(
+            """
+            CREATE SCHEMA false_friends;
+            CREATE FUNCTION false_friends.current_setting(text, boolean) RETURNS text LANGUAGE sql RETURN gen_random_uuid()::text;
+            CREATE FUNCTION false_friends.is_equal(text, text) RETURNS boolean LANGUAGE sql RETURN true;
+            CREATE OPERATOR false_friends.= (FUNCTION = false_friends.is_equal, LEFTARG = text, RIGHTARG = text);
+            SET LOCAL search_path = false_friends, pg_catalog, public;
+            """
+        )
+        assert connection.execute("SELECT current_setting('app.user_id', true) = 'another'").fetchone() == (True,)
+        assert connection.execute("SELECT public.current_member()").fetchone() == (None,)
+        member = uuid4()
+        connection.execute("SELECT set_config('app.user_id', %s, true)", [str(member)])
+        assert connection.execute("SELECT public.current_member()").fetchone() == (member,)
 
 
 def test_a_repeat_of_the_pair_is_refused_even_past_the_policies(
