@@ -17,7 +17,8 @@ class Plan:
 
     size: seed.Size
     smaller: seed.Size
-    # Of the peers in turns; and of the site alone. More rounds where these seconds are not over.
+    # Of the peers in turns; and of the site alone. More rounds where these seconds are not over. Turns are short: how the processes
+    # lie on the cores differs from turn to turn and more than anything within one, so many rounds say more than many requests.
     rounds: int
     requests: int
     seconds: float
@@ -35,7 +36,7 @@ class Plan:
 PLANS: Mapping[str, Plan] = {
     "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 0, 1, 5, 0, 1, 48, (60, 120), 30),
     "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 0, 2, 15, 0, 1, 160, (300, 1_500), 20, servers.JUDGED),
-    "full": Plan(seed.FULL, seed.SMALL, 6, 100, 200, 4, 80, 60, 3, 1_008, (1_000, 100_000), 100),
+    "full": Plan(seed.FULL, seed.SMALL, 12, 40, 300, 8, 30, 75, 3, 1_008, (1_000, 100_000), 100),
 }
 
 

@@ -17,10 +17,10 @@ from benchmarks.seed import Size
 from benchmarks.servers import Peer, Server
 
 # At the beginning of each turn, and counted for nothing: until then the caches hold what the others worked with.
-WARM_UP = 20
+WARM_UP = 10
 GROWING = ("start", "send", "thread", "inbox")
 # The site writes its events a moment later: they are part of what its requests cost.
-BACKGROUND_SECONDS = 0.5
+BACKGROUND_SECONDS = 0.4
 
 
 @dataclass(frozen=True, slots=True)
