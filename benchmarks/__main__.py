@@ -17,8 +17,8 @@ class Plan:
 
     size: seed.Size
     smaller: seed.Size
-    # Of the peers in turns; and of the site alone. More rounds where these seconds are not over. How the processes lie on the cores
-    # differs from turn to turn, so many rounds of short turns say more than few of long ones.
+    # Of the peers in turns; and of the site alone. More rounds where these seconds are not over. How the processes lie on the
+    # cores differs from turn to turn, so many rounds of short turns say more than few of long ones.
     rounds: int
     requests: int
     seconds: float
