@@ -40,7 +40,7 @@ PLANS: Mapping[str, Plan] = {
 }
 
 
-HOT_ROUNDS = 5  # for each round of load: one takes a moment only
+HOT_ROUNDS = 15  # for each round of load: one takes a moment only
 BEGUN = time.monotonic()
 
 

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPException
@@ -72,19 +73,20 @@ def measure_load(size: Size, *, rounds: int, requests: int) -> Mapping[str, Mapp
 
 
 def measure_hot(size: Size, *, rounds: int) -> Mapping[str, float]:
-    """Return how fast fifty helpers at once start about one request, as a share of how fast each about their own."""
-    found = {}
-    for peer in (OURS, FLOOR):
-        with servers.running(peer, size.database, workers=WORKERS) as server:
-            seconds: dict[str, list[float]] = {"hot": [], "spread": []}
-            for number in range(rounds + 1):
-                for kind, figures in seconds.items():
-                    seed.clear_writes(size.database)
-                    needed = _start_at_once(server, size, number * (HELPERS + 1), is_hot=kind == "hot")
-                    if number:
-                        figures.append(needed)
-            found[peer.name] = statistics.median(seconds["spread"]) / statistics.median(seconds["hot"])
-    return found
+    """Return how fast fifty helpers at once start about one request, as a share of how fast each about their own.
+
+    Of the site and of the floor, in turns: the median of the rounds' shares.
+    """
+    shares: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        running = [servers.running(peer, size.database, workers=WORKERS) for peer in (OURS, FLOOR)]
+        serving = [stack.enter_context(one) for one in running]
+        for number in range(rounds + 1):
+            for server in serving:
+                hot, spread = (_start_at_once(server, size, number, is_hot=is_hot) for is_hot in (True, False))
+                if number:
+                    shares.setdefault(server.peer.name, []).append(spread / hot)
+    return {name: statistics.median(found) for name, found in shares.items()}
 
 
 def at_once(jobs: Sequence[Callable[[], Any]]) -> float:
@@ -134,7 +136,9 @@ def _run(clients: Sequence[Client], operation: str, requests: int, load: Load) -
     load.throughput.append(requests / seconds)
 
 
-def _start_at_once(server: Server, size: Size, first: int, *, is_hot: bool) -> float:
+def _start_at_once(server: Server, size: Size, number: int, *, is_hot: bool) -> float:
+    seed.clear_writes(size.database)
+    first = number * (HELPERS + 1)
     clients = [Client(server, size) for _number in range(HELPERS)]
 
     def start(helper: int) -> None:
