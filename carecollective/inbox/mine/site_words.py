@@ -51,9 +51,10 @@ def open_thread_with_site_words(
         "mark_read": mark_read,
     }
     with acting_as(reader, commits_with_last=True):
-        rows = fetch_ahead(thread_asked(**which))
+        found = fetch_ahead(thread_asked(**which))
         said, unread = _ask(reader, counts=mark_read, conversation=conversation_id)
-    row = next(iter(rows()[0]), None)
+    (rows,) = found()
+    row = rows[0] if rows else None
     if is_legacy_thread(row):
         with acting_as(reader, commits_with_last=True):
             thread = thread_found(row, **which)
