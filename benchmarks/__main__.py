@@ -36,7 +36,7 @@ class Plan:
 PLANS: Mapping[str, Plan] = {
     "tiny": Plan(seed.TINY, seed.SMALLEST, 2, 10, 0, 1, 5, 0, 1, 48, (60, 120), 30),
     "quick": Plan(seed.QUICK, seed.SMALL, 3, 30, 0, 2, 15, 0, 1, 160, (300, 1_500), 20, servers.JUDGED),
-    "full": Plan(seed.FULL, seed.SMALL, 12, 40, 300, 4, 80, 60, 3, 1_008, (1_000, 100_000), 100),
+    "full": Plan(seed.FULL, seed.SMALL, 12, 40, 240, 10, 80, 60, 3, 1_008, (1_000, 100_000), 100),
 }
 
 

@@ -19,7 +19,7 @@ from benchmarks.servers import Peer, Server
 # At the beginning of each turn, and counted for nothing: until then the caches hold what the others worked with.
 WARM_UP = 10
 GROWING = ("start", "send", "thread", "inbox")
-# The site writes its events a moment later: they are part of what its requests cost.
+# The site writes the events of starts and sends a moment later: they are part of what these cost.
 BACKGROUND_SECONDS = 0.4
 
 
@@ -100,23 +100,32 @@ def measure_peers(clients: Sequence[Client], *, rounds: int, requests: int, seco
             for operation in operations.NAMES:
                 for client, meter in zip(clients, meters, strict=True):
                     if operation in _operations(client.server.peer):
-                        cost = measure(client, meter, requests, _running(client, operation))
+                        cost = _measure_operation(client, meter, requests, operation)
                         of_peer = figures.setdefault(client.server.peer.name, {})
                         for found, figure in zip(of_peer.setdefault(operation, ([], [])), cost, strict=True):
                             found.append(figure)
     return {peer: {operation: Cost(*both) for operation, both in of_peer.items()} for peer, of_peer in figures.items()}
 
 
-def measure(client: Client, meter: Meter, requests: int, run: Callable[[], Any]) -> tuple[float, float]:
-    """Run something so many times, once warm; return the CPU of server and database for each time."""
+def _measure_operation(client: Client, meter: Meter, requests: int, operation: str) -> tuple[float, float]:
+    lasts = BACKGROUND_SECONDS if meter.is_ours and operation in operations.WRITING else 0
+    return measure(client, meter, requests, _running(client, operation), lasts=lasts)
+
+
+def measure(
+    client: Client, meter: Meter, requests: int, run: Callable[[], Any], *, lasts: float = 0
+) -> tuple[float, float]:
+    """Run something so many times, once warm; return the CPU of server and database for each time.
+
+    What they do in the seconds that it `lasts` beyond is part of it.
+    """
     client.connection.close()  # while others had their turn, the server may have closed its side
     for _number in range(WARM_UP):
         run()
     before = meter.read()
     for _number in range(requests):
         run()
-    if meter.is_ours:
-        time.sleep(BACKGROUND_SECONDS)
+    time.sleep(lasts)
     after = meter.read()
     return (after[0] - before[0]) / requests, (after[1] - before[1]) / requests
 
@@ -151,7 +160,7 @@ def measure_sizes(small: Size, large: Size, *, rounds: int, requests: int, secon
                 seed.clear_writes(client.size.database)
             for operation in GROWING:
                 for client, meter in zip(clients, meters, strict=True):
-                    cost = sum(measure(client, meter, requests, _running(client, operation)))
+                    cost = sum(_measure_operation(client, meter, requests, operation))
                     found.setdefault((client.size.database, operation), []).append(cost)
         for meter in meters:
             meter.close()

@@ -12,6 +12,7 @@ from benchmarks.seed import FRESH_REQUESTS, Size, key, thread_of, token
 from benchmarks.servers import Server
 
 NAMES = ("start", "send", "inbox", "thread", "poll")
+WRITING = NAMES[:2]
 WORDS = "Hello, I can help you with this."
 
 
