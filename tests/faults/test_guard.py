@@ -94,7 +94,8 @@ def test_a_standby_replaces_a_killed_guard_and_only_one_leads(site, seats, figur
 
 def take_all_connections(site: Site, held: ExitStack) -> int:
     """Open connections until the web role has as many as it may, and return how many these are."""
-    taken, deadline = 0, time.monotonic() + 20
+    # Longer than the server waits for a session that does not say who it is.
+    taken, deadline = 0, time.monotonic() + 75
     while time.monotonic() < deadline:
         try:
             held.enter_context(site.connect("web"))
@@ -106,7 +107,10 @@ def take_all_connections(site: Site, held: ExitStack) -> int:
             if "remaining connection slots are reserved" not in str(refusal):
                 raise
             time.sleep(0.1)
-    sessions = site.rows("SELECT usename, backend_type, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC")
+    sessions = site.rows(
+        "SELECT usename, usesysid, application_name, backend_type, state, count(*), min(backend_start)::text"
+        " FROM pg_stat_activity GROUP BY 1, 2, 3, 4, 5 ORDER BY 6 DESC"
+    )
     raise AssertionError(f"The web role's limit was never reached: {taken} taken, and these sessions: {sessions}.")
 
 
