@@ -108,16 +108,16 @@ def measure_peers(clients: Sequence[Client], *, rounds: int, requests: int, seco
 
 
 def _measure_operation(client: Client, meter: Meter, requests: int, operation: str) -> tuple[float, float]:
-    lasts = BACKGROUND_SECONDS if meter.is_ours and operation in operations.WRITING else 0
-    return measure(client, meter, requests, _running(client, operation), lasts=lasts)
+    background = BACKGROUND_SECONDS if meter.is_ours and operation in operations.WRITING else 0
+    return measure(client, meter, requests, _running(client, operation), background=background)
 
 
 def measure(
-    client: Client, meter: Meter, requests: int, run: Callable[[], Any], *, lasts: float = 0
+    client: Client, meter: Meter, requests: int, run: Callable[[], Any], *, background: float = 0
 ) -> tuple[float, float]:
     """Run something so many times, once warm; return the CPU of server and database for each time.
 
-    What they do in the seconds that it `lasts` beyond is part of it.
+    What they do in the `background` for so many seconds afterwards counts too.
     """
     client.connection.close()  # while others had their turn, the server may have closed its side
     for _number in range(WARM_UP):
@@ -125,7 +125,7 @@ def measure(
     before = meter.read()
     for _number in range(requests):
         run()
-    time.sleep(lasts)
+    time.sleep(background)
     after = meter.read()
     return (after[0] - before[0]) / requests, (after[1] - before[1]) / requests
 

@@ -11,8 +11,8 @@ from uuid import UUID
 from benchmarks.seed import FRESH_REQUESTS, Size, key, thread_of, token
 from benchmarks.servers import Server
 
-NAMES = ("start", "send", "inbox", "thread", "poll")
-WRITING = NAMES[:2]
+WRITING = ("start", "send")
+NAMES = (*WRITING, "inbox", "thread", "poll")
 WORDS = "Hello, I can help you with this."
 
 

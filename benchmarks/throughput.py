@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import seed, servers
-from benchmarks.operations import WORDS, Client, expect
+from benchmarks.operations import WORDS, WRITING, Client, expect
 from benchmarks.peers import site_statements as sql
 from benchmarks.peers.site_statements import filled
 from benchmarks.seed import DATA_DIR, Size, key
@@ -25,7 +25,6 @@ from carecollective.postgres.dsn import connection_url
 from carecollective.postgres.embedded.binaries import bin_dir
 
 CLIENTS, WORKERS, HELPERS = 16, 2, 50
-OPERATIONS = ("start", "send")
 WAIT_SECONDS = 120
 
 
@@ -48,11 +47,11 @@ class Load:
 
 def measure_load(size: Size, *, rounds: int, requests: int) -> Mapping[str, Mapping[str, float]]:
     """Return for start and send: the share answered, the p95, and the throughput beside that of pgbench."""
-    loads = {operation: Load() for operation in OPERATIONS}
-    pgbench: dict[str, list[float]] = {operation: [] for operation in OPERATIONS}
+    loads = {operation: Load() for operation in WRITING}
+    pgbench: dict[str, list[float]] = {operation: [] for operation in WRITING}
     with servers.running(OURS, size.database, workers=WORKERS) as server:
         clients = [Client(server, size) for _number in range(CLIENTS)]
-        for operation in OPERATIONS:  # warms up and counts for nothing
+        for operation in WRITING:  # warms up and counts for nothing
             seed.clear_writes(size.database)
             _run(clients, operation, CLIENTS * 5, Load())
         for _number in range(rounds):
@@ -79,8 +78,7 @@ def measure_hot(size: Size, *, rounds: int) -> Mapping[str, float]:
     """
     shares: dict[str, list[float]] = {}
     with ExitStack() as stack:
-        running = [servers.running(peer, size.database, workers=WORKERS) for peer in (OURS, FLOOR)]
-        serving = [stack.enter_context(one) for one in running]
+        serving = [stack.enter_context(servers.running(peer, size.database, workers=WORKERS)) for peer in (OURS, FLOOR)]
         for number in range(rounds + 1):
             for server in serving:
                 hot, spread = (_start_at_once(server, size, number, is_hot=is_hot) for is_hot in (True, False))

@@ -259,8 +259,8 @@ FROM found
 """)  # noqa: S608 -- our own text
 LOCATION_COLUMNS = 9
 
-# The same with the thread itself, where it is one of the new messaging: one round trip for all that its page shows. A legacy one
-# is not marked, as it is not read here.
+# The same with the thread itself, where it is one of the new messaging: one round trip for all that its page shows. A legacy
+# thread is not read here, so it is not marked here.
 LOCATED_THREAD = {
     place: Prepared(f"""
 WITH found AS ({_FOUND}), moved AS ({_MOVED.format(and_where="AND version = 'v2'")})

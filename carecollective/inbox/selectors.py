@@ -100,14 +100,14 @@ def thread_asked(
 
 
 def is_legacy_thread(row: Sequence[Any] | None) -> bool:
-    """Tell whether that statement has located a legacy thread: `thread_found` reads it then."""
+    """Tell whether the row of `thread_asked` is of a legacy thread, which `thread_found` reads."""
     return row is not None and row[0] == MessagingVersion.V1
 
 
 def thread_found(
     row: Sequence[Any] | None, *, reader: User, conversation_id: UUID, before: UUID | None, mark_read: bool
 ) -> Thread:
-    """Return the thread of that statement's row. A legacy one is read here, and marked with it, or neither.
+    """Return the thread from the row of `thread_asked`. A legacy thread is read and marked here, in one transaction.
 
     Raises ConversationNotFound; MessageNotFound for an unknown `before`.
     """

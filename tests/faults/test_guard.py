@@ -94,7 +94,7 @@ def test_a_standby_replaces_a_killed_guard_and_only_one_leads(site, seats, figur
 
 def take_all_connections(site: Site, held: ExitStack) -> int:
     """Open connections until the web role has as many as it may, and return how many these are."""
-    # Longer than the server waits for a session that does not say who it is.
+    # The server ends a session that has not signed in after 60 s.
     taken, deadline = 0, time.monotonic() + 75
     while time.monotonic() < deadline:
         try:

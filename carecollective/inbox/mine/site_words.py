@@ -21,8 +21,8 @@ from carecollective.inbox.selectors import (
 )
 from carecollective.postgres.backend.prepared import Prepared
 
-# Of a new conversation, or of a legacy one's request and helper. All that was ever said of a request: that is little, and so it
-# can be asked for before the thread's first message is known.
+# Asked with the id of a V2 conversation, or with the request and helper of a legacy one. It returns all changes of the request,
+# which are few: so it can run before the thread's first message is known.
 _SAID = Prepared("""
 WITH thread AS (
   SELECT help_request_id, helper_id FROM conversations_v2 WHERE id = %(conversation)s
@@ -80,7 +80,7 @@ def _ask(
     request: UUID | None = None,
     helper: UUID | None = None,
 ) -> tuple[Sequence[tuple[Any, ...]], Sequence[tuple[Any, ...]] | None]:
-    """Return the rows of _SAID, and where it `counts` those of what is unread, as the last of the transaction."""
+    """Run _SAID as the last statement of the transaction; return its rows, and with `counts` those of what is unread."""
     asked = for_tables_at_hand(_SAID), {"conversation": conversation, "request": request, "helper": helper}
     return fetch_last_and_next(reader, asked, *unread_asked(reader)) if counts else (fetch_last(*asked), None)
 
